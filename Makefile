@@ -1,0 +1,34 @@
+# Everything a newcomer needs: make race, make test. Both set up .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: race setup test check bench clean
+
+race: setup  ## race prefork against threads and print the verdict
+	@$(BIN)/poolrace race
+
+setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependencies
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "poolrace needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.13")'
+	@echo "Setting up .venv (once; takes about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pip>=25.1' setuptools
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable . --group dev
+	@touch $@
+
+test: setup  ## all tests that need no Docker
+	@$(BIN)/python -m pytest
+
+check: setup  ## style, types, import rules, README and help against reality
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest tests/docs
+
+bench: setup  ## the project's own promises, as ratios measured side by side
+	@$(BIN)/python -m benchmarks
+
+clean:  ## remove .venv and caches; runs/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

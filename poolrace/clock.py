@@ -1,0 +1,52 @@
+"""How far this process's clock is from the broker's, with the bound on the error."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from poolrace.contract import NO_OFFSET, ClockOffset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kombu import Connection
+
+ROUND_TRIPS = 8
+"""How often the broker is asked; the fastest answer is the one least disturbed."""
+
+
+def measure_offset(
+    ask_s: Callable[[], float], now: Callable[[], float] = time.time, round_trips: int = ROUND_TRIPS
+) -> ClockOffset:
+    """
+    Compare a clock with the broker's, in the manner of Cristian (1989).
+
+    The broker read its clock somewhere within a round trip; its middle is the best guess and half of it the bound.
+
+    Args:
+        ask_s: Asks the broker for the time, in seconds since the epoch.
+        now: The clock to compare.
+        round_trips: How often to ask; the fastest counts.
+    """
+    offsets = []
+    for _ in range(round_trips):
+        before = now()
+        broker_at = ask_s()
+        after = now()
+        half_s = (after - before) / 2
+        offsets.append(ClockOffset(offset_s=broker_at - before - half_s, bound_s=half_s))
+    return min(offsets, key=lambda offset: offset.bound_s)
+
+
+def broker_offset(connection: Connection) -> ClockOffset:
+    """How far our clock is from that of a connection's broker; `NO_OFFSET` where the broker has no TIME command."""
+    client: Any = getattr(connection.default_channel, "client", None)
+    if not hasattr(client, "time"):
+        return NO_OFFSET
+
+    def ask_s() -> float:
+        seconds, microseconds = client.time()
+        return float(seconds) + float(microseconds) / 1e6
+
+    return measure_offset(ask_s)

@@ -1,0 +1,353 @@
+"""
+What crosses the wire between a publisher, a node and the collector.
+
+Pure and standard library only, so that it can be imported into any Celery process. Every key, layout and name that
+two processes must agree on is spelled here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+VERSION = 1
+"""Of the wire format. A collector refuses messages of another version."""
+
+HEADER = "poolrace"
+"""The message header that carries a `Stamp`. Jobs without it are left alone."""
+
+RECEIVED = "poolrace_received_at"
+"""The key under which a node notes, in the request it hands to a slot, when the message arrived."""
+
+HOLD_TASK = "poolrace.hold"
+"""A task that every stamped app has: it holds a slot for a given time, which proves that the slot is there."""
+
+HELLO_COMMAND = "poolrace_hello"
+"""Remote control command: who is this node, and what does it run on?"""
+
+SAMPLE_COMMAND = "poolrace_sample"
+"""Remote control command: CPU, memory and context switches of the node's process tree, now."""
+
+RUN_ID_BYTES = 8
+EXCEPTION_BYTES = 40
+
+
+class WireError(ValueError):
+    """A message that is not ours, is cut short, or is of another version."""
+
+
+class Outcome(IntEnum):
+    """How one delivery of a job ended."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    RETRIED = 2
+    REVOKED = 3
+    IGNORED = 4
+    REJECTED = 5
+
+    @property
+    def label(self) -> str:
+        """The name used in records and reports."""
+        return self.name.lower()
+
+
+def records_queue(run_id: str) -> str:
+    """The queue to which nodes ship what they recorded of a run."""
+    return f"poolrace.records.{run_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """
+    What a publisher writes into the header of every job.
+
+    Attributes:
+        run_id: 16 hexadecimal digits.
+        trial: The trial's number within the run, from 0.
+        seq: The job's number within the trial, from 0.
+        due_at: When the plan wanted the job sent, in seconds since the epoch on the publisher's clock.
+        sent_at: Just before the publisher called the broker, on the same clock.
+    """
+
+    run_id: str
+    trial: int
+    seq: int
+    due_at: float
+    sent_at: float
+
+    def to_header(self) -> list[Any]:
+        """The header's value: a short list, since every broker message carries one."""
+        return [self.run_id, self.trial, self.seq, self.due_at, self.sent_at]
+
+    @classmethod
+    def from_header(cls, value: Sequence[Any]) -> Self:
+        """Read what `to_header` wrote."""
+        try:
+            run_id, trial, seq, due_at, sent_at = value
+            bytes.fromhex(run_id)
+        except (TypeError, ValueError) as error:
+            raise WireError(f"header {HEADER!r}: {value!r} is no stamp") from error
+        return cls(run_id=run_id, trial=trial, seq=seq, due_at=due_at, sent_at=sent_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """
+    The life of one delivery of a job.
+
+    Instants are seconds since the epoch on the clock of the process that took them: due and sent on the publisher's,
+    the others on the node's. NaN where it did not happen (a revoked job never starts). A collector moves them to the
+    broker's clock.
+
+    Attributes:
+        run_id: 16 hexadecimal digits.
+        trial: The trial's number within the run.
+        seq: The job's number within the trial.
+        due_at: When the plan wanted the job sent.
+        sent_at: Just before the publisher called the broker.
+        received_at: When the node took the message from the broker.
+        started_at: When a slot began running it.
+        finished_at: When the task returned or raised.
+        cpu_s: CPU time of the slot's thread between started and finished.
+        pid: Process that ran it.
+        thread_id: Native identifier of the thread that ran it.
+        attempt: 1 at first, one more with each retry.
+        redelivered: The broker handed it out before.
+        gil: The interpreter's global lock was on, seen from inside the slot.
+        outcome: How it ended.
+        exception: Class name of what it raised, at most 40 bytes; empty if nothing.
+    """
+
+    run_id: str
+    trial: int
+    seq: int
+    due_at: float
+    sent_at: float
+    received_at: float
+    started_at: float = math.nan
+    finished_at: float = math.nan
+    cpu_s: float = math.nan
+    pid: int = 0
+    thread_id: int = 0
+    attempt: int = 1
+    redelivered: bool = False
+    gil: bool = True
+    outcome: Outcome = Outcome.SUCCEEDED
+    exception: str = ""
+
+
+ROW = struct.Struct(f"<{RUN_ID_BYTES}sII6dIIHBB{EXCEPTION_BYTES}s")
+"""A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop."""
+
+ROW_FIELDS = (
+    ("run_id", f"S{RUN_ID_BYTES}"),
+    ("trial", "<u4"),
+    ("seq", "<u4"),
+    ("due_at", "<f8"),
+    ("sent_at", "<f8"),
+    ("received_at", "<f8"),
+    ("started_at", "<f8"),
+    ("finished_at", "<f8"),
+    ("cpu_s", "<f8"),
+    ("pid", "<u4"),
+    ("thread_id", "<u4"),
+    ("attempt", "<u2"),
+    ("flags", "u1"),
+    ("outcome", "u1"),
+    ("exception", f"S{EXCEPTION_BYTES}"),
+)
+"""The same layout as a numpy dtype description."""
+
+FLAG_REDELIVERED = 1
+FLAG_GIL = 2
+
+
+def pack_row(record: JobRecord) -> bytes:
+    """One record as a row of `ROW.size` bytes."""
+    return ROW.pack(
+        bytes.fromhex(record.run_id),
+        record.trial,
+        record.seq,
+        record.due_at,
+        record.sent_at,
+        record.received_at,
+        record.started_at,
+        record.finished_at,
+        record.cpu_s,
+        record.pid,
+        record.thread_id,
+        record.attempt,
+        record.redelivered * FLAG_REDELIVERED + record.gil * FLAG_GIL,
+        record.outcome,
+        clip_exception(record.exception),
+    )
+
+
+def clip_exception(name: str) -> bytes:
+    """A class name as at most 40 bytes of UTF-8, never cut inside a character."""
+    return name.encode()[:EXCEPTION_BYTES].decode(errors="ignore").encode()
+
+
+def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
+    """
+    Read what `pack_row` wrote, any number of rows.
+
+    Raises:
+        WireError: If a row is cut short or has an unknown outcome.
+    """
+    if len(rows) % ROW.size:
+        raise WireError(f"{len(rows)} bytes of records: not a multiple of {ROW.size}")
+    for run, trial, seq, *instants, pid, thread_id, attempt, flags, outcome, exception in ROW.iter_unpack(rows):
+        due_at, sent_at, received_at, started_at, finished_at, cpu_s = instants
+        try:
+            known = Outcome(outcome)
+        except ValueError as error:
+            raise WireError(f"outcome {outcome}: not one of {[o.value for o in Outcome]}") from error
+        yield JobRecord(
+            run_id=run.hex(),
+            trial=trial,
+            seq=seq,
+            due_at=due_at,
+            sent_at=sent_at,
+            received_at=received_at,
+            started_at=started_at,
+            finished_at=finished_at,
+            cpu_s=cpu_s,
+            pid=pid,
+            thread_id=thread_id,
+            attempt=attempt,
+            redelivered=bool(flags & FLAG_REDELIVERED),
+            gil=bool(flags & FLAG_GIL),
+            outcome=known,
+            exception=exception.rstrip(b"\0").decode(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockOffset:
+    """
+    How far a clock is from the broker's.
+
+    Attributes:
+        offset_s: Broker's clock minus this clock, in seconds.
+        bound_s: The offset is right to within this; half the best round trip of a TIME command.
+    """
+
+    offset_s: float
+    bound_s: float
+
+    @property
+    def correction_s(self) -> float:
+        """What to add to an instant. An offset smaller than its own bound is noise and is not applied."""
+        return self.offset_s if abs(self.offset_s) > self.bound_s else 0.0
+
+
+NO_OFFSET = ClockOffset(offset_s=0.0, bound_s=math.inf)
+"""Of a broker that cannot tell the time: nothing is applied, and the bound says that nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSample:
+    """
+    What a node's process tree had used at one instant.
+
+    Attributes:
+        at: Seconds since the epoch on the node's clock.
+        cpu_s: CPU seconds, user and system, of the tree since it started, children that ended included.
+        pss_bytes: Proportional set size of the tree; None where the system cannot tell it.
+        voluntary_switches: Context switches because a thread waited.
+        involuntary_switches: Context switches because a thread's time was up.
+        processes: Processes in the tree.
+        threads: Threads in the tree.
+        drift_s: Wall clock minus monotonic clock; a jump between samples means that the clock was set.
+    """
+
+    at: float
+    cpu_s: float
+    pss_bytes: int | None
+    voluntary_switches: int
+    involuntary_switches: int
+    processes: int
+    threads: int
+    drift_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """
+    One message on the records queue: what a node noted since the last one.
+
+    Attributes:
+        node: Celery's node name, e.g. `threads@host`.
+        pool: `prefork`, `threads`, ...
+        clock: The node's clock against the broker's.
+        rows: Records, packed.
+        samples: Node samples, oldest first.
+    """
+
+    node: str
+    pool: str
+    clock: ClockOffset
+    rows: bytes
+    samples: Sequence[NodeSample] = ()
+
+    def encode(self) -> bytes:
+        """A line of JSON, a line break, then the rows."""
+        head = {
+            "poolrace": VERSION,
+            "node": self.node,
+            "pool": self.pool,
+            "offset_s": self.clock.offset_s,
+            "bound_s": self.clock.bound_s if math.isfinite(self.clock.bound_s) else None,
+            "samples": [sample.to_dict() for sample in self.samples],
+        }
+        return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.rows
+
+    @classmethod
+    def decode(cls, message: bytes) -> Self:
+        """
+        Read what `encode` wrote.
+
+        Raises:
+            WireError: If it is not a shipment, or of another version.
+        """
+        line, separator, rows = message.partition(b"\n")
+        try:
+            head = json.loads(line)
+            version = head["poolrace"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise WireError(f"not a shipment of records: {message[:60]!r}") from error
+        if version != VERSION:
+            raise WireError(f"records of wire version {version!r}; this is version {VERSION}. Use one poolrace on all.")
+        if not separator or len(rows) % ROW.size:
+            raise WireError(f"a shipment cut short: {len(rows)} bytes of records")
+        bound_s = head["bound_s"]
+        return cls(
+            node=head["node"],
+            pool=head["pool"],
+            clock=ClockOffset(offset_s=head["offset_s"], bound_s=math.inf if bound_s is None else bound_s),
+            rows=rows,
+            samples=tuple(map(NodeSample.from_dict, head["samples"])),
+        )
+
+
+def join_rows(records: Iterable[JobRecord]) -> bytes:
+    """Several records as one run of rows."""
+    return b"".join(map(pack_row, records))

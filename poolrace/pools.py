@@ -1,0 +1,511 @@
+"""
+What each of Celery's pools can and cannot do, as data.
+
+Pure and standard library only. Checked against the source of celery 5.7.0 and billiard 4.3.2 and, for what shows only
+at run time (autoscale, terminate, cold shutdown, crashes), by running a node on each pool.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class UnknownPoolError(ValueError):
+    """A pool that does not exist, or that is not raced. The message names those that are allowed."""
+
+
+class Effect(StrEnum):
+    """What becomes of a feature on a pool."""
+
+    WORKS = "works"
+    IGNORED = "ignored silently"
+    ERROR = "error"
+    ABSENT = "n/a"
+
+
+class Feature(StrEnum):
+    """What the pools differ in."""
+
+    HARD_TIME_LIMIT = "hard time limit"
+    SOFT_TIME_LIMIT = "soft time limit"
+    MAX_TASKS = "max-tasks-per-child"
+    MAX_MEMORY = "max-memory-per-child"
+    TERMINATE = "revoke with terminate"
+    AUTOSCALE = "autoscale"
+    RESIZE = "pool grow and shrink"
+    RESTART = "pool restart"
+    ISOLATION = "crash isolation"
+    PARALLELISM = "CPU parallelism"
+    MEMORY = "memory"
+    COLD_SHUTDOWN = "cold shutdown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trait:
+    """
+    One feature on one pool.
+
+    Attributes:
+        effect: What becomes of it.
+        meaning: One sentence: what that means for a job or a node.
+        source: File and name in celery or billiard, e.g. `celery/concurrency/thread.py TaskPool.on_apply`; empty where
+            it follows from the operating system or the interpreter.
+    """
+
+    effect: Effect
+    meaning: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """
+    One way in which a node runs its jobs.
+
+    Attributes:
+        name: As `celery worker --pool` takes it.
+        slot: What one unit of its concurrency is.
+        traits: Every feature.
+        gives_up: What a team loses by choosing it, short enough for a verdict.
+    """
+
+    name: str
+    slot: str
+    traits: Mapping[Feature, Trait]
+    gives_up: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InertSetting:
+    """
+    A setting that someone changed and that does not do on this pool what it says.
+
+    Attributes:
+        setting: Its name in Celery's configuration; `autoscale` for the worker's option.
+        value: What it is set to.
+        consequence: A sentence that names both and says what happens instead.
+    """
+
+    setting: str
+    value: object
+    consequence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """
+    When a setting is inert.
+
+    Attributes:
+        setting: Its name.
+        pools: Where it is inert.
+        harmless: Values that ask for nothing that the pool could deny.
+        consequence: What happens instead, as the end of a sentence that begins with the setting.
+        unless: Another setting that gives it its effect.
+    """
+
+    setting: str
+    pools: tuple[str, ...]
+    harmless: tuple[object, ...]
+    consequence: str
+    unless: str = ""
+
+    def denies(self, pool: str, conf: Mapping[str, object]) -> bool:
+        """The configuration asks this pool for something that it does not do."""
+        if pool not in self.pools or (self.unless and conf.get(self.unless)):
+            return False
+        value = conf.get(self.setting)
+        return value is not None and value not in self.harmless
+
+
+_NO_RESIZE = Trait(
+    effect=Effect.ERROR,
+    meaning="The reply to pool_grow and pool_shrink is an AttributeError: the pool has neither.",
+    source="celery/worker/control.py pool_grow",
+)
+_NO_RESTART = Trait(
+    effect=Effect.IGNORED,
+    meaning="The reply to pool_restart is 'reload started', and nothing is restarted.",
+    source="celery/worker/worker.py WorkController.reload",
+)
+_NO_MAX_TASKS = Trait(
+    effect=Effect.IGNORED,
+    meaning="The option is stored and never read: nothing is ever replaced.",
+    source="celery/concurrency/base.py BasePool.__init__",
+)
+_NO_MAX_MEMORY = Trait(
+    effect=Effect.IGNORED,
+    meaning="The option is stored and never read: what jobs leak stays until the node is restarted.",
+    source="celery/concurrency/base.py BasePool.__init__",
+)
+
+_PREFORK = Pool(
+    name="prefork",
+    slot="a child process",
+    traits=MappingProxyType(
+        {
+            Feature.HARD_TIME_LIMIT: Trait(
+                effect=Effect.WORKS,
+                meaning="The child gets SIGTERM, 0.1 s later SIGKILL, and is replaced; the job fails.",
+                source="billiard/pool.py TimeoutHandler.on_hard_timeout",
+            ),
+            Feature.SOFT_TIME_LIMIT: Trait(
+                effect=Effect.WORKS,
+                meaning="SoftTimeLimitExceeded is raised in the job, which may clean up.",
+                source="billiard/pool.py TimeoutHandler.on_soft_timeout",
+            ),
+            Feature.MAX_TASKS: Trait(
+                effect=Effect.WORKS,
+                meaning="A child is replaced after that many jobs.",
+                source="billiard/pool.py Worker.workloop",
+            ),
+            Feature.MAX_MEMORY: Trait(
+                effect=Effect.WORKS,
+                meaning="A child that is larger after a job is replaced; while a job runs nothing limits it.",
+                source="billiard/pool.py Worker.workloop",
+            ),
+            Feature.TERMINATE: Trait(
+                effect=Effect.WORKS,
+                meaning="The child is killed and replaced; the job ends as revoked.",
+                source="celery/worker/request.py Request.terminate",
+            ),
+            Feature.AUTOSCALE: Trait(
+                effect=Effect.WORKS,
+                meaning="Children are added while jobs wait and removed after 30 s without need.",
+                source="celery/worker/autoscale.py Autoscaler.maybe_scale",
+            ),
+            Feature.RESIZE: Trait(
+                effect=Effect.WORKS,
+                meaning="pool_grow adds children; pool_shrink removes idle ones and refuses while all are busy.",
+                source="billiard/pool.py Pool.shrink",
+            ),
+            Feature.RESTART: Trait(
+                effect=Effect.WORKS,
+                meaning="Children are replaced, if worker_pool_restarts is set.",
+                source="celery/concurrency/prefork.py TaskPool.restart",
+            ),
+            Feature.ISOLATION: Trait(
+                effect=Effect.WORKS,
+                meaning="os._exit, a segfault or the OOM killer ends one child and its job; all other jobs run on.",
+                source="celery/worker/request.py Request.on_failure",
+            ),
+            Feature.PARALLELISM: Trait(
+                effect=Effect.WORKS,
+                meaning="Every child has an interpreter, so pure Python uses as many cores as there are children.",
+            ),
+            Feature.MEMORY: Trait(
+                effect=Effect.WORKS,
+                meaning="Every slot is a process: pages are shared after the fork until something writes to them.",
+            ),
+            Feature.COLD_SHUTDOWN: Trait(
+                effect=Effect.WORKS,
+                meaning="Running jobs are killed: acknowledged early they are lost, acknowledged late put back.",
+                source="celery/apps/worker.py on_cold_shutdown",
+            ),
+        }
+    ),
+    gives_up=(
+        "memory: every slot is a process with a heap of its own",
+        "sharing: caches, connections and clients exist once in every child",
+        "fork safety: a library that starts threads before the fork (gRPC is one) can hang or crash in the children",
+    ),
+)
+
+_THREADS = Pool(
+    name="threads",
+    slot="a thread",
+    traits=MappingProxyType(
+        {
+            Feature.HARD_TIME_LIMIT: Trait(
+                effect=Effect.IGNORED,
+                meaning="The limit is dropped before the job starts: a job that hangs holds its thread for ever.",
+                source="celery/concurrency/thread.py TaskPool.on_apply",
+            ),
+            Feature.SOFT_TIME_LIMIT: Trait(
+                effect=Effect.IGNORED,
+                meaning="The limit is dropped before the job starts: nothing is raised in the job.",
+                source="celery/concurrency/thread.py TaskPool.on_apply",
+            ),
+            Feature.MAX_TASKS: _NO_MAX_TASKS,
+            Feature.MAX_MEMORY: _NO_MAX_MEMORY,
+            Feature.TERMINATE: Trait(
+                effect=Effect.ERROR,
+                meaning="The reply is a NotImplementedError, and the job runs on.",
+                source="celery/concurrency/base.py BasePool.terminate_job",
+            ),
+            Feature.AUTOSCALE: Trait(
+                effect=Effect.ERROR,
+                meaning="The first attempt to grow is an AttributeError that stops the whole node.",
+                source="celery/worker/autoscale.py Autoscaler.scale_up",
+            ),
+            Feature.RESIZE: _NO_RESIZE,
+            Feature.RESTART: _NO_RESTART,
+            Feature.ISOLATION: Trait(
+                effect=Effect.ABSENT,
+                meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
+            ),
+            Feature.PARALLELISM: Trait(
+                effect=Effect.ABSENT,
+                meaning="One thread runs Python at a time, unless code releases the GIL or the interpreter has none.",
+            ),
+            Feature.MEMORY: Trait(
+                effect=Effect.WORKS,
+                meaning="All slots share one heap: a slot costs little, and what one job leaks stays for all.",
+            ),
+            Feature.COLD_SHUTDOWN: Trait(
+                effect=Effect.ERROR,
+                meaning="Cancelling is a NotImplementedError: the node waits for its running jobs and exits with 1.",
+                source="celery/worker/consumer/consumer.py Consumer.cancel_active_requests",
+            ),
+        }
+    ),
+    gives_up=(
+        "no time limits: hard and soft limits are ignored silently",
+        "no recycling: max-tasks-per-child and max-memory-per-child are ignored silently",
+        "no terminate: revoke(terminate=True) is an error, and the job runs on",
+        "no resizing: autoscale stops the node, pool_grow and pool_shrink are errors",
+        "no crash isolation: os._exit, a segfault or the OOM killer in one job ends every job of the node",
+        "no parallel Python: one thread runs at a time, unless the interpreter is free-threaded",
+    ),
+)
+
+_SOLO = Pool(
+    name="solo",
+    slot="the node's main thread",
+    traits=MappingProxyType(
+        {
+            Feature.HARD_TIME_LIMIT: Trait(
+                effect=Effect.IGNORED,
+                meaning="The limit is dropped before the job starts: a job that hangs holds the node for ever.",
+                source="celery/concurrency/base.py apply_target",
+            ),
+            Feature.SOFT_TIME_LIMIT: Trait(
+                effect=Effect.IGNORED,
+                meaning="The limit is dropped before the job starts: nothing is raised in the job.",
+                source="celery/concurrency/base.py apply_target",
+            ),
+            Feature.MAX_TASKS: _NO_MAX_TASKS,
+            Feature.MAX_MEMORY: _NO_MAX_MEMORY,
+            Feature.TERMINATE: Trait(
+                effect=Effect.IGNORED,
+                meaning="The node reads the command only after the job has ended.",
+                source="celery/concurrency/solo.py TaskPool.__init__",
+            ),
+            Feature.AUTOSCALE: Trait(
+                effect=Effect.IGNORED,
+                meaning="It takes one job at a time, so it never sees a reason to grow.",
+                source="celery/worker/autoscale.py Autoscaler.maybe_scale",
+            ),
+            Feature.RESIZE: _NO_RESIZE,
+            Feature.RESTART: _NO_RESTART,
+            Feature.ISOLATION: Trait(
+                effect=Effect.ABSENT,
+                meaning="One process: os._exit, a segfault or the OOM killer ends the node.",
+            ),
+            Feature.PARALLELISM: Trait(
+                effect=Effect.ABSENT,
+                meaning="One job runs at a time.",
+                source="celery/concurrency/solo.py TaskPool.__init__",
+            ),
+            Feature.MEMORY: Trait(
+                effect=Effect.WORKS,
+                meaning="One process with one slot: what a job leaks stays until the node is restarted.",
+            ),
+            Feature.COLD_SHUTDOWN: Trait(
+                effect=Effect.ERROR,
+                meaning="The NotImplementedError of the attempt to cancel is raised in the running job, which fails.",
+                source="celery/worker/consumer/consumer.py Consumer.cancel_active_requests",
+            ),
+        }
+    ),
+    gives_up=(
+        "no concurrency: one job at a time",
+        "no control while a job runs: heartbeat, ping and revoke wait until it has ended",
+        "no time limits: hard and soft limits are ignored silently",
+        "no recycling: max-tasks-per-child and max-memory-per-child are ignored silently",
+        "no crash isolation: os._exit, a segfault or the OOM killer in a job ends the node",
+    ),
+)
+
+POOLS: Mapping[str, Pool] = MappingProxyType({pool.name: pool for pool in (_PREFORK, _THREADS, _SOLO)})
+"""Every pool that is known, by name."""
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "gevent": "it patches the standard library under every job, and on Redis its cold shutdown loses running jobs",
+        "eventlet": "it patches the standard library under every job, and its maintainers discourage its use",
+    }
+)
+"""Pools that Celery has and we do not race, with the reason."""
+
+_ALIASES = MappingProxyType({"processes": "prefork", "fork": "prefork", "single": "solo"})
+
+_OFF = (0, False, "")
+_NO_CHILD = ("threads", "solo")
+
+_RULES = (
+    _Rule(
+        setting="task_time_limit",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="is ignored silently: a job that hangs keeps its slot for ever",
+    ),
+    _Rule(
+        setting="task_soft_time_limit",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="is ignored silently: nothing is raised in a job that takes longer",
+    ),
+    _Rule(
+        setting="worker_max_tasks_per_child",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="is ignored silently: there is no child to replace, and leaks stay until the node is restarted",
+    ),
+    _Rule(
+        setting="worker_max_memory_per_child",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="is ignored silently: the node grows until it is restarted or killed",
+    ),
+    _Rule(
+        setting="autoscale",
+        pools=("threads",),
+        harmless=_OFF,
+        consequence="stops the node with an AttributeError as soon as it tries to grow",
+    ),
+    _Rule(
+        setting="autoscale",
+        pools=("solo",),
+        harmless=_OFF,
+        consequence="has no effect: there is one slot",
+    ),
+    _Rule(
+        setting="worker_autoscaler",
+        pools=_NO_CHILD,
+        harmless=("celery.worker.autoscale:Autoscaler",),
+        consequence="has no pool to scale: this one has no grow and no shrink",
+    ),
+    _Rule(
+        setting="worker_pool_restarts",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="makes pool_restart answer 'reload started', and nothing is restarted",
+    ),
+    _Rule(
+        setting="worker_pool_start_method",
+        pools=_NO_CHILD,
+        harmless=("fork",),
+        consequence="has no effect: no process is started",
+    ),
+    _Rule(
+        setting="worker_proc_alive_timeout",
+        pools=_NO_CHILD,
+        harmless=(4.0,),
+        consequence="has no effect: no process is started",
+    ),
+    _Rule(
+        setting="worker_lost_wait",
+        pools=_NO_CHILD,
+        harmless=(10.0,),
+        consequence="has no effect: a crash in a job ends the whole node, and nobody is left to wait",
+    ),
+    _Rule(
+        setting="task_reject_on_worker_lost",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="has no effect: a crash in a job ends the whole node, and nobody is left to reject the message",
+    ),
+    _Rule(
+        setting="task_reject_on_worker_lost",
+        pools=("prefork",),
+        harmless=_OFF,
+        consequence="has no effect on jobs that are acknowledged early, which is what task_acks_late is set to",
+        unless="task_acks_late",
+    ),
+    _Rule(
+        setting="task_retry_on_worker_lost",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="has no effect: a crash in a job ends the whole node, and nobody is left to retry it",
+    ),
+    _Rule(
+        setting="task_acks_on_timeout",
+        pools=_NO_CHILD,
+        harmless=(),
+        consequence="has no effect: no job ever times out",
+    ),
+    _Rule(
+        setting="worker_cancel_long_running_tasks_on_connection_loss",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="cannot cancel anything: the jobs run on, and late-acknowledged ones are delivered again",
+    ),
+    _Rule(
+        setting="worker_soft_shutdown_timeout",
+        pools=_NO_CHILD,
+        harmless=_OFF,
+        consequence="delays a cold shutdown, which then fails to cancel the jobs that still run",
+    ),
+    _Rule(
+        setting="worker_concurrency",
+        pools=("solo",),
+        harmless=(1,),
+        consequence="adds no slot: one job runs at a time, and the node only prefetches more",
+    ),
+)
+
+
+def find_pool(name: str) -> Pool:
+    """
+    The pool of a name.
+
+    Raises:
+        UnknownPoolError: If there is none, with the nearest; or if it is one that is not raced, with the reason.
+    """
+    if name in POOLS:
+        return POOLS[name]
+    if name in REFUSED:
+        raise UnknownPoolError(f"pool {name!r} is not raced: {REFUSED[name]}. Use one of {', '.join(POOLS)}.")
+    raise UnknownPoolError(f"pool {name!r}: must be one of {', '.join(POOLS)}.{_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    near = difflib.get_close_matches(name.strip().lower(), [*POOLS, *_ALIASES], n=1)
+    return f" Did you mean {_ALIASES.get(near[0], near[0])}?" if near else ""
+
+
+def gives_up(pool: str) -> tuple[str, ...]:
+    """
+    What a team loses by choosing a pool, one short sentence each.
+
+    Raises:
+        UnknownPoolError: If the pool is not known.
+    """
+    return find_pool(pool).gives_up
+
+
+def inert_settings(pool: str, conf: Mapping[str, object]) -> list[InertSetting]:
+    """
+    The settings that were changed and have no effect on a pool, or fail there.
+
+    Args:
+        pool: Its name. Nothing is said of a pool that is not known: a node may run any.
+        conf: Celery's configuration, e.g. `app.conf`; lower-case names. `autoscale` is the worker's option.
+    """
+    return [
+        InertSetting(
+            setting=rule.setting,
+            value=conf[rule.setting],
+            consequence=f"{rule.setting} = {conf[rule.setting]!r} {rule.consequence}.",
+        )
+        for rule in _RULES
+        if rule.denies(pool, conf)
+    ]

@@ -1,0 +1,221 @@
+"""
+CPU, memory and context switches of a node: its process and all below it.
+
+CPU seconds are the sum, over the living processes, of their own and of their waited-for children's, which the kernel
+keeps in the parent. A child that ends moves from the first to the second, so nothing is lost and nothing counted twice.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import psutil
+
+from poolrace.contract import NodeSample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+READS = 5
+"""How often a tree is read at most, where a process ends during each reading."""
+
+_SWITCHES = re.compile(rb"voluntary_ctxt_switches:\s+(\d+)")
+
+T = TypeVar("T")
+
+
+class Sampler:
+    """
+    Samples one process tree; totals never go backwards from one sample to the next.
+
+    May be used from several threads. Raises `psutil.NoSuchProcess` once the root of the tree has ended.
+
+    Args:
+        pid: Root of the tree; the process that makes the sampler if None.
+        now: The node's clock, in seconds since the epoch.
+        monotonic: A clock that nobody can set, in seconds.
+    """
+
+    def __init__(
+        self,
+        pid: int | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = psutil.Process(pid)
+        self._now = now
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._tree: list[psutil.Process] = []
+        self._cpu_s = _Total()
+        self._voluntary = _Total()
+        self._involuntary = _Total()
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the tree and nothing else, at a fraction of the cost of a sample."""
+        with self._lock:
+            return self._cpu_s.advance(self._read(_process_cpu_s))
+
+    def sample(self, *, memory: bool = True) -> NodeSample:
+        """
+        Everything that a node sample holds.
+
+        Args:
+            memory: Also read the PSS, about 1 ms for every process: most of the cost of a sample, and on a pool of
+                processes a multiple of that on threads. None is noted without it.
+        """
+        with self._lock:
+            at = self._now()
+            drift_s = at - self._monotonic()
+            readings = self._read(_reading)
+            return NodeSample(
+                at=at,
+                cpu_s=self._cpu_s.advance(reading.cpu_s for reading in readings),
+                pss_bytes=_sum_known(map(_pss_bytes, self._tree)) if memory else None,
+                voluntary_switches=int(self._voluntary.advance(reading.voluntary for reading in readings)),
+                involuntary_switches=int(self._involuntary.advance(reading.involuntary for reading in readings)),
+                processes=len(readings),
+                threads=sum(reading.threads for reading in readings),
+                drift_s=drift_s,
+            )
+
+    def _read(self, measure: Callable[[psutil.Process], T]) -> list[T]:
+        # Parents are read before their children, so one thing alone can tear a reading: a child that its parent waits
+        # for after the parent was read and before the child was. It would be in neither. It is found gone, and all is
+        # read again; after several times the rest is taken, for then they are children too short-lived to matter.
+        readings: list[T | None] = []
+        for _ in range(READS):
+            self._tree = _family(self._root, self._tree)
+            readings = [_unless_ended(measure, process) for process in self._tree]
+            if None not in readings:
+                break
+        known = [reading for reading in readings if reading is not None]
+        if not known:
+            raise psutil.NoSuchProcess(self._root.pid)
+        return known
+
+
+class _Total:
+    """
+    A sum over processes that never falls.
+
+    It would where the system keeps no account of the dead: a child of a parent that ignores SIGCHLD, a grandchild that
+    outlives its parent, the switches of a thread, any ended child on macOS. What was last seen of them stays counted.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._carried = 0.0
+
+    def advance(self, parts: Iterable[float]) -> float:
+        """Add up the parts; what is missing since the last time is carried from then on."""
+        total = sum(parts)
+        self._carried = max(self._carried, self._last - total)
+        self._last = total + self._carried
+        return self._last
+
+
+class _Reading(NamedTuple):
+    """What one process has used, its waited-for children included where the system tells."""
+
+    cpu_s: float
+    voluntary: int
+    involuntary: int
+    threads: int
+
+
+def _unless_ended(measure: Callable[[psutil.Process], T], process: psutil.Process) -> T | None:
+    try:
+        return measure(process)
+    except psutil.Error:
+        return None
+
+
+def _reading(process: psutil.Process) -> _Reading:
+    voluntary, involuntary = _switches(process)
+    return _Reading(_process_cpu_s(process), voluntary, involuntary, process.num_threads())
+
+
+def _process_cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _switches(process: psutil.Process) -> tuple[int, int]:
+    """Voluntary and involuntary context switches of all threads of a process."""
+    if process.pid == os.getpid():
+        used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+        return sum(usage.ru_nvcsw for usage in used), sum(usage.ru_nivcsw for usage in used)
+    if not psutil.LINUX:
+        return process.num_ctx_switches()
+    # psutil reads the status of the process, which is that of its main thread: on a pool of threads, the idle one.
+    counts = [_task_switches(task) for task in _tasks(process.pid)]
+    return sum(voluntary for voluntary, _ in counts), sum(involuntary for _, involuntary in counts)
+
+
+def _task_switches(task: Path) -> tuple[int, int]:
+    try:
+        counts = _SWITCHES.findall((task / "status").read_bytes())
+    except OSError:  # the thread has ended
+        return 0, 0
+    # A sandbox that stands in for the kernel may leave the two lines out.
+    voluntary, involuntary = counts or (0, 0)
+    return int(voluntary), int(involuntary)
+
+
+def _pss_bytes(process: psutil.Process) -> int | None:
+    """Proportional set size; 0 of a process that has ended, None where the system does not tell."""
+    try:
+        return getattr(process.memory_full_info(), "pss", None)
+    except psutil.NoSuchProcess:
+        return 0
+    except psutil.AccessDenied:
+        return None
+
+
+def _sum_known(values: Iterable[int | None]) -> int | None:
+    """The sum, or None if a part is unknown: half of a tree's memory is no figure."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
+
+
+def _family(root: psutil.Process, before: list[psutil.Process]) -> list[psutil.Process]:
+    """
+    The processes of a tree, parents before their children.
+
+    The kernel's list of children is cheap, but may skip one while another ends. psutil looks at every process of the
+    machine, which is complete and costs ten times as much: asked at first, and whenever one seems to have ended.
+    """
+    if psutil.LINUX and before:
+        try:
+            family = [root, *_descendants(root.pid)]
+        except OSError:  # this kernel keeps no such list, or a thread has ended
+            family = []
+        if set(before) <= set(family):
+            return family
+    return [root, *root.children(recursive=True)]
+
+
+def _descendants(pid: int) -> Iterator[psutil.Process]:
+    for task in _tasks(pid):
+        for child in (task / "children").read_bytes().split():
+            try:
+                yield psutil.Process(int(child))
+            except psutil.NoSuchProcess:
+                continue
+            yield from _descendants(int(child))
+
+
+def _tasks(pid: int) -> list[Path]:
+    """The directories of a process's threads; none if it has ended."""
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []

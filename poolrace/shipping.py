@@ -1,0 +1,225 @@
+"""
+Carries records from the slots to the records queue, in batches, off the hot path.
+
+A slot in the node's own process (threads, solo) appends to a queue in memory; a slot in a child process (prefork)
+writes to a pipe that it inherited. Both cost a microsecond or two, and a row in the pipe outlives the child that wrote
+it. A thread in the node's main process empties both a few times a second and publishes what it found.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.log import get_logger
+from kombu import Connection, Producer, Queue
+
+from poolrace.clock import broker_offset
+from poolrace.contract import NO_OFFSET, ROW, RUN_ID_BYTES, ClockOffset, NodeSample, Shipment, records_queue
+from poolrace.sampling import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+logger = get_logger(__name__)
+
+FLUSH_S = 0.1
+"""How long a record may wait in the node. Ten wake-ups a second cost an idle node nothing that can be measured."""
+
+SAMPLE_EVERY_S = 1.0
+CLOCK_EVERY_S = 10.0
+PIPE_BYTES = 1 << 20
+ROWS_A_MESSAGE = 2000
+QUEUE_EXPIRES_S = 600.0
+"""The broker forgets a records queue that nobody has read or written for this long, whatever became of its reader."""
+
+WATCH_S = 900.0
+"""How long after the last sign of a run its samples are still sent."""
+
+
+class RowPipe:
+    """Rows from child processes to the node's main process. Created before the pool forks."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            try:
+                fcntl.fcntl(self._writer, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            except OSError:
+                logger.debug("The pipe keeps its default size: the user's limit on pipe memory is reached.")
+        self._unwritten: deque[bytes] = deque()
+        self._partial = b""
+
+    def write(self, row: bytes) -> None:
+        """Hand over a row. Never blocks; a row that finds the pipe full goes with the next one."""
+        self._unwritten.append(row)
+        while self._unwritten:
+            try:
+                # A row is shorter than PIPE_BUF, so it arrives whole or not at all.
+                os.write(self._writer, self._unwritten[0])
+            except BlockingIOError:
+                return
+            self._unwritten.popleft()
+
+    def read(self) -> bytes:
+        """Whole rows that have arrived since the last call."""
+        chunks = [self._partial, *self._chunks()]
+        data = b"".join(chunks)
+        whole = len(data) - len(data) % ROW.size
+        self._partial = data[whole:]
+        return data[:whole]
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            try:
+                yield os.read(self._reader, PIPE_BYTES)
+            except BlockingIOError:
+                return
+
+    def close(self) -> None:
+        """Close both ends in this process."""
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+class Shipper:
+    """
+    Gathers rows and samples in a node's main process and publishes them.
+
+    Attributes:
+        pid: The process whose slots may append directly; all others go through the pipe.
+    """
+
+    def __init__(self, app: Celery, *, node: str, pool: str = "") -> None:
+        self.pid = os.getpid()
+        self.node = node
+        self.pool = pool
+        self._app = app
+        self._pipe = RowPipe()
+        self._rows: deque[bytes] = deque()
+        self._samples: list[NodeSample] = []
+        self._watchers: dict[str, float] = {}
+        self._sampler: Sampler | None = None
+        self._connection: Connection | None = None
+        self._producer: Any = None
+        self._declared: set[str] = set()
+        self._clock: ClockOffset = NO_OFFSET
+        self._clock_due_s = 0.0
+        self._sample_due_s = 0.0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def put(self, row: bytes) -> None:
+        """Take a row from a slot, in whichever process the slot is."""
+        if os.getpid() == self.pid:
+            # An append does not let go of the GIL, as a write would: on a busy threads pool the slot would have to
+            # wait for it behind all others.
+            self._rows.append(row)
+        else:
+            self._pipe.write(row)
+
+    def watch(self, run_id: str) -> None:
+        """Send node samples to a run, from now until nothing has been heard of it for a while."""
+        self._watchers[run_id] = time.monotonic() + WATCH_S
+
+    def sample(self) -> NodeSample:
+        """The node's process tree, now."""
+        if self._sampler is None:
+            self._sampler = Sampler(self.pid)
+        return self._sampler.sample()
+
+    def start(self) -> None:
+        """Begin to ship, in a thread of this process."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="poolrace-shipper", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ship what is left and end the thread."""
+        if self._thread is not None:
+            self._stopping.set()
+            self._thread.join(timeout=5)
+            self._thread = None
+        if self._connection is not None:
+            self._connection.release()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(FLUSH_S):
+            self._tick()
+        self._tick()
+
+    def _tick(self) -> None:
+        try:
+            self._take_sample()
+            self._ship()
+        except Exception as error:
+            logger.warning("Records wait in the node: %s: %s", type(error).__name__, error)
+            self._disconnect()
+
+    def _take_sample(self) -> None:
+        now = time.monotonic()
+        self._watchers = {run: until for run, until in self._watchers.items() if until > now}
+        if self._watchers and now >= self._sample_due_s:
+            self._sample_due_s = now + SAMPLE_EVERY_S
+            self._samples.append(self.sample())
+
+    def _ship(self) -> None:
+        self._rows.extend(_split(self._pipe.read()))
+        while self._rows:
+            batch = [self._rows[i] for i in range(min(len(self._rows), ROWS_A_MESSAGE))]
+            for run, rows in groupby(sorted(batch, key=_run_of), key=_run_of):
+                self._publish(run.hex(), b"".join(rows))
+            for _ in batch:
+                self._rows.popleft()
+        if self._samples:
+            for run_id in self._watchers:
+                self._publish(run_id, b"", tuple(self._samples))
+            self._samples.clear()
+
+    def _publish(self, run_id: str, rows: bytes, samples: tuple[NodeSample, ...] = ()) -> None:
+        producer = self._connected()
+        queue = records_queue(run_id)
+        if queue not in self._declared:
+            Queue(queue, exchange="", expires=QUEUE_EXPIRES_S, durable=False)(producer.channel).declare()
+            self._declared.add(queue)
+        shipment = Shipment(node=self.node, pool=self.pool, clock=self._clock, rows=rows, samples=samples)
+        producer.publish(
+            shipment.encode(),
+            exchange="",
+            routing_key=queue,
+            content_type="application/data",
+            content_encoding="binary",
+            delivery_mode=1,
+        )
+
+    def _connected(self) -> Any:
+        if self._producer is None:
+            self._connection = self._app.connection_for_write()
+            self._producer = Producer(self._connection)
+            self._declared.clear()
+        if time.monotonic() >= self._clock_due_s:
+            self._clock_due_s = time.monotonic() + CLOCK_EVERY_S
+            self._clock = broker_offset(self._producer.connection)
+        return self._producer
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            connection.release()
+
+
+def _split(rows: bytes) -> Iterator[bytes]:
+    return (rows[start : start + ROW.size] for start in range(0, len(rows), ROW.size))
+
+
+def _run_of(row: bytes) -> bytes:
+    return row[:RUN_ID_BYTES]

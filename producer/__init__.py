@@ -1,0 +1,1 @@
+"""Everything that plans, sends, measures and tells."""

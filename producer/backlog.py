@@ -1,0 +1,50 @@
+"""What waits on the broker for a lane: ready in every priority list, and taken by a node but not acknowledged."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from poolrace.contract import HEADER, Stamp, WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from celery import Celery
+
+
+def waiting(app: Celery, queue: str, run_id: str, trial: int) -> list[int] | None:
+    """
+    Sequence numbers of a trial's jobs that are still on the broker, ready or unacked.
+
+    Returns:
+        Ascending, each once; None on a broker whose queues cannot be looked into.
+    """
+    with app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        client = getattr(channel, "client", None)
+        if client is None or not hasattr(client, "lrange"):
+            return None
+        messages = [*_ready(channel, client, queue), *_unacked(channel, client, queue)]
+    stamps = (_stamp(message) for message in messages)
+    return sorted({s.seq for s in stamps if s is not None and (s.run_id, s.trial) == (run_id, trial)})
+
+
+def _ready(channel: Any, client: Any, queue: str) -> Iterator[dict[str, Any]]:
+    for step in channel.priority_steps:
+        for raw in client.lrange(channel._q_for_pri(queue, step), 0, -1):  # noqa: SLF001 - kombu has no public name
+            yield json.loads(raw)
+
+
+def _unacked(channel: Any, client: Any, queue: str) -> Iterator[dict[str, Any]]:
+    for raw in client.hvals(channel.unacked_key):
+        message, _exchange, routing_key = json.loads(raw)
+        if routing_key == queue:
+            yield message
+
+
+def _stamp(message: dict[str, Any]) -> Stamp | None:
+    try:
+        return Stamp.from_header(message["headers"][HEADER])
+    except (KeyError, WireError):
+        return None

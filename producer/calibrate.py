@@ -1,0 +1,54 @@
+"""Has the worker size its jobs for this machine: once per race, before any node runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from producer.course import Jobs
+from producer.errors import FleetError
+from producer.fleet.local import inherited_environment
+
+if TYPE_CHECKING:
+    from producer.settings import RaceSettings
+
+TIMEOUT_S = 60.0
+
+
+def sized_jobs(settings: RaceSettings) -> tuple[dict[str, Jobs], dict[str, Any]]:
+    """
+    What to send for each workload, and the calibration for the manifest.
+
+    Raises:
+        FleetError: If the calibration fails.
+    """
+    sizes = dict(settings.sizes)
+    missing = [name for name in settings.workloads if name not in sizes]
+    if missing:
+        sizes |= calibrate(missing, job_s=settings.job_s, cpu_share=settings.cpu_share)
+    jobs = {
+        name: Jobs(
+            workload=name,
+            task=f"worker.{name}",
+            args=tuple(sizes[name]["amount"]),
+            expected_s=sizes[name]["target_s"] or 0.0,
+        )
+        for name in settings.workloads
+    }
+    return jobs, {name: sizes[name] for name in settings.workloads}
+
+
+def calibrate(workloads: list[str], *, job_s: float | None, cpu_share: float | None) -> dict[str, Any]:
+    """Ask `worker.calibrate`, in a process of its own."""
+    command = [sys.executable, "-m", "worker.calibrate", *workloads]
+    command += ["--target", str(job_s)] if job_s is not None else []
+    command += ["--cpu-share", str(cpu_share)] if cpu_share is not None else []
+    answer = subprocess.run(
+        command, env=inherited_environment(os.environ), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    if answer.returncode:
+        raise FleetError(f"The jobs cannot be sized: {answer.stderr.strip() or answer.returncode}")
+    return dict(json.loads(answer.stdout))

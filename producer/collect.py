@@ -1,0 +1,188 @@
+"""Reads what the nodes ship, moves it to the broker's clock and tells when a trial is complete."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from kombu import Consumer, Queue
+
+from poolrace.contract import FLAG_GIL, FLAG_REDELIVERED, ROW_FIELDS, Outcome, Shipment, WireError, records_queue
+from poolrace.shipping import QUEUE_EXPIRES_S
+from producer.errors import FleetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celery import Celery
+
+ROW_DTYPE = np.dtype([(name, kind) for name, kind in ROW_FIELDS])
+
+RECORD_SCHEMA: Mapping[str, Any] = {
+    "trial": pl.UInt32,
+    "seq": pl.UInt32,
+    "lane": pl.String,
+    "node": pl.String,
+    "pool": pl.String,
+    "pid": pl.UInt32,
+    "thread_id": pl.UInt32,
+    "due_at": pl.Float64,
+    "sent_at": pl.Float64,
+    "received_at": pl.Float64,
+    "started_at": pl.Float64,
+    "finished_at": pl.Float64,
+    "cpu_s": pl.Float64,
+    "attempt": pl.UInt16,
+    "redelivered": pl.Boolean,
+    "gil": pl.Boolean,
+    "outcome": pl.String,
+    "exception": pl.String,
+}
+
+SAMPLE_SCHEMA: Mapping[str, Any] = {
+    "lane": pl.String,
+    "node": pl.String,
+    "at": pl.Float64,
+    "cpu_s": pl.Float64,
+    "pss_bytes": pl.UInt64,
+    "voluntary_switches": pl.UInt64,
+    "involuntary_switches": pl.UInt64,
+    "processes": pl.UInt32,
+    "threads": pl.UInt32,
+    "drift_s": pl.Float64,
+}
+
+_OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
+_PUBLISHER_INSTANTS = ("due_at", "sent_at")
+_NODE_INSTANTS = ("received_at", "started_at", "finished_at")
+
+
+class Collector:
+    """
+    Reads a run's records queue.
+
+    Use as a context manager; leaving it removes the queue.
+
+    Attributes:
+        clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
+    """
+
+    def __init__(self, app: Celery, run_id: str, *, lane_of: Mapping[str, str], publisher_correction_s: float) -> None:
+        self.clocks: dict[str, tuple[float, float]] = {}
+        self._app = app
+        self._run_id = run_id
+        self._lane_of = lane_of
+        self._publisher_correction_s = publisher_correction_s
+        self._records: list[pl.DataFrame] = []
+        self._samples: list[pl.DataFrame] = []
+        self._trial = -1
+        self._ended = np.zeros(0, dtype=bool)
+        self._slots: set[tuple[str, int, int]] = set()
+
+    def __enter__(self) -> Self:
+        self._connection = self._app.connection_for_read()
+        name = records_queue(self._run_id)
+        self._queue = Queue(name, exchange="", expires=QUEUE_EXPIRES_S, durable=False)(self._connection.default_channel)
+        self._queue.declare()
+        self._consumer = Consumer(
+            self._connection.default_channel, [self._queue], callbacks=[self._take], no_ack=True, accept=["json"]
+        )
+        self._consumer.consume()
+        return self
+
+    def expect(self, trial: int, jobs: int) -> None:
+        """From now on, count the ends of this trial's jobs."""
+        self._trial = trial
+        self._ended = np.zeros(jobs, dtype=bool)
+        self._slots.clear()
+
+    @property
+    def missing(self) -> int:
+        """Jobs of the expected trial without a record of their end."""
+        return int(len(self._ended) - np.count_nonzero(self._ended))
+
+    @property
+    def slots_seen(self) -> int:
+        """Different slots (process and thread) that ran a job of the expected trial."""
+        return len(self._slots)
+
+    def poll(self, timeout_s: float) -> None:
+        """
+        Take what has arrived, or wait for the next shipment.
+
+        Raises:
+            FleetError: If the broker is gone.
+        """
+        try:
+            self._connection.drain_events(timeout=timeout_s)
+        except TimeoutError:
+            return
+        except self._connection.connection_errors as error:
+            raise FleetError(f"The broker is gone: {error}. What was measured so far is kept.") from error
+
+    def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
+        records, self._records = self._records, []
+        samples, self._samples = self._samples, []
+        return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
+
+    def _take(self, body: Any, _message: Any) -> None:
+        try:
+            shipment = Shipment.decode(bytes(body))
+        except WireError as error:
+            raise FleetError(f"A node ships what this poolrace cannot read: {error}") from error
+        lane = self._lane_of.get(shipment.node, shipment.node)
+        clock = shipment.clock
+        self.clocks[shipment.node] = clock.offset_s, clock.bound_s
+        rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
+        if len(rows):
+            self._count(rows, shipment.node)
+            self._records.append(_table(rows, shipment, lane, clock.correction_s, self._publisher_correction_s))
+        if shipment.samples:
+            rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
+            frame = pl.DataFrame(rest, schema=SAMPLE_SCHEMA)
+            self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
+
+    def _count(self, rows: npt.NDArray[Any], node: str) -> None:
+        ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]
+        self._ended[ours["seq"][ours["outcome"] != Outcome.RETRIED]] = True
+        slots = np.unique(ours[["pid", "thread_id"]])
+        self._slots.update((node, int(pid), int(thread)) for pid, thread in slots)
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._consumer.cancel()
+            self._queue.delete()
+        except self._connection.connection_errors:
+            pass  # a broker that is gone has no queue to remove
+        self._connection.release()
+
+
+def _table(
+    rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float, publisher_correction_s: float
+) -> pl.DataFrame:
+    columns: dict[str, Any] = {name: rows[name] for name in ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s")}
+    columns |= {name: rows[name] + publisher_correction_s for name in _PUBLISHER_INSTANTS}
+    columns |= {name: rows[name] + node_correction_s for name in _NODE_INSTANTS}
+    columns["redelivered"] = (rows["flags"] & FLAG_REDELIVERED) > 0
+    columns["gil"] = (rows["flags"] & FLAG_GIL) > 0
+    columns["outcome"] = [_OUTCOMES.get(int(code), f"unknown {code}") for code in rows["outcome"]]
+    columns["exception"] = [name.decode() or None for name in rows["exception"]]
+    frame = pl.DataFrame(columns).with_columns(
+        lane=pl.lit(lane), node=pl.lit(shipment.node), pool=pl.lit(shipment.pool)
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items()).with_columns(
+        pl.col(pl.Float64).fill_nan(None)
+    )
+
+
+def _stack(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def finite(bound_s: float) -> float | None:
+    """A bound for JSON, which has no infinity."""
+    return bound_s if math.isfinite(bound_s) else None

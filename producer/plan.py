@@ -1,0 +1,121 @@
+"""
+From a rate to the instants at which jobs are due.
+
+Pure: an offset is counted from a start that the publisher chooses, so nothing here reads a clock or sleeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_JOBS = 100_000_000
+"""The most jobs in a plan: well inside the 32 bits of a sequence number, and 0.8 GB of due times."""
+
+SEED_BITS = 53
+"""A derived seed fits into a float exactly, so that no JSON reader changes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """
+    When each job is due; a job's place is its sequence number.
+
+    Attributes:
+        due_s: Offsets from the start in seconds, ascending. A read-only copy of what was given.
+        rate_per_s: The arrival rate that was asked for; None for a backlog (all at once).
+    """
+
+    due_s: NDArray[np.float64]
+    rate_per_s: float | None
+
+    def __post_init__(self) -> None:
+        due_s = np.array(self.due_s, dtype=np.float64)
+        if due_s.size and not (np.isfinite(due_s).all() and due_s[0] >= 0 and (np.diff(due_s) >= 0).all()):
+            raise ValueError(f"due times {due_s!r}: must be finite, 0 or more, and ascending")
+        due_s.setflags(write=False)
+        object.__setattr__(self, "due_s", due_s)
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs there are."""
+        return len(self.due_s)
+
+    @property
+    def duration_s(self) -> float:
+        """When the last job is due; 0 without jobs."""
+        return float(self.due_s[-1]) if self.jobs else 0.0
+
+
+def backlog(jobs: int) -> Plan:
+    """All jobs due at once, at the start."""
+    if not 1 <= jobs <= MAX_JOBS:
+        raise ValueError(f"jobs {jobs!r}: must be 1 to {MAX_JOBS}")
+    return Plan(due_s=np.zeros(jobs), rate_per_s=None)
+
+
+def constant(rate_per_s: float, duration_s: float) -> Plan:
+    """Evenly spaced arrivals: the first at 0, the i-th at i / rate, as long as that is before the end."""
+    expected = _expected_jobs(rate_per_s, duration_s)
+    # Divided, not accumulated, so that the millionth job is as exact as the first; one more than needed, then cut,
+    # because the product above may be rounded to either side.
+    due_s = np.arange(int(expected) + 2) / rate_per_s
+    return Plan(due_s=due_s[due_s < duration_s], rate_per_s=rate_per_s)
+
+
+def poisson(rate_per_s: float, duration_s: float, seed: int) -> Plan:
+    """
+    Arrivals of independent users: a homogeneous Poisson process on [0, duration).
+
+    The number of jobs is itself random, with mean rate x duration; given the number, due times are independent and
+    uniform. The same arguments give the same plan.
+    """
+    expected = _expected_jobs(rate_per_s, duration_s)
+    if seed < 0:
+        raise ValueError(f"seed {seed!r}: must be 0 or more")
+    generator = np.random.Generator(np.random.PCG64(seed))
+    jobs = generator.poisson(expected)
+    return Plan(due_s=np.sort(generator.random(jobs) * duration_s), rate_per_s=rate_per_s)
+
+
+def _expected_jobs(rate_per_s: float, duration_s: float) -> float:
+    """The mean number of arrivals, once rate and duration are known to be sound."""
+    if not 0 < rate_per_s < np.inf:
+        raise ValueError(f"rate {rate_per_s!r} per s: must be above 0 and finite")
+    if not 0 < duration_s < np.inf:
+        raise ValueError(f"duration {duration_s!r} s: must be above 0 and finite")
+    expected = rate_per_s * duration_s
+    if expected > MAX_JOBS:
+        raise ValueError(f"rate {rate_per_s!r} per s for {duration_s!r} s: must be at most {MAX_JOBS} jobs in all")
+    return expected
+
+
+def seed_for(seed: int, *names: str | int) -> int:
+    """
+    A seed of its own for each named use of the run's seed, e.g. `seed_for(7, "arrivals", trial)`.
+
+    The same in every process and on every machine; different names give unrelated seeds.
+    """
+    digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
+
+
+def split(plan: Plan, parts: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """
+    The k-th of several publishers' share: sequence numbers and due times.
+
+    Jobs are dealt in turn, so that each publisher holds an equal part of the rate at every moment.
+    """
+    if parts < 1:
+        raise ValueError(f"parts {parts!r}: must be 1 or more")
+    if not 0 <= k < parts:
+        raise ValueError(f"part {k!r}: must be 0 to {parts - 1}")
+    indices = np.arange(k, plan.jobs, parts, dtype=np.int64)
+    return indices, plan.due_s[indices]

@@ -1,0 +1,245 @@
+"""
+Sends each job when it is due, whatever has finished (open loop), on any broker that kombu knows.
+
+Publishers are processes of their own, so that neither collecting nor printing makes them late. Each takes every n-th
+job of the plan. A job is stamped just before it is handed to kombu; what is due at the same moment goes in one batch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from celery import Celery
+from kombu import Producer
+from kombu.exceptions import OperationalError
+
+from poolrace.contract import HEADER, Stamp
+from producer.errors import FleetError
+from producer.plan import Plan, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from multiprocessing.connection import Connection as Pipe
+
+BATCH_JOBS = 500
+"""Most jobs in one batch: large enough to spare round trips, small enough that the first does not wait long."""
+
+LEAD_S = 0.03
+"""How far ahead a start is set, so that every publisher has its orders by then."""
+
+SENT_SCHEMA = {
+    "trial": pl.UInt32,
+    "seq": pl.UInt32,
+    "due_at": pl.Float64,
+    "sent_at": pl.Float64,
+    "accepted_at": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """
+    What one trial sends.
+
+    Attributes:
+        run_id: 16 hexadecimal digits.
+        trial: The trial's number.
+        task: Celery's name of the task.
+        args: Its positional arguments, the same for every job.
+        queue: The lane's queue.
+        plan: When each job is due.
+    """
+
+    run_id: str
+    trial: int
+    task: str
+    args: tuple[Any, ...]
+    queue: str
+    plan: Plan
+
+
+class JobSender:
+    """Hands jobs to the broker, stamped; the part of a publisher that knows Celery's messages."""
+
+    def __init__(self, app: Celery, producer: Any) -> None:
+        self._app = app
+        self._producer = producer
+
+    def send(self, order: Order, jobs: Sequence[tuple[int, float]], now: Callable[[], float]) -> list[float]:
+        """
+        Send jobs in one batch.
+
+        Args:
+            order: What to send.
+            jobs: Sequence number and due instant of each.
+            now: The clock.
+
+        Returns:
+            When each was sent: just before it was handed to kombu.
+
+        Raises:
+            OperationalError: If the broker did not take them all; which of them it took is not known.
+        """
+        sent = []
+        with self._producer.batch(BATCH_JOBS):
+            for seq, due_at in jobs:
+                sent_at = now()
+                self._publish(order, seq, due_at, sent_at)
+                sent.append(sent_at)
+        return sent
+
+    def _publish(self, order: Order, seq: int, due_at: float, sent_at: float) -> None:
+        job_id = f"{order.run_id}-{order.trial}-{seq}"
+        message: Any = self._app.amqp.as_task_v2(job_id, order.task, order.args, ignore_result=True)
+        stamp = Stamp(run_id=order.run_id, trial=order.trial, seq=seq, due_at=due_at, sent_at=sent_at)
+        message.headers[HEADER] = stamp.to_header()
+        self._producer.publish(
+            message.body,
+            exchange="",
+            routing_key=order.queue,
+            serializer="json",
+            headers=message.headers,
+            **message.properties,
+        )
+
+
+def send_when_due(
+    order: Order,
+    *,
+    start_at: float,
+    part: tuple[int, int],
+    send: Callable[[Order, Sequence[tuple[int, float]], Callable[[], float]], list[float]],
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> pl.DataFrame:
+    """
+    Work through a plan's share: sleep until the next job is due, then send all that are.
+
+    Late jobs are sent at once and keep the due instant of the plan, so lateness shows as publish lag and nothing else.
+
+    Args:
+        order: What to send.
+        start_at: Instant of the plan's zero.
+        part: This publisher's number, and how many there are.
+        send: Hands a batch to the broker.
+        now: The clock; a test passes its own.
+        sleep: Waits; likewise.
+
+    Returns:
+        One row a job, in the layout of `SENT_SCHEMA`; `accepted_at` is null where the broker did not take it.
+    """
+    number, parts = part
+    seqs, due_s = split(order.plan, parts, number)
+    due_at = due_s + start_at
+    sent_at = np.full(len(seqs), np.nan)
+    accepted_at = np.full(len(seqs), np.nan)
+    first = 0
+    while first < len(seqs):
+        wait_s = due_at[first] - now()
+        if wait_s > 0:
+            sleep(wait_s)
+        last = min(_first_not_due(due_at, now()), first + BATCH_JOBS)
+        if last == first:
+            continue
+        jobs = list(zip(seqs[first:last].tolist(), due_at[first:last].tolist(), strict=True))
+        try:
+            sent_at[first:last] = send(order, jobs, now)
+            accepted_at[first:last] = now()
+        except OperationalError:
+            sent_at[first:last] = now()
+        first = last
+    return _ledger(order.trial, seqs, due_at, sent_at, accepted_at)
+
+
+def _first_not_due(due_at: npt.NDArray[np.float64], now: float) -> int:
+    return int(np.searchsorted(due_at, now, side="right"))
+
+
+def _ledger(trial: int, seqs: Any, due_at: Any, sent_at: Any, accepted_at: Any) -> pl.DataFrame:
+    columns = {"trial": np.full(len(seqs), trial), "seq": seqs, "due_at": due_at, "sent_at": sent_at}
+    frame = pl.DataFrame({**columns, "accepted_at": accepted_at}).cast(SENT_SCHEMA)  # type: ignore[arg-type]
+    return frame.with_columns(pl.col("accepted_at").fill_nan(None))
+
+
+def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
+    """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
+    # Ctrl-C is for the process that gives the orders; it closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    app = Celery("publisher", broker=broker_url)
+    with app.connection_for_write() as connection:
+        sender = JobSender(app, Producer(connection))
+        connection.ensure_connection(max_retries=2)
+        pipe.send("ready")
+        while True:
+            try:
+                order, start_at = pipe.recv()
+            except EOFError:
+                return
+            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send))
+
+
+class Publishers:
+    """
+    Publisher processes, ready to send.
+
+    Use as a context manager; leaving it ends them, whatever they were doing.
+    """
+
+    def __init__(self, broker_url: str, count: int = 1) -> None:
+        self._broker_url = broker_url
+        self._count = count
+        self._processes: list[Any] = []
+        self._pipes: list[Pipe] = []
+
+    def __enter__(self) -> Self:
+        context = multiprocessing.get_context("spawn")
+        for number in range(self._count):
+            here, there = context.Pipe()
+            process = context.Process(
+                target=publisher_main, args=(self._broker_url, there, (number, self._count)), daemon=True
+            )
+            process.start()
+            there.close()
+            self._processes.append(process)
+            self._pipes.append(here)
+        self._gather()
+        return self
+
+    def begin(self, order: Order) -> float:
+        """Give every publisher its share of an order; returns the instant of the plan's zero."""
+        start_at = time.time() + LEAD_S
+        for pipe in self._pipes:
+            pipe.send((order, start_at))
+        return start_at
+
+    def finished(self) -> bool:
+        """All have sent their share, or are dead; `ledger` will not wait."""
+        return all(pipe.poll() for pipe in self._pipes)
+
+    def ledger(self) -> pl.DataFrame:
+        """What was sent, once all publishers are through; in order of sequence."""
+        shares: list[pl.DataFrame] = self._gather()
+        return pl.concat(shares).sort("seq")
+
+    def _gather(self) -> list[Any]:
+        try:
+            return [pipe.recv() for pipe in self._pipes]
+        except (EOFError, ConnectionResetError) as error:
+            raise FleetError("A publisher process died. Its message is above; run the same command again.") from error
+
+    def __exit__(self, *_: object) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self._processes:
+            process.join(timeout=1)
+            if process.is_alive():
+                process.kill()
+                process.join()

@@ -1,0 +1,1 @@
+"""Tells people what a run found: on the terminal, in Markdown."""

@@ -1,0 +1,313 @@
+"""What a report says, in which order, without saying how it looks: a summary becomes titles, sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from producer.report.formats import NONE, gibibytes, instant, mebibytes, milliseconds, number, ratio
+
+Summary = Mapping[str, Any]
+
+FIRM_BEYOND = 10
+"""A percentile with fewer jobs beyond it than this is marked as unsure."""
+
+UNSURE = "~"
+PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """
+    Rows under a title.
+
+    Attributes:
+        title: What the numbers are, with their unit.
+        columns: Headings; the first column is text, the others are aligned to the right unless they hold words.
+        rows: Cells, all text.
+        note: How to read it; empty if there is nothing to say.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prose:
+    """
+    Sentences under a title.
+
+    Attributes:
+        title: What they are about; empty for none.
+        lines: One sentence or item each.
+        commands: Lines that are meant to be copied, and are never wrapped.
+    """
+
+    title: str
+    lines: Sequence[str]
+    commands: Sequence[str] = ()
+
+
+def document(summary: Summary) -> Iterator[Table | Prose]:
+    """The parts of a report, in order."""
+    yield heading(summary)
+    if summary["problems"]:
+        yield Prose(title="This run is not valid", lines=summary["problems"])
+    if summary["warnings"]:
+        yield Prose(title="Mind", lines=summary["warnings"])
+    if summary["workloads"]:
+        yield capacity(summary)
+        yield latency(summary)
+        yield corrected(summary)
+        yield cost(summary)
+        yield per_job(summary)
+        yield verdicts(summary)
+        yield from recommendations(summary)
+        yield from given_up(summary)
+
+
+def heading(summary: Summary) -> Prose:
+    """What was raced, on what."""
+    settings, settled = summary["settings"], summary["settlement"]
+    lanes = " against ".join(_lane_name(lane) for lane in settings["lanes"])
+    rest = ", ".join(f"{count:,} {name}" for name, count in settled.items() if count and name != "sent")
+    how = f"{settings['pairs']} pairs of trials a workload, {settings['arrivals']} arrivals, seed {settings['seed']}"
+    lines = [
+        f"{lanes}, {how}.",
+        _machine(summary),
+        f"{settled['sent']:,} jobs sent: {rest or 'none settled'}.",
+    ]
+    if settings["quick"]:
+        lines.append("Quick: fewer workloads, 3 pairs and shorter trials. For a firm verdict run poolrace race.")
+    return Prose(title=f"Race of {instant(summary['run']['began_at'])}", lines=lines)
+
+
+def _lane_name(lane: Mapping[str, Any]) -> str:
+    extras = [f"prefetch {lane['prefetch']}", f"acks {lane['acks']}"]
+    return f"{lane['key']} ({lane['slots']} slots, {', '.join(extras)})"
+
+
+def _machine(summary: Summary) -> str:
+    machine = summary["machine"] or {}
+    versions = machine.get("versions", {})
+    parts = [
+        f"{machine.get('cores_available', '?')} cores",
+        gibibytes(machine.get("memory_total_bytes")),
+        f"{machine.get('python_implementation', 'Python')} {machine.get('python_version', '?')}",
+        *(f"{name} {versions[name]}" for name in ("celery", "kombu", "redis") if versions.get(name)),
+    ]
+    return ", ".join(parts) + "."
+
+
+def capacity(summary: Summary) -> Table:
+    """Completion rates over a backlog, side by side."""
+    lanes = _keys(summary)
+    pairs = list(combinations(lanes, 2))
+    rows = []
+    for workload in summary["workloads"]:
+        found = _by_lane(workload)
+        rates = [number(_get(found.get(lane), "capacity_per_s", "median")) for lane in lanes]
+        rows.append([workload["workload"], *rates, *_verdict_cells(workload, "capacity", pairs)])
+    return Table(
+        title="Capacity: jobs per second over a backlog, median of the trials",
+        columns=["workload", *lanes, *_verdict_columns(pairs)],
+        rows=rows,
+        note="Ratio with its 95 % interval, from paired trials.",
+    )
+
+
+def latency(summary: Summary) -> Table:
+    """Sojourn times at the held rate, a row a workload and lane."""
+    rows = []
+    for workload, result in _results(summary):
+        sojourn = _get(result, "latency", "sojourn")
+        cells = [_percentile(sojourn, name, share) for name, share in PERCENTILES]
+        rows.append([
+            workload["workload"], result["lane"], number(result["rate_per_s"]), *cells,
+            milliseconds(_get(sojourn, "max")), number(_get(sojourn, "n"), 9),
+        ])  # fmt: skip
+    return Table(
+        title="Latency: from due to finished at a held arrival rate, in ms",
+        columns=["workload", "lane", "rate/s", "p50", "p90", "p99", "p99.9", "max", "jobs"],
+        rows=rows,
+        note=f"{UNSURE} marks a percentile with fewer than {FIRM_BEYOND} jobs beyond it: take it as a hint.",
+    )
+
+
+def corrected(summary: Summary) -> Table:
+    """Where the time went, and what a tool that forgets its own lateness would have said."""
+    rows = []
+    for workload, result in _results(summary):
+        found = result["latency"] or {}
+        stretches = ("sojourn", "sojourn_from_sent", "publish_lag", "broker_wait", "slot_wait", "service")
+        rows.append([
+            workload["workload"], result["lane"],
+            *(milliseconds(_get(found, name, "p99")) for name in stretches),
+        ])  # fmt: skip
+    return Table(
+        title="Where the p99 comes from, each stretch by itself, in ms",
+        columns=["workload", "lane", "from due", "from sent", "publish lag", "in broker", "waits for slot", "runs"],
+        rows=rows,
+        note="From due counts the generator's own lateness, from sent hides it.",
+    )
+
+
+def cost(summary: Summary) -> Table:
+    """What a lane takes, whatever it does."""
+    rows = [
+        [
+            lane["key"], mebibytes(lane["memory_per_slot_bytes"]), f"{number(lane['ready_s'])} s",
+            lane["gil_in_slots"] or NONE, *_pings(summary, lane["key"]),
+        ]
+        for lane in summary["lanes"]
+    ]  # fmt: skip
+    return Table(
+        title="What a lane costs",
+        columns=[
+            "lane",
+            "memory per slot (PSS)",
+            "start to ready",
+            "GIL in slots",
+            "ping p50",
+            "ping max",
+            "no answer",
+        ],
+        rows=rows,
+        note="Control pings while a backlog is worked off, in ms; the worst workload.",
+    )
+
+
+def _pings(summary: Summary, lane: str) -> list[str]:
+    pings = [result["ping"] for _, result in _results(summary) if result["lane"] == lane and result["ping"]]
+    if not pings:
+        return [NONE] * 3
+    unanswered = sum(ping["sent"] - ping["answered"] for ping in pings)
+    return [
+        milliseconds(max((ping["p50_s"] for ping in pings if ping["p50_s"] is not None), default=None)),
+        milliseconds(max((ping["max_s"] for ping in pings if ping["max_s"] is not None), default=None)),
+        str(unanswered),
+    ]
+
+
+def per_job(summary: Summary) -> Table:
+    """CPU per job: what the job's own thread used, and what the whole node used for it."""
+    rows = [
+        [
+            workload["workload"], result["lane"], milliseconds(_get(result, "backlog", "cpu", "mean")),
+            milliseconds(result["backlog_cpu_s_per_job"]), milliseconds(result["latency_cpu_s_per_job"]),
+        ]
+        for workload, result in _results(summary)
+    ]  # fmt: skip
+    return Table(
+        title="CPU per job, in ms",
+        columns=["workload", "lane", "the job itself", "whole node, backlog", "whole node, held rate"],
+        rows=rows,
+    )
+
+
+def verdicts(summary: Summary) -> Prose:
+    """Every verdict as a sentence."""
+    lines = []
+    for workload in summary["workloads"]:
+        for verdict in workload["verdicts"]:
+            advice = f" {verdict['advice']}" if verdict["advice"] else ""
+            lines.append(
+                f"{workload['workload']}, {verdict['measure']}: {verdict['word']}. {verdict['reason']}{advice}"
+            )
+    return Prose(title="Verdict", lines=lines)
+
+
+def recommendations(summary: Summary) -> Iterator[Prose]:
+    """What to run, workload by workload."""
+    lines, commands = [], []
+    for workload in summary["workloads"]:
+        chosen = workload["recommendation"]
+        if chosen["lane"] is None:
+            lines.append(
+                f"{workload['workload']}: no recommendation ({chosen['why']}). {chosen['advice'] or ''}".strip()
+            )
+        else:
+            lines.append(
+                f"{workload['workload']}: {chosen['pool']} with {chosen['concurrency']} slots; {chosen['why']}."
+            )
+            commands.append(chosen["command"])
+    yield Prose(title="What to run", lines=lines, commands=list(dict.fromkeys(commands)))
+
+
+def given_up(summary: Summary) -> Iterator[Prose]:
+    """What each recommended pool cannot do."""
+    chosen = [workload["recommendation"] for workload in summary["workloads"]]
+    for pool, lines in {each["pool"]: each["gives_up"] for each in chosen if each["lane"]}.items():
+        yield Prose(title=f"What you give up with {pool}", lines=lines)
+
+
+def _keys(summary: Summary) -> list[str]:
+    return [lane["key"] for lane in summary["lanes"]]
+
+
+def _results(summary: Summary) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    for workload in summary["workloads"]:
+        for result in workload["lanes"]:
+            yield workload, result
+
+
+def _by_lane(workload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {result["lane"]: result for result in workload["lanes"]}
+
+
+def _get(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if value is not None else None
+    return value
+
+
+def _percentile(found: Mapping[str, Any] | None, name: str, share: float) -> str:
+    if found is None:
+        return NONE
+    unsure = found["n"] * (1 - share) < FIRM_BEYOND
+    return milliseconds(found[name]) + (UNSURE if unsure else "")
+
+
+def _verdict_columns(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    return [column for a, b in pairs for column in (f"{a} / {b}", "verdict")]
+
+
+def _verdict_cells(workload: Mapping[str, Any], measure: str, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    found = {(v["a"], v["b"]): v for v in workload["verdicts"] if v["measure"] == measure}
+    cells = []
+    for pair in pairs:
+        verdict = found.get(pair)
+        cells += (
+            [ratio(verdict["ratio"], verdict["low"], verdict["high"]), verdict["word"]] if verdict else [NONE, NONE]
+        )
+    return cells
+
+
+def comparison(found: Summary) -> Iterator[Table | Prose]:
+    """The parts of a comparison of two runs."""
+    differs = [
+        f"{name}: {values['first']} before, {values['second']} after" for name, values in found["differs_in"].items()
+    ]
+    yield Prose(
+        title=f"{found['second']} against {found['first']}",
+        lines=differs or ["The two runs were asked for the same, on the same machine and software."],
+    )
+    yield Table(
+        title="Second run over first",
+        columns=["workload", "lane", "measure", "ratio", "verdict"],
+        rows=[
+            [
+                each["workload"],
+                each["lane"],
+                each["measure"],
+                ratio(each["ratio"], each["low"], each["high"]),
+                each["word"],
+            ]
+            for each in found["changes"]
+        ],
+        note="Ratio with its 95 % interval (Welch). Not interleaved: a machine that changed shows here too.",
+    )

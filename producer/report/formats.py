@@ -1,0 +1,46 @@
+"""Numbers as readers see them. The only place where seconds become milliseconds and bytes become MiB."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+NONE = "-"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, thousands apart: 1,630, 85.1, 0.042."""
+    if value is None:
+        return NONE
+    if value == 0:
+        return "0"
+    whole = len(f"{abs(value):.0f}") if abs(value) >= 1 else 0
+    return f"{value:,.{max(digits - whole, 0)}f}" if whole else f"{value:.{digits}g}"
+
+
+def milliseconds(value_s: float | None) -> str:
+    """Seconds as milliseconds."""
+    return NONE if value_s is None else number(value_s * 1000)
+
+
+def mebibytes(value_bytes: float | None) -> str:
+    """Bytes as MiB."""
+    return NONE if value_bytes is None else f"{number(value_bytes / 2**20)} MiB"
+
+
+def gibibytes(value_bytes: float | None) -> str:
+    """Bytes as GiB."""
+    return NONE if value_bytes is None else f"{number(value_bytes / 2**30)} GiB"
+
+
+def ratio(value: float | None, low: float | None, high: float | None) -> str:
+    """A ratio with its interval."""
+    if value is None:
+        return NONE
+    if low is None or high is None:
+        return f"{value:.2f}"
+    return f"{value:.2f}  [{low:.2f}, {high:.2f}]"
+
+
+def instant(at: float | None) -> str:
+    """Seconds since the epoch as a date and time."""
+    return NONE if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

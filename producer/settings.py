@@ -1,0 +1,106 @@
+"""What a race is asked to do: command-line options become one frozen object, each default declared once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from producer.errors import UsageError
+from producer.lanes import Lane, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORKLOADS = ("cpu", "native", "io", "disk", "mixed", "sleep", "noop")
+"""What `worker` can do; known here by name, since a producer never imports a worker."""
+
+CALLS_UPSTREAM = frozenset({"io", "mixed"})
+
+ARRIVALS = ("poisson", "constant")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceSettings:
+    """
+    A race as it was asked for.
+
+    Attributes:
+        lanes: The configurations under test; the first is the baseline in reports.
+        workloads: Names, in the order they run.
+        pairs: Trials of each kind on each lane, per workload.
+        trial_s: How long a trial should take, in seconds.
+        job_s: How long a job should hold a slot, in seconds; None for each workload's own default.
+        cpu_share: Part of a mixed job that computes, from 0 to 1; None for its default.
+        utilisation: The held arrival rate as a part of the slower lane's capacity.
+        arrivals: `poisson` or `constant`.
+        seed: Of arrivals and of the order of lanes.
+        margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
+        publishers: Publisher processes; None to have as many as the highest rate needs.
+        broker_url: A broker that runs already; None for the embedded one.
+        out: Where run directories go.
+        quick: The user asked for the short form.
+        sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
+    """
+
+    lanes: tuple[Lane, ...]
+    workloads: tuple[str, ...] = ("cpu", "native", "io", "mixed")
+    pairs: int = 5
+    trial_s: float = 1.0
+    job_s: float | None = None
+    cpu_share: float | None = None
+    utilisation: float = 0.7
+    arrivals: str = "poisson"
+    seed: int = 1
+    margin: float = 0.05
+    publishers: int = 1
+    broker_url: str | None = field(default=None, repr=False)
+    out: Path = Path("runs")
+    quick: bool = False
+    sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what could not be raced."""
+        for workload in self.workloads:
+            if workload not in WORKLOADS:
+                raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
+        if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
+            raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
+
+    def quickened(self) -> Self:
+        """The short form: two workloads, three pairs, shorter trials."""
+        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.6, quick=True)
+
+    def replaced(self, changes: Mapping[str, Any]) -> Self:
+        """The same with some fields changed."""
+        return replace(self, **changes)
+
+    @property
+    def needs_upstream(self) -> bool:
+        """Some workload calls the upstream server."""
+        return not CALLS_UPSTREAM.isdisjoint(self.workloads)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest: everything but the broker's URL, which may hold a password."""
+        plain = asdict(self)
+        del plain["broker_url"], plain["sizes"]
+        return {**plain, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, None: 1.0}
+
+
+def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float:
+    """
+    Seconds from `20ms`, `1.5s`, `2m` or a plain number of seconds.
+
+    Raises:
+        UsageError: With the name, the value and what is allowed.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    value_s = float(match[1]) * _UNITS_S[match[2]] if match else -1.0
+    if not low_s <= value_s <= high_s:
+        raise UsageError(f"{name} {text!r}: must be a time from {low_s:g}s to {high_s:g}s, e.g. 20ms or 1.5s.")
+    return value_s

@@ -1,0 +1,248 @@
+"""
+What a run found, as plain data: recomputed from the run directory alone, written as `summary.json`.
+
+`docs/run-directory.md` describes every key. A change of meaning changes `SCHEMA`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from poolrace.pools import gives_up
+from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
+from producer.lanes import Lane
+from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
+from producer.trials import Kind
+from producer.verdict import NO_VERDICT, Verdict, judge, pair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SCHEMA = 1
+
+LAG_FLOOR_S = 0.010
+LAG_SHARE = 0.25
+"""The generator is late when its lag at p99 is above 10 ms and above this part of the median sojourn."""
+
+SHORT_JOB_S = 0.005
+CLOCK_STEP_S = 0.005
+
+
+def summarise(path: Path) -> dict[str, Any]:
+    """
+    Recompute everything from a run directory.
+
+    Raises:
+        UsageError: If it is no run directory, or damaged.
+    """
+    run = read_run(path)
+    analysis = analyse(run.trials, run.sent, run.records)
+    lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
+    verdicts = judge(pair(analysis.trials), run.manifest["settings"]["margin"])
+    status = run.manifest["status"]
+    problems = _problems(run, analysis)
+    return {
+        "schema": SCHEMA,
+        "run": {
+            "id": run.manifest["run_id"],
+            "directory": path.name,
+            "began_at": run.manifest.get("began_at"),
+            "ended_at": run.manifest.get("ended_at"),
+        },
+        "status": INCOMPLETE if status == RUNNING else status,
+        "valid": not problems,
+        "problems": problems,
+        "warnings": _warnings(run, analysis),
+        "settings": run.manifest["settings"],
+        "machine": run.manifest.get("machine"),
+        "noise": run.manifest.get("noise"),
+        "settlement": analysis.settlement.to_dict(),
+        "strangers": analysis.strangers,
+        "lanes": [_lane(run, lane) for lane in lanes],
+        "workloads": [_workload(name, run, analysis, lanes, verdicts) for name in _workloads(analysis)],
+    }
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json` and `report.md` into the run directory."""
+    from producer.report.markdown import as_markdown
+
+    writer = RunWriter(path, {})
+    writer.write_text("summary.json", as_json(summary))
+    writer.write_text("report.md", as_markdown(summary))
+
+
+def _workloads(analysis: Analysis) -> list[str]:
+    return list(dict.fromkeys(lane.workload for lane in analysis.lanes))
+
+
+def _workload(
+    name: str, run: Run, analysis: Analysis, lanes: Sequence[Lane], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    ours = [verdict for verdict in verdicts if verdict.workload == name]
+    results = [result for result in analysis.lanes if result.workload == name]
+    return {
+        "workload": name,
+        "size": run.manifest.get("sizes", {}).get(name),
+        "lanes": [{**result.to_dict(), "ping": _ping(run, name, result.lane)} for result in results],
+        "verdicts": [verdict.to_dict() for verdict in ours],
+        "recommendation": recommend(run, lanes, ours),
+    }
+
+
+def _ping(run: Run, workload: str, lane: str) -> dict[str, Any] | None:
+    trials = {t.trial for t in run.trials if t.workload == workload and t.lane == lane}
+    pings = [ping["rtt_s"] for ping in run.pings if ping["trial"] in trials]
+    answered = percentiles(np.array([rtt_s for rtt_s in pings if rtt_s is not None], dtype=np.float64))
+    if not pings:
+        return None
+    return {
+        "sent": len(pings),
+        "answered": answered.n if answered else 0,
+        "p50_s": answered.p50 if answered else None,
+        "max_s": answered.max if answered else None,
+    }
+
+
+def _lane(run: Run, lane: Lane) -> dict[str, Any]:
+    node: Mapping[str, Any] = next((node for node in run.manifest.get("nodes", []) if node["lane"] == lane.key), {})
+    return {
+        **lane.to_dict(),
+        "node": node.get("node"),
+        "ready_s": node.get("ready_s"),
+        "hello": node.get("hello"),
+        "gil_in_slots": _gil(run.records, lane),
+        "memory_per_slot_bytes": _memory(run, lane),
+    }
+
+
+def _gil(records: pl.DataFrame, lane: Lane) -> str | None:
+    seen = records.filter(pl.col("lane") == lane.key)["gil"].unique().to_list()
+    if not seen:
+        return None
+    return "mixed" if len(seen) > 1 else ("on" if seen[0] else "off")
+
+
+def _memory(run: Run, lane: Lane) -> float | None:
+    windows = [(t.began_at, t.ended_at) for t in run.trials if t.lane == lane.key and t.kind is not Kind.WARM_UP]
+    return memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots)
+
+
+def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """
+    The lane to use for a workload, why, and what it gives up.
+
+    Capacity decides; if it shows no difference, latency; if that shows none either, memory per slot. A missing
+    verdict decides nothing.
+    """
+    keys = [lane.key for lane in lanes]
+    for measure in (Kind.CAPACITY, Kind.LATENCY):
+        found = [verdict for verdict in verdicts if verdict.measure == measure]
+        if any(verdict.word == NO_VERDICT for verdict in found) or not found:
+            advice = [verdict.advice for verdict in found if verdict.advice]
+            return {"lane": None, "why": NO_VERDICT, "advice": advice[0] if advice else None}
+        keys = _unbeaten(keys, found)
+        if len(keys) == 1:
+            return _choice(lanes, keys[0], f"{measure.value} decides")
+    return _by_memory(run, lanes, keys)
+
+
+def _unbeaten(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
+    beaten = {verdict.b if verdict.winner == verdict.a else verdict.a for verdict in verdicts if verdict.winner}
+    return [key for key in keys if key not in beaten]
+
+
+def _by_memory(run: Run, lanes: Sequence[Lane], keys: Sequence[str]) -> dict[str, Any]:
+    known = {lane.key: _memory(run, lane) for lane in lanes if lane.key in keys}
+    if not keys or any(value is None for value in known.values()):
+        return {"lane": None, "why": "no difference", "advice": "Take the pool whose limits suit you; see below."}
+    best = min(known, key=lambda key: known[key] or 0.0)
+    return _choice(lanes, best, "no difference in capacity and latency; it needs the least memory per slot")
+
+
+def _choice(lanes: Sequence[Lane], key: str, why: str) -> dict[str, Any]:
+    lane = next(lane for lane in lanes if lane.key == key)
+    flags = " ".join(lane.worker_flags())
+    return {
+        "lane": key,
+        "why": why,
+        "pool": lane.pool,
+        "concurrency": lane.slots,
+        "command": f"celery -A YOUR_APP worker {flags} -n {lane.pool}@%h",
+        "gives_up": list(gives_up(lane.pool)),
+    }
+
+
+def _problems(run: Run, analysis: Analysis) -> list[str]:
+    problems = []
+    if run.manifest["status"] != COMPLETE:
+        reason = run.manifest.get("reason") or "it was cut short"
+        problems.append(f"The run is {run.manifest['status']}: {reason}")
+    settlement = analysis.settlement
+    if settlement.missing or settlement.duplicated:
+        counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}
+        problems.append(f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}.")
+    return problems + [late for lane in analysis.lanes if (late := _late(lane))]
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _late(lane: LaneResult) -> str | None:
+    latency = lane.latency
+    if latency is None or latency.publish_lag is None or latency.sojourn is None:
+        return None
+    bound_s = max(LAG_FLOOR_S, LAG_SHARE * latency.sojourn.p50)
+    if latency.publish_lag.p99 <= bound_s:
+        return None
+    return (
+        f"The generator was late: publish lag p99 {latency.publish_lag.p99 * 1000:.1f} ms with {lane.workload} on "
+        f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower --utilisation."
+    )
+
+
+def _warnings(run: Run, analysis: Analysis) -> list[str]:
+    warnings = []
+    noise = run.manifest.get("noise")
+    if noise and not noise["quiet"]:
+        warnings.append(noise["advice"])
+    short = sorted({lane.workload for lane in analysis.lanes if _short(lane)})
+    if short:
+        warnings.append(f"Jobs shorter than 5 ms measure Celery, not the pool: {', '.join(short)}.")
+    negative = sum(trial.negative for trial in analysis.trials)
+    if negative:
+        warnings.append(
+            f"{negative} jobs have a wait below zero: clocks disagree by more than it took ({_bounds(run)})."
+        )
+    if _clock_stepped(run.samples):
+        warnings.append("A node's clock was set while the race ran: instants before and after do not compare.")
+    return warnings + _failures(analysis)
+
+
+def _short(lane: LaneResult) -> bool:
+    timed = lane.latency or lane.backlog
+    return timed is not None and timed.service is not None and timed.service.p50 < SHORT_JOB_S
+
+
+def _bounds(run: Run) -> str:
+    bounds = [clock["bound_s"] for clock in run.manifest.get("clocks", {}).values() if clock["bound_s"] is not None]
+    return f"offsets known to within {max(bounds) * 1e6:.0f} us" if bounds else "offsets unknown"
+
+
+def _clock_stepped(samples: pl.DataFrame) -> bool:
+    spans = samples.group_by("node").agg((pl.col("drift_s").max() - pl.col("drift_s").min()).alias("span"))
+    return bool((spans["span"] > CLOCK_STEP_S).any())
+
+
+def _failures(analysis: Analysis) -> list[str]:
+    return [
+        f"{lane.settlement.failed} of {lane.settlement.sent} {lane.workload} jobs failed on {lane.lane}: "
+        f"{_words(lane.failures)}."
+        for lane in analysis.lanes
+        if lane.settlement.failed
+    ]

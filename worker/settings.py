@@ -1,0 +1,107 @@
+"""The worker's settings: they enter here, once, from the environment."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BROKER_URL = "POOLRACE_BROKER_URL"
+UPSTREAM_URL = "POOLRACE_UPSTREAM_URL"
+DISK_DIR = "POOLRACE_DISK_DIR"
+ACKS = "POOLRACE_ACKS"
+
+QUEUE = "poolrace"
+"""Where jobs go and come from if the command line names no queue."""
+
+CONNECTION_RETRIES = 5
+"""About half a minute: Celery waits 2, 4, 6, 8 and 10 seconds between them."""
+
+
+class Acks(StrEnum):
+    """When a node acknowledges a job to the broker."""
+
+    EARLY = "early"
+    """Before it runs, so that a crash loses it; Celery's default."""
+
+    LATE = "late"
+    """After it ran, so that a crash runs it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    What a worker must know that is not on its command line.
+
+    Attributes:
+        broker_url: Where jobs come from. Not shown, since it may hold a password.
+        upstream_url: Where `worker.upstream` listens, without a slash at the end.
+        disk_dir: Where the disk workload writes.
+        acks: When a job is acknowledged.
+    """
+
+    broker_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    upstream_url: str = "http://127.0.0.1:8081"
+    disk_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
+    acks: Acks = Acks.EARLY
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without a connection."""
+        if "://" not in self.broker_url:
+            # The value is not quoted, since what it holds may be a password.
+            raise ValueError(f"{BROKER_URL}: not a URL. Give one such as redis://127.0.0.1:6379/0.")
+        if not self.upstream_url.startswith(("http://", "https://")):
+            raise ValueError(
+                f"{UPSTREAM_URL} {self.upstream_url!r}: not an HTTP URL. Give one such as http://127.0.0.1:8081."
+            )
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """
+    Settings from environment variables; one that is empty or not set has its default.
+
+    Raises:
+        ValueError: If a variable has a value that cannot be; the message says which may be.
+    """
+    given: dict[str, Any] = {}
+    if broker_url := environ.get(BROKER_URL):
+        given["broker_url"] = broker_url
+    if upstream_url := environ.get(UPSTREAM_URL):
+        given["upstream_url"] = upstream_url.rstrip("/")
+    if disk_dir := environ.get(DISK_DIR):
+        given["disk_dir"] = Path(disk_dir)
+    if acks := environ.get(ACKS):
+        given["acks"] = parse_acks(acks)
+    return Settings(**given)
+
+
+def parse_acks(value: str) -> Acks:
+    """`early` or `late`."""
+    try:
+        return Acks(value)
+    except ValueError:
+        allowed = " or ".join(Acks)
+        raise ValueError(f"{ACKS} {value!r}: must be {allowed}. Use the same on every lane.") from None
+
+
+def celery_config(settings: Settings) -> dict[str, Any]:
+    """What the Celery app needs beyond Celery's defaults."""
+    return {
+        "broker_url": settings.broker_url,
+        "task_acks_late": settings.acks is Acks.LATE,
+        # Only for a worker started by hand; a lane names its own queue on the command line.
+        "task_default_queue": QUEUE,
+        # What a job did is in its record. Storing it again would cost seven more broker commands a job.
+        "task_ignore_result": True,
+        # Celery's default, spelled out because what reads pickles from a broker runs whatever it is sent.
+        "accept_content": ["json"],
+        # A broker that starts beside the worker may need a moment, but one that is gone must not be waited for
+        # forever: a node that cannot work has to end, or a race would hang on it.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": CONNECTION_RETRIES,
+    }

@@ -1,0 +1,56 @@
+"""Celery tasks over the workloads, one each, named `worker.<workload>`."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, NoReturn
+
+from worker.workloads import WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery import Celery
+
+    from worker.settings import Settings
+
+FAIL = "worker.fail"
+"""The task that always fails. It is no workload, so no race offers it; it shows how failures are told."""
+
+
+def register(app: Celery, settings: Settings) -> None:
+    """Give an app a task for every workload, and `worker.fail`."""
+    for workload in WORKLOADS.values():
+        add_task(app, task_name(workload.name), job_of(workload, settings))
+    add_task(app, FAIL, fail)
+
+
+def task_name(workload: str) -> str:
+    """What a publisher sends to run a workload."""
+    return f"worker.{workload}"
+
+
+def add_task(app: Celery, name: str, function: Callable[..., object]) -> None:
+    """Make a function a task of this app alone; Celery would share it with every app of the process."""
+    app.task(name=name, shared=False)(function)
+
+
+def job_of(workload: Workload, settings: Settings) -> Callable[..., object]:
+    """A workload's function with the settings it needs filled in, so that only the amounts are left."""
+    needed = {name: getattr(settings, name) for name in workload.needs}
+
+    @wraps(workload.function)
+    def job(*amounts: int) -> object:
+        return workload.function(*amounts, **needed)
+
+    return job
+
+
+def fail(message: str = "this task always fails") -> NoReturn:
+    """
+    Fail.
+
+    Raises:
+        ValueError: Always, with the message.
+    """
+    raise ValueError(message)
