@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 MEASUREMENT = ("pairs", "trial_s", "utilisation", "arrivals", "publishers")
 HARDWARE = (
     "cpu_model",
+    "architecture",
     "cores_logical",
     "cores_available",
+    "limits",
     "memory_total_bytes",
-    "cpu_limit_cores",
-    "memory_limit_bytes",
+    "container",
 )
-SOFTWARE = ("python_version", "python_implementation", "gil_enabled", "versions")
+SOFTWARE = ("python", "implementation", "free_threaded", "gil", "versions", "system", "kernel")
 LEAST_TRIALS = 3
 
 

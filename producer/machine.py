@@ -13,7 +13,7 @@ import resource
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -117,7 +117,7 @@ class Machine:
 
 
 def describe(read: Read = read_text, environ: Mapping[str, str] = os.environ) -> Machine:
-    """This machine, as seen from this process."""
+    """The facts about this machine, as seen from this process."""
     memory = psutil.virtual_memory()
     return Machine(
         cores_logical=os.cpu_count() or 1,
@@ -311,8 +311,8 @@ def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_cou
     Nothing else of this process should run meanwhile; its other threads would count as noise.
     """
     before = read("/proc/stat") or ""
-    instants = spin(duration_s, clock)
-    return judge_gaps(instants.gaps_s, instants.elapsed_s, steal_share(before, read("/proc/stat") or ""))
+    seen = spin(duration_s, clock)
+    return judge_gaps(seen, steal_share(before, read("/proc/stat") or ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,13 +335,12 @@ def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
     return Spin(gaps_s=gaps_s, elapsed_s=last_at - began_at)
 
 
-def judge_gaps(gaps_s: Iterable[float], elapsed_s: float, steal: float | None = None) -> Noise:
+def judge_gaps(seen: Spin, steal: float | None = None) -> Noise:
     """From gaps to noise."""
-    gaps = list(gaps_s)
     return Noise(
-        elapsed_s=elapsed_s,
-        lost_share=sum(gaps) / elapsed_s if elapsed_s > 0 else 0.0,
-        worst_gap_s=max(gaps, default=0.0),
+        elapsed_s=seen.elapsed_s,
+        lost_share=sum(seen.gaps_s) / seen.elapsed_s if seen.elapsed_s > 0 else 0.0,
+        worst_gap_s=max(seen.gaps_s, default=0.0),
         steal_share=steal,
     )
 

@@ -136,19 +136,23 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> d
     """
     The lane to use for a workload, why, and what it gives up.
 
-    Capacity decides; if it shows no difference, latency; if that shows none either, memory per slot. A missing
-    verdict decides nothing.
+    Capacity decides. Where it shows no difference, latency does, and where that names no lane, memory per slot.
+    Without a verdict on capacity there is no recommendation.
     """
-    keys = [lane.key for lane in lanes]
-    for measure in (Kind.CAPACITY, Kind.LATENCY):
-        found = [verdict for verdict in verdicts if verdict.measure == measure]
-        if any(verdict.word == NO_VERDICT for verdict in found) or not found:
-            advice = [verdict.advice for verdict in found if verdict.advice]
-            return {"lane": None, "why": NO_VERDICT, "advice": advice[0] if advice else None}
-        keys = _unbeaten(keys, found)
-        if len(keys) == 1:
-            return _choice(lanes, keys[0], f"{measure.value} decides")
-    return _by_memory(run, lanes, keys)
+    capacity = [verdict for verdict in verdicts if verdict.measure == "capacity"]
+    latency = [verdict for verdict in verdicts if verdict.measure == "latency"]
+    undecided = [verdict for verdict in capacity if verdict.word == NO_VERDICT]
+    if undecided or not capacity:
+        advice = undecided[0].advice if undecided else None
+        return {"lane": None, "why": "no verdict on capacity", "advice": advice}
+    keys = _unbeaten([lane.key for lane in lanes], capacity)
+    if len(keys) == 1:
+        return _choice(lanes, keys[0], "capacity decides")
+    keys = _unbeaten(keys, latency)
+    if len(keys) == 1:
+        return _choice(lanes, keys[0], "no difference in capacity, and latency decides")
+    decided = latency and all(verdict.word != NO_VERDICT for verdict in latency)
+    return _by_memory(run, lanes, keys, "shows none either" if decided else "has no verdict")
 
 
 def _unbeaten(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
@@ -156,12 +160,13 @@ def _unbeaten(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
     return [key for key in keys if key not in beaten]
 
 
-def _by_memory(run: Run, lanes: Sequence[Lane], keys: Sequence[str]) -> dict[str, Any]:
+def _by_memory(run: Run, lanes: Sequence[Lane], keys: Sequence[str], latency: str) -> dict[str, Any]:
     known = {lane.key: _memory(run, lane) for lane in lanes if lane.key in keys}
-    if not keys or any(value is None for value in known.values()):
-        return {"lane": None, "why": "no difference", "advice": "Take the pool whose limits suit you; see below."}
+    if any(value is None for value in known.values()):
+        advice = "Memory could not be measured here, so take the pool whose limits suit you"
+        return {"lane": None, "why": f"no difference in capacity, and latency {latency}", "advice": advice}
     best = min(known, key=lambda key: known[key] or 0.0)
-    return _choice(lanes, best, "no difference in capacity and latency; it needs the least memory per slot")
+    return _choice(lanes, best, f"no difference in capacity, latency {latency}, and it needs the least memory per slot")
 
 
 def _choice(lanes: Sequence[Lane], key: str, why: str) -> dict[str, Any]:

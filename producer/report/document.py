@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from producer.report.formats import NONE, gibibytes, instant, mebibytes, milliseconds, number, ratio
+from producer.report.formats import NONE, count, gibibytes, instant, mebibytes, milliseconds, number, ratio
 
 Summary = Mapping[str, Any]
 
@@ -66,8 +66,8 @@ def document(summary: Summary) -> Iterator[Table | Prose]:
         yield cost(summary)
         yield per_job(summary)
         yield verdicts(summary)
-        yield from recommendations(summary)
         yield from given_up(summary)
+        yield recommendations(summary)
 
 
 def heading(summary: Summary) -> Prose:
@@ -97,7 +97,7 @@ def _machine(summary: Summary) -> str:
     parts = [
         f"{machine.get('cores_available', '?')} cores",
         gibibytes(machine.get("memory_total_bytes")),
-        f"{machine.get('python_implementation', 'Python')} {machine.get('python_version', '?')}",
+        f"{machine.get('implementation', 'Python')} {machine.get('python', '?')}",
         *(f"{name} {versions[name]}" for name in ("celery", "kombu", "redis") if versions.get(name)),
     ]
     return ", ".join(parts) + "."
@@ -128,7 +128,7 @@ def latency(summary: Summary) -> Table:
         cells = [_percentile(sojourn, name, share) for name, share in PERCENTILES]
         rows.append([
             workload["workload"], result["lane"], number(result["rate_per_s"]), *cells,
-            milliseconds(_get(sojourn, "max")), number(_get(sojourn, "n"), 9),
+            milliseconds(_get(sojourn, "max")), count(_get(sojourn, "n")),
         ])  # fmt: skip
     return Table(
         title="Latency: from due to finished at a held arrival rate, in ms",
@@ -211,31 +211,37 @@ def per_job(summary: Summary) -> Table:
 
 def verdicts(summary: Summary) -> Prose:
     """Every verdict as a sentence."""
-    lines = []
-    for workload in summary["workloads"]:
-        for verdict in workload["verdicts"]:
-            advice = f" {verdict['advice']}" if verdict["advice"] else ""
-            lines.append(
-                f"{workload['workload']}, {verdict['measure']}: {verdict['word']}. {verdict['reason']}{advice}"
-            )
+    lines = [
+        f"{workload['workload']}, {_measure(verdict)}: {_sentences(verdict['word'], verdict['reason'], verdict['advice'])}"
+        for workload in summary["workloads"]
+        for verdict in workload["verdicts"]
+    ]
     return Prose(title="Verdict", lines=lines)
 
 
-def recommendations(summary: Summary) -> Iterator[Prose]:
+def _measure(verdict: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, [verdict["measure"], (verdict["percentile"] or "").replace("_", ".")]))
+
+
+def _sentences(*clauses: str | None) -> str:
+    """Clauses as sentences: a capital only where the lane's name does not come first, a full stop behind each."""
+    return " ".join(f"{clause}." for clause in clauses if clause)
+
+
+def recommendations(summary: Summary) -> Prose:
     """What to run, workload by workload."""
     lines, commands = [], []
     for workload in summary["workloads"]:
         chosen = workload["recommendation"]
         if chosen["lane"] is None:
-            lines.append(
-                f"{workload['workload']}: no recommendation ({chosen['why']}). {chosen['advice'] or ''}".strip()
-            )
+            why = _sentences(f"no recommendation: {chosen['why']}", chosen["advice"])
+            lines.append(f"{workload['workload']}: {why}")
         else:
             lines.append(
                 f"{workload['workload']}: {chosen['pool']} with {chosen['concurrency']} slots; {chosen['why']}."
             )
             commands.append(chosen["command"])
-    yield Prose(title="What to run", lines=lines, commands=list(dict.fromkeys(commands)))
+    return Prose(title="What to run", lines=lines, commands=list(dict.fromkeys(commands)))
 
 
 def given_up(summary: Summary) -> Iterator[Prose]:

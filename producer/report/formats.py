@@ -17,6 +17,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{max(digits - whole, 0)}f}" if whole else f"{value:.{digits}g}"
 
 
+def count(value: int | None) -> str:
+    """A whole number, thousands apart."""
+    return NONE if value is None else f"{value:,}"
+
+
 def milliseconds(value_s: float | None) -> str:
     """Seconds as milliseconds."""
     return NONE if value_s is None else number(value_s * 1000)

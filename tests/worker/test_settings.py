@@ -1,0 +1,91 @@
+"""Settings come from the environment once, and a bad one is told."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from celery.app.defaults import DEFAULTS
+
+from worker import settings
+from worker.settings import Acks, Settings
+
+
+def test_without_environment_all_is_local() -> None:
+    assert settings.load({}) == Settings(
+        broker_url="redis://127.0.0.1:6379/0",
+        upstream_url="http://127.0.0.1:8081",
+        disk_dir=Path(tempfile.gettempdir()),
+        acks=Acks.EARLY,
+    )
+
+
+def test_an_empty_variable_is_as_good_as_none() -> None:
+    names = (settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS)
+    assert settings.load(dict.fromkeys(names, "")) == settings.load({})
+
+
+def test_every_variable_is_read() -> None:
+    loaded = settings.load(
+        {
+            "POOLRACE_BROKER_URL": "redis+socket:///run/broker.sock",
+            "POOLRACE_UPSTREAM_URL": "http://upstream:8081/",
+            "POOLRACE_DISK_DIR": "/data",
+            "POOLRACE_ACKS": "late",
+        }
+    )
+    assert loaded == Settings(
+        broker_url="redis+socket:///run/broker.sock",
+        upstream_url="http://upstream:8081",
+        disk_dir=Path("/data"),
+        acks=Acks.LATE,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("POOLRACE_ACKS", "never", "POOLRACE_ACKS 'never': must be early or late"),
+        ("POOLRACE_ACKS", "LATE", "POOLRACE_ACKS 'LATE': must be early or late"),
+        ("POOLRACE_UPSTREAM_URL", "upstream:8081", "POOLRACE_UPSTREAM_URL 'upstream:8081': not an HTTP URL"),
+        ("POOLRACE_BROKER_URL", "localhost", "POOLRACE_BROKER_URL: not a URL. Give one such as redis://"),
+    ],
+)
+def test_a_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:
+    with pytest.raises(ValueError, match="POOLRACE_") as raised:
+        settings.load({name: value})
+    assert message in str(raised.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    with pytest.raises(ValueError, match="not a URL") as raised:
+        settings.load({"POOLRACE_BROKER_URL": ":secret@localhost"})
+    assert "secret" not in str(raised.value)
+    assert "secret" not in repr(settings.load({"POOLRACE_BROKER_URL": "redis://:secret@localhost"}))
+
+
+@pytest.mark.parametrize(("acks", "late"), [(Acks.EARLY, False), (Acks.LATE, True)])
+def test_jobs_are_acknowledged_when_the_settings_say(acks: Acks, late: bool) -> None:
+    assert settings.celery_config(Settings(acks=acks))["task_acks_late"] is late
+
+
+def test_celery_knows_every_setting() -> None:
+    assert settings.celery_config(Settings()).keys() <= DEFAULTS.keys()
+
+
+def test_celery_stores_no_results_and_takes_only_json() -> None:
+    app = Celery("test", set_as_current=False)
+    app.conf.update(settings.celery_config(Settings()))
+    assert app.conf.result_backend is None
+    assert app.conf.task_ignore_result is True
+    assert app.conf.task_serializer == "json"
+    assert app.conf.accept_content == ["json"]
+
+
+def test_a_queue_that_a_lane_names_is_created_but_a_job_without_one_has_its_place() -> None:
+    app = Celery("test", set_as_current=False)
+    app.conf.update(settings.celery_config(Settings()))
+    assert app.conf.task_create_missing_queues is True
+    assert app.conf.task_default_queue == "poolrace"
