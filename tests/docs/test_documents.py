@@ -1,0 +1,108 @@
+"""The documents keep their word: commands exist, keys are described, links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from producer.cli import main
+from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
+from producer.publish import SENT_SCHEMA
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = sorted(main.commands)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def code_lines(text: str) -> list[str]:
+    """Lines of indented and fenced blocks."""
+    fenced = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    indented = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    return [line.split("  #")[0].strip() for line in fenced + indented]
+
+
+def poolrace_lines() -> list[tuple[str, str]]:
+    return [
+        (document.name, line)
+        for document in DOCUMENTS
+        for line in code_lines(document.read_text())
+        if line.startswith(("poolrace ", ".venv/bin/poolrace "))
+    ]
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+
+
+@pytest.mark.parametrize(("document", "line"), poolrace_lines())
+def test_every_poolrace_command_in_a_document_exists_with_its_options(document: str, line: str) -> None:
+    words = shlex.split(line.split(" > ")[0])[1:]
+    assert words[0] in main.commands, f"{document}: {line}"
+    unknown = {word.split("=")[0] for word in words[1:] if word.startswith("--")} - options_of(main.commands[words[0]])
+    assert not unknown, f"{document}: {line}"
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^(\w+):", read("Makefile"), re.MULTILINE))
+    named = {word for line in code_lines(read("README.md")) for word in re.findall(r"^make (\w+)", line)}
+    assert {"race", "test"} <= named <= targets
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_ends_with_examples_that_its_own_parser_takes(command: str) -> None:
+    shown = CliRunner().invoke(main, [command, "--help"]).output
+    _, _, examples = shown.partition("Examples:")
+    lines = [line.strip() for line in examples.splitlines() if line.strip().startswith("poolrace ")]
+    assert lines, f"{command} --help has no examples"
+    for line in lines:
+        words = shlex.split(re.split(r" > |  +\(", line)[0])[1:]
+        named = main.commands[words[0]]
+        named.make_context(words[0], words[1:], resilient_parsing=False)
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = read("README.md")
+    assert [name for name in COMMANDS if f"poolrace {name}" not in readme] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [target for target in targets if "://" not in target and not (document.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("table", "schema"), [("records", RECORD_SCHEMA), ("sent", SENT_SCHEMA), ("samples", SAMPLE_SCHEMA)]
+)
+def test_every_column_of_a_run_directory_is_described(table: str, schema: dict[str, object]) -> None:
+    section = read("docs/run-directory.md").split(f"## {table}\n")[1].split("\n## ")[0]
+    assert [name for name in schema if f"`{name}`" not in section] == []
+
+
+def test_the_design_page_lists_every_dependency() -> None:
+    declared = re.findall(
+        r'^    "([a-z]+)', read("pyproject.toml").split("dependencies = [")[1].split("]\n")[0], re.MULTILINE
+    )
+    section = read("docs/design.md").split("## Dependencies")[1]
+    assert [name for name in declared if name not in section] == []
+
+
+def test_the_design_page_names_every_module() -> None:
+    house = read("docs/design.md").split("## The house")[1].split("\n## ")[0]
+    modules = [path for package in ("poolrace", "worker", "producer") for path in (ROOT / package).glob("*.py")]
+    assert [str(path) for path in modules if path.name != "__init__.py" and path.name not in house] == []
+
+
+def test_no_document_names_a_registry_or_a_path_of_a_machine() -> None:
+    texts = {path: path.read_text() for path in [*DOCUMENTS, ROOT / "constraints.txt", ROOT / "pyproject.toml"]}
+    assert [
+        path for path, text in texts.items() if re.search(r"https?://[^\s)]*(pypi|simple/|mirror)|/work/|/root/", text)
+    ] == []
