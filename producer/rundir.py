@@ -16,6 +16,7 @@ Each file is complete as soon as it is there, so a run that is cut short keeps t
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,6 +73,13 @@ class RunWriter:
     def logs(self) -> Path:
         """Where the fleet's processes write."""
         return self.path / "logs"
+
+    def discard_if_bare(self) -> bool:
+        """Remove the directory if it holds no trial and no log; true if it is gone."""
+        if any(self.logs.iterdir()) or (self.path / "trials.jsonl").exists():
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
 
     def update_manifest(self, **changes: Any) -> None:
         """Change keys of the manifest and write it anew, whole or not at all."""

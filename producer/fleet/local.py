@@ -52,8 +52,6 @@ class LocalFleet:
         self._spawned_at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        for lane in self.lanes:
-            check_interpreter(lane)
         self._processes.__enter__()
         try:
             self._folder = self._processes.folder()

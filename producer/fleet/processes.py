@@ -15,6 +15,7 @@ import psutil
 
 from producer.errors import FleetError
 from producer.fleet.guard import end_trees
+from producer.interrupts import held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,14 +81,16 @@ class Processes:
     def __enter__(self) -> Self:
         # Not `-m`: that would import the package around it, and with it far more than the guard needs.
         command = [sys.executable, "-P", str(Path(__file__).with_name("guard.py"))]
-        self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
+        with held():
+            self._guard = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
         return self
 
     def folder(self) -> Path:
         """A new temporary folder, private to this user."""
-        path = Path(tempfile.mkdtemp(prefix="poolrace-"))
-        self._folders.append(path)
-        self._note(f"folder {path}")
+        with held():
+            path = Path(tempfile.mkdtemp(prefix="poolrace-"))
+            self._folders.append(path)
+            self._note(f"folder {path}")
         return path
 
     def start(
@@ -106,16 +109,21 @@ class Processes:
             FleetError: If the program cannot be started.
         """
         try:
-            with log.open("ab") as output:
+            with held(), log.open("ab") as output:
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=env,
+                    cwd=cwd,
                     start_new_session=True,
-                )  # fmt: skip
+                )
+                child = Child(name=name, process=process, log=log)
+                self._children.append(child)
+                self._note(f"process {process.pid} {_created(process.pid)!r}")
         except OSError as error:
             raise FleetError(f"The {name} cannot be started: {error}.") from error
-        child = Child(name=name, process=process, log=log)
-        self._children.append(child)
-        self._note(f"process {process.pid} {_created(process.pid)!r}")
         return child
 
     def check(self) -> None:

@@ -212,15 +212,16 @@ def per_job(summary: Summary) -> Table:
 def verdicts(summary: Summary) -> Prose:
     """Every verdict as a sentence."""
     lines = [
-        f"{workload['workload']}, {_measure(verdict)}: {_sentences(verdict['word'], verdict['reason'], verdict['advice'])}"
+        f"{_measured(verdict)}: {_sentences(verdict['word'], verdict['reason'], verdict['advice'])}"
         for workload in summary["workloads"]
         for verdict in workload["verdicts"]
     ]
     return Prose(title="Verdict", lines=lines)
 
 
-def _measure(verdict: Mapping[str, Any]) -> str:
-    return " ".join(filter(None, [verdict["measure"], (verdict["percentile"] or "").replace("_", ".")]))
+def _measured(verdict: Mapping[str, Any]) -> str:
+    percentile = f" {verdict['percentile'].replace('_', '.')}" if verdict["percentile"] else ""
+    return f"{verdict['workload']}, {verdict['measure']}{percentile}"
 
 
 def _sentences(*clauses: str | None) -> str:
