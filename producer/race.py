@@ -16,7 +16,7 @@ from producer.collect import Collector, finite
 from producer.course import Course, Jobs
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet.local import LocalFleet, check_interpreter
-from producer.machine import describe, noise
+from producer.machine import OthersMeter, describe, noise
 from producer.plan import Plan, backlog, constant, poisson, seed_for
 from producer.publish import Publishers
 from producer.rundir import COMPLETE, INCOMPLETE, INVALID, RunWriter
@@ -176,8 +176,11 @@ def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Prog
                 progress.stage(f"Starting {lane.label}")
                 nodes.append(_start(fleet, lane, course))
             writer.update_manifest(broker=fleet.broker.shown, nodes=[node.to_dict() for node in nodes])
+            others = OthersMeter()
             Race(settings, course, jobs, progress).run()
-            writer.update_manifest(clocks=_clocks(collector), status=COMPLETE, ended_at=time.time())
+            writer.update_manifest(
+                others_cores=others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
+            )
         progress.stage("Stopping")
 
 

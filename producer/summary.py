@@ -28,6 +28,9 @@ LAG_FLOOR_S = 0.010
 LAG_SHARE = 0.25
 """The generator is late when its lag at p99 is above 10 ms and above this part of the median sojourn."""
 
+CROWDED_SHARE = 0.1
+"""Other programs that use more of the cores than this are worth a warning."""
+
 SHORT_JOB_S = 0.005
 CLOCK_STEP_S = 0.005
 
@@ -60,6 +63,7 @@ def summarise(path: Path) -> dict[str, Any]:
         "settings": run.manifest["settings"],
         "machine": run.manifest.get("machine"),
         "noise": run.manifest.get("noise"),
+        "others_cores": run.manifest.get("others_cores"),
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "lanes": [_lane(run, lane) for lane in lanes],
@@ -216,6 +220,7 @@ def _warnings(run: Run, analysis: Analysis) -> list[str]:
     noise = run.manifest.get("noise")
     if noise and not noise["quiet"]:
         warnings.append(noise["advice"])
+    warnings += _crowded(run)
     short = sorted({lane.workload for lane in analysis.lanes if _short(lane)})
     if short:
         warnings.append(f"Jobs shorter than 5 ms measure Celery, not the pool: {', '.join(short)}.")
@@ -227,6 +232,15 @@ def _warnings(run: Run, analysis: Analysis) -> list[str]:
     if _clock_stepped(run.samples):
         warnings.append("A node's clock was set while the race ran: instants before and after do not compare.")
     return warnings + _failures(analysis)
+
+
+def _crowded(run: Run) -> list[str]:
+    others = run.manifest.get("others_cores")
+    cores = (run.manifest.get("machine") or {}).get("cores_available")
+    if others is None or not cores or others <= CROWDED_SHARE * cores:
+        return []
+    used = f"Other programs used {others:.1f} of {cores} cores while the race ran"
+    return [f"{used}: this is a race on a busy machine. Close them and race again."]
 
 
 def _short(lane: LaneResult) -> bool:
