@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -32,11 +33,16 @@ HOLD_TASK = "poolrace.hold"
 HELLO_COMMAND = "poolrace_hello"
 """Remote control command: who is this node, and what does it run on?"""
 
+GOODBYE_COMMAND = "poolrace_goodbye"
+"""Remote control command: send no more samples to a run."""
+
 SAMPLE_COMMAND = "poolrace_sample"
-"""Remote control command: CPU, memory and context switches of the node's process tree, now."""
+"""Remote control command: CPU and context switches of the node's process tree, now."""
 
 RUN_ID_BYTES = 8
 EXCEPTION_BYTES = 40
+
+RUN_ID = re.compile(rf"[0-9a-f]{{{2 * RUN_ID_BYTES}}}")
 
 
 class WireError(ValueError):
@@ -89,12 +95,14 @@ class Stamp:
 
     @classmethod
     def from_header(cls, value: Sequence[Any]) -> Self:
-        """Read what `to_header` wrote."""
-        try:
-            run_id, trial, seq, due_at, sent_at = value
-            bytes.fromhex(run_id)
-        except (TypeError, ValueError) as error:
-            raise WireError(f"header {HEADER!r}: {value!r} is no stamp") from error
+        """
+        Read what `to_header` wrote.
+
+        Raises:
+            WireError: If it is something else, such as another program's header of the same name.
+        """
+        pack_stamp(value)
+        run_id, trial, seq, due_at, sent_at = value
         return cls(run_id=run_id, trial=trial, seq=seq, due_at=due_at, sent_at=sent_at)
 
 
@@ -144,8 +152,13 @@ class JobRecord:
     exception: str = ""
 
 
-ROW = struct.Struct(f"<{RUN_ID_BYTES}sII6dIIHBB{EXCEPTION_BYTES}s")
-"""A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop."""
+STAMP = struct.Struct(f"<{RUN_ID_BYTES}sII2d")
+END = struct.Struct(f"<4dIIHBB{EXCEPTION_BYTES}s")
+ROW = struct.Struct(STAMP.format + END.format.removeprefix("<"))
+"""
+A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop: first what comes
+from the job's stamp, then what a node adds at the end of a delivery.
+"""
 
 ROW_FIELDS = (
     ("run_id", f"S{RUN_ID_BYTES}"),
@@ -172,22 +185,70 @@ FLAG_GIL = 2
 
 def pack_row(record: JobRecord) -> bytes:
     """One record as a row of `ROW.size` bytes."""
-    return ROW.pack(
-        bytes.fromhex(record.run_id),
-        record.trial,
-        record.seq,
-        record.due_at,
-        record.sent_at,
-        record.received_at,
-        record.started_at,
-        record.finished_at,
-        record.cpu_s,
-        record.pid,
-        record.thread_id,
-        record.attempt,
-        record.redelivered * FLAG_REDELIVERED + record.gil * FLAG_GIL,
-        record.outcome,
-        clip_exception(record.exception),
+    stamp = STAMP.pack(bytes.fromhex(record.run_id), record.trial, record.seq, record.due_at, record.sent_at)
+    return stamp + pack_end(
+        received_at=record.received_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        cpu_s=record.cpu_s,
+        pid=record.pid,
+        thread_id=record.thread_id,
+        attempt=record.attempt,
+        redelivered=record.redelivered,
+        gil=record.gil,
+        outcome=record.outcome,
+        exception=record.exception,
+    )
+
+
+def pack_stamp(header: Sequence[Any]) -> bytes:
+    """
+    The first part of a row, straight from the header of a message.
+
+    Raises:
+        WireError: If it is something else than `Stamp.to_header` wrote, such as another program's header of that name.
+    """
+    try:
+        run_id, trial, seq, due_at, sent_at = header
+        packed = STAMP.pack(bytes.fromhex(run_id), trial, seq, due_at, sent_at)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise WireError(f"header {HEADER!r}: {header!r} is no stamp") from error
+    if not RUN_ID.fullmatch(run_id):
+        raise WireError(f"header {HEADER!r}: {run_id!r} is no run id of {2 * RUN_ID_BYTES} hexadecimal digits")
+    return packed
+
+
+def pack_end(
+    *,
+    received_at: float,
+    started_at: float = math.nan,
+    finished_at: float = math.nan,
+    cpu_s: float = math.nan,
+    pid: int = 0,
+    thread_id: int = 0,
+    attempt: int = 1,
+    redelivered: bool = False,
+    gil: bool = True,
+    outcome: Outcome = Outcome.SUCCEEDED,
+    exception: str = "",
+) -> bytes:
+    """
+    The second part of a row; arguments and defaults are those of `JobRecord`.
+
+    A slot packs its record in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
+    """
+    flags = redelivered * FLAG_REDELIVERED + gil * FLAG_GIL
+    return END.pack(
+        received_at,
+        started_at,
+        finished_at,
+        cpu_s,
+        pid,
+        thread_id,
+        attempt,
+        flags,
+        outcome,
+        clip_exception(exception),
     )
 
 
@@ -227,7 +288,7 @@ def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
             redelivered=bool(flags & FLAG_REDELIVERED),
             gil=bool(flags & FLAG_GIL),
             outcome=known,
-            exception=exception.rstrip(b"\0").decode(),
+            exception=exception.rstrip(b"\0").decode(errors="replace"),
         )
 
 
@@ -317,6 +378,7 @@ class Shipment:
             "offset_s": self.clock.offset_s,
             "bound_s": self.clock.bound_s if math.isfinite(self.clock.bound_s) else None,
             "samples": [sample.to_dict() for sample in self.samples],
+            "rows": len(self.rows) // ROW.size,
         }
         return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.rows
 
@@ -328,7 +390,7 @@ class Shipment:
         Raises:
             WireError: If it is not a shipment, or of another version.
         """
-        line, separator, rows = message.partition(b"\n")
+        line, _, rows = message.partition(b"\n")
         try:
             head = json.loads(line)
             version = head["poolrace"]
@@ -336,8 +398,15 @@ class Shipment:
             raise WireError(f"not a shipment of records: {message[:60]!r}") from error
         if version != VERSION:
             raise WireError(f"records of wire version {version!r}; this is version {VERSION}. Use one poolrace on all.")
-        if not separator or len(rows) % ROW.size:
-            raise WireError(f"a shipment cut short: {len(rows)} bytes of records")
+        try:
+            return cls._from_head(head, rows)
+        except (KeyError, TypeError) as error:
+            raise WireError(f"not a shipment of records: {line[:60]!r}") from error
+
+    @classmethod
+    def _from_head(cls, head: Mapping[str, Any], rows: bytes) -> Self:
+        if len(rows) != head["rows"] * ROW.size:
+            raise WireError(f"a shipment cut short: {len(rows)} bytes are not {head['rows']} records")
         bound_s = head["bound_s"]
         return cls(
             node=head["node"],

@@ -40,10 +40,10 @@ MEMORY_EVERY = 2
 CLOCK_EVERY_S = 10.0
 PIPE_BYTES = 1 << 20
 ROWS_A_MESSAGE = 2000
-QUEUE_EXPIRES_S = 600.0
+QUEUE_EXPIRES_S = 120.0
 """The broker forgets a records queue that nobody has read or written for this long, whatever became of its reader."""
 
-WATCH_S = 900.0
+WATCH_S = 60.0
 """How long after the last sign of a run its samples are still sent."""
 
 
@@ -135,6 +135,10 @@ class Shipper:
         """Send node samples to a run, from now until nothing has been heard of it for a while."""
         self._watchers[run_id] = time.monotonic() + WATCH_S
 
+    def forget(self, run_id: str) -> None:
+        """Send no more samples to a run. What is on its way may still arrive."""
+        self._watchers.pop(run_id, None)
+
     def sample(self, *, memory: bool = False) -> NodeSample:
         """The node's process tree, now."""
         if self._sampler is None:
@@ -171,7 +175,8 @@ class Shipper:
 
     def _take_sample(self) -> None:
         now = time.monotonic()
-        self._watchers = {run: until for run, until in self._watchers.items() if until > now}
+        for run_id in [run for run, until in tuple(self._watchers.items()) if until < now]:
+            self._watchers.pop(run_id, None)
         if self._watchers and now >= self._sample_due_s:
             self._sample_due_s = now + SAMPLE_EVERY_S
             self._samples.append(self.sample(memory=self._samples_taken % MEMORY_EVERY == 0))
@@ -183,12 +188,17 @@ class Shipper:
             batch = [self._rows[i] for i in range(min(len(self._rows), ROWS_A_MESSAGE))]
             for run, rows in groupby(sorted(batch, key=_run_of), key=_run_of):
                 self._publish(run.hex(), b"".join(rows))
+                self._renew(run.hex())
             for _ in batch:
                 self._rows.popleft()
         if self._samples:
-            for run_id in self._watchers:
+            for run_id in tuple(self._watchers):
                 self._publish(run_id, b"", tuple(self._samples))
             self._samples.clear()
+
+    def _renew(self, run_id: str) -> None:
+        if run_id in self._watchers:
+            self.watch(run_id)
 
     def _publish(self, run_id: str, rows: bytes, samples: tuple[NodeSample, ...] = ()) -> None:
         producer = self._connected()

@@ -18,26 +18,29 @@ import platform
 import sys
 import threading
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
+from celery.exceptions import Terminated
 from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
 from poolrace import __version__
 from poolrace.contract import (
+    GOODBYE_COMMAND,
     HEADER,
     HELLO_COMMAND,
     HOLD_TASK,
     RECEIVED,
     SAMPLE_COMMAND,
-    JobRecord,
     Outcome,
-    Stamp,
     WireError,
-    pack_row,
+    pack_end,
+    pack_stamp,
 )
+from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
 from poolrace.shipping import Shipper
 
@@ -55,7 +58,9 @@ _POOL_NAMES = {"thread": "threads"}
 _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
 _shipper: Shipper | None = None
-_running: dict[tuple[int, str], tuple[float, float]] = {}
+_node_pid: int | None = None
+_running: dict[tuple[int, str], tuple[dict[str, Any], float, float]] = {}
+"""Stamped jobs by thread and task id: the fields of the request, when it started, and the thread's CPU time then."""
 
 
 def attach(app: Celery) -> None:
@@ -79,8 +84,8 @@ def _hold(hold_s: float) -> None:
 
 
 def _on_worker_init(sender: Any, **_: Any) -> None:
-    global _shipper
-    _shipper = Shipper(sender.app, node=sender.hostname)
+    global _shipper, _node_pid
+    _shipper, _node_pid = Shipper(sender.app, node=sender.hostname), os.getpid()
     for task in sender.app.tasks.values():
         task.Request = stamped(symbol_by_name(task.Request))
 
@@ -102,30 +107,34 @@ def pool_name(pool_cls: type) -> str:
     return _POOL_NAMES.get(module, module)
 
 
-def _on_prerun(task_id: str, **_: Any) -> None:
-    _running[threading.get_ident(), task_id] = time.time(), time.thread_time()
+def _on_prerun(task_id: str, task: Any, **_: Any) -> None:
+    request = vars(task.request)
+    if HEADER in request:
+        _running[threading.get_ident(), task_id] = request, time.time(), time.thread_time()
 
 
 def _on_postrun(task_id: str, task: Any, state: str | None, retval: Any, **_: Any) -> None:
     finished_at, cpu_s = time.time(), time.thread_time()
-    started = _running.pop((threading.get_ident(), task_id), None)
-    request = task.request
-    header = request.get(HEADER)
-    if header is None or started is None:
+    begun = _running.pop((threading.get_ident(), task_id), None)
+    if begun is None:
         return
+    request, started_at, cpu_before_s = begun
+    if state is None and os.getpid() != _node_pid:
+        return  # SystemExit: this child is being ended, and the main process tells of what it ran
     outcome = _ENDS.get(state or "", Outcome.FAILED)
+    error = sys.exc_info()[1] if state is None else retval
     _emit(
-        header,
+        request[HEADER],
         request.get(RECEIVED) or math.nan,
-        started_at=started[0],
+        started_at=started_at,
         finished_at=finished_at,
-        cpu_s=cpu_s - started[1],
+        cpu_s=cpu_s - cpu_before_s,
         thread_id=threading.get_native_id(),
-        attempt=request.retries + 1,
-        redelivered=_redelivered(request.delivery_info),
+        attempt=(request.get("retries") or 0) + 1,
+        redelivered=_redelivered(request.get("delivery_info")),
         outcome=outcome,
-        exception=type(retval).__name__ if outcome is Outcome.FAILED else "",
-        node=request.hostname,
+        exception=type(error).__name__ if outcome is Outcome.FAILED else "",
+        node=request["hostname"],
         app=task.app,
     )
 
@@ -143,28 +152,18 @@ def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
         )
 
 
-def _emit(header: Any, received_at: float, *, node: str, app: Celery, **fields: Any) -> None:
+def _emit(header: Any, received_at: float, *, node: str, app: Celery, pid: int | None = None, **fields: Any) -> None:
     global _shipper
     try:
-        stamp = Stamp.from_header(header)
+        stamp = pack_stamp(header)
     except WireError:
         return  # somebody else's header of the same name
     if _shipper is None:
-        # A child that was spawned, not forked, inherits no pipe: it ships for itself.
-        _shipper = Shipper(app, node=node)
+        # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
+        _shipper = Shipper(app, node=node, pool="prefork")
         _shipper.start()
-    record = JobRecord(
-        run_id=stamp.run_id,
-        trial=stamp.trial,
-        seq=stamp.seq,
-        due_at=stamp.due_at,
-        sent_at=stamp.sent_at,
-        received_at=received_at,
-        pid=os.getpid(),
-        gil=_is_gil_enabled(),
-        **fields,
-    )
-    _shipper.put(pack_row(record))
+    end = pack_end(received_at=received_at, pid=pid or os.getpid(), gil=_is_gil_enabled(), **fields)
+    _shipper.put(stamp + end)
 
 
 def _redelivered(delivery_info: Any) -> bool:
@@ -182,8 +181,9 @@ def stamped(base: type) -> type:
                 self._request_dict[RECEIVED] = received_at
 
         def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-            # return_ok says that the slot came back with the failure, and so recorded it.
-            if not return_ok:
+            # return_ok says that the slot came back with the failure, and so recorded it. What was revoked has its
+            # record from the signal, and what was cancelled will come again.
+            if not (return_ok or self._already_revoked or self._already_cancelled):
                 _report_lost_slot(self, exc_info)
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
@@ -192,8 +192,9 @@ def stamped(base: type) -> type:
 
 def _report_lost_slot(request: Any, exc_info: Any) -> None:
     fields = request._request_dict  # noqa: SLF001 - the dictionary that Celery hands to the slot
-    if HEADER in fields:
-        error = getattr(exc_info.exception, "exc", exc_info.exception)
+    error = getattr(exc_info.exception, "exc", exc_info.exception)
+    # A terminated job is revoked next, and recorded as such.
+    if HEADER in fields and not isinstance(error, Terminated):
         _emit(
             fields[HEADER],
             fields[RECEIVED],
@@ -203,6 +204,7 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
             redelivered=_redelivered(request.delivery_info),
             outcome=Outcome.FAILED,
             exception=type(error).__name__,
+            pid=request.worker_pid,
             node=request.hostname,
             app=request.app,
         )
@@ -229,8 +231,17 @@ def hello(state: Any, run_id: str) -> dict[str, Any]:
         "poolrace": __version__,
         "celery": version("celery"),
         "kombu": version("kombu"),
+        "limits": asdict(cgroup_limits()),
         "inert_settings": [warning.consequence for warning in inert_settings(pool, conf)],
     }
+
+
+@inspect_command(name=GOODBYE_COMMAND, args=[("run_id", str)], signature="<run_id>")
+def goodbye(state: Any, run_id: str) -> dict[str, Any]:  # noqa: ARG001 - Celery passes it
+    """Send no more samples to a run."""
+    if _shipper is not None:
+        _shipper.forget(run_id)
+    return {"ok": run_id}
 
 
 @inspect_command(name=SAMPLE_COMMAND)

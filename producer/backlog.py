@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import HEADER, Stamp, WireError
@@ -11,6 +12,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from celery import Celery
+    from kombu import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """
+    How many jobs a queue holds.
+
+    Attributes:
+        ready: On the broker, in every priority list, for any node to take.
+        unacked: Taken by a node and not acknowledged.
+    """
+
+    ready: int
+    unacked: int
+
+
+def depth(connection: Connection, queue: str) -> Depth | None:
+    """How many jobs wait in a queue; None on a broker whose queues cannot be looked into."""
+    channel: Any = connection.default_channel
+    client = getattr(channel, "client", None)
+    if client is None or not hasattr(client, "lrange"):
+        return None
+    ready = sum(client.llen(channel._q_for_pri(queue, step)) for step in channel.priority_steps)  # noqa: SLF001 - see _ready
+    return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queue)))
 
 
 def waiting(app: Celery, queue: str, run_id: str, trial: int) -> list[int] | None:

@@ -7,18 +7,20 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from poolrace import __version__
 from producer import interrupts
-from producer.errors import InterruptedRunError, PoolraceError, UsageError
+from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError, UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
 from producer.settings import ARRIVALS, WORKLOADS, RaceSettings, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
 
 EXIT_CODES = """\b
 Exit codes:
@@ -36,6 +38,7 @@ Examples:
   poolrace race --lane prefork:2 --lane threads:32 --workload io
   poolrace race --lane threads:8 --lane threads:8:python=/opt/py314t/bin/python3.14t
   poolrace race --lane threads:8 --lane threads:8        (A/A: how much is noise?)
+  poolrace race --broker redis://:PASSWORD@127.0.0.1:6379/0 --expect-nodes 4
   poolrace race --json > verdict.json
 
 {EXIT_CODES}"""
@@ -120,6 +123,10 @@ def main() -> None:
 @click.option("--seed", default="1", show_default=True, metavar="N", help="Of the arrivals.")
 @click.option("--publishers", default="1", show_default=True, metavar="N", help="Publisher processes.")
 @click.option("--broker", default=None, metavar="URL", help="A broker that runs already. [default: an embedded one]")
+@click.option("--start-nodes", is_flag=True, help="With --broker: start nodes of our own on it. [default: race those "
+              "that run there already]")  # fmt: skip
+@click.option("--expect-nodes", default=None, metavar="N", help="With --broker: wait for so many nodes. [default: 2]")
+@click.option("--ready-within", default="30s", show_default=True, metavar="TIME", help="Give a node up after this.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Where the run directory goes.")  # fmt: skip
 @click.option("--like", default=None, type=click.Path(path_type=Path), metavar="RUN",
@@ -160,6 +167,9 @@ def race_settings(
     seed: str,
     publishers: str,
     broker: str | None,
+    start_nodes: bool,
+    expect_nodes: str | None,
+    ready_within: str,
     out: Path,
     like: Path | None,
     quick: bool,
@@ -170,6 +180,11 @@ def race_settings(
     Raises:
         UsageError: If a word is wrong; says which are right.
     """
+    if broker and not start_nodes and lanes:
+        raise UsageError(
+            "--lane: with --broker the nodes that run there are raced as they are. Start them as you want them, or let "
+            "the race do it: --start-nodes."
+        )
     slots = whole_number(concurrency, "--concurrency", 1, MAX_SLOTS)
     parsed = parse_lanes(
         lanes or ("prefork", "threads"),
@@ -182,20 +197,28 @@ def race_settings(
         base = base.quickened()
     chosen: dict[str, Any] = {
         "workloads": tuple(workloads) or None,
-        "pairs": pairs and whole_number(pairs, "--pairs", 1, 1000),
-        "trial_s": duration and parse_duration_s(duration, "--duration", 0.1, 3600),
-        "job_s": job_duration and parse_duration_s(job_duration, "--job-duration", 0.0001, 60),
-        "cpu_share": cpu_share and fraction(cpu_share, "--cpu-share", 0.0, 1.0),
+        "pairs": if_given(pairs, lambda text: whole_number(text, "--pairs", 1, 1000)),
+        "trial_s": if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, 3600)),
+        "job_s": if_given(job_duration, lambda text: parse_duration_s(text, "--job-duration", 0.0001, 60)),
+        "cpu_share": if_given(cpu_share, lambda text: fraction(text, "--cpu-share", 0.0, 1.0)),
         "utilisation": fraction(utilisation, "--utilisation", 0.05, 0.95),
         "arrivals": arrivals,
         "margin": fraction(margin, "--margin", 0.001, 0.5),
         "seed": whole_number(seed, "--seed", 0, 2**53 - 1),
         "publishers": whole_number(publishers, "--publishers", 1, 64),
-        "broker_url": broker and broker_address(broker),
+        "broker_url": if_given(broker, broker_address),
+        "start_nodes": start_nodes or not broker,
+        "expect_nodes": if_given(expect_nodes, lambda text: whole_number(text, "--expect-nodes", 2, 10_000)),
+        "ready_s": parse_duration_s(ready_within, "--ready-within", 1, 3600),
         "out": out,
         "sizes": sizes_of(like) if like else None,
     }
     return base.replaced({name: value for name, value in chosen.items() if value is not None})
+
+
+def if_given(text: str | None, read: Callable[[str], T]) -> T | None:
+    """What an option says; None if it was not given. An empty word is a word, and mostly a wrong one."""
+    return None if text is None else read(text)
 
 
 def fraction(text: str, name: str, low: float, high: float) -> float:
@@ -235,22 +258,38 @@ def sizes_of(run: Path) -> dict[str, Any]:
 
 def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
-    from producer.report.terminal import show
-    from producer.summary import summarise, write_summary
+    from producer.summary import summarise
 
     summary = summarise(path)
-    write_summary(path, summary)
+    code = _write(path, summary)
     if error is not None and not summary["workloads"]:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)
+    _print(summary, as_json=as_json)
+    if error is not None:
+        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
+        return tell(error)
+    return code
+
+
+def _write(path: Path, summary: Mapping[str, Any]) -> int:
+    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
+    from producer.summary import write_summary
+
+    try:
+        write_summary(path, summary)
+    except PoolraceError as error:
+        return tell(error)
+    return 0 if summary["valid"] else InvalidRunError.exit_code
+
+
+def _print(summary: Mapping[str, Any], *, as_json: bool) -> None:
+    from producer.report.terminal import show
+
     if as_json:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
         show(summary, sys.stdout)
-    if error is not None:
-        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
-        return tell(error)
-    return 0 if summary["valid"] else 4
 
 
 @main.command(epilog=REPORT_EXAMPLES)
@@ -261,18 +300,15 @@ def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
 def report(run: Path, *, as_json: bool, markdown: bool) -> int:
     """Recompute a run's figures and verdicts from its records, and print them."""
     from producer.report.markdown import as_markdown
-    from producer.report.terminal import show
-    from producer.summary import summarise, write_summary
+    from producer.summary import summarise
 
     summary = summarise(run)
-    write_summary(run, summary)
-    if as_json:
-        click.echo(json.dumps(summary, indent=2, allow_nan=False))
-    elif markdown:
-        click.echo(as_markdown(summary))
+    code = _write(run, summary)
+    if markdown and not as_json:
+        click.echo(as_markdown(summary), nl=False)
     else:
-        show(summary, sys.stdout)
-    return 0 if summary["valid"] else 4
+        _print(summary, as_json=as_json)
+    return code
 
 
 @main.command(epilog=COMPARE_EXAMPLES)
@@ -305,11 +341,11 @@ def compare(first: Path, second: Path, *, as_json: bool) -> int:
 @tells_errors
 def doctor(broker: str | None, out: Path, *, as_json: bool) -> int:
     """Say what this machine offers for a race and what is missing, with the remedy."""
-    from producer.doctor import doctor_exit, examine, render
+    from producer.doctor import doctor_exit, examine, render, to_dict
 
     findings = examine(out, broker)
     if as_json:
-        click.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+        click.echo(json.dumps(to_dict(findings), indent=2))
     else:
         click.echo(render(findings))
     return doctor_exit(findings)

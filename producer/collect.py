@@ -121,7 +121,7 @@ class Collector:
         except TimeoutError:
             return
         except self._connection.connection_errors as error:
-            raise FleetError(f"The broker is gone: {error}. What was measured so far is kept.") from error
+            raise FleetError(f"The broker is gone ({error}). What was measured so far is kept.") from error
 
     def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""

@@ -70,7 +70,7 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
     """
     runs = [_complete(read_run(first)), _complete(read_run(second))]
     differences = differing(runs[0].manifest, runs[1].manifest)
-    if len(differences) > 1 or any(name.startswith("job sizes") for name in differences):
+    if len(differences) > 1 or any(map(_is_size, differences)):
         raise UsageError(_refusal(first, second, differences))
     return {
         "first": first.name,
@@ -90,10 +90,19 @@ def _complete(run: Run) -> Run:
 
 def _refusal(first: Path, second: Path, differences: Mapping[str, tuple[Any, Any]]) -> str:
     lines = "\n".join(f"  {name}: {a} against {b}" for name, (a, b) in differences.items())
-    return (
-        f"{first.name} and {second.name} differ in more than one thing, so nobody could say which made a difference:\n"
-        f"{lines}\nChange one thing, and give jobs the same size: poolrace race --like {first}"
+    why = (
+        "differ in the size of their jobs, so they did not do the same work"
+        if all(map(_is_size, differences))
+        else "differ in more than one thing, so nobody could say which made a difference"
     )
+    return (
+        f"{first.name} and {second.name} {why}:\n{lines}\n"
+        f"Change one thing, and give jobs the same size: poolrace race --like {first}"
+    )
+
+
+def _is_size(name: str) -> bool:
+    return name.startswith("job sizes")
 
 
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

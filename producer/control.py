@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from poolrace.contract import HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +33,10 @@ class Control:
     def hello(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, Mapping[str, Any]]:
         """What the nodes that answer say of themselves, by node name; they send samples to the run from now on."""
         return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id)
+
+    def goodbye(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> None:
+        """Have the nodes send nothing more to a run but the records of its jobs."""
+        self._ask(GOODBYE_COMMAND, nodes, timeout_s, run_id=run_id)
 
     def samples(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeSample]:
         """What the process trees of the nodes that answer have used so far."""

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
-from poolrace.pools import POOLS
+from poolrace.pools import POOLS, REFUSED
 from producer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def parse_lane(spec: str, *, slots: int, prefetch: int, acks: str) -> Lane:
 def _known_pool(spec: str, pool: str) -> str:
     if pool in RACED_POOLS:
         return pool
-    if pool in POOLS:
-        raise UsageError(f"--lane {spec}: pool {pool!r} is known but not raced. Allowed: {', '.join(RACED_POOLS)}.")
+    if pool in POOLS or pool in REFUSED:
+        why = f": {REFUSED[pool]}" if pool in REFUSED else ""
+        raise UsageError(f"--lane {spec}: {pool} is not raced{why}. Allowed: {', '.join(RACED_POOLS)}.")
     raise UsageError(f"--lane {spec}: unknown pool {pool!r}. Allowed: {one_of(pool, RACED_POOLS)}; {EXAMPLES}.")
 
 

@@ -15,6 +15,7 @@ from producer.calibrate import sized_jobs
 from producer.collect import Collector, finite
 from producer.course import Course, Jobs
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
+from producer.fleet.attached import AttachedFleet
 from producer.fleet.local import LocalFleet, check_interpreter
 from producer.machine import OthersMeter, describe, noise
 from producer.plan import Plan, backlog, constant, poisson, seed_for
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from producer.fleet import NodeFacts
+    from producer.fleet import Fleet, NodeFacts
     from producer.lanes import Lane
     from producer.settings import RaceSettings
 
@@ -162,19 +163,15 @@ def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Prog
     progress.stage("Sizing jobs")
     jobs, sizes = sized_jobs(settings)
     writer.update_manifest(sizes=sizes)
-    progress.stage("Starting the broker")
-    with LocalFleet(
-        run_id,
-        settings.lanes,
-        logs=writer.logs,
-        broker_url=settings.broker_url,
-        needs_upstream=settings.needs_upstream,
-    ) as fleet:
+    progress.stage("Finding the nodes" if settings.attached else "Starting the broker")
+    with _fleet(run_id, settings, writer) as fleet:
+        settings = replace(settings, lanes=tuple(fleet.lanes))
+        writer.update_manifest(settings=settings.to_dict())
         with _course(run_id, settings, fleet, writer) as (course, collector):
-            nodes = []
+            nodes: list[NodeFacts] = []
             for lane in settings.lanes:
-                progress.stage(f"Starting {lane.label}")
-                nodes.append(_start(fleet, lane, course))
+                progress.stage(f"Waiting for every slot of {lane.label}")
+                nodes += _start(fleet, lane, course)
             writer.update_manifest(broker=fleet.broker.shown, nodes=[node.to_dict() for node in nodes])
             others = OthersMeter()
             Race(settings, course, jobs, progress).run()
@@ -184,15 +181,29 @@ def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Prog
         progress.stage("Stopping")
 
 
-def _start(fleet: LocalFleet, lane: Lane, course: Course) -> NodeFacts:
-    facts = fleet.start_node(lane)
-    return replace(facts, ready_s=course.prove_slots(lane) - fleet.spawned_at(lane))
+def _fleet(run_id: str, settings: RaceSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
+    if settings.attached and settings.broker_url:
+        return AttachedFleet(run_id, broker_url=settings.broker_url, expect_nodes=settings.expect_nodes)
+    return LocalFleet(
+        run_id,
+        settings.lanes,
+        logs=writer.logs,
+        broker_url=settings.broker_url,
+        needs_upstream=settings.needs_upstream,
+        ready_s=settings.ready_s,
+    )
+
+
+def _start(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
+    nodes = fleet.start(lane)
+    all_at_work_at = course.prove_slots(lane)
+    started_at = fleet.started_at(lane)
+    ready_s = None if started_at is None else all_at_work_at - started_at
+    return [replace(node, ready_s=ready_s) for node in nodes]
 
 
 @contextmanager
-def _course(
-    run_id: str, settings: RaceSettings, fleet: LocalFleet, writer: RunWriter
-) -> Iterator[tuple[Course, Collector]]:
+def _course(run_id: str, settings: RaceSettings, fleet: Fleet, writer: RunWriter) -> Iterator[tuple[Course, Collector]]:
     with fleet.app.connection_for_read() as connection:
         clock: ClockOffset = broker_offset(connection)
     writer.update_manifest(publisher_clock={"offset_s": clock.offset_s, "bound_s": finite(clock.bound_s)})

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ import polars as pl
 
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.errors import InvalidRunError, UsageError
+from producer.interrupts import held
 from producer.publish import SENT_SCHEMA
 from producer.trials import Trial
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Of the run directory. A reader refuses other versions."""
+
+MANIFEST_KEYS = ("run_id", "status", "settings")
+PING_KEYS = ("trial", "rtt_s")
+"""What a reader cannot do without."""
 
 TABLES: Mapping[str, Mapping[str, Any]] = {"records": RECORD_SCHEMA, "sent": SENT_SCHEMA, "samples": SAMPLE_SCHEMA}
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"
@@ -57,14 +62,18 @@ class RunWriter:
         """
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
         path = parent / f"{stamp}-{name}"
+        writer = cls(path, manifest)
         try:
-            for folder in (*TABLES, "logs"):
-                (path / folder).mkdir(parents=True)
-            writer = cls(path, manifest)
-            writer.update_manifest()
-        except OSError as error:
+            with held():
+                for folder in (*TABLES, "logs"):
+                    (path / folder).mkdir(parents=True)
+                writer.update_manifest()
+        except (OSError, InvalidRunError) as error:
+            shutil.rmtree(path, ignore_errors=True)
+            cause = error.__cause__ or error
+            why = getattr(cause, "strerror", None) or cause
             raise UsageError(
-                f"--out {parent}: a run directory cannot be written there ({error.strerror or error}). "
+                f"--out {parent}: a run directory cannot be written there ({why}). "
                 "Name a folder that can, e.g. --out /tmp/runs."
             ) from error
         return writer
@@ -88,11 +97,8 @@ class RunWriter:
 
     def write_text(self, name: str, text: str) -> None:
         """A text file of the run, replaced in one step."""
-        target = self.path / name
-        draft = target.with_suffix(".part")
-        with _space_for(target):
+        with _draft_of(self.path / name) as draft:
             draft.write_text(text)
-            draft.replace(target)
 
     def add_trial(self, trial: Trial) -> None:
         """Note a trial that has ended."""
@@ -105,16 +111,33 @@ class RunWriter:
     def add_table(self, table: str, part: int, frame: pl.DataFrame) -> None:
         """A part of `records`, `sent` or `samples`; an empty one leaves no file."""
         if frame.height:
-            target = self.path / table / f"{part:05d}.parquet"
-            draft = target.with_suffix(".part")
-            with _space_for(target):
+            with _draft_of(self.path / table / f"{part:05d}.parquet") as draft:
                 frame.write_parquet(draft)
-                draft.replace(target)
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         target = self.path / name
-        with _space_for(target), target.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        rest = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        with _space_for(target), target.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)  # half a line would make the lines before it unreadable, too
+                raise
+
+
+@contextmanager
+def _draft_of(target: Path) -> Iterator[Path]:
+    """A file to write in a target's stead; takes its place once it is whole, and goes if it never is."""
+    draft = target.with_suffix(".part")
+    try:
+        with _space_for(target):
+            yield draft
+            draft.replace(target)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 @contextmanager
@@ -125,7 +148,7 @@ def _space_for(target: Path) -> Iterator[None]:
     except (OSError, pl.exceptions.PolarsError) as error:  # polars raises its own kinds for a full disk
         raise InvalidRunError(
             f"{target} cannot be written ({error}). Make room, or name another place with --out. "
-            "The trials that had ended are kept and the run is incomplete."
+            "What had been written before is kept."
         ) from error
 
 
@@ -168,7 +191,7 @@ def read_run(path: Path) -> Run:
         records=_read_table(path, "records"),
         sent=_read_table(path, "sent"),
         samples=_read_table(path, "samples"),
-        pings=_read_lines(path / "pings.jsonl"),
+        pings=[_with_keys(path / "pings.jsonl", line, PING_KEYS) for line in _read_lines(path / "pings.jsonl")],
     )
 
 
@@ -178,19 +201,33 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} is no run directory: it has no manifest.json. Give a folder such as runs/<time>-race."
         )
-    manifest = _parse(file, file.read_text(errors="replace"))
+    manifest = _parse(file, _text(file))
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if version != FORMAT:
         raise UsageError(
             f"{file}: format {version!r} is not {FORMAT}, the one this poolrace reads. Use the one it is from."
         )
-    return dict(manifest)
+    return _with_keys(file, manifest, MANIFEST_KEYS)
+
+
+def _with_keys(file: Path, value: Any, keys: Sequence[str]) -> dict[str, Any]:
+    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if missing:
+        raise _damaged(file, f"it lacks {', '.join(missing)}")
+    return dict(value)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError as error:
+        raise _damaged(file, error) from error
 
 
 def _read_lines(file: Path) -> list[Any]:
     if not file.exists():
         return []
-    return [_parse(file, line) for line in file.read_text(errors="replace").splitlines()]
+    return [_parse(file, line) for line in _text(file).splitlines()]
 
 
 def _parse(file: Path, text: str) -> Any:

@@ -39,6 +39,9 @@ class RaceSettings:
         margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
         publishers: Publisher processes; None to have as many as the highest rate needs.
         broker_url: A broker that runs already; None for the embedded one.
+        start_nodes: Start nodes of our own; otherwise race those that run on the broker already.
+        expect_nodes: How many of those to wait for; None for any two.
+        ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
         quick: The user asked for the short form.
         sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
@@ -56,6 +59,9 @@ class RaceSettings:
     margin: float = 0.05
     publishers: int = 1
     broker_url: str | None = field(default=None, repr=False)
+    start_nodes: bool = True
+    expect_nodes: int | None = None
+    ready_s: float = 30.0
     out: Path = Path("runs")
     quick: bool = False
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -75,6 +81,11 @@ class RaceSettings:
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """The same with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def attached(self) -> bool:
+        """The race runs on nodes that are there already."""
+        return self.broker_url is not None and not self.start_nodes
 
     @property
     def needs_upstream(self) -> bool:

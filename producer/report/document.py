@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import PurePath
 from typing import Any
 
-from producer.report.formats import NONE, count, gibibytes, instant, mebibytes, milliseconds, number, ratio
+from producer.analyse import FIRM_BEYOND, values_beyond
+from producer.report.formats import NONE, count, gibibytes, instant, mebibytes, milliseconds, number, ratio, seconds
 
 Summary = Mapping[str, Any]
 
-FIRM_BEYOND = 10
-"""A percentile with fewer jobs beyond it than this is marked as unsure."""
-
 UNSURE = "~"
-PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999))
+PERCENTILES = ("p50", "p90", "p99", "p99_9")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +87,7 @@ def heading(summary: Summary) -> Prose:
 
 def _lane_name(lane: Mapping[str, Any]) -> str:
     extras = [f"prefetch {lane['prefetch']}", f"acks {lane['acks']}"]
+    extras += [PurePath(lane["python"]).name] if lane["python"] else []
     return f"{lane['key']} ({lane['slots']} slots, {', '.join(extras)})"
 
 
@@ -106,7 +106,8 @@ def _machine(summary: Summary) -> str:
 def capacity(summary: Summary) -> Table:
     """Completion rates over a backlog, side by side."""
     lanes = _keys(summary)
-    pairs = list(combinations(lanes, 2))
+    # More than one pair does not fit beside the rates; the verdicts further down name them all.
+    pairs = list(combinations(lanes, 2)) if len(lanes) == 2 else []
     rows = []
     for workload in summary["workloads"]:
         found = _by_lane(workload)
@@ -116,7 +117,7 @@ def capacity(summary: Summary) -> Table:
         title="Capacity: jobs per second over a backlog, median of the trials",
         columns=["workload", *lanes, *_verdict_columns(pairs)],
         rows=rows,
-        note="Ratio with its 95 % interval, from paired trials.",
+        note="Ratio with its 95 % interval, from paired trials." if pairs else "",
     )
 
 
@@ -125,7 +126,7 @@ def latency(summary: Summary) -> Table:
     rows = []
     for workload, result in _results(summary):
         sojourn = _get(result, "latency", "sojourn")
-        cells = [_percentile(sojourn, name, share) for name, share in PERCENTILES]
+        cells = [_percentile(sojourn, name) for name in PERCENTILES]
         rows.append([
             workload["workload"], result["lane"], number(result["rate_per_s"]), *cells,
             milliseconds(_get(sojourn, "max")), count(_get(sojourn, "n")),
@@ -160,7 +161,7 @@ def cost(summary: Summary) -> Table:
     """What a lane takes, whatever it does."""
     rows = [
         [
-            lane["key"], mebibytes(lane["memory_per_slot_bytes"]), f"{number(lane['ready_s'])} s",
+            lane["key"], mebibytes(lane["memory_per_slot_bytes"]), seconds(lane["ready_s"]),
             lane["gil_in_slots"] or NONE, *_pings(summary, lane["key"]),
         ]
         for lane in summary["lanes"]
@@ -272,10 +273,10 @@ def _get(value: Any, *keys: str) -> Any:
     return value
 
 
-def _percentile(found: Mapping[str, Any] | None, name: str, share: float) -> str:
+def _percentile(found: Mapping[str, Any] | None, name: str) -> str:
     if found is None:
         return NONE
-    unsure = found["n"] * (1 - share) < FIRM_BEYOND
+    unsure = values_beyond(found["n"], name) < FIRM_BEYOND
     return milliseconds(found[name]) + (UNSURE if unsure else "")
 
 

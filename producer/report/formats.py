@@ -27,6 +27,11 @@ def milliseconds(value_s: float | None) -> str:
     return NONE if value_s is None else number(value_s * 1000)
 
 
+def seconds(value_s: float | None) -> str:
+    """Seconds, with the unit."""
+    return NONE if value_s is None else f"{number(value_s)} s"
+
+
 def mebibytes(value_bytes: float | None) -> str:
     """Bytes as MiB."""
     return NONE if value_bytes is None else f"{number(value_bytes / 2**20)} MiB"

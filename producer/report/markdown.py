@@ -27,18 +27,25 @@ def _table(part: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(_escape, cells))} |"
+    return f"| {' | '.join(_escape(cell).replace(chr(10), '<br>') for cell in cells)} |"
 
 
 def _prose(part: Prose) -> str:
     blocks = [f"### {_escape(part.title)}"] if part.title else []
-    blocks.append("\n".join(f"- {_escape(line)}" for line in part.lines))
+    blocks.append("\n".join(map(_item, part.lines)))
     if part.commands:
         blocks.append("\n".join(["```", *part.commands, "```"]))
     return "\n\n".join(blocks)
 
 
+def _item(line: str) -> str:
+    """A list item; the lines after its first, such as the end of a log, are shown as they are."""
+    first, _, rest = line.partition("\n")
+    quoted = ["", "  ```", *(f"  {each}" for each in rest.splitlines()), "  ```"] if rest else []
+    return "\n".join([f"- {_escape(first)}", *quoted])
+
+
 def _escape(text: str) -> str:
-    for mark in ("\\", "|", "<", "*", "`"):
+    for mark in ("\\", "|", "<", "*", "_", "`", "~", "["):
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Silent:
@@ -32,8 +32,9 @@ class Lines:
 
     EVERY_S = 5.0
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
         self._trials = 0
         self._done = 0
         self._began_s = 0.0
@@ -46,13 +47,13 @@ class Lines:
     def begin(self, trials: int) -> None:
         """Start counting trials."""
         self._trials, self._done = trials, 0
-        self._began_s = self._said_s = time.monotonic()
+        self._began_s = self._said_s = self._clock()
         self.stage(f"Racing: {trials} trials")
 
     def trial(self, text: str) -> None:
         """Say how far it is, if it has not been said for a while."""
         self._done += 1
-        now_s = time.monotonic()
+        now_s = self._clock()
         if now_s - self._said_s >= self.EVERY_S or self._done == self._trials:
             self._said_s = now_s
             left_s = (now_s - self._began_s) / self._done * (self._trials - self._done)

@@ -46,7 +46,7 @@ def _show_table(part: Table, console: Console) -> None:
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for number, column in enumerate(part.columns):
         words = number == 0 or column in {"lane", "measure", "verdict", "GIL in slots"}
-        table.add_column(column, justify="left" if words else "right", overflow="fold")
+        table.add_column(Text(column), justify="left" if words else "right", overflow="fold")
     for row in part.rows:
         table.add_row(*map(Text, row))
     console.print(Text(part.title, style="bold"))
@@ -59,7 +59,7 @@ def _show_prose(part: Prose, console: Console) -> None:
     if part.title:
         console.print(Text(part.title, style="bold"))
     for line in part.lines:
-        console.print(Padding(Text(line), (0, 0, 0, 2)))
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     for command in part.commands:
         # Not wrapped: it is to be copied.
         console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)

@@ -1,0 +1,78 @@
+"""
+Is this node alive, and is it ready? Two files tell, so that a health check costs no remote control.
+
+`alive` is touched every few seconds by the timer of the node's event loop: it proves that the loop turns. `ready` is
+there once every slot can take a job, and gone when the node stops. Attach it beside the stamping:
+
+    health.attach(app, Path("/tmp/poolrace"))
+
+and let the container's health check run `python -m poolrace.health /tmp/poolrace`: exit code 0 if the node is ready and
+was alive within the last 15 seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+ALIVE = "alive"
+READY = "ready"
+TOUCH_EVERY_S = 5.0
+STALE_S = 15.0
+
+
+def attach(app: Celery, folder: Path) -> None:
+    """Keep the two files of an app's node in a folder."""
+    from celery import bootsteps, signals
+
+    class Liveness(bootsteps.StartStopStep):
+        """Touches the file from the node's event loop, by the timer that the loop runs."""
+
+        requires = ("celery.worker.components:Timer",)
+
+        def start(self, parent: Any) -> None:
+            """Begin to touch."""
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ALIVE).touch()
+            self.entry = parent.timer.call_repeatedly(TOUCH_EVERY_S, (folder / ALIVE).touch)
+
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery passes it
+            """Let the file grow old."""
+            self.entry.cancel()
+
+    def on_ready(**_: Any) -> None:
+        (folder / READY).touch()
+
+    def on_stop(**_: Any) -> None:
+        (folder / READY).unlink(missing_ok=True)
+
+    app.steps["worker"].add(Liveness)
+    signals.worker_ready.connect(on_ready, weak=False)
+    signals.worker_shutting_down.connect(on_stop, weak=False)
+
+
+def problem(folder: Path, now: float) -> str | None:
+    """What is wrong with the node of a folder; None if it is alive and ready."""
+    try:
+        age_s = now - (folder / ALIVE).stat().st_mtime
+    except FileNotFoundError:
+        return "the node has not started"
+    if age_s > STALE_S:
+        return f"the event loop has not turned for {age_s:.0f} s"
+    return None if (folder / READY).exists() else "the node is not ready"
+
+
+def main() -> None:
+    """Exit with 0 if all is well, else say what is not and exit with 1."""
+    found = problem(Path(sys.argv[1]), time.time())
+    if found:
+        sys.exit(found)
+
+
+if __name__ == "__main__":
+    main()

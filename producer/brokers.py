@@ -1,0 +1,76 @@
+"""Brokers that the user names: reaching them, and speaking of them without their passwords."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import amqp
+import redis
+from kombu import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BROKER_TIMEOUT_S = 5.0
+
+
+def ping_broker(url: str) -> None:
+    """Connect and log in as a node would, through kombu; with Redis that is a PING. Raises whatever went wrong."""
+    timeouts = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S}
+    options = timeouts if url.startswith("redis") else {}
+    # Not Connection.connect(), which tries again after two seconds.
+    transport = Connection(url, connect_timeout=BROKER_TIMEOUT_S, transport_options=options).transport
+    transport.close_connection(transport.establish_connection())
+
+
+_WRITE_IT = "redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded."
+_EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
+    (
+        (redis.AuthenticationError, amqp.AccessRefused),
+        "wants a password, or another one",
+        f"Put it into the URL: {_WRITE_IT}",
+    ),
+    (
+        (redis.exceptions.NoPermissionError,),
+        "answers, but forbids this user to ping it",
+        "Allow it on the broker: ACL SETUSER NAME +ping",
+    ),
+    ((redis.BusyLoadingError,), "still loads its data", "Try again when it has."),
+    ((redis.TimeoutError, TimeoutError), "gave no answer in time", "Check the host, the port, and firewalls between."),
+    (
+        (redis.ConnectionError, OSError),
+        "cannot be reached",
+        "Start it, or check the host, the port and, with rediss, TLS.",
+    ),
+    ((ImportError,), "needs a package that is not installed", "See Celery's list: python -m pip install 'celery[sqs]'"),
+    ((ValueError, LookupError), "no valid broker URL", f"Write it as {_WRITE_IT}"),
+)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """What went wrong and what to do, in words of our own: those of the library may quote the URL."""
+    for kinds, value, remedy in _EXPLANATIONS:
+        if isinstance(error, kinds):
+            return value, remedy
+    return f"refuses with {type(error).__name__}", "Look into its log."
+
+
+def hide_password(url: str) -> str:
+    """
+    A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.
+
+    Hidden are everything before the last `@` except for a user's name, what stands for a port without being a number,
+    and every query value whose name speaks of a secret.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***"
+    secret, at, place = rest.rpartition("@")
+    user = secret.partition(":")[0] if ":" in secret else ""
+    place = _NO_PORT.sub(r"\1:***", _SECRET_VALUE.sub(r"\1***", place))
+    return f"{scheme}://{user}:***@{place}" if at else f"{scheme}://{place}"
+
+
+_SECRET_VALUE = re.compile(r"([\w-]*(?:pass|secret|token|credential)[\w-]*=)[^&]*", re.IGNORECASE)
+_NO_PORT = re.compile(r"^([^/?#:\[\]]*|\[[^\]]*\]):(?!\d*(?:[/?#]|$))[^/?#]*")

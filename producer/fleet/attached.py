@@ -1,0 +1,202 @@
+"""
+A fleet that runs already, on this host or others: nodes are found by Celery's remote control and grouped into lanes.
+
+Nothing is started. What a race leaves on the broker, however it ends, goes away by itself: its records queue and its
+claim on the fleet expire.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from celery import Celery
+
+from poolrace.contract import records_queue
+from producer.backlog import Depth, depth
+from producer.claim import Claim
+from producer.control import Control
+from producer.errors import FleetError
+from producer.fleet import NodeFacts
+from producer.fleet.broker import Broker, connect, forget_queue
+from producer.lanes import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FIND_S = 30.0
+ASK_S = 1.0
+CHECK_EVERY_S = 5.0
+CHECKS_MISSED = 2
+IDLE_S = 60.0
+IDLE = Depth(ready=0, unacked=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundLane:
+    """
+    Nodes of one pool that share a queue.
+
+    Attributes:
+        lane: Their configuration; its slots are those of all nodes together.
+        queue: The queue that they alone consume.
+        nodes: Their names.
+    """
+
+    lane: Lane
+    queue: str
+    nodes: tuple[str, ...]
+
+
+class AttachedFleet:
+    """
+    The nodes that answer on a broker.
+
+    Use as a context manager; leaving it lets others use them again.
+    """
+
+    def __init__(self, run_id: str, *, broker_url: str, expect_nodes: int | None) -> None:
+        self._run_id = run_id
+        self._broker_url = broker_url
+        self._expect_nodes = expect_nodes
+        self._hellos: Mapping[str, Mapping[str, Any]] = {}
+        self._missed: Counter[str] = Counter()
+        self._checked_s = 0.0
+
+    def __enter__(self) -> Self:
+        self.broker: Broker = connect(self._broker_url)
+        self.app = Celery("poolrace", broker=self.broker.url, set_as_current=False)
+        self._claim = Claim(self.app, self._run_id)
+        self._claim.take()
+        self._control = Control(self.app)
+        try:
+            self._hellos = self._find()
+            self._found = {found.lane.key: found for found in group(self._hellos)}
+            self._wait_until_idle()
+        except BaseException:
+            self.__exit__()
+            raise
+        self.lanes: Sequence[Lane] = tuple(found.lane for found in self._found.values())
+        return self
+
+    def queue(self, lane: Lane) -> str:
+        """The queue that the lane's nodes consume already."""
+        return self._found[lane.key].queue
+
+    def nodes(self, lane: Lane) -> Sequence[str]:
+        """All nodes of the lane's pool that answered."""
+        return self._found[lane.key].nodes
+
+    def start(self, lane: Lane) -> list[NodeFacts]:
+        """What the nodes of a lane say of themselves; they run already."""
+        return [
+            NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._hellos[node]) for node in self.nodes(lane)
+        ]
+
+    def started_at(self, lane: Lane) -> None:  # noqa: ARG002 - the protocol's
+        """Nobody knows; the nodes ran already."""
+        return
+
+    def check(self) -> None:
+        """See that every node still answers, now and then; asking also keeps their samples coming."""
+        if time.monotonic() - self._checked_s < CHECK_EVERY_S:
+            return
+        self._claim.renew()
+        nodes = [node for found in self._found.values() for node in found.nodes]
+        answered = self._control.hello(self._run_id, nodes)
+        self._checked_s = time.monotonic()
+        for node in nodes:
+            self._missed[node] = 0 if node in answered else self._missed[node] + 1
+        silent = [node for node, missed in self._missed.items() if missed >= CHECKS_MISSED]
+        if silent:
+            raise FleetError(f"No answer from {', '.join(silent)} any more. See that node's own log, and race again.")
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._leave()
+        finally:
+            self._control.close()
+            self._claim.release()
+
+    def _leave(self) -> None:
+        # A broker that is gone keeps nothing of ours; what was on its way to one that is not, expires.
+        with self.app.connection_for_write() as connection:
+            with suppress(*connection.connection_errors, *connection.channel_errors):
+                self._control.goodbye(self._run_id, sorted(self._hellos))
+                forget_queue(connection, records_queue(self._run_id))
+
+    def _wait_until_idle(self) -> None:
+        """Whoever sends to the lanes pauses when it sees the claim; what it sent before has to be worked off."""
+        deadline = time.monotonic() + IDLE_S
+        with self.app.connection_for_read() as connection:
+            while busy := [f.queue for f in self._found.values() if depth(connection, f.queue) not in (IDLE, None)]:
+                if time.monotonic() > deadline:
+                    raise FleetError(
+                        f"Jobs that are not ours still wait in {', '.join(busy)} after {IDLE_S:.0f} s. Stop what sends "
+                        "them, or let them be worked off first."
+                    )
+                self._claim.renew()
+                time.sleep(ASK_S / 4)
+
+    def _find(self) -> Mapping[str, Mapping[str, Any]]:
+        deadline = time.monotonic() + FIND_S
+        while True:
+            found = self._control.hello(self._run_id, (), ASK_S)
+            wanted = self._expect_nodes or 2
+            if len(found) >= wanted:
+                return found
+            if time.monotonic() > deadline:
+                raise FleetError(_too_few(self.broker, sorted(found), wanted))
+            self._claim.renew()
+
+
+def _too_few(broker: Broker, found: Sequence[str], wanted: int) -> str:
+    names = ", ".join(found) or "none"
+    return (
+        f"Only {len(found)} of {wanted} nodes answer on {broker.shown}: {names}. A race needs nodes of both pools, "
+        "whose app has poolrace.stamping attached. Start them, or name fewer with --expect-nodes."
+    )
+
+
+def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
+    """
+    One lane a pool, in alphabetical order, from what nodes say of themselves.
+
+    Raises:
+        FleetError: If there is one pool only, or nodes of a pool differ or have no queue of their own.
+    """
+    pools: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for node, hello in sorted(hellos.items()):
+        pools.setdefault(hello["pool"], {})[node] = hello
+    if len(pools) < 2:
+        raise FleetError(
+            f"All nodes run the {', '.join(pools)} pool: {', '.join(hellos)}. A race needs nodes of two pools; start "
+            "some of the other."
+        )
+    return [_lane(pool, members, pools) for pool, members in sorted(pools.items())]
+
+
+def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> FoundLane:
+    setups = {(hello["prefetch_multiplier"], hello["acks"]) for hello in members.values()}
+    if len(setups) > 1:
+        raise FleetError(f"The {pool} nodes {', '.join(members)} differ in prefetch or acks. Start them alike.")
+    ((prefetch, acks),) = setups
+    lane = Lane(
+        key=pool, pool=pool, slots=sum(hello["concurrency"] for hello in members.values()), prefetch=prefetch, acks=acks
+    )
+    return FoundLane(lane=lane, queue=_own_queue(pool, members, pools), nodes=tuple(members))
+
+
+def _own_queue(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> str:
+    shared = set.intersection(*(set(hello["queues"]) for hello in members.values()))
+    others = {queue for other, nodes in pools.items() if other != pool for n in nodes.values() for queue in n["queues"]}
+    own = sorted(shared - others)
+    if not own:
+        raise FleetError(
+            f"The {pool} nodes {', '.join(members)} have no queue of their own: jobs meant for them would go to other "
+            f"nodes as well. Give each pool its own, e.g. celery worker -Q {pool}."
+        )
+    return str(own[0])

@@ -1,0 +1,142 @@
+"""Runs the `poolrace` command as a user would, and sees what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+T = TypeVar("T")
+MARK = "MARK_OF_A_POOLRACE_TEST"  # not POOLRACE_…, which a race keeps from its nodes
+SMALL = ("--workload", "sleep", "--pairs", "2", "--duration", "0.3s", "--concurrency", "2")
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Command:
+    """A `poolrace` that runs, in a session of its own and with a temporary folder of its own."""
+
+    process: subprocess.Popen[str]
+    mark: str
+    temporary: Path
+    seen: set[psutil.Process] = field(default_factory=set)
+
+    def finish(self) -> tuple[int, str, str]:
+        """Wait for its end: exit code, standard output, standard error."""
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+    def descendants(self) -> list[psutil.Process]:
+        """
+        Every process that this command started and that still runs, however it was started.
+
+        Known by a mark in the environment, or because it was once seen as a child: the broker writes its title over its
+        environment.
+        """
+        with suppress(psutil.NoSuchProcess):
+            self.seen.update(psutil.Process(self.process.pid).children(recursive=True))
+        marked = [process for process in psutil.process_iter() if mark_of(process) == self.mark]
+        alive = {process for process in [*marked, *self.seen] if process.is_running()}
+        return [process for process in alive if process.pid != self.process.pid and status_of(process) != "zombie"]
+
+    def node(self, name: str) -> psutil.Process:
+        """The main process of a node, once it runs."""
+        return until(lambda: next((p for p in self.descendants() if is_node(p, name)), None))
+
+    def broker(self) -> psutil.Process:
+        """The embedded broker, once it runs."""
+        return until(lambda: next((p for p in self.descendants() if "valkey" in name_of(p)), None))
+
+    def assert_nothing_left(self) -> None:
+        """No process, and nothing in the temporary folder. The last of them may take a moment to go."""
+        until(lambda: not self.descendants())
+        until(lambda: not list(self.temporary.iterdir()))
+
+
+def mark_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError):
+        return None
+
+
+def status_of(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return "zombie"
+
+
+def name_of(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def is_node(process: psutil.Process, name: str) -> bool:
+    try:
+        line = process.cmdline()
+        parent = process.parent()
+        return f"{name}@%h" in line and parent is not None and f"{name}@%h" not in parent.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def until(condition: Callable[[], T]) -> T:
+    """Wait until a condition holds, and return what it gave."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{condition} did not come true in {PATIENCE_S:.0f} s"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def poolrace(tmp_path: Path, *arguments: str, **environ: str) -> Iterator[Command]:
+    """Start `poolrace` with a run folder and a temporary folder below `tmp_path`."""
+    temporary = tmp_path / f"tmp-{uuid.uuid4().hex[:6]}"
+    temporary.mkdir()
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("poolrace")), *arguments],
+        env={**os.environ, MARK: mark, "TMPDIR": str(temporary), **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    command = Command(process=process, mark=mark, temporary=temporary)
+    try:
+        yield command
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+def race(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """A small race from beginning to end, that leaves nothing."""
+    with poolrace(tmp_path, "race", *SMALL, "--out", str(tmp_path / "runs"), *arguments, **environ) as command:
+        ended = command.finish()
+        command.assert_nothing_left()
+    return ended
+
+
+def only_run(tmp_path: Path) -> Path:
+    """The one run directory that was written."""
+    (run,) = (tmp_path / "runs").iterdir()
+    return run
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text())

@@ -1,0 +1,154 @@
+"""A whole race on real parts: broker, publisher, nodes of both pools."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pytest
+from integration.commands import load, only_run, poolrace, race
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """One small race that the tests below look at from several sides."""
+    tmp_path = tmp_path_factory.mktemp("race")
+    code, out, err = race(tmp_path)
+    assert code == 0, err
+    return tmp_path, out, err
+
+
+def test_a_race_ends_with_verdict_recommendation_and_run_directory(small: tuple[Path, str, str]) -> None:
+    tmp_path, out, _ = small
+    for title in ("Capacity: jobs per second", "Latency: from due to finished", "Verdict", "What to run"):
+        assert title in out
+    assert only_run(tmp_path).name in out
+
+
+def test_off_a_terminal_progress_is_plain_lines_on_standard_error(small: tuple[Path, str, str]) -> None:
+    _, out, err = small
+    assert "Racing: 10 trials" in err
+    assert "10/10 trials" in err
+    assert "\x1b" not in out + err
+
+
+def test_every_job_of_a_race_is_settled_and_the_lanes_did_the_same_work(small: tuple[Path, str, str]) -> None:
+    summary = load(only_run(small[0]) / "summary.json")
+    assert summary["valid"], summary["problems"]
+    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 0
+    assert summary["strangers"] == 0
+    (workload,) = summary["workloads"]
+    a, b = workload["lanes"]
+    assert a["settlement"] == b["settlement"]
+
+
+def test_lanes_differ_in_the_pool_alone_and_nodes_are_named_after_it(small: tuple[Path, str, str]) -> None:
+    manifest = load(only_run(small[0]) / "manifest.json")
+    nodes = {node["lane"]: node["hello"] for node in manifest["nodes"]}
+    assert [hello["node"].split("@")[0] for hello in nodes.values()] == ["prefork", "threads"]
+    same = ("concurrency", "prefetch_multiplier", "acks", "python", "celery", "kombu")
+    assert [nodes["prefork"][key] for key in same] == [nodes["threads"][key] for key in same]
+
+
+def test_instants_of_every_record_are_in_order(small: tuple[Path, str, str]) -> None:
+    records = pl.read_parquet(only_run(small[0]) / "records" / "*.parquet")
+    instants = ["due_at", "sent_at", "received_at", "started_at", "finished_at"]
+    for earlier, later in pairwise(instants):
+        assert (records[later] >= records[earlier]).all(), (earlier, later)
+
+
+def test_each_slot_of_prefork_is_a_process_and_each_slot_of_threads_a_thread(small: tuple[Path, str, str]) -> None:
+    records = pl.read_parquet(only_run(small[0]) / "records" / "*.parquet")
+    slots = {
+        lane: (part["pid"].n_unique(), part["thread_id"].n_unique())
+        for (lane,), part in records.partition_by("lane", as_dict=True).items()
+    }
+    assert slots == {"prefork": (2, 2), "threads": (1, 2)}
+
+
+def test_both_lanes_of_a_pair_get_the_same_arrivals_and_turns_alternate(small: tuple[Path, str, str]) -> None:
+    run = only_run(small[0])
+    sent = pl.read_parquet(run / "sent" / "*.parquet")
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    for kind in ("capacity", "latency"):
+        pairs = [trial for trial in trials if trial["kind"] == kind]
+        assert [t["lane"] for t in pairs] == ["prefork", "threads", "threads", "prefork"]
+        for first, second in ((0, 1), (2, 3)):
+            offsets = [
+                [
+                    round(due - pairs[i]["began_at"], 6)
+                    for due in sent.filter(pl.col("trial") == pairs[i]["trial"])["due_at"]
+                ]
+                for i in (first, second)
+            ]
+            assert offsets[0] == pytest.approx(offsets[1], abs=1e-5)
+
+
+def test_report_recomputes_the_very_same_summary(small: tuple[Path, str, str], tmp_path: Path) -> None:
+    run = only_run(small[0])
+    before = load(run / "summary.json")
+    (run / "summary.json").unlink()
+    with poolrace(tmp_path, "report", "--json", str(run)) as command:
+        code, out, err = command.finish()
+    assert (code, err) == (0, "")
+    assert json.loads(out) == before == load(run / "summary.json")
+
+
+def test_report_as_markdown_is_what_lies_in_the_run_directory(small: tuple[Path, str, str], tmp_path: Path) -> None:
+    run = only_run(small[0])
+    with poolrace(tmp_path, "report", "--markdown", str(run)) as command:
+        code, out, _ = command.finish()
+    assert code == 0
+    assert out.strip() == (run / "report.md").read_text().strip()
+
+
+def test_json_prints_the_summary_alone(tmp_path: Path) -> None:
+    code, out, err = race(tmp_path, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == load(only_run(tmp_path) / "summary.json")
+
+
+def test_a_race_like_an_earlier_one_can_be_compared_and_an_unlike_one_is_refused(
+    small: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    first = only_run(small[0])
+    code, _, err = race(tmp_path, "--like", str(first), "--acks", "late")
+    assert code == 0, err
+    with poolrace(tmp_path, "compare", str(first), str(only_run(tmp_path))) as command:
+        code, _, err = command.finish()
+    assert code == 2
+    assert "lane prefork: acks" in err
+    assert "lane threads: acks" in err
+    with poolrace(tmp_path, "compare", str(first), str(first)) as command:
+        code, out, err = command.finish()
+    assert (code, err) == (0, "")
+    assert "Second run over first" in out
+
+
+def test_variables_of_the_caller_lead_no_node_to_another_broker(tmp_path: Path) -> None:
+    code, _, err = race(tmp_path, CELERY_BROKER_URL="redis://127.0.0.1:1/0", POOLRACE_ACKS="nonsense")
+    assert code == 0, err
+
+
+def test_a_shared_broker_is_left_as_it_was(tmp_path: Path) -> None:
+    from redis import Redis
+
+    from producer.fleet.broker import start_embedded
+    from producer.fleet.processes import Processes
+
+    with Processes() as processes:
+        broker = start_embedded(processes, processes.folder())
+        with Redis.from_url(broker.url) as client:
+            client.set("somebody-elses", "key")
+            code, _, err = race(tmp_path, "--broker", broker.url, "--start-nodes")
+            assert code == 0, err
+            left = {key for key in client.scan_iter() if b"pidbox" not in key}
+    assert left == {b"somebody-elses"}
+
+
+def test_two_lanes_of_one_pool_race_as_twins(tmp_path: Path) -> None:
+    code, _, err = race(tmp_path, "--lane", "threads:2", "--lane", "threads:2")
+    assert code == 0, err
+    summary = load(only_run(tmp_path) / "summary.json")
+    assert [lane["key"] for lane in summary["lanes"]] == ["threads", "threads-2"]
+    assert [lane["hello"]["node"].split("@")[0] for lane in summary["lanes"]] == ["threads", "threads-2"]
