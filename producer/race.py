@@ -167,11 +167,11 @@ def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Prog
     with _fleet(run_id, settings, writer) as fleet:
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
-        with _course(run_id, settings, fleet, writer) as (course, collector):
+        with open_course(run_id, settings, fleet, writer) as (course, collector):
             nodes: list[NodeFacts] = []
             for lane in settings.lanes:
                 progress.stage(f"Waiting for every slot of {lane.label}")
-                nodes += _start(fleet, lane, course)
+                nodes += start_nodes(fleet, lane, course)
             writer.update_manifest(broker=fleet.broker.shown, nodes=[node.to_dict() for node in nodes])
             others = OthersMeter()
             Race(settings, course, jobs, progress).run()
@@ -194,7 +194,16 @@ def _fleet(run_id: str, settings: RaceSettings, writer: RunWriter) -> LocalFleet
     )
 
 
-def _start(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
+def start_nodes(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
+    """
+    Have a lane's nodes run, and every slot proven.
+
+    Returns:
+        What is known of each, with the time to ready where we started it.
+
+    Raises:
+        FleetError: If a node or a slot does not come up.
+    """
     nodes = fleet.start(lane)
     all_at_work_at = course.prove_slots(lane)
     started_at = fleet.started_at(lane)
@@ -203,7 +212,10 @@ def _start(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
 
 
 @contextmanager
-def _course(run_id: str, settings: RaceSettings, fleet: Fleet, writer: RunWriter) -> Iterator[tuple[Course, Collector]]:
+def open_course(
+    run_id: str, settings: RaceSettings, fleet: Fleet, writer: RunWriter
+) -> Iterator[tuple[Course, Collector]]:
+    """Publishers and a collector on a fleet, ready for trials; what they learn of clocks goes into the manifest."""
     with fleet.app.connection_for_read() as connection:
         clock: ClockOffset = broker_offset(connection)
     writer.update_manifest(publisher_clock={"offset_s": clock.offset_s, "bound_s": finite(clock.bound_s)})

@@ -1,0 +1,111 @@
+"""
+How fast one process sends: the publisher's batches against `apply_async` in a loop, on the same broker.
+
+Both send the same task to a queue that nobody reads, in turns, from this one process and over connections that are
+open already.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery
+from kombu import Producer
+
+from benchmarks.figures import Figure, Promise
+from producer.fleet.broker import start_embedded
+from producer.fleet.processes import Processes
+from producer.plan import backlog
+from producer.publish import JobSender, Order, send_when_due
+from producer.report.formats import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROMISE = Promise(least=10)
+RUN_ID = "00" * 8
+QUEUE = "sent"
+TASK = "worker.noop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Senders:
+    """
+    The two ways to send a number of jobs, on one broker.
+
+    Attributes:
+        batches: As a publisher of a race does.
+        loop: `task.apply_async(ignore_result=True)`, one job at a time.
+        forget: Remove what was sent.
+    """
+
+    batches: Callable[[int], object]
+    loop: Callable[[int], object]
+    forget: Callable[[], object]
+
+
+def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200) -> list[Figure]:
+    """Alternate the two ways; jobs per second of one over jobs per second of the other."""
+    with senders() as ways:
+        for send in (ways.batches, ways.loop):  # first connections and imports count for nothing
+            send(loop_jobs // 10)
+            ways.forget()
+        rates = [_round(ways, batch_jobs, loop_jobs, turn) for turn in range(rounds)]
+    fast, slow = (sorted(rate)[rounds // 2] for rate in zip(*rates, strict=True))
+    return [
+        Figure(
+            name="jobs/s in batches / jobs/s by apply_async in a loop",
+            ratios=[batches / loop for batches, loop in rates],
+            promise=PROMISE,
+            terms=f"{number(fast)} jobs/s / {number(slow)} jobs/s",
+        )
+    ]
+
+
+def _round(ways: Senders, batch_jobs: int, loop_jobs: int, turn: int) -> tuple[float, float]:
+    """Jobs per second of the batches and of the loop; which goes first changes each round."""
+    arms = [(ways.batches, batch_jobs), (ways.loop, loop_jobs)]
+    rates = {}
+    for send, jobs in arms[:: -1 if turn % 2 else 1]:
+        began_s = time.perf_counter()
+        send(jobs)
+        rates[send] = jobs / (time.perf_counter() - began_s)
+        ways.forget()
+    return rates[ways.batches], rates[ways.loop]
+
+
+@contextmanager
+def senders() -> Iterator[Senders]:
+    """A broker of its own, and both ways to send to it."""
+    with Processes() as processes:
+        broker = start_embedded(processes, processes.folder())
+        with (
+            Celery("benchmark", broker=broker.url, set_as_current=False) as app,
+            app.connection_for_write() as connection,
+        ):
+            app.conf.task_default_queue = QUEUE
+            task = app.task(name=TASK, ignore_result=True, shared=False)(_noop)
+            sender = JobSender(app, Producer(connection))
+            channel: Any = connection.default_channel
+            yield Senders(
+                batches=lambda jobs: _send_batches(sender, jobs),
+                loop=lambda jobs: _send_loop(task, jobs),
+                forget=lambda: channel.queue_purge(QUEUE),
+            )
+
+
+def _noop() -> None:
+    """Never run: nobody reads the queue."""
+
+
+def _send_batches(sender: JobSender, jobs: int) -> None:
+    order = Order(run_id=RUN_ID, trial=0, task=TASK, args=(), queue=QUEUE, plan=backlog(jobs))
+    send_when_due(order, start_at=time.time(), part=(0, 1), send=sender.send)
+
+
+def _send_loop(task: Any, jobs: int) -> None:
+    for _ in range(jobs):
+        task.apply_async(ignore_result=True)
