@@ -6,15 +6,18 @@ import json
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from benchmarks.figures import Figure, Promise
+from producer.collect import RECORD_SCHEMA
 from producer.lanes import Lane
+from producer.publish import SENT_SCHEMA
 from producer.report.formats import mebibytes, number
-from producer.rundir import COMPLETE, RECORD_SCHEMA, SENT_SCHEMA, RunWriter
+from producer.rundir import COMPLETE, RunWriter
 from producer.settings import RaceSettings
 from producer.trials import Kind, Trial
 
@@ -71,14 +74,8 @@ def make_run(folder: Path, records: int) -> Path:
     """A run directory as a long race writes it: a file a trial, all jobs done."""
     settings = RaceSettings(lanes=LANES, workloads=WORKLOADS, pairs=PAIRS)
     writer = RunWriter.create(folder, "bench", {"run_id": "00" * 8, "settings": settings.to_dict()})
-    plans = [
-        (k, w, r, lane)
-        for w in WORKLOADS
-        for k in (Kind.CAPACITY, Kind.LATENCY)
-        for r in range(PAIRS)
-        for lane in LANES
-    ]
-    for number_, (kind, workload, turn, lane) in enumerate(plans):
+    plans = list(product(WORKLOADS, (Kind.CAPACITY, Kind.LATENCY), range(PAIRS), LANES))
+    for number_, (workload, kind, turn, lane) in enumerate(plans):
         jobs = records // len(plans)
         writer.add_table("records", number_, fake_records(number_, jobs, lane))
         writer.add_table("sent", number_, fake_sent(number_, jobs))
