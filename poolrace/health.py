@@ -7,15 +7,17 @@ there once every slot can take a job, and gone when the node stops. Attach it be
     health.attach(app, Path("/tmp/poolrace"))
 
 and let the container's health check run `python -m poolrace.health /tmp/poolrace`: exit code 0 if the node is ready and
-was alive within the last 15 seconds.
+was alive within the last 15 seconds. With `http://…` instead of a folder it asks a service that speaks HTTP.
 """
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -24,6 +26,7 @@ ALIVE = "alive"
 READY = "ready"
 TOUCH_EVERY_S = 5.0
 STALE_S = 15.0
+ANSWER_S = 5.0
 
 
 def attach(app: Celery, folder: Path) -> None:
@@ -67,9 +70,24 @@ def problem(folder: Path, now: float) -> str | None:
     return None if (folder / READY).exists() else "the node is not ready"
 
 
+def problem_of_service(url: str) -> str | None:
+    """What is wrong with a service that should answer an HTTP request with 200; None if it does."""
+    parts = urlsplit(url)
+    # Not http.client, whose import alone costs as much as all the rest.
+    request = f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n"
+    try:
+        with socket.create_connection((parts.hostname, parts.port or 80), timeout=ANSWER_S) as connection:
+            connection.sendall(request.encode())
+            status = connection.makefile("rb").readline(100).decode("latin-1").rstrip()
+    except OSError as error:
+        return f"{url} does not answer: {error}"
+    return None if status[8:13].strip() == "200" else f"{url} answers {status!r}"
+
+
 def main() -> None:
     """Exit with 0 if all is well, else say what is not and exit with 1."""
-    found = problem(Path(sys.argv[1]), time.time())
+    target = sys.argv[1]
+    found = problem_of_service(target) if target.startswith("http://") else problem(Path(target), time.time())
     if found:
         sys.exit(found)
 

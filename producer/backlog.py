@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import HEADER, Stamp, WireError
+from producer.brokers import needing_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +46,11 @@ def waiting(app: Celery, queue: str, run_id: str, trial: int) -> list[int] | Non
 
     Returns:
         Ascending, each once; None on a broker whose queues cannot be looked into.
+
+    Raises:
+        FleetError: If the broker is gone.
     """
-    with app.connection_for_read() as connection:
+    with needing_broker(), app.connection_for_read() as connection:
         channel: Any = connection.default_channel
         client = getattr(channel, "client", None)
         if client is None or not hasattr(client, "lrange"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import amqp
 import redis
 from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from producer.errors import FleetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 BROKER_TIMEOUT_S = 5.0
 
@@ -22,6 +26,20 @@ def ping_broker(url: str) -> None:
     # Not Connection.connect(), which tries again after two seconds.
     transport = Connection(url, connect_timeout=BROKER_TIMEOUT_S, transport_options=options).transport
     transport.close_connection(transport.establish_connection())
+
+
+@contextmanager
+def needing_broker() -> Iterator[None]:
+    """
+    A step that cannot be done without the broker.
+
+    Raises:
+        FleetError: If the broker is gone, in whichever words its client says so.
+    """
+    try:
+        yield
+    except (OperationalError, redis.RedisError, amqp.AMQPError, ConnectionError) as error:
+        raise FleetError(f"The broker is gone ({error}). What was measured so far is kept.") from error
 
 
 _WRITE_IT = "redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded."

@@ -41,14 +41,27 @@ def sized_jobs(settings: RaceSettings) -> tuple[dict[str, Jobs], dict[str, Any]]
     return jobs, {name: sizes[name] for name in settings.workloads}
 
 
-def calibrate(workloads: list[str], *, job_s: float | None, cpu_share: float | None) -> dict[str, Any]:
-    """Ask `worker.calibrate`, in a process of its own."""
+def calibrate(
+    workloads: list[str], *, job_s: float | None, cpu_share: float | None, timeout_s: float = TIMEOUT_S
+) -> dict[str, Any]:
+    """
+    Ask `worker.calibrate`, in a process of its own.
+
+    Raises:
+        FleetError: If it fails, or takes far too long.
+    """
     command = [sys.executable, "-m", "worker.calibrate", *workloads]
     command += ["--target", str(job_s)] if job_s is not None else []
     command += ["--cpu-share", str(cpu_share)] if cpu_share is not None else []
-    answer = subprocess.run(
-        command, env=inherited_environment(os.environ), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+    try:
+        answer = subprocess.run(
+            command, env=inherited_environment(os.environ), capture_output=True, text=True, timeout=timeout_s,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise FleetError(
+            f"The jobs were not sized within {timeout_s:.0f} s: this machine is too busy. Race again when it is not."
+        ) from error
     if answer.returncode:
         raise FleetError(f"The jobs cannot be sized: {answer.stderr.strip() or answer.returncode}")
     return dict(json.loads(answer.stdout))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
@@ -13,8 +12,11 @@ import click
 
 from poolrace import __version__
 from producer import interrupts
-from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError, UsageError
+from producer.commands import broker_from_environment, tell, tells_errors
+from producer.errors import InvalidRunError, PoolraceError, UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
+from producer.live_cli import live
+from producer.secrets_cli import flower, secrets
 from producer.settings import ARRIVALS, WORKLOADS, RaceSettings, parse_duration_s
 
 if TYPE_CHECKING:
@@ -62,32 +64,6 @@ Examples:
   poolrace doctor --json"""
 
 
-def tells_errors(command: Callable[..., int]) -> Callable[..., None]:
-    """A command whose errors become one message and an exit code; a bug keeps its traceback."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            code = command(*arguments, **options)
-        except PoolraceError as error:
-            code = tell(error)
-        except KeyboardInterrupt:
-            code = tell(InterruptedRunError("Interrupted."))
-        except BrokenPipeError:
-            # The reader of our output has gone, as in `poolrace report … | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
-        raise SystemExit(code)
-
-    return run
-
-
-def tell(error: PoolraceError) -> int:
-    """Print an error where errors go; returns its exit code."""
-    click.echo(f"poolrace: {error}", err=True)
-    return error.exit_code
-
-
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="\b\nExamples:\n  poolrace doctor\n  poolrace race\n  poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c",
@@ -99,6 +75,11 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith("CELERY_")]:
         del os.environ[name]
     interrupts.install()
+
+
+main.add_command(live)
+main.add_command(secrets)
+main.add_command(flower)
 
 
 @main.command(epilog=RACE_EXAMPLES)
@@ -141,6 +122,9 @@ def race(*, as_json: bool, quick: bool, **options: Any) -> int:
     Starts a broker and one node a lane, lets trials alternate between the lanes, and ends all it started. Writes a
     run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
     """
+    # A container of the stack knows its broker from the environment.
+    if options["broker"] is None:
+        options["broker"] = broker_from_environment()
     settings = race_settings(quick=quick, **options)
     from producer.race import run_race
     from producer.report.progress import progress_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from kombu import Consumer, Queue
 
 from poolrace.contract import FLAG_GIL, FLAG_REDELIVERED, ROW_FIELDS, Outcome, Shipment, WireError, records_queue
 from poolrace.shipping import QUEUE_EXPIRES_S
+from producer.brokers import needing_broker
 from producer.errors import FleetError
 
 if TYPE_CHECKING:
@@ -84,13 +86,13 @@ class Collector:
 
     def __enter__(self) -> Self:
         self._connection = self._app.connection_for_read()
-        name = records_queue(self._run_id)
-        self._queue = Queue(name, exchange="", expires=QUEUE_EXPIRES_S, durable=False)(self._connection.default_channel)
-        self._queue.declare()
-        self._consumer = Consumer(
-            self._connection.default_channel, [self._queue], callbacks=[self._take], no_ack=True, accept=["json"]
-        )
-        self._consumer.consume()
+        with needing_broker():
+            channel = self._connection.default_channel
+            name = records_queue(self._run_id)
+            self._queue = Queue(name, exchange="", expires=QUEUE_EXPIRES_S, durable=False)(channel)
+            self._queue.declare()
+            self._consumer = Consumer(channel, [self._queue], callbacks=[self._take], no_ack=True, accept=["json"])
+            self._consumer.consume()
         return self
 
     def expect(self, trial: int, jobs: int) -> None:
@@ -116,12 +118,8 @@ class Collector:
         Raises:
             FleetError: If the broker is gone.
         """
-        try:
+        with needing_broker(), suppress(TimeoutError):
             self._connection.drain_events(timeout=timeout_s)
-        except TimeoutError:
-            return
-        except self._connection.connection_errors as error:
-            raise FleetError(f"The broker is gone ({error}). What was measured so far is kept.") from error
 
     def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""

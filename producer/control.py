@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+from producer.brokers import needing_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,16 +51,17 @@ class Control:
         return time.perf_counter() - began if answered else None
 
     def _ask(self, command: str, nodes: Sequence[str], timeout_s: float, **arguments: Any) -> dict[str, dict[str, Any]]:
-        replies: Iterable[Mapping[str, dict[str, Any]]] = (
-            self._app.control.broadcast(
-                command,
-                arguments=arguments,
-                destination=list(nodes),
-                reply=True,
-                limit=len(nodes),
-                timeout=timeout_s,
-                connection=self._connection,
+        with needing_broker():
+            replies: Iterable[Mapping[str, dict[str, Any]]] = (
+                self._app.control.broadcast(
+                    command,
+                    arguments=arguments,
+                    destination=list(nodes),
+                    reply=True,
+                    limit=len(nodes),
+                    timeout=timeout_s,
+                    connection=self._connection,
+                )
+                or ()
             )
-            or ()
-        )
         return {node: answer for reply in replies for node, answer in reply.items()}

@@ -16,6 +16,7 @@ from poolrace.contract import HOLD_TASK
 from producer.backlog import waiting
 from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
+from producer.interrupts import held
 from producer.plan import Plan, backlog
 from producer.publish import Order, Publishers
 from producer.trials import Kind, Trial
@@ -59,7 +60,14 @@ class Course:
     """Runs trials on a fleet, one after the other."""
 
     def __init__(
-        self, run_id: str, fleet: Fleet, writer: RunWriter, publishers: Publishers, collector: Collector
+        self,
+        run_id: str,
+        fleet: Fleet,
+        writer: RunWriter,
+        publishers: Publishers,
+        collector: Collector,
+        *,
+        grace_s: float = GRACE_S,
     ) -> None:
         self._run_id = run_id
         self._fleet = fleet
@@ -67,6 +75,7 @@ class Course:
         self._publishers = publishers
         self._collector = collector
         self._control = Control(fleet.app)
+        self._grace_s = grace_s
         self._next = 0
 
     def close(self) -> None:
@@ -116,7 +125,7 @@ class Course:
         )
         with _Pinging(self._fleet, lane, number) if ping else _Silence() as pinging:
             began_at = self._publishers.begin(order)
-            complete = self._follow(_patience_s(jobs, plan))
+            complete = self._follow(_patience_s(jobs, plan) + self._grace_s)
         trial = Trial(
             trial=number,
             kind=kind,
@@ -150,11 +159,12 @@ class Course:
             left = waiting(self._fleet.app, self._fleet.queue(lane), self._run_id, trial.trial)
             trial = replace(trial, queued=tuple(left or ()))
         records, samples = self._collector.take()
-        self._writer.add_table("records", trial.trial, records)
-        self._writer.add_table("sent", trial.trial, sent)
-        self._writer.add_table("samples", trial.trial, samples)
-        self._writer.add_pings(pings)
-        self._writer.add_trial(trial)
+        with held():
+            self._writer.add_table("records", trial.trial, records)
+            self._writer.add_table("sent", trial.trial, sent)
+            self._writer.add_table("samples", trial.trial, samples)
+            self._writer.add_pings(pings)
+            self._writer.add_trial(trial)
         if not complete:
             raise InvalidRunError(_missing(trial, self._collector.missing))
         return trial, records
@@ -167,7 +177,7 @@ class Course:
 
 def _patience_s(jobs: Jobs, plan: Plan) -> float:
     # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
-    return plan.duration_s + 4 * plan.jobs * max(jobs.expected_s, 0.002) + GRACE_S
+    return plan.duration_s + 4 * plan.jobs * max(jobs.expected_s, 0.002)
 
 
 def _difference(before: float | None, after: float | None) -> float | None:
@@ -202,7 +212,10 @@ class _Pinging:
         while not self._over.wait(PING_EVERY_S):
             for node in self._nodes:
                 at = time.time()
-                rtt_s = self._control.ping_s(node)
+                try:
+                    rtt_s = self._control.ping_s(node)
+                except FleetError:
+                    return  # whoever runs the trial finds out by itself, and tells
                 self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s})
 
     def __exit__(self, *_: object) -> None:

@@ -173,10 +173,11 @@ def _race(run_id: str, settings: RaceSettings, writer: RunWriter, progress: Prog
                 progress.stage(f"Waiting for every slot of {lane.label}")
                 nodes += start_nodes(fleet, lane, course)
             writer.update_manifest(broker=fleet.broker.shown, nodes=[node.to_dict() for node in nodes])
-            others = OthersMeter()
+            # Nodes that ran already are no children of ours, and would count as others.
+            others = None if settings.attached else OthersMeter()
             Race(settings, course, jobs, progress).run()
             writer.update_manifest(
-                others_cores=others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
+                others_cores=others and others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
             )
         progress.stage("Stopping")
 

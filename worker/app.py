@@ -6,7 +6,7 @@ import os
 
 from celery import Celery
 
-from poolrace import stamping
+from poolrace import health, stamping
 from worker import settings, tasks
 
 _settings = settings.load(os.environ)
@@ -15,3 +15,5 @@ app = Celery("worker")
 app.conf.update(settings.celery_config(_settings))
 tasks.register(app, _settings)
 stamping.attach(app)
+if _settings.health_dir:
+    health.attach(app, _settings.health_dir)

@@ -8,13 +8,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolrace import credentials
+from poolrace.credentials import BROKER_URL
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BROKER_URL = "POOLRACE_BROKER_URL"
 UPSTREAM_URL = "POOLRACE_UPSTREAM_URL"
 DISK_DIR = "POOLRACE_DISK_DIR"
 ACKS = "POOLRACE_ACKS"
+HEALTH_DIR = "POOLRACE_HEALTH_DIR"
 
 QUEUE = "poolrace"
 """Where jobs go and come from if the command line names no queue."""
@@ -43,12 +46,14 @@ class Settings:
         upstream_url: Where `worker.upstream` listens, without a slash at the end.
         disk_dir: Where the disk workload writes.
         acks: When a job is acknowledged.
+        health_dir: Where the node says that it is alive and ready, for a health check; None to say nothing.
     """
 
     broker_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
     upstream_url: str = "http://127.0.0.1:8081"
     disk_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     acks: Acks = Acks.EARLY
+    health_dir: Path | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without a connection."""
@@ -69,7 +74,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         ValueError: If a variable has a value that cannot be; the message says which may be.
     """
     given: dict[str, Any] = {}
-    if broker_url := environ.get(BROKER_URL):
+    if broker_url := credentials.broker_url(environ):
         given["broker_url"] = broker_url
     if upstream_url := environ.get(UPSTREAM_URL):
         given["upstream_url"] = upstream_url.rstrip("/")
@@ -77,6 +82,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         given["disk_dir"] = Path(disk_dir)
     if acks := environ.get(ACKS):
         given["acks"] = parse_acks(acks)
+    if health_dir := environ.get(HEALTH_DIR):
+        given["health_dir"] = Path(health_dir)
     return Settings(**given)
 
 

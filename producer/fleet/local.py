@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
+from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, UsageError
 from producer.fleet import NodeFacts
@@ -121,9 +122,9 @@ class LocalFleet:
     def _forget_queues(self) -> None:
         # The nodes' last shipments came after the collector had left.
         names = [records_queue(self._run_id), *map(self.queue, self.lanes)]
-        with self.app.connection_for_write() as connection:
+        with suppress(FleetError), needing_broker(), self.app.connection_for_write() as connection:
             for name in names:
-                with suppress(*connection.connection_errors, *connection.channel_errors):
+                with suppress(*connection.channel_errors):
                     forget_queue(connection, name)
 
     def _log(self, name: str) -> Path:

@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from sample_run import make_run
 
 from producer.cli import main
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.publish import SENT_SCHEMA
+from producer.report.document import Table, document
+from producer.summary import summarise
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,3 +109,24 @@ def test_no_document_names_a_registry_or_a_path_of_a_machine() -> None:
     assert [
         path for path, text in texts.items() if re.search(r"https?://[^\s)]*(pypi|simple/|mirror)|/work/|/root/", text)
     ] == []
+
+
+def test_the_verdict_in_the_readme_has_the_shape_of_what_the_program_prints(tmp_path: Path) -> None:
+    """Made from a run of the program as it is: every title and heading, in the same order."""
+    shown = re.search(r"<!-- verdict -->\n(.*?)<!-- /verdict -->", read("README.md"), re.DOTALL)
+    assert shown is not None
+    place = 0
+    for part in document(summarise(make_run(tmp_path))):
+        if part.title in {"Mind", "This run is not valid"}:
+            continue  # a good run has neither
+        title = re.sub(r"\d.*", "", part.title)
+        place = shown[1].find(title, place)
+        assert place >= 0, f"the README's verdict has no {part.title!r} here"
+        if isinstance(part, Table):
+            heading = shown[1][place:].splitlines()[1]
+            words = {word for column in part.columns for word in column.split()}
+            assert words <= {*heading.split()}, f"under {part.title!r}"
+
+
+def test_the_verdict_in_the_readme_names_the_command_to_copy() -> None:
+    assert re.search(r"celery -A YOUR_APP worker -P \w+ -c \d+", read("README.md"))

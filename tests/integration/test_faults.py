@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from integration.commands import SMALL, Command, load, only_run, poolrace, race, until
+from sample_run import make_run
 
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
@@ -108,13 +109,23 @@ def test_a_node_that_never_becomes_ready_is_given_up(tmp_path: Path) -> None:
     assert "did not become ready" in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_ends_the_race_with_the_file_and_the_way_out(tmp_path: Path) -> None:
-    # No file may grow beyond 16 KiB: what a full disk does to a run directory, on any disk.
-    line = f"ulimit -f 16; exec {Path(sys.executable).with_name('poolrace')} {' '.join(long_race(tmp_path))}"
-    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=100, check=False)
-    assert ended.returncode == 4, ended.stderr
-    assert_one_message(ended.stderr)
-    assert "--out" in ended.stderr
+    with poolrace(tmp_path, *long_race(tmp_path)) as command:
+        records = until(lambda: next((tmp_path / "runs").glob("*/records"), None))
+        # Writing the records of the seventh trial meets a full disk.
+        (records / "00006.part").symlink_to("/dev/full")
+        code, out, err = command.finish()
+        command.assert_nothing_left()
+    assert code == 4
+    assert_one_message(err)
+    assert "00006.parquet cannot be written" in err
+    assert "No space left on device" in err
+    assert "--out" in err
+    assert "This run is not valid" in out
+    summary = load(only_run(tmp_path) / "summary.json")
+    assert summary["status"] == "invalid"
+    assert len((only_run(tmp_path) / "trials.jsonl").read_text().splitlines()) == 6
 
 
 def test_a_run_directory_that_cannot_be_written_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -128,21 +139,31 @@ def test_a_run_directory_that_cannot_be_written_is_refused_before_anything_start
 
 
 def test_a_damaged_run_directory_is_told_by_file(tmp_path: Path) -> None:
-    code, _, err = race(tmp_path)
-    assert code == 0, err
-    part = next((only_run(tmp_path) / "records").iterdir())
+    run = make_run(tmp_path)
+    part = next((run / "records").iterdir())
     part.write_bytes(part.read_bytes()[:100])
-    with poolrace(tmp_path, "report", str(only_run(tmp_path))) as command:
-        code, _, err = command.finish()
-    assert code == 2
+    with poolrace(tmp_path, "report", str(run)) as command:
+        code, out, err = command.finish()
+    assert (code, out) == (2, "")
     assert_one_message(err)
     assert part.name in err
 
 
 def test_a_reader_that_closes_the_pipe_gets_no_traceback(tmp_path: Path) -> None:
-    code, _, err = race(tmp_path)
-    assert code == 0, err
-    line = f"{Path(sys.executable).with_name('poolrace')} report {only_run(tmp_path)} | head -n 1"
+    line = f"{Path(sys.executable).with_name('poolrace')} report {make_run(tmp_path)} | head -n 1"
     ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True)
     assert ended.stderr == ""
     assert ended.stdout.startswith("Race of")
+
+
+def test_a_named_broker_that_dies_ends_the_race(tmp_path: Path) -> None:
+    with Processes() as processes:
+        broker = start_embedded(processes, processes.folder())
+        with poolrace(tmp_path, *long_race(tmp_path), "--broker", broker.url, "--start-nodes") as command:
+            racing(command, tmp_path)
+            processes.stop(*processes._children)
+            code, _, err = command.finish()
+            command.assert_nothing_left()
+    assert code == 3
+    assert_one_message(err)
+    assert load(only_run(tmp_path) / "manifest.json")["status"] == "incomplete"

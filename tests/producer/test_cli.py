@@ -134,7 +134,7 @@ def test_help_says_what_each_exit_code_means(poolrace):
 
 
 def test_short_help_works_too(poolrace):
-    assert poolrace("race", "-h") == poolrace("race", "--help")
+    assert poolrace("-h") == poolrace("--help")
 
 
 @pytest.fixture
@@ -328,3 +328,9 @@ def test_a_run_that_has_only_begun_can_be_reported(poolrace, asked, tmp_path):
     code, out, _ = poolrace("report", str(writer.path))
     assert code == 4
     assert "The run is incomplete: it was cut short" in out
+
+
+def test_a_password_file_that_is_not_there_is_told(refused, monkeypatch):
+    monkeypatch.setenv("POOLRACE_BROKER_URL", "redis://broker:6379/0")
+    monkeypatch.setenv("POOLRACE_BROKER_PASSWORD_FILE", "/nowhere/password")
+    assert "POOLRACE_BROKER_PASSWORD_FILE /nowhere/password: No such file" in refused("race")

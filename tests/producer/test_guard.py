@@ -79,7 +79,7 @@ def test_a_note_cut_short_by_the_death_of_its_writer_is_left_out():
 
 def test_a_process_and_its_children_are_ended(start):
     parent, child = start_tree(start)
-    end_trees({parent.pid: created(parent)}, PATIENCE_S)
+    end_trees({parent.pid: created(parent)}, patience_s=0.1)
     assert has_ended(parent)
     assert has_ended(child)
 

@@ -19,11 +19,12 @@ def test_without_environment_all_is_local() -> None:
         upstream_url="http://127.0.0.1:8081",
         disk_dir=Path(tempfile.gettempdir()),
         acks=Acks.EARLY,
+        health_dir=None,
     )
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    names = (settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS)
+    names = (settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS, settings.HEALTH_DIR)
     assert settings.load(dict.fromkeys(names, "")) == settings.load({})
 
 
@@ -34,6 +35,7 @@ def test_every_variable_is_read() -> None:
             "POOLRACE_UPSTREAM_URL": "http://upstream:8081/",
             "POOLRACE_DISK_DIR": "/data",
             "POOLRACE_ACKS": "late",
+            "POOLRACE_HEALTH_DIR": "/tmp/poolrace",
         }
     )
     assert loaded == Settings(
@@ -41,7 +43,17 @@ def test_every_variable_is_read() -> None:
         upstream_url="http://upstream:8081",
         disk_dir=Path("/data"),
         acks=Acks.LATE,
+        health_dir=Path("/tmp/poolrace"),
     )
+
+
+def test_the_password_of_the_broker_may_be_in_a_file(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    loaded = settings.load(
+        {"POOLRACE_BROKER_URL": "redis://poolrace@redis/0", "POOLRACE_BROKER_PASSWORD_FILE": str(password)}
+    )
+    assert loaded.broker_url == "redis://poolrace:secret@redis/0"
 
 
 @pytest.mark.parametrize(

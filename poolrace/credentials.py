@@ -1,0 +1,85 @@
+"""
+The broker's URL with what must not stand in it: the password comes from a file, the authority to trust from another.
+
+A URL in the environment is seen by everyone who may look at the process or its container; a file is not. Standard
+library only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BROKER_URL = "POOLRACE_BROKER_URL"
+PASSWORD_FILE = "POOLRACE_BROKER_PASSWORD_FILE"  # noqa: S105 - a variable's name
+CA_FILE = "POOLRACE_BROKER_CA_FILE"
+
+
+def broker_url(environ: Mapping[str, str]) -> str | None:
+    """
+    The broker's URL from the environment, complete; None if none is given.
+
+    Raises:
+        ValueError: If a file that is named cannot be used; the message says which and why, and never a password.
+    """
+    url = environ.get(BROKER_URL) or None
+    if url is None or "://" not in url:
+        return url
+    if password_file := environ.get(PASSWORD_FILE):
+        url = with_password(url, read_password(Path(password_file)))
+    if ca_file := environ.get(CA_FILE):
+        url = with_authority(url, Path(ca_file))
+    return url
+
+
+def read_password(path: Path) -> str:
+    """
+    The password that a file holds, without the end of its line.
+
+    Raises:
+        ValueError: If there is none to be read.
+    """
+    try:
+        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ValueError(f"{PASSWORD_FILE} {path}: {reason}. Name a file that holds the broker's password.") from None
+    if not password:
+        raise ValueError(f"{PASSWORD_FILE} {path}: empty. Name a file that holds the broker's password.")
+    return password
+
+
+def with_password(url: str, password: str) -> str:
+    """
+    A URL with a password, percent-encoded, in it.
+
+    Raises:
+        ValueError: If it holds one already: which of the two is right nobody could tell.
+    """
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    if ":" in user:
+        raise ValueError(f"{BROKER_URL} holds a password, and {PASSWORD_FILE} names another. Give it in one place.")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))
+
+
+def with_authority(url: str, ca_file: Path) -> str:
+    """
+    A `rediss` URL whose broker must show a certificate that the authority in a file has signed.
+
+    Raises:
+        ValueError: If the broker is not spoken to over TLS, or there is no such file.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        raise ValueError(
+            f"{CA_FILE} is for TLS, and {BROKER_URL} is {parts.scheme}://. Write rediss://, or leave it out."
+        )
+    if not ca_file.is_file():
+        raise ValueError(f"{CA_FILE} {ca_file}: no such file. Name the certificate of the broker's authority, as PEM.")
+    query = dict(parse_qsl(parts.query)) | {"ssl_cert_reqs": "required", "ssl_ca_certs": str(ca_file)}
+    return urlunsplit(parts._replace(query=urlencode(query, safe="/")))

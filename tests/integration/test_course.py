@@ -1,0 +1,145 @@
+"""Trials on a real fleet: what is measured is written down, and a trial whose jobs do not all end is no trial."""
+
+import secrets
+from contextlib import contextmanager
+
+import pytest
+
+from producer.collect import Collector
+from producer.course import Course, Jobs
+from producer.errors import FleetError, InvalidRunError
+from producer.fleet.local import LocalFleet
+from producer.lanes import parse_lanes
+from producer.plan import backlog, constant
+from producer.publish import Publishers
+from producer.rundir import RunWriter, read_run
+from producer.settle import settle, tally
+from producer.trials import Kind
+
+SLOTS = 2
+SLEEP = Jobs(workload="sleep", task="worker.sleep", args=(20_000,), expected_s=0.02)
+
+
+class Grounds:
+    """One fleet of two lanes, of which the first has its node, and publishers: what several courses share."""
+
+    def __init__(self, fleet, publishers):
+        self.fleet = fleet
+        self.publishers = publishers
+        self.lane = fleet.lanes[0]
+
+    @contextmanager
+    def course(self, folder, grace_s=0.5):
+        """A course of a run of its own."""
+        run_id = secrets.token_hex(8)
+        writer = RunWriter.create(folder, "course", {"run_id": run_id, "settings": {}})
+        node = self.fleet.nodes(self.lane)[0]
+        with Collector(self.fleet.app, run_id, lane_of={node: self.lane.key}, publisher_correction_s=0.0) as collector:
+            course = Course(run_id, self.fleet, writer, self.publishers, collector, grace_s=grace_s)
+            try:
+                yield course, writer.path
+            finally:
+                course.close()
+
+
+@pytest.fixture(scope="module")
+def grounds(tmp_path_factory):
+    lanes = parse_lanes(["threads", "prefork"], slots=SLOTS, prefetch=1, acks="early")
+    with (
+        LocalFleet(
+            secrets.token_hex(8),
+            lanes,
+            logs=tmp_path_factory.mktemp("logs"),
+            broker_url=None,
+            needs_upstream=False,
+            ready_s=60.0,
+        ) as fleet,
+        Publishers(fleet.broker.url) as publishers,
+    ):
+        fleet.start(lanes[0])
+        yield Grounds(fleet, publishers)
+
+
+def settlement(run):
+    return tally(settle(run.sent, run.records, run.trials))
+
+
+def test_every_slot_is_proven_and_the_last_began_after_its_node_was_started(grounds, tmp_path):
+    with grounds.course(tmp_path) as (course, path):
+        assert course.prove_slots(grounds.lane) > grounds.fleet.started_at(grounds.lane)
+    run = read_run(path)
+    assert run.records["thread_id"].n_unique() == SLOTS
+    assert {trial.kind for trial in run.trials} == {Kind.WARM_UP}
+    assert settlement(run).complete
+
+
+def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
+    with grounds.course(tmp_path) as (course, path):
+        returned = course.measure(Kind.CAPACITY, SLEEP, grounds.lane, 3, backlog(80), ping=True)
+    run = read_run(path)
+    (trial,) = run.trials
+    assert trial == returned
+    assert (trial.kind, trial.workload, trial.lane, trial.round) == (Kind.CAPACITY, "sleep", "threads", 3)
+    assert (trial.jobs, trial.rate_per_s, trial.slots, trial.queued) == (80, None, SLOTS, ())
+    assert trial.began_at <= run.records["finished_at"].max() <= trial.ended_at
+    assert trial.cpu_s > 0
+    assert settlement(run).done == 80
+    assert {(ping["trial"], ping["lane"], ping["node"]) for ping in run.pings} == {
+        (trial.trial, "threads", grounds.fleet.nodes(grounds.lane)[0])
+    }
+
+
+def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
+    with grounds.course(tmp_path) as (course, path):
+        for turn in range(2):
+            course.measure(Kind.LATENCY, SLEEP, grounds.lane, turn, constant(40.0, 0.25))
+    run = read_run(path)
+    assert [(trial.trial, trial.round, trial.rate_per_s, trial.jobs) for trial in run.trials] == [
+        (0, 0, 40.0, 10),
+        (1, 1, 40.0, 10),
+    ]
+    assert run.pings == []
+    assert sorted(run.records.select("trial", "seq").rows()) == [(t, seq) for t in range(2) for seq in range(10)]
+    assert sorted(path.glob("records/*")) == [path / "records" / "00000.parquet", path / "records" / "00001.parquet"]
+
+
+def test_jobs_that_fail_have_come_to_an_end(grounds, tmp_path):
+    fail = Jobs(workload="fail", task="worker.fail", args=(), expected_s=0.0)
+    with grounds.course(tmp_path) as (course, path):
+        course.measure(Kind.CAPACITY, fail, grounds.lane, 0, backlog(3))
+    run = read_run(path)
+    assert settlement(run).failed == 3
+    assert set(run.records["exception"]) == {"ValueError"}
+
+
+def test_jobs_that_a_node_throws_away_are_lost_and_end_the_race_but_the_trial_is_kept(grounds, tmp_path):
+    """No node knows this task, so the message is discarded without a word."""
+    nobodys = Jobs(workload="nobodys", task="nobodys.task", args=(), expected_s=0.0)
+    with grounds.course(tmp_path) as (course, path):
+        with pytest.raises(InvalidRunError, match=r"3 of 3 nobodys jobs .* 0 still on the broker, 3 lost or still"):
+            course.measure(Kind.CAPACITY, nobodys, grounds.lane, 0, backlog(3))
+    run = read_run(path)
+    assert run.trials[0].queued == ()
+    assert settlement(run).lost == 3
+
+
+def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(grounds, tmp_path):
+    """The second lane has a queue but no node."""
+    empty = grounds.fleet.lanes[1]
+    with grounds.course(tmp_path) as (course, path):
+        with pytest.raises(
+            InvalidRunError, match=r"5 of 5 sleep jobs on lane prefork .* 5 still on the broker, 0 lost"
+        ):
+            course.measure(Kind.CAPACITY, SLEEP, empty, 0, backlog(5))
+    run = read_run(path)
+    assert run.trials[0].queued == (0, 1, 2, 3, 4)
+    assert run.trials[0].cpu_s is None
+    assert settlement(run).queued == 5
+
+
+def test_a_lane_whose_slots_do_not_all_work_is_told(grounds, tmp_path):
+    """A lane that should have one slot more than its node has."""
+    greedy = parse_lanes(["threads", "prefork"], slots=SLOTS + 1, prefetch=1, acks="early")[0]
+    with grounds.course(tmp_path) as (course, _):
+        with pytest.raises(FleetError, match=f"Lane threads: only {SLOTS} of {SLOTS + 1} slots took a job"):
+            course.prove_slots(greedy)
