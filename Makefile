@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup test check bench clean
+.PHONY: race setup test test-compose check bench clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -18,7 +18,10 @@ setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependenc
 	@touch $@
 
 test: setup  ## all tests that need no Docker
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore tests/compose
+
+test-compose: setup  ## the tests of the compose stack; need Docker
+	@$(BIN)/python -m pytest tests/compose
 
 check: setup  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .

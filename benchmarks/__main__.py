@@ -1,82 +1,125 @@
-"""Runs the benchmarks: `python -m benchmarks [NAME]...`. Exits with 1 if a promise is missed."""
+"""Runs the benchmarks: `python -m benchmarks [NAME]...`. Errors become messages and exit codes here."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from benchmarks import analysis, contrast, fidelity, publishing, stamping
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
-from producer.machine import describe
-from producer.report.formats import gibibytes, number
+from producer.errors import InterruptedRunError, PoolraceError
+from producer.machine import PACKAGES, Machine, OthersMeter, describe
+from producer.report.formats import gibibytes, instant, number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from benchmarks.figures import Result
 
 BENCHMARKS = {
     benchmark.name: benchmark
     for benchmark in (
-        Benchmark(name="publishing", asks="How fast does one process send?", measure=publishing.measure, takes_s=30),
+        Benchmark(name="publishing", asks="How fast does one process send?", measure=publishing.measure, takes_s=20),
         Benchmark(name="stamping", asks="What does stamping cost?", measure=stamping.measure, takes_s=120),
-        Benchmark(name="fidelity", asks="Does the generator do what it is told?", measure=fidelity.measure, takes_s=60),
-        Benchmark(name="contrast", asks="Does a race see what is known?", measure=contrast.measure, takes_s=90),
-        Benchmark(name="analysis", asks="What do a million records cost?", measure=analysis.measure, takes_s=30),
+        Benchmark(name="fidelity", asks="Does what was asked for happen?", measure=fidelity.measure, takes_s=70),
+        Benchmark(name="contrast", asks="Does a race see what is known?", measure=contrast.measure, takes_s=75),
+        Benchmark(name="analysis", asks="What does a large run cost?", measure=analysis.measure, takes_s=20),
     )
 }
 
-EXAMPLES = (
-    "\b\nExamples:\n  python -m benchmarks\n  python -m benchmarks publishing stamping\n  python -m benchmarks --json"
-)
+EPILOG = """\b
+Examples:
+  python -m benchmarks
+  python -m benchmarks publishing stamping
+  python -m benchmarks --json > figures.json
+
+\b
+Exit codes:
+  0    every promise is kept
+  1    one is missed; on a machine that others use as well, look at their share before anything else
+  2    the command line is wrong
+  3    the broker or a node cannot be started
+  130  Ctrl-C"""
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, at the end.")
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)), metavar="[NAME]...")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures alone, as JSON.")
 def main(names: tuple[str, ...], *, as_json: bool) -> None:
-    """Measure what the project promises of itself, as ratios measured side by side. Best on a quiet machine."""
+    """
+    Measure what Poolrace promises of itself, as ratios measured side by side.
+
+    The median of the rounds decides. Takes about five minutes, best on a machine that does nothing else. Names:
+    publishing, stamping, fidelity, contrast, analysis; all of them if none is given.
+    """
     interrupts.install()
-    chosen = [BENCHMARKS[name] for name in names or BENCHMARKS]
-    click.echo(heading(), err=as_json)
-    found: dict[str, list[Result]] = {}
+    try:
+        kept = run([BENCHMARKS[name] for name in names or BENCHMARKS], as_json=as_json)
+    except KeyboardInterrupt:
+        raise SystemExit(_tell(InterruptedRunError("Interrupted."))) from None
+    except PoolraceError as error:
+        raise SystemExit(_tell(error)) from None
+    raise SystemExit(0 if kept else 1)
+
+
+def _tell(error: PoolraceError) -> int:
+    click.echo(f"benchmarks: {error}", err=True)
+    return error.exit_code
+
+
+def run(chosen: Iterable[Benchmark], *, as_json: bool = False) -> bool:
+    """Measure, tell each figure as soon as it is there, and return whether every promise is kept."""
+    tell: Callable[[str], None] = (lambda _: None) if as_json else click.echo
+    machine, began_at = describe(), time.time()
+    tell(heading(machine, began_at))
+    found: dict[str, dict[str, Any]] = {}
+    kept = True
     for benchmark in chosen:
-        click.echo(f"\n{benchmark.name}: {benchmark.asks} (about {benchmark.takes_s} s)", err=as_json)
-        found[benchmark.name] = list(benchmark.measure())
-        for result in found[benchmark.name]:
-            click.echo(line(result), err=as_json)
+        tell(f"\n{benchmark.name}: {benchmark.asks} (about {benchmark.takes_s} s)")
+        others = OthersMeter()
+        results = benchmark.measure()
+        others_cores = others.cores()
+        tell("\n".join(map(line, results)))
+        tell(f"           others used {number(others_cores)} of {machine.cores:g} cores meanwhile")
+        kept = kept and all(result.kept for result in results)
+        found[benchmark.name] = {"others_cores": others_cores, "results": [result.to_dict() for result in results]}
     if as_json:
-        click.echo(json.dumps({name: [result.to_dict() for result in results] for name, results in found.items()}))
-    raise SystemExit(0 if all(result.kept for results in found.values() for result in results) else 1)
+        head = {"began_at": began_at, "machine": machine.to_dict(), "kept": kept}
+        click.echo(json.dumps({**head, "benchmarks": found}, indent=2, allow_nan=False))
+    return kept
 
 
-def heading() -> str:
+def heading(machine: Machine, at: float) -> str:
     """When and on what."""
-    machine = describe()
-    versions = ", ".join(f"{name} {machine.versions[name]}" for name in ("celery", "kombu", "redis"))
-    load = "" if machine.load_average is None else f", load {machine.load_average[0]:.1f}"
+    cores = f"{machine.cores:g} cores of {machine.cpu_model or machine.architecture}"
+    memory = f"{gibibytes(machine.memory_total_bytes)} of memory"
+    versions = ", ".join(f"{package} {machine.versions[package] or 'absent'}" for package in PACKAGES)
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine.cores:g} cores, {gibibytes(machine.memory_total_bytes)}, "
-        f"{machine.implementation} {machine.python}, {versions}{load}"
+        f"Poolrace's promises, {instant(at)}\n"
+        f"{cores}, {memory}, {machine.system} {machine.kernel}, {machine.implementation} {machine.python}\n{versions}"
     )
 
 
 def line(result: Result) -> str:
     """One figure for a reader."""
     if not isinstance(result, Figure):
-        return f"  skipped  {result.name}: {result.reason}"
-    mark = "       " if result.promise is None else "kept   " if result.kept else "MISSED "
-    promise = f"; promised {result.promise.words}" if result.promise else ""
-    spread = f"{number(min(result.ratios))} to {number(max(result.ratios))}"
-    rounds = f"median of {len(result.ratios)} rounds, {spread}"
-    terms = f"; {result.terms}" if result.terms else ""
-    return f"  {mark}  {result.name} = {number(result.median)} ({rounds}{promise}{terms})"
+        return f"  skipped  {result.name}\n           {result.reason}"
+    mark = "      " if result.promise is None else "kept  " if result.kept else "MISSED"
+    promise = f", promised {result.promise.words}" if result.promise else ""
+    return (
+        f"  {mark}   {result.name}: {number(result.median)}{promise}\n"
+        f"           {_spread(result.ratios)}; {result.terms}"
+    )
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    rounds = "1 round" if len(ratios) == 1 else f"{len(ratios)} rounds"
+    return f"{rounds}, {number(min(ratios))} to {number(max(ratios))}"
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    main(prog_name="python -m benchmarks")

@@ -1,6 +1,6 @@
 """
-Whether a race sees what is known: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait
-do not care. Measured by the race itself.
+Whether a race sees what is known: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait do
+not care. Measured by the race itself.
 """
 
 from __future__ import annotations
@@ -9,52 +9,42 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Figure, Promise, Skipped
+from benchmarks.figures import Figure, Promise, Skipped, jobs_per_s
 from producer.analyse import analyse
 from producer.lanes import parse_lanes
 from producer.machine import describe
 from producer.race import run_race
-from producer.report.formats import number
 from producer.report.progress import Silent
 from producer.rundir import read_run
 from producer.settings import RaceSettings
 from producer.verdict import pair
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchmarks.figures import Result
     from producer.verdict import PairedValues
 
-PROMISES = {"cpu": Promise(least=1.7), "io": Promise(least=0.95, most=1.05)}
-CORES = 2
+PROMISES = {"cpu": Promise(least=1.7), "io": Promise(least=1 / 1.05, most=1.05)}
+CPU_CORES = 2
+"""For which the promise on cpu jobs is made."""
 
 
-def measure(*, pairs: int = 7, trial_s: float = 1.5) -> Sequence[Result]:
-    """Race both pools on both workloads; ratios are prefork over threads, pair by pair."""
+def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
+    """Race both pools on both workloads; prefork over threads, pair by pair."""
     lanes = parse_lanes(("prefork", "threads"), slots=8, prefetch=4, acks="early")
     with tempfile.TemporaryDirectory() as folder:
-        settings = RaceSettings(
-            lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder), sizes={}
-        )
+        settings = RaceSettings(lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder))
         path, error = run_race(settings, Silent())
         if error is not None:
             raise error
         run = read_run(path)
-        found = pair(analyse(run.trials, run.sent, run.records).trials)
-    return [_figure(values) for values in found if values.measure == "capacity"]
+        compared = pair(analyse(run.trials, run.sent, run.records).trials)
+    return [_result(values) for values in compared if values.measure == "capacity"]
 
 
-def _figure(values: PairedValues) -> Result:
-    name = f"{values.workload}: prefork jobs/s / threads jobs/s"
+def _result(values: PairedValues) -> Result:
+    name = f"capacity on {values.workload} jobs, prefork / threads"
     cores = describe().cores
-    if values.workload == "cpu" and cores != CORES:
-        return Skipped(name=name, reason=f"the promise is for {CORES} cores, and here are {cores:g}")
-    pairs = [(a, b) for a, b in values.values if a is not None and b is not None]
-    prefork, threads = (sorted(side)[len(pairs) // 2] for side in zip(*pairs, strict=True))
-    return Figure(
-        name=name,
-        ratios=[a / b for a, b in pairs],
-        promise=PROMISES[values.workload],
-        terms=f"{number(prefork)} jobs/s / {number(threads)} jobs/s",
-    )
+    if values.workload == "cpu" and cores != CPU_CORES:
+        return Skipped(name=name, reason=f"promised for {CPU_CORES} cores, and here are {cores:g}")
+    rounds = [(prefork, threads) for prefork, threads in values.values if prefork and threads]
+    return Figure.of(name, rounds, jobs_per_s, PROMISES[values.workload])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from producer.report.formats import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,17 +51,28 @@ class Figure:
         name: What is divided by what, e.g. `threads: jobs/s with stamping / without`.
         ratios: One value a round.
         promise: What its median must keep; None if the figure is there to be seen beside another.
-        terms: What was divided, in a reader's units, e.g. `850 jobs/s / 861 jobs/s`.
+        terms: The medians of what was divided, in a reader's units, e.g. `850 jobs/s / 861 jobs/s`.
     """
 
     name: str
     ratios: Sequence[float]
-    promise: Promise | None = None
-    terms: str = ""
+    promise: Promise | None
+    terms: str
 
-    def __post_init__(self) -> None:
-        if not self.ratios:
-            raise ValueError(f"figure {self.name!r}: needs at least one round")
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        rounds: Sequence[tuple[float, float]],
+        words: Callable[[float], str],
+        promise: Promise | None = None,
+    ) -> Self:
+        """A figure from the two values of each round; `words` tells one of them to a reader."""
+        if not rounds:
+            raise ValueError(f"figure {name!r}: needs at least one round")
+        above, below = (median(side) for side in zip(*rounds, strict=True))
+        terms = f"{words(above)} / {words(below)}"
+        return cls(name=name, ratios=[above / below for above, below in rounds], promise=promise, terms=terms)
 
     @property
     def median(self) -> float:
@@ -114,11 +127,16 @@ class Benchmark:
     Attributes:
         name: What `python -m benchmarks NAME` calls it.
         asks: The question, in a sentence.
-        measure: Measures it, in about `takes_s`.
-        takes_s: How long that takes on two quiet cores, in seconds.
+        measure: Measures it.
+        takes_s: How long that takes, in seconds.
     """
 
     name: str
     asks: str
     measure: Callable[[], Sequence[Result]]
     takes_s: int
+
+
+def jobs_per_s(rate_per_s: float) -> str:
+    """A rate for a reader."""
+    return f"{number(rate_per_s)} jobs/s"

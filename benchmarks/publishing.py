@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from kombu import Producer
 
-from benchmarks.figures import Figure, Promise
+from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
 from producer.plan import backlog
 from producer.publish import JobSender, Order, send_when_due
-from producer.report.formats import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,15 +53,7 @@ def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200
             send(loop_jobs // 10)
             ways.forget()
         rates = [_round(ways, batch_jobs, loop_jobs, turn) for turn in range(rounds)]
-    fast, slow = (sorted(rate)[rounds // 2] for rate in zip(*rates, strict=True))
-    return [
-        Figure(
-            name="jobs/s in batches / jobs/s by apply_async in a loop",
-            ratios=[batches / loop for batches, loop in rates],
-            promise=PROMISE,
-            terms=f"{number(fast)} jobs/s / {number(slow)} jobs/s",
-        )
-    ]
+    return [Figure.of("sent in batches / by apply_async in a loop", rates, jobs_per_s, PROMISE)]
 
 
 def _round(ways: Senders, batch_jobs: int, loop_jobs: int, turn: int) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from poolrace import __version__
 from producer import interrupts
 from producer.commands import broker_from_environment, tell, tells_errors
 from producer.errors import InvalidRunError, PoolraceError, UsageError
+from producer.interrupts import held
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
 from producer.live_cli import live
 from producer.secrets_cli import flower, secrets
@@ -244,8 +245,9 @@ def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
     from producer.summary import summarise
 
-    summary = summarise(path)
-    code = _write(path, summary)
+    with held():  # a race that is through has its summary, whatever becomes of the printing
+        summary = summarise(path)
+        code = _write(path, summary)
     if error is not None and not summary["workloads"]:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)

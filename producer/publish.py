@@ -14,6 +14,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
@@ -216,6 +217,7 @@ def _ledger(trial: int, seqs: Any, due_at: Any, sent_at: Any, accepted_at: Any) 
 
 def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
     """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     app = Celery("publisher", broker=broker_url)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError), app.connection_for_write() as connection:
@@ -286,6 +288,8 @@ class Publishers:
         process = context.Process(
             target=publisher_main, args=(self._broker_url, there, (number, self._count)), daemon=True
         )
+        # The first process of its kind starts a helper, which unblocks Ctrl-C for all that come after it.
+        resource_tracker.ensure_running()
         with held(), _sigint_blocked():
             process.start()
             self._processes.append(process)

@@ -38,17 +38,15 @@ AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 825
 
 COMMANDS = (
-    # Connections: redis-py introduces itself, kombu asks for the version, nodes compare clocks.
-    "auth", "hello", "ping", "echo", "info", "time", "client|setinfo", "client|setname", "client|id", "select", "reset",
-    # Queues: a list for each priority, what is unacknowledged, which queue is bound to which exchange.
-    "lpush", "rpush", "brpop", "rpop", "llen", "lrange", "lrem",
-    "zadd", "zrem", "zrange", "zrangebyscore", "zrevrangebyscore", "zcard", "zscore",
-    "hset", "hget", "hdel", "hlen", "hvals", "hgetall", "hexists",
-    "sadd", "srem", "smembers", "sismember", "scard",
-    # Batches, and the sweep that brings back what a dead node had taken.
-    "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",
-    # Keys of our own: the claim on a fleet, the orders of the live load; records queues expire by themselves.
-    "get", "set", "del", "unlink", "exists", "expire", "pexpire", "ttl", "pttl", "type",
+    # Connections: redis-py introduces itself, kombu sees whether they live, nodes compare clocks.
+    "auth", "hello", "client|setinfo", "ping", "info", "time",
+    # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
+    "lpush", "rpush", "brpop", "rpop", "llen", "lrange",
+    "zadd", "zrem", "zrange", "zrangebyscore", "hset", "hget", "hdel", "hlen", "hvals", "sadd", "srem", "smembers",
+    # Batches, and giving back what a stopping or dead node had taken; a script may do no more than its caller.
+    "multi", "exec", "discard", "watch", "unwatch", "evalsha", "script|load", "script|exists",
+    # Single keys: the claim on a fleet, the orders of the live load, locks; records queues expire by themselves.
+    "get", "set", "del", "exists", "pexpire", "pttl",
     # Remote control, and the events that Flower shows.
     "publish", "subscribe", "psubscribe", "unsubscribe", "punsubscribe",
 )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Every benchmark measures something; how much is for a quiet machine to say, not for a test."""
+
+import pytest
+
+from benchmarks import analysis, contrast, fidelity, publishing, stamping
+from benchmarks.figures import Figure, Skipped
+from producer.machine import describe
+from producer.verdict import PairedValues
+
+
+def test_publishing_compares_two_ways_to_send():
+    (found,) = publishing.measure(rounds=2, batch_jobs=60, loop_jobs=20)
+    assert len(found.ratios) == 2
+    assert found.median > 0
+
+
+@pytest.mark.parametrize("pool", stamping.POOLS)
+def test_stamping_compares_two_nodes(pool):
+    capacity, cpu = stamping.measure(pools=[pool], starts=1, rounds=2, jobs=40)
+    assert capacity.name == f"{pool}: capacity stamped / unstamped"
+    assert capacity.median > 0
+    assert cpu.promise is None
+
+
+def test_fidelity_looks_at_lag_and_at_both_pools():
+    lag, bare, *pools = fidelity.measure(rounds=1, duration_s=0.2, jobs=40)
+    assert lag.median > 0
+    assert bare.median > 0
+    assert [found.name.partition(":")[0] for found in pools] == ["prefork", "threads"]
+    assert all(found.median > 0 for found in pools)
+
+
+def test_contrast_takes_the_ratio_of_the_pools_pair_by_pair(monkeypatch):
+    monkeypatch.setattr(contrast, "CPU_CORES", describe().cores)
+    values = PairedValues(
+        measure="capacity", workload="cpu", a="prefork", b="threads", values=[(18.0, 10.0), (None, 9.0), (19.0, 10.0)]
+    )
+    found = contrast._result(values)
+    assert isinstance(found, Figure)
+    assert found.ratios == [1.8, 1.9]
+
+
+def test_contrast_leaves_out_cpu_jobs_where_nothing_is_promised_of_them(monkeypatch):
+    monkeypatch.setattr(contrast, "CPU_CORES", describe().cores + 1)
+    values = PairedValues(measure="capacity", workload="cpu", a="prefork", b="threads", values=[(18.0, 10.0)])
+    found = contrast._result(values)
+    assert isinstance(found, Skipped)
+    assert "cores" in found.reason
+
+
+def test_analysis_reports_a_run_that_it_made_up():
+    elapsed, memory = analysis.measure(rounds=1, records=3200)
+    assert elapsed.median > 0
+    assert memory.median > 0
