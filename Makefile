@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup test test-compose check bench clean
+.PHONY: race setup test test-compose check docker-check bench bench-stack clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -14,7 +14,7 @@ setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependenc
 	@echo "Setting up .venv (once; takes about a minute)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pip>=25.1' hatchling editables
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[stack]' --group dev
 	@touch $@
 
 test: setup  ## all tests that need no Docker
@@ -23,12 +23,23 @@ test: setup  ## all tests that need no Docker
 test-compose: setup  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
 
-check: setup  ## style, types, import rules, README and help against reality
+check: setup docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest tests/docs
+
+docker-check:  ## whether Compose takes its files; passes over it where there is no Docker
+	@if docker compose version >/dev/null 2>&1; then \
+	  export BROKER_NAMES=first.example BROKER_HOST=first.example; \
+	  docker compose --profile '*' config --quiet && \
+	  docker compose --file docker-compose.yml --file compose.tls.yaml config --quiet && \
+	  docker compose --file compose.worker.yaml --profile '*' config --quiet; \
+	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
+
+bench-stack: setup  ## what the compose stack costs: start, idle, image; needs Docker
+	@$(BIN)/python -m benchmarks.stack
 
 bench: setup  ## the project's own promises, as ratios measured side by side
 	@$(BIN)/python -m benchmarks

@@ -159,8 +159,9 @@ class Stand:
         done, cpu_s = done_jobs(self._app, node), node.cpu_s
         self._collector.expect(0, self._jobs if name == "stamped" else 0)
         took_s = self._work_off(node.queue)
-        self._see_all_done(node, done + self._jobs)
+        self._await_records(node)
         cpu_s = node.cpu_s - cpu_s
+        self._see_all_done(node, done + self._jobs)
         return Turn(jobs_per_s=self._jobs / took_s, cpu_s_per_job=cpu_s / self._jobs)
 
     def _work_off(self, queue: str) -> float:
@@ -177,14 +178,20 @@ class Stand:
         with self._client.pipeline() as pipe:
             return sum(pipe.llen(queue).hlen("unacked").execute())
 
-    def _see_all_done(self, node: Node, jobs: int) -> None:
+    def _await_records(self, node: Node) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
-        while done_jobs(self._app, node) < jobs or self._collector.missing:
+        while self._collector.missing:
             self._collector.poll(ASK_S)
             if time.monotonic() > deadline_s:
-                raise FleetError(
-                    f"{node.name} did not do all of its jobs, or did not tell of {self._collector.missing}."
-                )
+                raise FleetError(f"{node.name} did not tell of {self._collector.missing} of its jobs.")
+
+    def _see_all_done(self, node: Node, jobs: int) -> None:
+        # The last one is acknowledged before it is counted.
+        deadline_s = time.monotonic() + PATIENCE_S
+        while (done := done_jobs(self._app, node)) < jobs:
+            time.sleep(ASK_S)
+            if time.monotonic() > deadline_s:
+                raise FleetError(f"{node.name} did {done} jobs of {jobs}.")
 
 
 def fill_shelf(app: Celery, connection: Any, jobs: int) -> None:
