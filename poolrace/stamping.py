@@ -123,36 +123,36 @@ def _on_postrun(task_id: str, task: Any, state: str | None, retval: Any, **_: An
         return  # SystemExit: this child is being ended, and the main process tells of what it ran
     outcome = _ENDS.get(state or "", Outcome.FAILED)
     error = sys.exc_info()[1] if state is None else retval
-    _emit(
-        request[HEADER],
-        request.get(RECEIVED) or math.nan,
+    end = pack_end(
+        received_at=request.get(RECEIVED) or math.nan,
         started_at=started_at,
         finished_at=finished_at,
         cpu_s=cpu_s - cpu_before_s,
+        pid=os.getpid(),
         thread_id=threading.get_native_id(),
         attempt=(request.get("retries") or 0) + 1,
         redelivered=_redelivered(request.get("delivery_info")),
+        gil=_is_gil_enabled(),
         outcome=outcome,
         exception=type(error).__name__ if outcome is Outcome.FAILED else "",
-        node=request["hostname"],
-        app=task.app,
     )
+    _emit(request[HEADER], end, node=request["hostname"], app=task.app)
 
 
 def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
     header = request.get(HEADER)
     if header is not None:
-        _emit(
-            header,
-            request.get(RECEIVED) or math.nan,
+        end = pack_end(
+            received_at=request.get(RECEIVED) or math.nan,
+            pid=os.getpid(),
             attempt=request.retries + 1,
+            gil=_is_gil_enabled(),
             outcome=Outcome.REVOKED,
-            node=request.hostname,
-            app=sender.app,
         )
+        _emit(header, end, node=request.hostname, app=sender.app)
 
 
-def _emit(header: Any, received_at: float, *, node: str, app: Celery, pid: int | None = None, **fields: Any) -> None:
+def _emit(header: Any, end: bytes, *, node: str, app: Celery) -> None:
     global _shipper
     try:
         stamp = pack_stamp(header)
@@ -162,7 +162,6 @@ def _emit(header: Any, received_at: float, *, node: str, app: Celery, pid: int |
         # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
         _shipper = Shipper(app, node=node, pool="prefork")
         _shipper.start()
-    end = pack_end(received_at=received_at, pid=pid or os.getpid(), gil=_is_gil_enabled(), **fields)
     _shipper.put(stamp + end)
 
 
@@ -195,19 +194,18 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
     error = getattr(exc_info.exception, "exc", exc_info.exception)
     # A terminated job is revoked next, and recorded as such.
     if HEADER in fields and not isinstance(error, Terminated):
-        _emit(
-            fields[HEADER],
-            fields[RECEIVED],
+        end = pack_end(
+            received_at=fields[RECEIVED],
             started_at=request.time_start or math.nan,
             finished_at=time.time(),
+            pid=request.worker_pid or os.getpid(),
             attempt=fields.get("retries", 0) + 1,
             redelivered=_redelivered(request.delivery_info),
+            gil=_is_gil_enabled(),
             outcome=Outcome.FAILED,
             exception=type(error).__name__,
-            pid=request.worker_pid,
-            node=request.hostname,
-            app=request.app,
         )
+        _emit(fields[HEADER], end, node=request.hostname, app=request.app)
 
 
 @inspect_command(name=HELLO_COMMAND, args=[("run_id", str)], signature="<run_id>")

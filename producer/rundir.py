@@ -68,6 +68,9 @@ class RunWriter:
                 for folder in (*TABLES, "logs"):
                     (path / folder).mkdir(parents=True)
                 writer.update_manifest()
+        except KeyboardInterrupt:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         except (OSError, InvalidRunError) as error:
             shutil.rmtree(path, ignore_errors=True)
             cause = error.__cause__ or error
