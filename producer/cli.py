@@ -243,9 +243,9 @@ def sizes_of(run: Path) -> dict[str, Any]:
 
 def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
-    from producer.summary import summarise
-
     with held():  # a race that is through has its summary, whatever becomes of the printing
+        from producer.summary import summarise
+
         summary = summarise(path)
         code = _write(path, summary)
     if error is not None and not summary["workloads"]:
