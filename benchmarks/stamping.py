@@ -1,11 +1,11 @@
 """
-What stamping costs: the capacity of a node whose app is stamped against one whose app is not, on jobs that do nothing.
+What stamping costs: the capacity of a node that stamps against that of the same node while it does not, on jobs that
+do nothing.
 
-Both nodes run side by side and take turns, many short ones, so that a machine that is slow for a second is slow for
-both. The backlog is made once, by the publisher and with stamps, and is copied into a node's queue in one step: both
-get the very same messages, and nothing else works meanwhile but the broker. The clock is the same for both and asks
-neither: it runs until the broker has no job that is ready or unacknowledged. That the node did them all is looked at
-afterwards, and so are the records.
+The backlog is made once, by the publisher and with stamps, and is copied into the node's queue in one step: it gets
+the very same messages each time, and nothing else works meanwhile but the broker. A turn is long enough for records
+and samples to be shipped in it. The clock is the same for both and asks neither: it runs until the broker has no job
+that is ready or unacknowledged. That the node did them all is looked at afterwards, and so are the records.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 PROMISE = Promise(least=0.97)
 POOLS = ("prefork", "threads")
 SLOTS = 8
-APPS = {"stamped": "worker.app", "unstamped": "benchmarks.unstamped"}
+CODE = "benchmarks.switchable"
+SWITCH_COMMAND = "benchmark_stamping"
+"""As that app calls it; to import it would make this process one of its nodes."""
+
+NODE = "node"
 
 RUN_ID = "00" * 8
 SHELF = "shelf"
@@ -91,18 +95,18 @@ class Turn:
     cpu_s_per_job: float
 
 
-def measure(*, pools: Sequence[str] = POOLS, starts: int = 3, rounds: int = 10, jobs: int = 500) -> list[Figure]:
-    """Start the two nodes of each pool several times, since no process is as fast as another, and alternate them."""
+def measure(*, pools: Sequence[str] = POOLS, starts: int = 2, rounds: int = 25, jobs: int = 600) -> list[Figure]:
+    """Start a node of each pool, more than once, and alternate."""
     return [figure for pool in pools for figure in _measure_pool(pool, starts, rounds, jobs)]
 
 
 def _measure_pool(pool: str, starts: int, rounds: int, jobs: int) -> list[Figure]:
-    pairs = [pair for start in range(starts) for pair in _measure_start(pool, start, rounds, jobs)]
-    rates = [(stamped.jobs_per_s, unstamped.jobs_per_s) for stamped, unstamped in pairs]
-    costs = [(stamped.cpu_s_per_job, unstamped.cpu_s_per_job) for stamped, unstamped in pairs]
+    pairs = [pair for _ in range(starts) for pair in _measure_start(pool, rounds, jobs)]
+    rates = [(stamped.jobs_per_s, plain.jobs_per_s) for stamped, plain in pairs]
+    costs = [(stamped.cpu_s_per_job, plain.cpu_s_per_job) for stamped, plain in pairs]
     return [
-        Figure.of(f"{pool}: capacity stamped / unstamped", rates, jobs_per_s, PROMISE),
-        Figure.of(f"{pool}: CPU time of the node a job, stamped / unstamped", costs, _microseconds),
+        Figure.of(f"{pool}: capacity with stamping / without", rates, jobs_per_s, PROMISE),
+        Figure.of(f"{pool}: CPU time of the node a job, with stamping / without", costs, _microseconds),
     ]
 
 
@@ -110,28 +114,29 @@ def _microseconds(value_s: float) -> str:
     return f"{number(value_s * 1e6)} us"
 
 
-def _measure_start(pool: str, start: int, rounds: int, jobs: int) -> list[tuple[Turn, Turn]]:
+def _measure_start(pool: str, rounds: int, jobs: int) -> list[tuple[Turn, Turn]]:
     with Stand.open(pool, jobs) as stand:
-        for name in APPS:
-            stand.turn(name)  # first connections and imports count for nothing
-        return [_pair(stand, start + turn) for turn in range(rounds)]
+        for stamping in (False, True):
+            stand.turn(stamping=stamping)  # first connections and imports count for nothing
+        return [_pair(stand, number_) for number_ in range(rounds)]
 
 
 def _pair(stand: Stand, number_: int) -> tuple[Turn, Turn]:
     """A turn of each; which goes first changes each round."""
-    names = list(APPS)[:: -1 if number_ % 2 else 1]
-    turns = {name: stand.turn(name) for name in names}
-    return turns["stamped"], turns["unstamped"]
+    first = number_ % 2 == 0
+    turns = {stamping: stand.turn(stamping=stamping) for stamping in (first, not first)}
+    return turns[True], turns[False]
 
 
 class Stand:
-    """A broker, the two nodes, and the backlog on its shelf."""
+    """A broker, the node, and the backlog on its shelf."""
 
-    def __init__(self, app: Celery, client: Any, nodes: dict[str, Node], collector: Collector, jobs: int) -> None:
+    def __init__(self, app: Celery, client: Any, node: Node, collector: Collector, jobs: int) -> None:
         self._app = app
         self._client = client
-        self._nodes = nodes
+        self._node = node
         self._collector = collector
+        self._control = Control(app)
         self._jobs = jobs
 
     @classmethod
@@ -146,52 +151,66 @@ class Stand:
             connection = stack.enter_context(app.connection_for_write())
             channel: Any = connection.default_channel
             fill_shelf(app, connection, jobs)
-            nodes = {
-                name: start_node(processes, folder, broker.url, app, name, pool, code) for name, code in APPS.items()
-            }
+            node = start_node(processes, folder, broker.url, app, pool)
             collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}, publisher_correction_s=0.0))
-            watch(app, nodes["stamped"])
-            yield cls(app, channel.client, nodes, collector, jobs)
+            stand = cls(app, channel.client, node, collector, jobs)
+            stack.callback(stand._control.close)
+            yield stand
 
-    def turn(self, name: str) -> Turn:
-        """Give one node the backlog, and see how long it takes."""
-        node = self._nodes[name]
-        done, cpu_s = done_jobs(self._app, node), node.cpu_s
-        self._collector.expect(0, self._jobs if name == "stamped" else 0)
-        took_s = self._work_off(node.queue)
-        self._await_records(node)
-        cpu_s = node.cpu_s - cpu_s
-        self._see_all_done(node, done + self._jobs)
+    def turn(self, *, stamping: bool) -> Turn:
+        """Give the node the backlog, and see how long it takes."""
+        self._switch(stamping=stamping)
+        done, cpu_s = done_jobs(self._app, self._node), self._node.cpu_s
+        self._collector.expect(0, self._jobs if stamping else 0)
+        took_s = self._work_off()
+        self._await_records()
+        cpu_s = self._node.cpu_s - cpu_s
+        self._see_all_done(done + self._jobs)
         return Turn(jobs_per_s=self._jobs / took_s, cpu_s_per_job=cpu_s / self._jobs)
 
-    def _work_off(self, queue: str) -> float:
+    def _switch(self, *, stamping: bool) -> None:
+        """While it stamps, the node also sends samples of itself once a second, as in a race."""
+        (tell, command) = (self._control.hello, "on") if stamping else (self._control.goodbye, "off")
+        tell(RUN_ID, [self._node.name])
+        answers = self._app.control.broadcast(
+            SWITCH_COMMAND,
+            {"on": int(stamping)},
+            destination=[self._node.name],
+            reply=True,
+            limit=1,
+            timeout=PATIENCE_S,
+        )
+        if answers != [{self._node.name: {"ok": int(stamping)}}]:
+            raise FleetError(f"The node could not switch stamping {command}; it answered {answers!r}.")
+
+    def _work_off(self) -> float:
         began_s = time.perf_counter()
-        self._client.copy(SHELF, queue)
-        while left := self._left(queue):
+        self._client.copy(SHELF, self._node.queue)
+        while left := self._left():
             if time.perf_counter() - began_s > PATIENCE_S:
                 raise FleetError(f"{left} of {self._jobs} jobs are still on the broker after {PATIENCE_S:.0f} s.")
             time.sleep(max(ASK_S, left * LEAST_S_PER_JOB))
         return time.perf_counter() - began_s
 
-    def _left(self, queue: str) -> int:
+    def _left(self) -> int:
         """Jobs that are ready or unacknowledged; one look at both, since jobs move from one to the other."""
         with self._client.pipeline() as pipe:
-            return sum(pipe.llen(queue).hlen("unacked").execute())
+            return sum(pipe.llen(self._node.queue).hlen("unacked").execute())
 
-    def _await_records(self, node: Node) -> None:
+    def _await_records(self) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         while self._collector.missing:
             self._collector.poll(ASK_S)
             if time.monotonic() > deadline_s:
-                raise FleetError(f"{node.name} did not tell of {self._collector.missing} of its jobs.")
+                raise FleetError(f"{self._node.name} did not tell of {self._collector.missing} of its jobs.")
 
-    def _see_all_done(self, node: Node, jobs: int) -> None:
+    def _see_all_done(self, jobs: int) -> None:
         # The last one is acknowledged before it is counted.
         deadline_s = time.monotonic() + PATIENCE_S
-        while (done := done_jobs(self._app, node)) < jobs:
+        while (done := done_jobs(self._app, self._node)) < jobs:
             time.sleep(ASK_S)
             if time.monotonic() > deadline_s:
-                raise FleetError(f"{node.name} did {done} jobs of {jobs}.")
+                raise FleetError(f"{self._node.name} did {done} jobs of {jobs}.")
 
 
 def fill_shelf(app: Celery, connection: Any, jobs: int) -> None:
@@ -200,19 +219,16 @@ def fill_shelf(app: Celery, connection: Any, jobs: int) -> None:
     send_when_due(order, start_at=time.time(), part=(0, 1), send=JobSender(app, Producer(connection)).send)
 
 
-def start_node(
-    processes: Processes, folder: Path, broker_url: str, app: Celery, name: str, pool: str, code: str
-) -> Node:
+def start_node(processes: Processes, folder: Path, broker_url: str, app: Celery, pool: str) -> Node:
     """Start a node as a local fleet does, and wait until it answers."""
-    lane = Lane(key=name, pool=pool, slots=SLOTS)
+    lane = Lane(key=NODE, pool=pool, slots=SLOTS)
     command = [
-        sys.executable, "-m", "celery", "-A", code, "worker", *lane.worker_flags(), "-n", f"{name}@benchmark",
-        "-Q", name, "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
+        sys.executable, "-m", "celery", "-A", CODE, "worker", *lane.worker_flags(), "-n", f"{NODE}@benchmark",
+        "-Q", NODE, "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
     ]  # fmt: skip
-    # Python's hash seed alone can make one process several percent faster than another.
-    environment = {**inherited_environment(os.environ), "POOLRACE_BROKER_URL": broker_url, "PYTHONHASHSEED": "0"}
-    child = processes.start(f"node {name}", command, log=folder / f"{name}.log", env=environment)
-    node = Node(name=f"{name}@benchmark", queue=name, process=psutil.Process(child.process.pid))
+    environment = {**inherited_environment(os.environ), "POOLRACE_BROKER_URL": broker_url}
+    child = processes.start("node", command, log=folder / "node.log", env=environment)
+    node = Node(name=f"{NODE}@benchmark", queue=NODE, process=psutil.Process(child.process.pid))
     _wait_for(app, node, child)
     return node
 
@@ -223,13 +239,6 @@ def _wait_for(app: Celery, node: Node, child: Child) -> None:
         child.check()
         if time.monotonic() > deadline_s:
             raise FleetError(f"The {child.name} did not become ready. The end of its log:\n{child.tail()}")
-
-
-def watch(app: Celery, node: Node) -> None:
-    """Have a node send samples of itself once a second, as in a race."""
-    control = Control(app)
-    control.hello(RUN_ID, [node.name])
-    control.close()
 
 
 def done_jobs(app: Celery, node: Node) -> int:

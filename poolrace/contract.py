@@ -179,22 +179,24 @@ ROW_FIELDS = (
 FLAG_REDELIVERED = 1
 FLAG_GIL = 2
 
+End = tuple[float, float, float, float, int, int, int, int, int, str]
+"""What a node knows at the end of a delivery: the arguments of `pack_end`."""
+
 
 def pack_row(record: JobRecord) -> bytes:
     """One record as a row of `ROW.size` bytes."""
     stamp = STAMP.pack(bytes.fromhex(record.run_id), record.trial, record.seq, record.due_at, record.sent_at)
     return stamp + pack_end(
-        received_at=record.received_at,
-        started_at=record.started_at,
-        finished_at=record.finished_at,
-        cpu_s=record.cpu_s,
-        pid=record.pid,
-        thread_id=record.thread_id,
-        attempt=record.attempt,
-        redelivered=record.redelivered,
-        gil=record.gil,
-        outcome=record.outcome,
-        exception=record.exception,
+        record.received_at,
+        record.started_at,
+        record.finished_at,
+        record.cpu_s,
+        record.pid,
+        record.thread_id,
+        record.attempt,
+        record.redelivered * FLAG_REDELIVERED + record.gil * FLAG_GIL,
+        record.outcome,
+        record.exception,
     )
 
 
@@ -218,25 +220,22 @@ def pack_stamp(header: Sequence[Any]) -> bytes:
 
 
 def pack_end(
-    *,
     received_at: float,
-    started_at: float = math.nan,
-    finished_at: float = math.nan,
-    cpu_s: float = math.nan,
-    pid: int = 0,
-    thread_id: int = 0,
-    attempt: int = 1,
-    redelivered: bool = False,
-    gil: bool = True,
-    outcome: Outcome = Outcome.SUCCEEDED,
-    exception: str = "",
+    started_at: float,
+    finished_at: float,
+    cpu_s: float,
+    pid: int,
+    thread_id: int,
+    attempt: int,
+    flags: int,
+    outcome: int,
+    exception: str,
 ) -> bytes:
     """
-    The second part of a row; arguments and defaults are those of `JobRecord`.
+    The second part of a row: the fields of `JobRecord` in its order, with `redelivered` and `gil` as flags.
 
-    A slot packs its record in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
+    A node packs its records in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
     """
-    flags = redelivered * FLAG_REDELIVERED + gil * FLAG_GIL
     return END.pack(
         received_at,
         started_at,
@@ -247,7 +246,7 @@ def pack_end(
         attempt,
         flags,
         outcome,
-        clip_exception(exception),
+        clip_exception(exception) if exception else b"",
     )
 
 

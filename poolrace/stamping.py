@@ -5,7 +5,8 @@ Where each instant is taken:
 
 - due and sent: by the publisher, in the message header;
 - received: by the node's main process, in the Request class, when the broker's message becomes a request;
-- started and finished: in the slot, by the signals around the task, with the thread's CPU time;
+- started and finished: in the slot, around the function with which Celery traces a task, with the thread's CPU time.
+  The signals around the task tell the same, at three times the cost;
 - the end of a job whose slot cannot tell (its child died, its hard time limit passed, it was revoked): by the node's
   main process, in the Request class or by a signal.
 """
@@ -20,15 +21,18 @@ import threading
 import time
 from dataclasses import asdict
 from importlib.metadata import version
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from celery import signals
+from celery import Task, signals
 from celery.exceptions import Terminated
 from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
 from poolrace import __version__
 from poolrace.contract import (
+    FLAG_GIL,
+    FLAG_REDELIVERED,
     GOODBYE_COMMAND,
     HEADER,
     HELLO_COMMAND,
@@ -36,9 +40,6 @@ from poolrace.contract import (
     RECEIVED,
     SAMPLE_COMMAND,
     Outcome,
-    WireError,
-    pack_end,
-    pack_stamp,
 )
 from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
@@ -47,8 +48,9 @@ from poolrace.shipping import Shipper
 if TYPE_CHECKING:
     from celery import Celery
 
+    from poolrace.contract import End
+
 _ENDS = {
-    "SUCCESS": Outcome.SUCCEEDED,
     "FAILURE": Outcome.FAILED,
     "RETRY": Outcome.RETRIED,
     "IGNORED": Outcome.IGNORED,
@@ -59,8 +61,6 @@ _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
 _shipper: Shipper | None = None
 _node_pid: int | None = None
-_running: dict[tuple[int, str], tuple[dict[str, Any], float, float]] = {}
-"""Stamped jobs by thread and task id: the fields of the request, when it started, and the thread's CPU time then."""
 
 
 def attach(app: Celery) -> None:
@@ -70,12 +70,11 @@ def attach(app: Celery) -> None:
     Call it once, where the app is made or in the module given to `celery -A`, before the worker starts.
     """
     app.task(name=HOLD_TASK, ignore_result=True, shared=False)(_hold)
+    _trace_all_tasks()
     signals.worker_init.connect(_on_worker_init, weak=False)
     signals.worker_ready.connect(_on_worker_ready, weak=False)
     signals.worker_shutdown.connect(_on_shutdown, weak=False)
     signals.worker_process_shutdown.connect(_on_shutdown, weak=False)
-    signals.task_prerun.connect(_on_prerun, weak=False)
-    signals.task_postrun.connect(_on_postrun, weak=False)
     signals.task_revoked.connect(_on_revoked, weak=False)
 
 
@@ -107,66 +106,91 @@ def pool_name(pool_cls: type) -> str:
     return _POOL_NAMES.get(module, module)
 
 
-def _on_prerun(task_id: str, task: Any, **_: Any) -> None:
-    request = vars(task.request)
-    if HEADER in request:
-        _running[threading.get_ident(), task_id] = request, time.time(), time.thread_time()
+def _trace_all_tasks() -> None:
+    # Celery gives every task its tracer in several places, again after each lost connection and in each child. This
+    # stands in all of them: whatever is set comes back stamped.
+    Task.__trace__ = property(attrgetter("_poolrace_trace"), _set_tracer)
+    Task._poolrace_trace = None  # type: ignore[attr-defined] # noqa: SLF001 - ours
 
 
-def _on_postrun(task_id: str, task: Any, state: str | None, retval: Any, **_: Any) -> None:
-    finished_at, cpu_s = time.time(), time.thread_time()
-    begun = _running.pop((threading.get_ident(), task_id), None)
-    if begun is None:
-        return
-    request, started_at, cpu_before_s = begun
-    if state is None and os.getpid() != _node_pid:
-        return  # SystemExit: this child is being ended, and the main process tells of what it ran
-    outcome = _ENDS.get(state or "", Outcome.FAILED)
-    error = sys.exc_info()[1] if state is None else retval
-    end = pack_end(
-        received_at=request.get(RECEIVED) or math.nan,
-        started_at=started_at,
-        finished_at=finished_at,
-        cpu_s=cpu_s - cpu_before_s,
-        pid=os.getpid(),
-        thread_id=threading.get_native_id(),
-        attempt=(request.get("retries") or 0) + 1,
-        redelivered=_redelivered(request.get("delivery_info")),
-        gil=_is_gil_enabled(),
-        outcome=outcome,
-        exception=type(error).__name__ if outcome is Outcome.FAILED else "",
+def _set_tracer(task: Any, tracer: Any) -> None:
+    task._poolrace_trace = tracer and traced(tracer, task.app)  # noqa: SLF001 - ours
+
+
+def traced(tracer: Any, app: Celery) -> Any:
+    """A tracer like the given one (`celery.app.trace.build_tracer`), that leaves a record of each stamped job."""
+
+    def trace(task_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
+        if not request or HEADER not in request:
+            return tracer(task_id, args, kwargs, request)
+        started_at, cpu_before_s = time.time(), time.thread_time()
+        try:
+            result = tracer(task_id, args, kwargs, request)
+        except BaseException as error:
+            # SystemExit in a child: it is being ended, and the main process tells of what it ran.
+            if os.getpid() == _node_pid:
+                _note(app, request, started_at, cpu_before_s, Outcome.FAILED, type(error).__name__)
+            raise
+        info = result[1]  # of a job that did not succeed: its state and what it raised
+        if info is None:
+            _note(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
+        else:
+            outcome = _ENDS.get(info.state, Outcome.FAILED)
+            exception = type(info.retval).__name__ if outcome is Outcome.FAILED else ""
+            _note(app, request, started_at, cpu_before_s, outcome, exception)
+        return result
+
+    return trace
+
+
+def _note(
+    app: Celery, request: dict[str, Any], started_at: float, cpu_before_s: float, outcome: Outcome, exception: str
+) -> None:
+    end = (
+        request.get(RECEIVED) or math.nan,
+        started_at,
+        time.time(),
+        time.thread_time() - cpu_before_s,
+        os.getpid(),
+        threading.get_native_id(),
+        (request.get("retries") or 0) + 1,
+        _flags(request.get("delivery_info")),
+        outcome,
+        exception,
     )
-    _emit(request[HEADER], end, node=request["hostname"], app=task.app)
+    _emit(request[HEADER], end, node=request["hostname"], app=app)
 
 
 def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
     header = request.get(HEADER)
     if header is not None:
-        end = pack_end(
-            received_at=request.get(RECEIVED) or math.nan,
-            pid=os.getpid(),
-            attempt=request.retries + 1,
-            gil=_is_gil_enabled(),
-            outcome=Outcome.REVOKED,
+        end = (
+            request.get(RECEIVED) or math.nan,
+            math.nan,
+            math.nan,
+            math.nan,
+            os.getpid(),
+            0,
+            request.retries + 1,
+            _flags(None),
+            Outcome.REVOKED,
+            "",
         )
         _emit(header, end, node=request.hostname, app=sender.app)
 
 
-def _emit(header: Any, end: bytes, *, node: str, app: Celery) -> None:
+def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
-    try:
-        stamp = pack_stamp(header)
-    except WireError:
-        return  # somebody else's header of the same name
     if _shipper is None:
         # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
         _shipper = Shipper(app, node=node, pool="prefork")
         _shipper.start()
-    _shipper.put(stamp + end)
+    _shipper.put(header, end)
 
 
-def _redelivered(delivery_info: Any) -> bool:
-    return bool(delivery_info and delivery_info.get("redelivered"))
+def _flags(delivery_info: Any) -> int:
+    redelivered = delivery_info and delivery_info.get("redelivered")
+    return (FLAG_REDELIVERED if redelivered else 0) | (FLAG_GIL if _is_gil_enabled() else 0)
 
 
 def stamped(base: type) -> type:
@@ -194,16 +218,17 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
     error = getattr(exc_info.exception, "exc", exc_info.exception)
     # A terminated job is revoked next, and recorded as such.
     if HEADER in fields and not isinstance(error, Terminated):
-        end = pack_end(
-            received_at=fields[RECEIVED],
-            started_at=request.time_start or math.nan,
-            finished_at=time.time(),
-            pid=request.worker_pid or os.getpid(),
-            attempt=fields.get("retries", 0) + 1,
-            redelivered=_redelivered(request.delivery_info),
-            gil=_is_gil_enabled(),
-            outcome=Outcome.FAILED,
-            exception=type(error).__name__,
+        end = (
+            fields[RECEIVED],
+            request.time_start or math.nan,
+            time.time(),
+            math.nan,
+            request.worker_pid or os.getpid(),
+            0,
+            fields.get("retries", 0) + 1,
+            _flags(request.delivery_info),
+            Outcome.FAILED,
+            type(error).__name__,
         )
         _emit(fields[HEADER], end, node=request.hostname, app=request.app)
 

@@ -12,7 +12,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from poolrace import shipping
-from poolrace.contract import NO_OFFSET, ROW, JobRecord, Shipment, pack_row, records_queue, unpack_rows
+from poolrace.contract import NO_OFFSET, ROW, JobRecord, Outcome, Shipment, Stamp, pack_row, records_queue, unpack_rows
 from poolrace.shipping import RowPipe, Shipper
 
 # Forking a process that has threads is what this module is about; newer Pythons warn of it.
@@ -21,6 +21,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 def row(seq, run_id="00" * 8):
     return pack_row(JobRecord(run_id=run_id, trial=0, seq=seq, due_at=1.0, sent_at=1.0, received_at=1.0))
+
+
+def parts(seq, run_id):
+    """What a slot hands over: the job's header, and what the node adds."""
+    stamp = Stamp(run_id=run_id, trial=0, seq=seq, due_at=1.0, sent_at=1.0)
+    return stamp.to_header(), (1.0, 2.0, 3.0, 0.5, 7, 8, 1, 0, Outcome.SUCCEEDED, "")
 
 
 def seqs(rows):
@@ -97,6 +103,17 @@ def test_a_full_pipe_does_not_hold_up_the_slot_and_loses_nothing(pipe):
     assert [*first, *seqs(pipe.read())] == list(range(wrote + 2))
 
 
+def test_the_pipe_tells_how_many_rows_wait_in_it_and_how_many_it_holds(pipe):
+    for seq in range(3):
+        pipe.write(row(seq))
+    assert pipe.waiting() == 3
+    while not pipe._unwritten:
+        pipe.write(row(9))
+    assert pipe.capacity * 0.9 <= pipe.waiting() <= pipe.capacity
+    pipe.read()
+    assert pipe.waiting() == 0
+
+
 def test_a_row_that_has_arrived_in_part_waits_for_its_rest(pipe):
     whole, rest = row(1) + row(2), row(3)
     os.write(pipe._writer, whole + rest[:10])
@@ -152,7 +169,7 @@ def site():
 
 def test_what_slots_hand_over_is_shipped_in_order(site):
     for seq in range(10):
-        site.shipper.put(row(seq, site.run_id))
+        site.shipper.put(*parts(seq, site.run_id))
     site.shipper._tick()
     (shipment,) = site.arrived()
     assert (shipment.node, shipment.pool, shipment.clock) == ("threads@host", "threads", NO_OFFSET)
@@ -161,19 +178,28 @@ def test_what_slots_hand_over_is_shipped_in_order(site):
 
 def test_a_slot_in_a_child_process_hands_over_through_the_pipe(site):
     def put():
-        site.shipper.put(row(8, site.run_id))
+        site.shipper.put(*parts(8, site.run_id))
         os._exit(0)
 
-    site.shipper.put(row(7, site.run_id))
+    site.shipper.put(*parts(7, site.run_id))
     in_child(put)
     site.shipper._tick()
     assert sorted(site.arrived_seqs()) == [7, 8]
 
 
+@pytest.mark.parametrize("header", [None, "another program's", ["00", 1, 2, 3.0, 4.0]])
+def test_a_header_of_somebody_else_leaves_no_record(site, header):
+    _, end = parts(1, site.run_id)
+    site.shipper.put(header, end)
+    site.shipper.put(*parts(2, site.run_id))
+    site.shipper._tick()
+    assert site.arrived_seqs() == [2]
+
+
 def test_many_records_go_in_several_messages(site):
     jobs = 2 * shipping.ROWS_A_MESSAGE + 1
     for seq in range(jobs):
-        site.shipper.put(row(seq, site.run_id))
+        site.shipper.put(*parts(seq, site.run_id))
     site.shipper._tick()
     sizes = [len(shipment.rows) // ROW.size for shipment in site.arrived()]
     assert sizes == [shipping.ROWS_A_MESSAGE, shipping.ROWS_A_MESSAGE, 1]
@@ -182,7 +208,7 @@ def test_many_records_go_in_several_messages(site):
 def test_every_run_gets_its_own_records(site):
     other = secrets.token_hex(8)
     for seq in range(6):
-        site.shipper.put(row(seq, other if seq % 2 else site.run_id))
+        site.shipper.put(*parts(seq, other if seq % 2 else site.run_id))
     site.shipper._tick()
     assert site.arrived_seqs() == [0, 2, 4]
     assert site.arrived_seqs(other) == [1, 3, 5]
@@ -203,6 +229,14 @@ def test_a_run_that_watches_gets_samples_of_the_node(site):
     assert sample.cpu_s > 0
 
 
+def test_records_and_samples_of_a_run_travel_together(site):
+    site.shipper.watch(site.run_id)
+    site.shipper.put(*parts(1, site.run_id))
+    site.shipper._tick()
+    (shipment,) = site.arrived()
+    assert (seqs(shipment.rows), len(shipment.samples)) == ([1], 1)
+
+
 def test_samples_are_a_second_apart(site):
     site.shipper.watch(site.run_id)
     site.shipper._tick()
@@ -220,7 +254,7 @@ def test_a_run_that_has_been_silent_for_long_gets_no_more_samples(site):
 
 def test_stopping_ships_what_is_left(site):
     site.shipper.start()
-    site.shipper.put(row(1, site.run_id))
+    site.shipper.put(*parts(1, site.run_id))
     site.shipper.stop()
     assert site.arrived_seqs() == [1]
     assert "poolrace-shipper" not in {thread.name for thread in threading.enumerate()}
@@ -241,18 +275,18 @@ class Away:
 
 def test_records_wait_in_the_node_while_the_broker_is_away(site, caplog):
     site.shipper._app = Away()
-    site.shipper.put(row(1, site.run_id))
+    site.shipper.put(*parts(1, site.run_id))
     with caplog.at_level(logging.WARNING):
         site.shipper._tick()
     assert "Records wait in the node: OperationalError: connection refused" in caplog.text
     site.shipper._app = site.app
-    site.shipper.put(row(2, site.run_id))
+    site.shipper.put(*parts(2, site.run_id))
     site.shipper._tick()
     assert site.arrived_seqs() == [1, 2]
 
 
 def test_a_broker_that_goes_between_two_messages_costs_no_record(site):
-    site.shipper.put(row(1, site.run_id))
+    site.shipper.put(*parts(1, site.run_id))
     site.shipper._tick()
     producer, published = site.shipper._producer, []
 
@@ -264,7 +298,7 @@ def test_a_broker_that_goes_between_two_messages_costs_no_record(site):
             raise OperationalError("connection reset")
 
     site.shipper._producer = Gone()
-    site.shipper.put(row(2, site.run_id))
+    site.shipper.put(*parts(2, site.run_id))
     site.shipper._tick()
     assert len(published) == 1
     site.shipper._tick()
