@@ -9,9 +9,11 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['stack'], sep='\n')" > requirements.txt \
+print(*project['dependencies'], *project['optional-dependencies']['metrics'], sep='\n')" > requirements.txt \
  && python -m venv --without-pip /opt/poolrace \
  && pip --python /opt/poolrace install --quiet --constraint constraints.txt --requirement requirements.txt \
+ # Celery loads every plugin it finds, in each of its processes: Flower is where its own service alone finds it.
+ && pip install --quiet --constraint constraints.txt --no-deps --target /opt/flower flower tornado humanize pytz \
  && pip install --quiet --constraint constraints.txt hatchling \
  # 45 MB of numpy's and scipy's own tests
  && find /opt/poolrace/lib/*/site-packages/numpy /opt/poolrace/lib/*/site-packages/scipy -depth \
@@ -38,6 +40,7 @@ RUN python -m pip uninstall --quiet --yes --root-user-action=ignore pip \
  && install -d -o 10001 -g 10001 /var/lib/poolrace /var/lib/poolrace/runs /var/lib/poolrace/disk
 COPY --chmod=0755 deploy/healthy.sh /usr/local/bin/healthy
 COPY --from=build /opt/poolrace /opt/poolrace
+COPY --from=build /opt/flower /opt/flower
 ENV PATH=/opt/poolrace/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import termios
 import threading
 import time
 from array import array
 from collections import deque
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +50,15 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 LOOK_S = 0.05
-"""How often the node looks for records. It costs an idle one nothing that can be measured."""
+"""How long after a record the node looks whether more have come."""
 
 HOLD_S = 0.5
 """How long a record may wait in the node while more keep coming: a message costs the node about two milliseconds of
 the time in which its threads could work, however many records it holds."""
+
+RETRY_S = 0.5
+IDLE_S = 5.0
+"""How long the node sleeps where nothing comes: to look even ten times a second costs 0.3 % of a core."""
 
 SAMPLE_EVERY_S = 1.0
 MEMORY_EVERY = 2
@@ -101,6 +107,10 @@ class RowPipe:
         unread = array("i", [0])
         fcntl.ioctl(self._reader, termios.FIONREAD, unread)
         return unread[0] // ROW.size
+
+    def fileno(self) -> int:
+        """What to poll for rows."""
+        return self._reader
 
     def read(self) -> bytes:
         """Whole rows that have arrived since the last call."""
@@ -151,7 +161,7 @@ class Shipper:
         self._ends: deque[tuple[Any, End]] = deque()
         self._rows: deque[bytes] = deque()
         self._samples: dict[str, list[NodeSample]] = {}
-        self._watchers: dict[str, float] = {}
+        self._watchers: dict[str, tuple[float, float]] = {}
         self._sampler: Sampler | None = None
         self._connection: Connection | None = None
         self._producer: Any = None
@@ -160,6 +170,9 @@ class Shipper:
         self._clock_due_s = 0.0
         self._sample_due_s = 0.0
         self._samples_taken = 0
+        self._wakeup, self._waker = os.pipe()
+        os.set_blocking(self._wakeup, False)
+        os.set_blocking(self._waker, False)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -175,12 +188,22 @@ class Shipper:
             # An append does not let go of the GIL, as a write would: on a busy threads pool the slot would have to
             # wait for it behind all others.
             self._ends.append((header, end))
+            if len(self._ends) == 1:
+                self._wake()
         elif row := _packed(header, end):
             self._pipe.write(row)
 
-    def watch(self, run_id: str) -> None:
-        """Send node samples to a run, from now until nothing has been heard of it for a while."""
-        self._watchers[run_id] = time.monotonic() + WATCH_S
+    def watch(self, run_id: str, every_s: float = SAMPLE_EVERY_S) -> None:
+        """
+        Send node samples to a run, from now until nothing has been heard of it for a while.
+
+        Args:
+            run_id: Whose records queue they go to.
+            every_s: How far apart, in seconds. A run gets more while another one wants more.
+        """
+        self._watchers[run_id] = time.monotonic() + WATCH_S, every_s
+        self._sample_due_s = min(self._sample_due_s, time.monotonic() + every_s)
+        self._wake()
 
     def forget(self, run_id: str) -> None:
         """Send no more samples to a run. What is on its way may still arrive."""
@@ -202,21 +225,47 @@ class Shipper:
         """Ship what is left and end the thread."""
         if self._thread is not None:
             self._stopping.set()
+            self._wake()
             self._thread.join(timeout=5)
             self._thread = None
         if self._connection is not None:
             self._connection.release()
 
+    def close(self) -> None:
+        """Stop, and close the pipes in this process."""
+        self.stop()
+        self._pipe.close()
+        os.close(self._wakeup)
+        os.close(self._waker)
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # full of calls already
+            os.write(self._waker, b"!")
+
     def _run(self) -> None:
-        seen, due_s, room = 0, 0.0, self._pipe.capacity // 2
-        while not self._stopping.wait(LOOK_S):
-            waiting, now = len(self._ends) + self._pipe.waiting(), time.monotonic()
-            if seen < waiting < room and now < due_s:
-                seen = waiting
-            else:
-                self._tick()
-                seen, due_s = 0, now + HOLD_S
+        news = select.poll()
+        news.register(self._pipe, select.POLLIN)
+        news.register(self._wakeup, select.POLLIN)
+        while not self._stopping.is_set():
+            news.poll(1000 * self._patience_s())
+            with suppress(BlockingIOError):
+                os.read(self._wakeup, PIPE_BYTES)
+            self._let_gather()
+            self._tick()
         self._tick()
+
+    def _patience_s(self) -> float:
+        """How long there is nothing to do, if nothing comes."""
+        if self._rows:
+            return RETRY_S
+        return max(0.0, self._sample_due_s - time.monotonic()) if self._watchers else IDLE_S
+
+    def _let_gather(self) -> None:
+        due_s = time.monotonic() + min(HOLD_S, self._patience_s())
+        seen, room = 0, self._pipe.capacity // 2
+        while seen < (waiting := len(self._ends) + self._pipe.waiting()) < room and time.monotonic() < due_s:
+            seen = waiting
+            self._stopping.wait(LOOK_S)
 
     def _tick(self) -> None:
         try:
@@ -228,10 +277,10 @@ class Shipper:
 
     def _take_sample(self) -> None:
         now = time.monotonic()
-        for run_id in [run for run, until in tuple(self._watchers.items()) if until < now]:
+        for run_id in [run for run, (until, _) in tuple(self._watchers.items()) if until < now]:
             self._watchers.pop(run_id, None)
         if self._watchers and now >= self._sample_due_s:
-            self._sample_due_s = now + SAMPLE_EVERY_S
+            self._sample_due_s = now + min(every_s for _, every_s in tuple(self._watchers.values()))
             sample = self.sample(memory=self._samples_taken % MEMORY_EVERY == 0)
             self._samples_taken += 1
             for run_id in tuple(self._watchers):
@@ -254,7 +303,8 @@ class Shipper:
 
     def _renew(self, run_id: str) -> None:
         if run_id in self._watchers:
-            self.watch(run_id)
+            _, every_s = self._watchers[run_id]
+            self._watchers[run_id] = time.monotonic() + WATCH_S, every_s
 
     def _publish(self, run_id: str, rows: bytes) -> None:
         """Send rows to a run, and the samples that wait for it."""

@@ -43,7 +43,7 @@ from poolrace.contract import (
 )
 from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
-from poolrace.shipping import Shipper
+from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -233,12 +233,12 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
         _emit(fields[HEADER], end, node=request.hostname, app=request.app)
 
 
-@inspect_command(name=HELLO_COMMAND, args=[("run_id", str)], signature="<run_id>")
-def hello(state: Any, run_id: str) -> dict[str, Any]:
-    """Who this node is and what it runs on; from now on it sends samples to the run."""
+@inspect_command(name=HELLO_COMMAND, args=[("run_id", str), ("every_s", float)], signature="<run_id> [every_s]")
+def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str, Any]:
+    """Who this node is and what it runs on; from now on it sends samples to the run, so many seconds apart."""
     worker = state.consumer.controller
     if _shipper is not None:
-        _shipper.watch(run_id)
+        _shipper.watch(run_id, every_s)
     pool = pool_name(worker.pool_cls)
     conf = worker.app.conf
     return {

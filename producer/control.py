@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+from poolrace.shipping import SAMPLE_EVERY_S
 from producer.brokers import needing_broker
 
 if TYPE_CHECKING:
@@ -31,9 +32,11 @@ class Control:
         """Give the connection back."""
         self._connection.release()
 
-    def hello(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, Mapping[str, Any]]:
-        """What the nodes that answer say of themselves, by node name; they send samples to the run from now on."""
-        return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id)
+    def hello(
+        self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S, every_s: float = SAMPLE_EVERY_S
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What the nodes that answer say of themselves, by node name; from now on they send the run a sample each."""
+        return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id, every_s=every_s)
 
     def goodbye(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> None:
         """Have the nodes send nothing more to a run but the records of its jobs."""

@@ -51,6 +51,9 @@ WINDOW_S = 1.0
 LOOK_EVERY_S = 5.0
 BACK_OFF_S = 5.0
 FIND_S = 1.0
+SAMPLE_EVERY_S = 10.0
+"""Often enough for who looks at metrics; a race has its nodes sample themselves ten times as often."""
+
 MAX_RATE_PER_S = 500.0
 MAX_SEQ = 1 << 32
 
@@ -179,7 +182,7 @@ class LiveLoad:
             control.close()
 
     def _find(self, control: Control) -> None:
-        hellos = control.hello(self._run_id, (), FIND_S)
+        hellos = control.hello(self._run_id, (), FIND_S, SAMPLE_EVERY_S)
         if len({hello["pool"] for hello in hellos.values()}) > 1:
             found = {each.lane.key: each for each in group(hellos)}
             self._lane_of.update({node: key for key, each in found.items() for node in each.nodes})
@@ -195,7 +198,7 @@ class LiveLoad:
                 why = "user" if orders.paused else "measurement" if claim.taken() else None
                 self._exporter.orders(orders, why)
                 if why or not self._lanes:
-                    self._over.wait(WINDOW_S / 2)
+                    self._over.wait(WINDOW_S)
                 else:
                     self._send_window(orders, sender)
 

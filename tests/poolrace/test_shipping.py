@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 
 import pytest
 from celery import Celery
@@ -158,13 +159,18 @@ class Site:
     def arrived_seqs(self, run_id=None):
         return [seq for shipment in self.arrived(run_id) for seq in seqs(shipment.rows)]
 
+    def awaited_seqs(self):
+        """What arrives next, however long it takes."""
+        while not (arrived := self.arrived_seqs()):
+            time.sleep(0.01)
+        return arrived
+
 
 @pytest.fixture
 def site():
     site = Site()
     yield site
-    site.shipper.stop()
-    site.shipper._pipe.close()
+    site.shipper.close()
 
 
 def test_what_slots_hand_over_is_shipped_in_order(site):
@@ -245,9 +251,17 @@ def test_samples_are_a_second_apart(site):
     assert len(site.arrived()) == 1
 
 
+def test_a_run_says_how_far_apart_its_samples_are_and_the_most_eager_decides(site):
+    site.shipper.watch(site.run_id, 30.0)
+    site.shipper._tick()
+    assert site.shipper._sample_due_s > time.monotonic() + 20
+    site.shipper.watch(secrets.token_hex(8), 2.0)
+    assert site.shipper._sample_due_s <= time.monotonic() + 2
+
+
 def test_a_run_that_has_been_silent_for_long_gets_no_more_samples(site):
     site.shipper.watch(site.run_id)
-    site.shipper._watchers[site.run_id] -= shipping.WATCH_S
+    site.shipper._watchers[site.run_id] = time.monotonic() - 1, 1.0
     site.shipper._tick()
     assert site.arrived() == []
 
@@ -258,6 +272,20 @@ def test_stopping_ships_what_is_left(site):
     site.shipper.stop()
     assert site.arrived_seqs() == [1]
     assert "poolrace-shipper" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_an_idle_shipper_wakes_for_a_record_of_its_own_process_and_of_a_child(site, monkeypatch):
+    monkeypatch.setattr(shipping, "IDLE_S", 3600.0)
+    site.shipper.start()
+
+    def put():
+        site.shipper.put(*parts(2, site.run_id))
+        os._exit(0)
+
+    site.shipper.put(*parts(1, site.run_id))
+    assert site.awaited_seqs() == [1]
+    in_child(put)
+    assert site.awaited_seqs() == [2]
 
 
 def test_starting_twice_starts_one_thread(site):

@@ -48,7 +48,8 @@ def test_answers_are_told_by_node():
     app = Replies([{"threads@a": {"pool": "threads"}}, {"prefork@a": {"pool": "prefork"}}])
     answers = Control(app).hello("00112233445566ff", ["threads@a", "prefork@a"])
     assert answers == {"threads@a": {"pool": "threads"}, "prefork@a": {"pool": "prefork"}}
-    assert app.asked == [("poolrace_hello", {"run_id": "00112233445566ff"}, ["threads@a", "prefork@a"])]
+    asked = ("poolrace_hello", {"run_id": "00112233445566ff", "every_s": 1.0}, ["threads@a", "prefork@a"])
+    assert app.asked == [asked]
 
 
 def test_a_node_without_stamping_has_no_sample():
