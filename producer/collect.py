@@ -82,7 +82,6 @@ class Collector:
         self._samples: list[pl.DataFrame] = []
         self._trial = -1
         self._ended = np.zeros(0, dtype=bool)
-        self._slots: set[tuple[str, int, int]] = set()
 
     def __enter__(self) -> Self:
         self._connection = self._app.connection_for_read()
@@ -99,17 +98,11 @@ class Collector:
         """From now on, count the ends of this trial's jobs."""
         self._trial = trial
         self._ended = np.zeros(jobs, dtype=bool)
-        self._slots.clear()
 
     @property
     def missing(self) -> int:
         """Jobs of the expected trial without a record of their end."""
         return int(len(self._ended) - np.count_nonzero(self._ended))
-
-    @property
-    def slots_seen(self) -> int:
-        """Different slots (process and thread) that ran a job of the expected trial."""
-        return len(self._slots)
 
     def poll(self, timeout_s: float) -> None:
         """
@@ -137,18 +130,16 @@ class Collector:
         self.clocks[shipment.node] = clock.offset_s, clock.bound_s
         rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
         if len(rows):
-            self._count(rows, shipment.node)
+            self._count(rows)
             self._records.append(_table(rows, shipment, lane, clock.correction_s, self._publisher_correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
             frame = pl.DataFrame(rest, schema=SAMPLE_SCHEMA)
             self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
 
-    def _count(self, rows: npt.NDArray[Any], node: str) -> None:
+    def _count(self, rows: npt.NDArray[Any]) -> None:
         ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]
         self._ended[ours["seq"][ours["outcome"] != Outcome.RETRIED]] = True
-        slots = np.unique(ours[["pid", "thread_id"]])
-        self._slots.update((node, int(pid), int(thread)) for pid, thread in slots)
 
     def __exit__(self, *_: object) -> None:
         try:

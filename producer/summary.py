@@ -34,6 +34,9 @@ CROWDED_SHARE = 0.1
 SHORT_JOB_S = 0.005
 CLOCK_STEP_S = 0.005
 
+NOT_VALID = {"lane": None, "why": "the run is not valid", "advice": None}
+"""Instead of a recommendation: its figures may be looked at, but not acted on."""
+
 
 def summarise(path: Path) -> dict[str, Any]:
     """
@@ -66,7 +69,7 @@ def summarise(path: Path) -> dict[str, Any]:
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "lanes": [_lane(run, lane) for lane in lanes],
-        "workloads": [_workload(name, run, analysis, lanes, verdicts) for name in _workloads(analysis)],
+        "workloads": [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)],
     }
 
 
@@ -84,7 +87,12 @@ def _workloads(analysis: Analysis) -> list[str]:
 
 
 def _workload(
-    name: str, run: Run, analysis: Analysis, lanes: Sequence[Lane], verdicts: Sequence[Verdict]
+    name: str,
+    run: Run,
+    analysis: Analysis,
+    lanes: Sequence[Lane],
+    verdicts: Sequence[Verdict],
+    problems: Sequence[str],
 ) -> dict[str, Any]:
     ours = [verdict for verdict in verdicts if verdict.workload == name]
     results = [result for result in analysis.lanes if result.workload == name]
@@ -93,7 +101,7 @@ def _workload(
         "size": run.manifest.get("sizes", {}).get(name),
         "lanes": [{**result.to_dict(), "ping": _ping(run, name, result.lane)} for result in results],
         "verdicts": [verdict.to_dict() for verdict in ours],
-        "recommendation": recommend(run, lanes, ours),
+        "recommendation": NOT_VALID if problems else recommend(run, lanes, ours),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from producer.errors import UsageError
 from producer.lanes import parse_lanes
 from producer.rundir import read_run
-from producer.summary import recommend, summarise, write_summary
+from producer.summary import NOT_VALID, recommend, summarise, write_summary
 from producer.verdict import Verdict
 
 
@@ -51,6 +51,11 @@ def test_a_run_that_did_not_end_well_is_not_valid(run_maker, status, told, reaso
     assert summary["status"] == told
     assert not summary["valid"]
     assert summary["problems"][0].startswith(f"The run is {told}: {reason or 'it was cut short'}")
+
+
+def test_a_run_that_is_not_valid_recommends_nothing(run_maker):
+    workloads = summarise(run_maker(status="incomplete", speeds={"prefork": 1.3}))["workloads"]
+    assert [workload["recommendation"] for workload in workloads] == [NOT_VALID for _ in workloads]
 
 
 def test_jobs_without_an_end_make_a_run_invalid(run_maker):
