@@ -21,9 +21,10 @@ from producer.fleet.local import LocalFleet
 from producer.lanes import Lane
 from producer.plan import backlog, constant
 from producer.publish import Order, Publishers, send_when_due
-from producer.race import balanced, open_course, start_nodes
+from producer.race import balanced
 from producer.report.formats import milliseconds
 from producer.rundir import RunWriter, read_run
+from producer.session import open_course, start_nodes
 from producer.settings import RaceSettings
 from producer.trials import Kind
 

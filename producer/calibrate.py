@@ -13,12 +13,12 @@ from producer.errors import FleetError
 from producer.fleet.local import inherited_environment
 
 if TYPE_CHECKING:
-    from producer.settings import RaceSettings
+    from producer.settings import FleetSettings
 
 TIMEOUT_S = 60.0
 
 
-def sized_jobs(settings: RaceSettings) -> tuple[dict[str, Jobs], dict[str, Any]]:
+def sized_jobs(settings: FleetSettings) -> tuple[dict[str, Jobs], dict[str, Any]]:
     """
     What to send for each workload, and the calibration for the manifest.
 

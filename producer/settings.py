@@ -1,11 +1,11 @@
-"""What a race is asked to do: command-line options become one frozen object, each default declared once."""
+"""What a run is asked to do: command-line options become one frozen object, each default declared once."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from producer.errors import UsageError
 from producer.lanes import Lane, one_of
@@ -22,61 +22,50 @@ ARRIVALS = ("poisson", "constant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RaceSettings:
+class FleetSettings:
     """
-    A race as it was asked for.
+    What every kind of run asks for: what is measured, with which jobs, on which fleet.
 
     Attributes:
         lanes: The configurations under test; the first is the baseline in reports.
         workloads: Names, in the order they run.
-        pairs: Trials of each kind on each lane, per workload.
-        trial_s: How long a trial should take, in seconds.
         job_s: How long a job should hold a slot, in seconds; None for each workload's own default.
         cpu_share: Part of a mixed job that computes, from 0 to 1; None for its default.
-        utilisation: The held arrival rate as a part of the slower lane's capacity.
         arrivals: `poisson` or `constant`.
         seed: Of arrivals and of the order of lanes.
-        margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
-        publishers: Publisher processes; None to have as many as the highest rate needs.
+        publishers: Publisher processes.
         broker_url: A broker that runs already; None for the embedded one.
-        start_nodes: Start nodes of our own; otherwise race those that run on the broker already.
+        start_nodes: Start nodes of our own; otherwise take those that run on the broker already.
         expect_nodes: How many of those to wait for; None for any two.
         ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
-        quick: The user asked for the short form.
         sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
     """
 
+    kind: ClassVar[str]
+    """What the run is, e.g. `race`: the last part of its directory's name."""
+
     lanes: tuple[Lane, ...]
     workloads: tuple[str, ...] = ("cpu", "native", "io", "mixed")
-    pairs: int = 5
-    trial_s: float = 1.0
     job_s: float | None = None
     cpu_share: float | None = None
-    utilisation: float = 0.7
     arrivals: str = "poisson"
     seed: int = 1
-    margin: float = 0.05
     publishers: int = 1
     broker_url: str | None = field(default=None, repr=False)
     start_nodes: bool = True
     expect_nodes: int | None = None
     ready_s: float = 30.0
     out: Path = Path("runs")
-    quick: bool = False
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what could not be raced."""
+        """Refuse what cannot be run."""
         for workload in self.workloads:
             if workload not in WORKLOADS:
                 raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
-
-    def quickened(self) -> Self:
-        """The short form: two workloads, three pairs, shorter trials."""
-        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.6, quick=True)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """The same with some fields changed."""
@@ -84,7 +73,7 @@ class RaceSettings:
 
     @property
     def attached(self) -> bool:
-        """The race runs on nodes that are there already."""
+        """The run is on nodes that are there already."""
         return self.broker_url is not None and not self.start_nodes
 
     @property
@@ -96,7 +85,33 @@ class RaceSettings:
         """For the manifest: everything but the broker's URL, which may hold a password."""
         plain = asdict(self)
         del plain["broker_url"], plain["sizes"]
-        return {**plain, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
+        return {**plain, "kind": self.kind, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceSettings(FleetSettings):
+    """
+    A race as it was asked for.
+
+    Attributes:
+        pairs: Trials of each kind on each lane, per workload.
+        trial_s: How long a trial should take, in seconds.
+        utilisation: The held arrival rate as a part of the slower lane's capacity.
+        margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
+        quick: The user asked for the short form.
+    """
+
+    kind: ClassVar[str] = "race"
+
+    pairs: int = 5
+    trial_s: float = 1.0
+    utilisation: float = 0.7
+    margin: float = 0.05
+    quick: bool = False
+
+    def quickened(self) -> Self:
+        """The short form: two workloads, three pairs, shorter trials."""
+        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.6, quick=True)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
