@@ -272,7 +272,7 @@ class LaneResult:
         capacity_per_s: Capacity over the trials; None if no trial could tell.
         rate_per_s: The arrival rate held in the latency trials, their median; None without any.
         backlog: Raw records of all capacity trials together; None without any. Its waits are those of a full queue.
-        latency: Raw records of all latency trials together; None without any.
+        latency: Raw records of all trials at a held rate together; None without any.
         backlog_cpu_s_per_job: CPU seconds of the lane's nodes per job done in the capacity trials; None if unknown.
         latency_cpu_s_per_job: The same in the latency trials.
     """
@@ -454,7 +454,7 @@ def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
     """The numbers of one workload on one lane."""
     first = parts[0].trial
     backlogs = [part for part in parts if part.trial.kind is Kind.CAPACITY]
-    held = [part for part in parts if part.trial.kind is Kind.LATENCY]
+    held = [part for part in parts if part.trial.kind in {Kind.LATENCY, Kind.LOAD}]
     rate_per_s = Spread.of(part.trial.rate_per_s for part in held)
     return LaneResult(
         workload=first.workload,

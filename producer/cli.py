@@ -12,16 +12,16 @@ import click
 
 from poolrace import __version__
 from producer import interrupts
-from producer.commands import broker_from_environment, tell, tells_errors
-from producer.errors import InvalidRunError, PoolraceError, UsageError
-from producer.interrupts import held
-from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
+from producer.commands import finish, show_summary, tells_errors, write
+from producer.lanes import whole_number
 from producer.live_cli import live
+from producer.load_cli import load
+from producer.options import fleet_options, fleet_settings, fraction, if_given
 from producer.secrets_cli import flower, secrets
-from producer.settings import ARRIVALS, WORKLOADS, RaceSettings, parse_duration_s
+from producer.settings import WORKLOADS, RaceSettings, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
 T = TypeVar("T")
 
@@ -79,41 +79,22 @@ def main() -> None:
 
 
 main.add_command(live)
+main.add_command(load)
 main.add_command(secrets)
 main.add_command(flower)
 
 
 @main.command(epilog=RACE_EXAMPLES)
-@click.option("--lane", "lanes", multiple=True, metavar="SPEC", help="A lane as POOL[:SLOTS][:KEY=VALUE]…; give two or "
-              "more. Keys: prefetch, acks, python. [default: prefork and threads]")  # fmt: skip
 @click.option("--workload", "workloads", multiple=True, metavar="NAME",
               help=f"What jobs do; repeatable: {', '.join(WORKLOADS)}. [default: cpu, native, io, mixed]")  # fmt: skip
-@click.option("--concurrency", default="8", show_default=True, metavar="N", help="Slots of each lane that names none.")
 @click.option("--pairs", default=None, metavar="N", help="Trials of each kind on each lane. [default: 5]")
 @click.option("--duration", default=None, metavar="TIME", help="How long a trial should take. [default: 1s]")
-@click.option("--job-duration", default=None, metavar="TIME",
-              help="How long a job should hold a slot. [default: 20ms, mixed 40ms, io and sleep 50ms]")  # fmt: skip
-@click.option("--cpu-share", default=None, metavar="PART", help="Part of a mixed job that computes. [default: 0.25]")
 @click.option("--utilisation", default="0.7", show_default=True, metavar="PART",
               help="Held arrival rate, as a part of the slower lane's capacity.")  # fmt: skip
-@click.option("--arrivals", default="poisson", show_default=True, type=click.Choice(ARRIVALS), help="How jobs arrive.")
-@click.option("--prefetch", default="4", show_default=True, metavar="N", help="Celery's prefetch multiplier.")
-@click.option("--acks", default="early", show_default=True, type=click.Choice(["early", "late"]),
-              help="When a job is acknowledged.")  # fmt: skip
 @click.option("--margin", default="0.05", show_default=True, metavar="PART",
               help="Lanes closer than this show no difference.")  # fmt: skip
-@click.option("--seed", default="1", show_default=True, metavar="N", help="Of the arrivals.")
-@click.option("--publishers", default="1", show_default=True, metavar="N", help="Publisher processes.")
-@click.option("--broker", default=None, metavar="URL", help="A broker that runs already. [default: an embedded one]")
-@click.option("--start-nodes", is_flag=True, help="With --broker: start nodes of our own on it. [default: race those "
-              "that run there already]")  # fmt: skip
-@click.option("--expect-nodes", default=None, metavar="N", help="With --broker: wait for so many nodes. [default: 2]")
-@click.option("--ready-within", default="30s", show_default=True, metavar="TIME", help="Give a node up after this.")
-@click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Where the run directory goes.")  # fmt: skip
-@click.option("--like", default=None, type=click.Path(path_type=Path), metavar="RUN",
-              help="Give jobs the sizes they had in an earlier run, so that the two can be compared.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Under 30 s: cpu and io only, 3 pairs, shorter trials.")
+@fleet_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON.")
 @tells_errors
 def race(*, as_json: bool, quick: bool, **options: Any) -> int:
@@ -123,41 +104,24 @@ def race(*, as_json: bool, quick: bool, **options: Any) -> int:
     Starts a broker and one node a lane, lets trials alternate between the lanes, and ends all it started. Writes a
     run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
     """
-    # A container of the stack knows its broker from the environment.
-    if options["broker"] is None:
-        options["broker"] = broker_from_environment()
     settings = race_settings(quick=quick, **options)
     from producer.race import run_race
     from producer.report.progress import progress_for
 
     with progress_for(quiet=as_json) as progress:
         path, error = run_race(settings, progress)
-    return _finish(path, error, as_json=as_json)
+    return finish(path, error, as_json=as_json)
 
 
 def race_settings(
     *,
-    lanes: Sequence[str],
     workloads: Sequence[str],
-    concurrency: str,
     pairs: str | None,
     duration: str | None,
-    job_duration: str | None,
-    cpu_share: str | None,
     utilisation: str,
-    arrivals: str,
-    prefetch: str,
-    acks: str,
     margin: str,
-    seed: str,
-    publishers: str,
-    broker: str | None,
-    start_nodes: bool,
-    expect_nodes: str | None,
-    ready_within: str,
-    out: Path,
-    like: Path | None,
     quick: bool,
+    **shared: Any,
 ) -> RaceSettings:
     """
     Settings from the words of the command line.
@@ -165,117 +129,19 @@ def race_settings(
     Raises:
         UsageError: If a word is wrong; says which are right.
     """
-    if broker and not start_nodes and lanes:
-        raise UsageError(
-            "--lane: with --broker the nodes that run there are raced as they are. Start them as you want them, or let "
-            "the race do it: --start-nodes."
-        )
-    slots = whole_number(concurrency, "--concurrency", 1, MAX_SLOTS)
-    parsed = parse_lanes(
-        lanes or ("prefork", "threads"),
-        slots=slots,
-        prefetch=whole_number(prefetch, "--prefetch", 1, MAX_PREFETCH),
-        acks=acks,
-    )
-    base = RaceSettings(lanes=parsed)
+    given = fleet_settings(**shared)
+    base = RaceSettings(lanes=given["lanes"])
     if quick:
         base = base.quickened()
     chosen: dict[str, Any] = {
+        **given,
         "workloads": tuple(workloads) or None,
         "pairs": if_given(pairs, lambda text: whole_number(text, "--pairs", 1, 1000)),
         "trial_s": if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, 3600)),
-        "job_s": if_given(job_duration, lambda text: parse_duration_s(text, "--job-duration", 0.0001, 60)),
-        "cpu_share": if_given(cpu_share, lambda text: fraction(text, "--cpu-share", 0.0, 1.0)),
         "utilisation": fraction(utilisation, "--utilisation", 0.05, 0.95),
-        "arrivals": arrivals,
         "margin": fraction(margin, "--margin", 0.001, 0.5),
-        "seed": whole_number(seed, "--seed", 0, 2**53 - 1),
-        "publishers": whole_number(publishers, "--publishers", 1, 64),
-        "broker_url": if_given(broker, broker_address),
-        "start_nodes": start_nodes or not broker,
-        "expect_nodes": if_given(expect_nodes, lambda text: whole_number(text, "--expect-nodes", 2, 10_000)),
-        "ready_s": parse_duration_s(ready_within, "--ready-within", 1, 3600),
-        "out": out,
-        "sizes": sizes_of(like) if like else None,
     }
     return base.replaced({name: value for name, value in chosen.items() if value is not None})
-
-
-def if_given(text: str | None, read: Callable[[str], T]) -> T | None:
-    """What an option says; None if it was not given. An empty word is a word, and mostly a wrong one."""
-    return None if text is None else read(text)
-
-
-def fraction(text: str, name: str, low: float, high: float) -> float:
-    """
-    A number within bounds.
-
-    Raises:
-        UsageError: With the name, the value and the bounds.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise UsageError(f"{name} {text!r}: must be a number from {low:g} to {high:g}, e.g. {max(low, 0.25):g}.")
-    return value
-
-
-def broker_address(url: str) -> str:
-    """
-    A broker's URL.
-
-    Raises:
-        UsageError: If it names no scheme; kombu would take the word for a host name.
-    """
-    if "://" not in url:
-        raise UsageError("--broker: not a URL. Give one such as redis://:PASSWORD@127.0.0.1:6379/0.")
-    return url
-
-
-def sizes_of(run: Path) -> dict[str, Any]:
-    """The sizes that jobs had in an earlier run."""
-    from producer.rundir import read_run
-
-    return dict(read_run(run).manifest.get("sizes", {}))
-
-
-def _finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
-    """Report a run that has ended, in order or not; returns the exit code."""
-    with held():  # a race that is through has its summary, whatever becomes of the printing
-        from producer.summary import summarise
-
-        summary = summarise(path)
-        code = _write(path, summary)
-    if error is not None and not summary["workloads"]:
-        click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
-        return tell(error)
-    _print(summary, as_json=as_json)
-    if error is not None:
-        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
-        return tell(error)
-    return code
-
-
-def _write(path: Path, summary: Mapping[str, Any]) -> int:
-    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
-    from producer.summary import write_summary
-
-    try:
-        write_summary(path, summary)
-    except PoolraceError as error:
-        return tell(error)
-    return 0 if summary["valid"] else InvalidRunError.exit_code
-
-
-def _print(summary: Mapping[str, Any], *, as_json: bool) -> None:
-    from producer.report.terminal import show
-
-    if as_json:
-        click.echo(json.dumps(summary, indent=2, allow_nan=False))
-    else:
-        show(summary, sys.stdout)
 
 
 @main.command(epilog=REPORT_EXAMPLES)
@@ -289,11 +155,11 @@ def report(run: Path, *, as_json: bool, markdown: bool) -> int:
     from producer.summary import summarise
 
     summary = summarise(run)
-    code = _write(run, summary)
+    code = write(run, summary)
     if markdown and not as_json:
         click.echo(as_markdown(summary), nl=False)
     else:
-        _print(summary, as_json=as_json)
+        show_summary(summary, as_json=as_json)
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from poolrace import credentials
-from producer.errors import InterruptedRunError, PoolraceError, UsageError
+from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError, UsageError
+from producer.interrupts import held
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+BROKEN_THRESHOLD = 99
+"""Exit code of a run that was good and did not keep a threshold."""
 
 
 def tells_errors(command: Callable[..., int]) -> Callable[..., None]:
@@ -53,3 +60,43 @@ def broker_from_environment() -> str | None:
         return credentials.broker_url(os.environ)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
+    """Report a run that has ended, in order or not; returns the exit code."""
+    with held():  # a race that is through has its summary, whatever becomes of the printing
+        from producer.summary import summarise
+
+        summary = summarise(path)
+        code = write(path, summary)
+    if error is not None and not summary["workloads"]:
+        click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
+        return tell(error)
+    show_summary(summary, as_json=as_json)
+    if error is not None:
+        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
+        return tell(error)
+    return code
+
+
+def write(path: Path, summary: Mapping[str, Any]) -> int:
+    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
+    from producer.summary import write_summary
+
+    try:
+        write_summary(path, summary)
+    except PoolraceError as error:
+        return tell(error)
+    if not summary["valid"]:
+        return InvalidRunError.exit_code
+    return 0 if all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"]) else BROKEN_THRESHOLD
+
+
+def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a run found: as a report, or as JSON and nothing else."""
+    from producer.report.terminal import show
+
+    if as_json:
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        show(summary, sys.stdout)

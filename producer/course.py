@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from poolrace.contract import HOLD_TASK
 from producer.backlog import waiting
 from producer.control import Control
@@ -22,11 +24,12 @@ from producer.publish import Order, Publishers
 from producer.trials import Kind, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from producer.collect import Collector
     from producer.fleet import Fleet
     from producer.lanes import Lane
+    from producer.mix import Mix
     from producer.rundir import RunWriter
 
 POLL_S = 0.1
@@ -48,12 +51,32 @@ class Jobs:
         task: Celery's name of the task.
         args: Positional arguments, the same for every job on every lane.
         expected_s: How long a job is expected to hold a slot, at the least.
+        mix: Several tasks instead of the one.
     """
 
     workload: str
     task: str
     args: tuple[Any, ...]
     expected_s: float
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """
+    How far a trial is.
+
+    Attributes:
+        at_s: Seconds since its start.
+        due: Jobs that were due by then.
+        ended: Jobs whose end is known.
+        of: All its jobs.
+    """
+
+    at_s: float
+    due: int
+    ended: int
+    of: int
 
 
 class Course:
@@ -111,22 +134,46 @@ class Course:
         """Run a few jobs of a workload that count for nothing: first connections, imports, caches."""
         return self._run(Kind.WARM_UP, jobs, lane, 0, backlog(3 * lane.slots))[0]
 
-    def measure(self, kind: Kind, jobs: Jobs, lane: Lane, round_: int, plan: Plan, *, ping: bool = False) -> Trial:
-        """Run a trial that counts."""
-        return self._run(kind, jobs, lane, round_, plan, ping=ping)[0]
+    def measure(
+        self,
+        kind: Kind,
+        jobs: Jobs,
+        lane: Lane,
+        round_: int,
+        plan: Plan,
+        *,
+        ping: bool = False,
+        watch: Callable[[Moment], None] | None = None,
+    ) -> Trial:
+        """Run a trial that counts; whoever watches it is told once a second how it goes."""
+        return self._run(kind, jobs, lane, round_, plan, ping=ping, watch=watch)[0]
 
     def _run(
-        self, kind: Kind, jobs: Jobs, lane: Lane, round_: int, plan: Plan, *, ping: bool = False
+        self,
+        kind: Kind,
+        jobs: Jobs,
+        lane: Lane,
+        round_: int,
+        plan: Plan,
+        *,
+        ping: bool = False,
+        watch: Callable[[Moment], None] | None = None,
     ) -> tuple[Trial, Any]:
         number, self._next = self._next, self._next + 1
         self._collector.expect(number, plan.jobs)
         before = self._cpu_s(lane)
         order = Order(
-            run_id=self._run_id, trial=number, task=jobs.task, args=jobs.args, queue=self._fleet.queue(lane), plan=plan
+            run_id=self._run_id,
+            trial=number,
+            task=jobs.task,
+            args=jobs.args,
+            queue=self._fleet.queue(lane),
+            plan=plan,
+            mix=jobs.mix,
         )
         with _Pinging(self._fleet, lane, number) if ping else _Silence() as pinging:
             began_at = self._publishers.begin(order)
-            complete = self._follow(_patience_s(jobs, plan) + self._grace_s)
+            complete = self._follow(_patience_s(jobs, plan) + self._grace_s, began_at, plan, watch)
         trial = Trial(
             trial=number,
             kind=kind,
@@ -142,7 +189,7 @@ class Course:
         )
         return self._write(trial, pinging.answers, complete=complete)
 
-    def _follow(self, patience_s: float) -> bool:
+    def _follow(self, patience_s: float, began_at: float, plan: Plan, watch: Callable[[Moment], None] | None) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
         deadline = time.monotonic() + patience_s
         checked = time.monotonic()
@@ -151,7 +198,13 @@ class Course:
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
+                if watch:
+                    watch(self._moment(time.time() - began_at, plan))
         return not self._collector.missing
+
+    def _moment(self, at_s: float, plan: Plan) -> Moment:
+        ended = plan.jobs - self._collector.missing
+        return Moment(at_s=at_s, due=int(np.searchsorted(plan.due_s, at_s, side="right")), ended=ended, of=plan.jobs)
 
     def _write(self, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool) -> tuple[Trial, Any]:
         sent = self._publishers.ledger()

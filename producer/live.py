@@ -29,10 +29,8 @@ from producer.control import Control
 from producer.errors import FleetError, UsageError
 from producer.fleet.attached import FoundLane, group
 from producer.fleet.broker import connect
-from producer.lanes import one_of
 from producer.plan import SEED_BITS, backlog, poisson, seed_for
 from producer.publish import JobSender, Order
-from producer.settings import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -245,35 +243,6 @@ def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float,
         drawn = dice.choice(len(names), size=len(due_s), p=weights / weights.sum())
         jobs += [(float(at_s), lane, names[number]) for at_s, number in zip(due_s, drawn, strict=True)]
     return sorted(jobs)
-
-
-def parse_mix(text: str, name: str) -> dict[str, float]:
-    """
-    Shares of workloads from `cpu=1,io=9`.
-
-    Raises:
-        UsageError: If a workload is unknown, a share is no number, or all are zero.
-    """
-    mix = {}
-    for part in text.split(","):
-        workload, separator, share = part.strip().partition("=")
-        if workload not in WORKLOADS:
-            raise UsageError(f"{name} {text!r}: unknown workload {workload!r}. Allowed: {one_of(workload, WORKLOADS)}.")
-        mix[workload] = fraction_of(share if separator else "1", f"{name} {text!r}: share of {workload}")
-    if not sum(mix.values()):
-        raise UsageError(f"{name} {text!r}: all shares are zero. Give at least one more than that, e.g. cpu=1,io=9.")
-    return mix
-
-
-def fraction_of(text: str, name: str) -> float:
-    """A share of a mix: a number from 0."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < float("inf"):
-        raise UsageError(f"{name}: {text!r} must be a number, 0 or more, e.g. cpu=1,io=9.")
-    return share
 
 
 def parse_rate(text: str, name: str) -> float:

@@ -47,7 +47,8 @@ def broker_of(url: str | None) -> str:
 def order_book(url: str | None) -> Any:
     """Where the running load reads its orders."""
     from producer.fleet.broker import connect
-    from producer.live import OrderBook, Orders, parse_mix, parse_rate
+    from producer.live import OrderBook, Orders, parse_rate
+    from producer.mix import parse_mix
 
     default = Orders(rate_per_s=parse_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
     app = Celery("orders", broker=connect(broker_of(url)).url, set_as_current=False)
@@ -73,7 +74,8 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str) -> int:
     from producer.calibrate import sized_jobs
     from producer.exporter import Exporter
     from producer.lanes import parse_lanes
-    from producer.live import LiveLoad, Orders, parse_mix, parse_rate
+    from producer.live import LiveLoad, Orders, parse_rate
+    from producer.mix import parse_mix
     from producer.settings import WORKLOADS, RaceSettings
 
     orders = Orders(rate_per_s=parse_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
@@ -126,7 +128,8 @@ def resume(broker: str | None) -> int:
 @tells_errors
 def change(broker: str | None, rate: str | None, mix: str | None) -> int:
     """Change rate or mix of the running load; it takes effect within a second."""
-    from producer.live import parse_mix, parse_rate
+    from producer.live import parse_rate
+    from producer.mix import parse_mix
 
     if rate is None and mix is None:
         raise UsageError("set: say what to change, e.g. poolrace live set --rate 10/s or --mix cpu=1,io=9.")

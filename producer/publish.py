@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection as Pipe
 
+    from producer.mix import Mix
+
 BATCH_JOBS = 500
 """Most jobs in one batch: large enough to spare round trips, small enough that the first does not wait long."""
 
@@ -63,6 +65,7 @@ class Order:
         args: Its positional arguments, the same for every job.
         queue: The lane's queue.
         plan: When each job is due.
+        mix: Several tasks instead of the one, each with its arguments and share.
     """
 
     run_id: str
@@ -71,6 +74,12 @@ class Order:
     args: tuple[Any, ...]
     queue: str
     plan: Plan
+    mix: Mix | None = None
+
+    @property
+    def calls(self) -> Sequence[tuple[str, tuple[Any, ...]]]:
+        """Every task that is sent, with its arguments."""
+        return self.mix.calls if self.mix else [(self.task, self.args)]
 
 
 class JobSender:
@@ -98,7 +107,8 @@ class JobSender:
         """
         sent = []
         if order is not self._order:
-            self._order, self._common = order, self._common_to(order)
+            self._order, self._commons = order, [self._common_to(*call) for call in order.calls]
+            self._picks = order.mix.picks(order.plan.jobs) if order.mix else None
         try:
             with self._producer.batch(BATCH_JOBS):
                 for seq, due_at in jobs:
@@ -115,16 +125,23 @@ class JobSender:
         connection = self._producer.connection
         return (*connection.connection_errors, *connection.channel_errors)
 
-    def _common_to(self, order: Order) -> _Common:
-        message: Any = self._app.amqp.as_task_v2("", order.task, order.args)
+    def _common_to(self, task: str, args: tuple[Any, ...]) -> _Common:
+        message: Any = self._app.amqp.as_task_v2("", task, args)
         content_type, content_encoding, body = dumps(message.body, serializer="json")
         headers = {name: message.headers[name] for name in ("argsrepr", "kwargsrepr", "origin")}
-        return _Common(headers=headers, body=body, content_type=content_type, content_encoding=content_encoding)
+        return _Common(
+            task=task,
+            args=args,
+            headers=headers,
+            body=body,
+            content_type=content_type,
+            content_encoding=content_encoding,
+        )
 
     def _publish(self, order: Order, seq: int, due_at: float, sent_at: float) -> None:
-        common = self._common
+        common = self._commons[0 if self._picks is None else self._picks[seq]]
         job_id = f"{order.run_id}-{order.trial}-{seq}"
-        message: Any = self._app.amqp.as_task_v2(job_id, order.task, order.args, ignore_result=True, **common.headers)
+        message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, ignore_result=True, **common.headers)
         stamp = Stamp(run_id=order.run_id, trial=order.trial, seq=seq, due_at=due_at, sent_at=sent_at)
         message.headers[HEADER] = stamp.to_header()
         self._producer.publish(
@@ -141,17 +158,21 @@ class JobSender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Common:
     """
-    What the messages of an order have in common.
+    What the messages of one task have in common.
 
     Worked out once an order instead of once a job: it is nearly half of what a message costs.
 
     Attributes:
+        task: Celery's name of it.
+        args: Its positional arguments.
         headers: Celery's headers that cost most to make.
         body: The task's arguments, serialised.
         content_type: Of the body.
         content_encoding: Of the body.
     """
 
+    task: str
+    args: tuple[Any, ...]
     headers: Mapping[str, Any]
     body: bytes | str
     content_type: str

@@ -14,6 +14,7 @@ import polars as pl
 from poolrace.pools import gives_up
 from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
 from producer.lanes import Lane
+from producer.load_figures import load_lanes
 from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
 from producer.trials import Kind
 from producer.verdict import NO_VERDICT, Verdict, judge, pair
@@ -48,7 +49,8 @@ def summarise(path: Path) -> dict[str, Any]:
     run = read_run(path)
     analysis = analyse(run.trials, run.sent, run.records)
     lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
-    verdicts = judge(pair(analysis.trials), run.manifest["settings"]["margin"])
+    margin = run.manifest["settings"].get("margin")  # a load has none, and compares nothing
+    verdicts = judge(pair(analysis.trials), margin) if margin else []
     problems = _problems(run, analysis)
     return {
         "schema": SCHEMA,
@@ -69,6 +71,7 @@ def summarise(path: Path) -> dict[str, Any]:
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "lanes": [_lane(run, lane) for lane in lanes],
+        "load": load_lanes(run, analysis),
         "workloads": [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)],
     }
 
@@ -150,6 +153,8 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> d
     Capacity decides. Where it shows no difference, latency does, and where that names no lane, memory per slot.
     Without a verdict on capacity there is no recommendation.
     """
+    if run.manifest["settings"].get("kind") == "load":
+        return {"lane": None, "why": "a load compares no lanes", "advice": "Race them: poolrace race"}
     capacity = [verdict for verdict in verdicts if verdict.measure == "capacity"]
     latency = [verdict for verdict in verdicts if verdict.measure == "latency"]
     undecided = [verdict for verdict in capacity if verdict.word == NO_VERDICT]
@@ -223,7 +228,7 @@ def _late(lane: LaneResult) -> str | None:
         return None
     return (
         f"The generator was late: publish lag p99 {latency.publish_lag.p99 * 1000:.1f} ms with {lane.workload} on "
-        f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower --utilisation."
+        f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower rate."
     )
 
 

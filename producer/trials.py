@@ -16,6 +16,7 @@ class Kind(StrEnum):
     WARM_UP = "warm-up"
     CAPACITY = "capacity"
     LATENCY = "latency"
+    LOAD = "load"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -390,7 +390,7 @@ def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
     """
     comparisons = []
     for kind, workload in dict.fromkeys((result.kind, result.workload) for result in results):
-        if kind is not Kind.WARM_UP:
+        if kind in {Kind.CAPACITY, Kind.LATENCY}:
             trials = [result for result in results if (result.kind, result.workload) == (kind, workload)]
             lanes = dict.fromkeys(result.lane for result in trials)
             comparisons += [_paired(trials, results, a, b) for a, b in combinations(lanes, 2)]

@@ -58,7 +58,9 @@ def document(summary: Summary) -> Iterator[Table | Prose]:
         yield Prose(title="This run is not valid", lines=summary["problems"])
     if summary["warnings"]:
         yield Prose(title="Mind", lines=summary["warnings"])
-    if summary["workloads"]:
+    if summary["load"]:
+        yield from load_parts(summary)
+    elif summary["workloads"]:
         yield capacity(summary)
         yield latency(summary)
         yield corrected(summary)
@@ -69,20 +71,33 @@ def document(summary: Summary) -> Iterator[Table | Prose]:
         yield recommendations(summary)
 
 
+def load_parts(summary: Summary) -> Iterator[Table | Prose]:
+    """What a load has in place of capacity and verdicts."""
+    yield rates(summary)
+    yield latency(summary)
+    yield corrected(summary)
+    yield cost(summary)
+    yield per_job(summary)
+    if any(lane["thresholds"] for lane in summary["load"]):
+        yield thresholds(summary)
+
+
 def heading(summary: Summary) -> Prose:
     """What was raced, on what."""
     settings, settled = summary["settings"], summary["settlement"]
-    lanes = " against ".join(_lane_name(lane) for lane in settings["lanes"])
+    kind = settings.get("kind", "race")
+    between = " against " if kind == "race" else ", then "
+    lanes = between.join(_lane_name(lane) for lane in settings["lanes"])
     rest = ", ".join(f"{count:,} {name}" for name, count in settled.items() if count and name != "sent")
-    how = f"{settings['pairs']} pairs of trials a workload, {settings['arrivals']} arrivals, seed {settings['seed']}"
+    what = f"{settings['pairs']} pairs of trials a workload" if kind == "race" else f"load {settings['profile']}"
     lines = [
-        f"{lanes}, {how}.",
+        f"{lanes}, {what}, {settings['arrivals']} arrivals, seed {settings['seed']}.",
         _machine(summary),
         f"{settled['sent']:,} jobs sent: {rest or 'none settled'}.",
     ]
-    if settings["quick"]:
+    if settings.get("quick"):
         lines.append("Quick: fewer workloads, 3 pairs and shorter trials. For a firm verdict run poolrace race.")
-    return Prose(title=f"Race of {instant(summary['run']['began_at'])}", lines=lines)
+    return Prose(title=f"{kind.capitalize()} of {instant(summary['run']['began_at'])}", lines=lines)
 
 
 def _lane_name(lane: Mapping[str, Any]) -> str:
@@ -119,6 +134,40 @@ def capacity(summary: Summary) -> Table:
         rows=rows,
         note="Ratio with its 95 % interval, from paired trials." if pairs else "",
     )
+
+
+def rates(summary: Summary) -> Table:
+    """What was offered and what came of it, lane by lane."""
+    rows = [
+        [
+            lane["lane"], *(number(lane[name]) for name in ("offered_per_s", "sent_per_s", "finished_per_s")),
+            *(f"{lane['settlement'][name]:,}" for name in ("sent", "done", "failed", "lost", "refused")),
+        ]
+        for lane in summary["load"]
+    ]  # fmt: skip
+    return Table(
+        title="Load: jobs per second, and what became of the jobs",
+        columns=["lane", "offered/s", "sent/s", "finished/s", "jobs", "done", "failed", "lost", "refused"],
+        rows=rows,
+        note="Finished/s counts until the last job had ended: well below offered/s, the lane did not keep up.",
+    )
+
+
+def thresholds(summary: Summary) -> Prose:
+    """Each threshold on each lane, kept or not, by how much and since when."""
+    lines = [f"{lane['lane']}: {_judged(judged)}" for lane in summary["load"] for judged in lane["thresholds"]]
+    return Prose(title="Thresholds", lines=lines)
+
+
+def _judged(judged: Mapping[str, Any]) -> str:
+    measured, limit = (
+        f"{judged[name]:.4g}" if judged[name] is not None else "unknown" for name in ("measured", "limit")
+    )
+    found = (
+        f"{judged['threshold']}: {'kept' if judged['kept'] else 'BROKEN'}, {measured} against {limit} {judged['unit']}"
+    )
+    since = f"; first in second {judged['since_s']:g}" if judged["since_s"] is not None else ""
+    return f"{found.rstrip()}{since}."
 
 
 def latency(summary: Summary) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from producer import cli, interrupts
+from producer import cli, commands, interrupts
 from producer.cli import main
 from producer.errors import FleetError, InterruptedRunError, InvalidRunError, PoolraceError, UsageError
 from producer.rundir import RunWriter
@@ -283,7 +283,7 @@ def test_a_bug_keeps_its_traceback():
 
 
 def finished(path, error=None, *, as_json=False):
-    return cli._finish(path, error, as_json=as_json)
+    return commands.finish(path, error, as_json=as_json)
 
 
 def test_a_race_that_ended_well_is_shown(run_maker, capsys):

@@ -72,7 +72,7 @@ def test_a_late_generator_makes_a_run_invalid(run_maker):
     assert problem.startswith(
         "The generator was late: publish lag p99 50.0 ms with sleep on prefork, more than 37.6 ms."
     )
-    assert "--utilisation" in problem
+    assert "a lower rate" in problem
 
 
 def test_a_generator_that_is_a_little_late_is_none(run_maker):
