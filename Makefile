@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup test test-compose check docker-check bench bench-stack clean
+.PHONY: race setup test test-compose check docker-check bench bench-stack screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -17,13 +17,18 @@ setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependenc
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[stack]' --group dev
 	@touch $@
 
+# What drives a browser is 165 MB, which neither a race nor the tests without Docker need.
+.venv/.browser: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group browser
+	@touch $@
+
 test: setup  ## all tests that need no Docker
 	@$(BIN)/python -m pytest --ignore tests/compose
 
-test-compose: setup  ## the tests of the compose stack; need Docker
+test-compose: .venv/.browser  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
 
-check: setup docker-check  ## style, types, import rules, README and help against reality
+check: .venv/.browser docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -43,6 +48,9 @@ bench-stack: setup  ## what the compose stack costs: start, idle, image; needs D
 
 bench: setup  ## the project's own promises, as ratios measured side by side
 	@$(BIN)/python -m benchmarks
+
+screenshots: .venv/.browser  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
+	@$(BIN)/python -m pictures
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Pictures of Flower for the documents: `make screenshots`."""

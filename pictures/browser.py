@@ -1,0 +1,70 @@
+"""The browser of this machine, without a window; nothing is downloaded."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import Error as PageError
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["BrowserMissingError", "PageError", "find", "opened", "started"]
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+MISSING = (
+    f"no browser: none of {', '.join(NAMES)} is on the PATH. Install Chromium, on Debian with: apt-get install chromium"
+)
+PATIENCE_MS = 120_000.0
+"""How long a page may take to show what is waited for. The machine may be busy."""
+
+
+class BrowserMissingError(Exception):
+    """There is no browser here; the message says what to install."""
+
+
+def find() -> str:
+    """
+    The path of the browser.
+
+    Raises:
+        BrowserMissingError: If there is none.
+    """
+    for name in NAMES:
+        if path := shutil.which(name):
+            return path
+    raise BrowserMissingError(MISSING)
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """The browser, running; ended afterwards."""
+    path = find()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(browser: Browser, address: str, login: tuple[str, str] | None = None) -> Iterator[Page]:
+    """A window of its own onto Flower, with or without the login; pages are named by their path."""
+    user = {"username": login[0], "password": login[1]} if login else None
+    context = browser.new_context(
+        base_url=address,
+        http_credentials=user,  # type: ignore[arg-type] # a dict of just these two keys
+        viewport={"width": 1100, "height": 900},
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
