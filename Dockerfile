@@ -23,7 +23,7 @@ COPY poolrace poolrace
 COPY worker worker
 COPY producer producer
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
- && pip --python /opt/poolrace install --quiet --no-deps --no-index /wheels/*.whl
+ && pip --python /opt/poolrace install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 # -- final: the interpreter and the virtual environment, and nothing that could install more
 FROM ${PYTHON_IMAGE}

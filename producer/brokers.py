@@ -74,6 +74,17 @@ def explain(error: Exception) -> tuple[str, str]:
     return f"refuses with {type(error).__name__}", "Look into its log."
 
 
+FULL = "it is full (Redis's maxmemory) and refuses jobs until there is room"
+
+
+def in_short(error: BaseException) -> str:
+    """What is the matter with a broker that was in use: the cause, not what its client or we made of it."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return FULL if isinstance(cause, redis.OutOfMemoryError) else str(cause) or type(cause).__name__
+
+
 def hide_password(url: str) -> str:
     """
     A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from producer.brokers import in_short
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -49,8 +51,10 @@ class Exporter:
         self._sojourn = made(
             Histogram, "sojourn_seconds", "From due to finished.", ("lane", "pool"), buckets=WAIT_BUCKETS_S
         )
-        self._lag = made(Histogram, "publish_lag_seconds", "From due to sent.", buckets=LAG_BUCKETS_S)
-        self._backlog = made(Gauge, "backlog_jobs", "Jobs in a queue, all priorities.", ("queue", "state"))
+        self._lag = made(Histogram, "publish_lag_seconds", "From due to sent.", ("lane",), buckets=LAG_BUCKETS_S)
+        self._backlog = made(
+            Gauge, "backlog_jobs", "Jobs in a queue, all priorities.", ("lane", "pool", "queue", "state")
+        )
         self._cpu = made(Counter, "node_cpu_seconds", "CPU time of a node's process tree.", NODE)
         self._pss = made(Gauge, "node_pss_bytes", "Memory (PSS) of a node's process tree.", NODE)
         self._processes = made(Gauge, "node_processes", "Processes of a node.", NODE)
@@ -58,6 +62,7 @@ class Exporter:
         self._rate = made(Gauge, "live_rate", "Jobs per second that the load is told to send.", ("lane",))
         self._paused = made(Gauge, "live_paused", "1 if the load is paused, and why.", ("reason",))
         self._nodes: dict[str, tuple[str, str, str]] = {}
+        self._queues: dict[str, tuple[str, str]] = {}
         self._cpu_s: dict[str, float] = {}
         self._told: str | None = None
 
@@ -76,12 +81,12 @@ class Exporter:
     def trouble(self, error: Exception) -> None:
         """The broker is away or refuses: say so, once."""
         self._paused.labels("broker").set(1)
-        self._tell(f"Waiting for the broker: {error}")
+        self._tell(f"Waiting for the broker: {in_short(error)}")
 
     def sent(self, lane: str, workload: str, lag_s: float) -> None:
         """The broker took a job."""
         self._sent.labels(lane, workload).inc()
-        self._lag.observe(lag_s)
+        self._lag.labels(lane).observe(lag_s)
 
     def refused(self, lane: str, workload: str) -> None:
         """The broker did not take a job."""
@@ -95,14 +100,15 @@ class Exporter:
                 if self._nodes[node] in gauge._metrics:  # noqa: SLF001 - remove() raises where there is none
                     gauge.remove(*self._nodes[node])
         self._nodes = now
+        self._queues = {each.queue: (key, each.lane.pool) for key, each in found.items()}
         for node, labels in now.items():
             self._slots.labels(*labels).set(hellos[node]["concurrency"])
 
     def backlog(self, queue: str, found: Depth | None) -> None:
-        """How many jobs wait in a queue."""
+        """How many jobs wait in the queue of a lane that was found."""
         if found is not None:
-            self._backlog.labels(queue, "ready").set(found.ready)
-            self._backlog.labels(queue, "unacked").set(found.unacked)
+            self._backlog.labels(*self._queues[queue], queue, "ready").set(found.ready)
+            self._backlog.labels(*self._queues[queue], queue, "unacked").set(found.unacked)
 
     def records(self, records: pl.DataFrame, samples: pl.DataFrame, workloads: Sequence[str]) -> None:
         """What came back: records of jobs, whose trial tells the workload, and samples of nodes."""

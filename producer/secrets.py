@@ -29,6 +29,7 @@ PASSWORD_BYTES = 24
 
 BROKER_PASSWORD = "broker-password"  # noqa: S105 - a file's name
 FLOWER_LOGIN = "flower-login"
+GRAFANA_PASSWORD = "grafana-password"  # noqa: S105 - a file's name
 BROKER_USERS = "redis-users.acl"
 AUTHORITY = "ca.pem"
 HANDED_OVER = (BROKER_PASSWORD, AUTHORITY)
@@ -82,6 +83,7 @@ def make(folder: Path) -> bool:
     with _telling_of(folder):
         password = _kept(folder / BROKER_PASSWORD, new_password)
         _write(folder / BROKER_USERS, broker_users(password))
+        _kept(folder / GRAFANA_PASSWORD, new_password)
         made = f"{USER}:{new_password()}"
         return _kept(folder / FLOWER_LOGIN, lambda: made) == made
 

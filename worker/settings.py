@@ -18,9 +18,13 @@ UPSTREAM_URL = "POOLRACE_UPSTREAM_URL"
 DISK_DIR = "POOLRACE_DISK_DIR"
 ACKS = "POOLRACE_ACKS"
 HEALTH_DIR = "POOLRACE_HEALTH_DIR"
+VISIBILITY_TIMEOUT_S = "POOLRACE_VISIBILITY_TIMEOUT_S"
 
 QUEUE = "poolrace"
 """Where jobs go and come from if the command line names no queue."""
+
+RESTORE_EVERY_S = 10
+"""How often, at least, a node looks for jobs that were with another one for longer than the visibility timeout."""
 
 CONNECTION_RETRIES = 5
 """About half a minute: Celery waits 2, 4, 6, 8 and 10 seconds between them."""
@@ -47,6 +51,8 @@ class Settings:
         disk_dir: Where the disk workload writes.
         acks: When a job is acknowledged.
         health_dir: Where the node says that it is alive and ready, for a health check; None to say nothing.
+        visibility_timeout_s: How long a job may be with a node, unacknowledged, before it is given to another one, in
+            seconds; None for the transport's own default.
     """
 
     broker_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
@@ -54,6 +60,7 @@ class Settings:
     disk_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     acks: Acks = Acks.EARLY
     health_dir: Path | None = None
+    visibility_timeout_s: int | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked without a connection."""
@@ -84,6 +91,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         given["acks"] = parse_acks(acks)
     if health_dir := environ.get(HEALTH_DIR):
         given["health_dir"] = Path(health_dir)
+    if visibility_timeout := environ.get(VISIBILITY_TIMEOUT_S):
+        given["visibility_timeout_s"] = parse_visibility_timeout(visibility_timeout)
     return Settings(**given)
 
 
@@ -94,6 +103,15 @@ def parse_acks(value: str) -> Acks:
     except ValueError:
         allowed = " or ".join(Acks)
         raise ValueError(f"{ACKS} {value!r}: must be {allowed}. Use the same on every lane.") from None
+
+
+def parse_visibility_timeout(value: str) -> int:
+    """Whole seconds, from 1."""
+    if not (value.isascii() and value.isdigit() and int(value)):
+        raise ValueError(
+            f"{VISIBILITY_TIMEOUT_S} {value!r}: must be whole seconds, 1 or more, and longer than any job, e.g. 3600."
+        )
+    return int(value)
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
@@ -111,4 +129,16 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # forever: a node that cannot work has to end, or a race would hang on it.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": CONNECTION_RETRIES,
+        "broker_transport_options": _transport_options(settings),
+    }
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if settings.visibility_timeout_s is None:
+        return {}
+    return {
+        "visibility_timeout": settings.visibility_timeout_s,
+        # kombu looks every 100 s only, which would be added to what was asked for.
+        "unacked_restore_interval": min(RESTORE_EVERY_S, settings.visibility_timeout_s),
+        "unacked_restore_throttle": 1,
     }

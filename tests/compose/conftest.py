@@ -32,17 +32,23 @@ def free_port() -> int:
 class Stack:
     """One Compose project."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
         self.project = f"poolrace-test-{uuid.uuid4().hex[:8]}"
         self.flower = free_port()
-        self._environ = {**os.environ, "FLOWER_PORT": str(self.flower), "POOLRACE_SLOTS": "4", "WORKER_CPUS": "1"}
+        usual = {"FLOWER_PORT": str(self.flower), "POOLRACE_SLOTS": "4", "WORKER_CPUS": "1"}
+        self._environ = {**os.environ, **usual, **settings}
 
-    def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def set(self, **settings: str) -> None:
+        """Change what the compose files take from the environment; it counts from the next command on."""
+        self._environ |= settings
+
+    def compose(self, *words: str, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """`docker compose` on this project."""
         ended = subprocess.run(
             ["docker", "compose", "--progress", "quiet", "-p", self.project, *words],
             cwd=ROOT,
             env=self._environ,
+            input=given,
             capture_output=True,
             text=True,
             timeout=UP_S,
@@ -58,7 +64,12 @@ class Stack:
 
     def begin_python(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """The same, without waiting for its end."""
-        words = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "producer", "-c", code, *arguments)
+        return self.begin(
+            "run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "producer", "-c", code, *arguments
+        )
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """`docker compose` on this project, without waiting for its end."""
         return subprocess.Popen(
             ["docker", "compose", "--progress", "quiet", "-p", self.project, *words],
             cwd=ROOT,
@@ -80,19 +91,40 @@ class Stack:
         return "".join(found).split()
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The stack, up and healthy."""
+def started(running: Stack, *services: str) -> Iterator[Stack]:
+    """A stack or some of its services, up and healthy; all of it is gone afterwards."""
     missing = docker_missing()
     if missing and os.environ.get("POOLRACE_DOCKER") == "required":
         pytest.fail(missing)
     if missing:
         pytest.skip(missing)
-    running = Stack()
     try:
         running.compose("build")
-        running.compose("up", "--detach", "--wait")
+        running.compose("up", "--detach", "--wait", *services)
         yield running
     finally:
-        running.compose("down", "--volumes", "--remove-orphans")
+        running.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
         assert running.left() == []
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The stack, up and healthy."""
+    yield from started(Stack())
+
+
+@pytest.fixture(scope="session")
+def faulty() -> Iterator[Stack]:
+    """
+    Redis and both workers of a stack that is there to be hurt.
+
+    What a dead worker had taken comes back after seconds instead of an hour, and Redis is soon full.
+    """
+    settings = {
+        "COMPOSE_FILE": "docker-compose.yml:tests/compose/faults.yaml",
+        "POOLRACE_PREFETCH": "2",
+        "POOLRACE_VISIBILITY_TIMEOUT_S": "6",
+        "REDIS_MAXMEMORY": "32mb",
+        "WORKER_MEMORY": "384m",
+    }
+    yield from started(Stack(**settings), "worker-prefork", "worker-threads")

@@ -3,8 +3,9 @@
 import amqp
 import pytest
 import redis
+from kombu.exceptions import BatchPublishError
 
-from producer.brokers import explain, hide_password
+from producer.brokers import FULL, explain, hide_password, in_short
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,20 @@ def test_errors_are_explained_in_words_of_our_own(error, value):
     said, remedy = explain(error)
     assert said == value
     assert "geheim" not in said + remedy
+
+
+def wrapped(cause: Exception) -> Exception:
+    """An error as it comes out of kombu's batches."""
+    try:
+        try:
+            raise cause
+        except redis.RedisError as error:
+            raise BatchPublishError("delivery is uncertain") from error
+    except BatchPublishError as error:
+        return error
+
+
+def test_what_is_the_matter_is_told_by_its_cause():
+    assert in_short(wrapped(redis.OutOfMemoryError("command not allowed"))) == FULL
+    assert in_short(wrapped(redis.ConnectionError("Connection refused"))) == "Connection refused"
+    assert in_short(ConnectionResetError()) == "ConnectionResetError"

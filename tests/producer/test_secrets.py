@@ -37,6 +37,7 @@ def test_a_first_start_makes_every_file_for_its_owner_alone(tmp_path: Path) -> N
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {
         "broker-password": 0o400,
         "flower-login": 0o400,
+        "grafana-password": 0o400,
         "redis-users.acl": 0o400,
     }
 

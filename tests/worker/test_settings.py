@@ -36,6 +36,7 @@ def test_every_variable_is_read() -> None:
             "POOLRACE_DISK_DIR": "/data",
             "POOLRACE_ACKS": "late",
             "POOLRACE_HEALTH_DIR": "/tmp/poolrace",
+            "POOLRACE_VISIBILITY_TIMEOUT_S": "60",
         }
     )
     assert loaded == Settings(
@@ -44,6 +45,7 @@ def test_every_variable_is_read() -> None:
         disk_dir=Path("/data"),
         acks=Acks.LATE,
         health_dir=Path("/tmp/poolrace"),
+        visibility_timeout_s=60,
     )
 
 
@@ -61,6 +63,8 @@ def test_the_password_of_the_broker_may_be_in_a_file(tmp_path: Path) -> None:
     [
         ("POOLRACE_ACKS", "never", "POOLRACE_ACKS 'never': must be early or late"),
         ("POOLRACE_ACKS", "LATE", "POOLRACE_ACKS 'LATE': must be early or late"),
+        ("POOLRACE_VISIBILITY_TIMEOUT_S", "0", "POOLRACE_VISIBILITY_TIMEOUT_S '0': must be whole seconds, 1 or more"),
+        ("POOLRACE_VISIBILITY_TIMEOUT_S", "1h", "POOLRACE_VISIBILITY_TIMEOUT_S '1h': must be whole seconds"),
         ("POOLRACE_UPSTREAM_URL", "upstream:8081", "POOLRACE_UPSTREAM_URL 'upstream:8081': not an HTTP URL"),
         ("POOLRACE_BROKER_URL", "localhost", "POOLRACE_BROKER_URL: not a URL. Give one such as redis://"),
     ],
@@ -81,6 +85,13 @@ def test_a_password_is_never_shown() -> None:
 @pytest.mark.parametrize(("acks", "late"), [(Acks.EARLY, False), (Acks.LATE, True)])
 def test_jobs_are_acknowledged_when_the_settings_say(acks: Acks, late: bool) -> None:
     assert settings.celery_config(Settings(acks=acks))["task_acks_late"] is late
+
+
+def test_a_job_of_a_dead_node_comes_back_when_the_settings_say() -> None:
+    options = settings.celery_config(Settings(visibility_timeout_s=6))["broker_transport_options"]
+    looks_every_s = options["unacked_restore_interval"] * options["unacked_restore_throttle"]
+    assert (options["visibility_timeout"], looks_every_s) == (6, 6)
+    assert settings.celery_config(Settings())["broker_transport_options"] == {}
 
 
 def test_celery_knows_every_setting() -> None:

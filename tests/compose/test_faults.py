@@ -1,0 +1,154 @@
+"""What goes wrong with the stack is told, the stack recovers, and every job that was accepted is accounted for."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from compose.followed import LANES, Followed, repeated
+
+SLOTS = 4
+PATIENCE_S = 60
+
+FILL = """
+import sys, time, redis
+from producer.commands import broker_from_environment
+broker = redis.Redis.from_url(broker_from_environment())
+broker.set("test.hold", 1)
+size = 1 << 20
+while broker.exists("test.hold"):
+    try:
+        broker.rpush("test.filler", bytes(size))
+        size = min(2 * size, 1 << 20)
+    except redis.exceptions.OutOfMemoryError:
+        if size == 16:
+            print("full", file=sys.stderr, flush=True)
+            time.sleep(0.001)
+        size = max(size // 2, 16)
+broker.delete("test.filler")
+"""
+"""Keep Redis full, whatever others take out of it, until `test.hold` is deleted."""
+
+EMPTY = """
+import redis
+from producer.commands import broker_from_environment
+redis.Redis.from_url(broker_from_environment()).delete("test.hold")
+"""
+KILL_REDIS = 'for entry in /proc/[0-9]*; do [ "$(cut -d" " -f4 $entry/stat)" = 1 ] && kill -9 ${entry#/proc/}; done'
+METRICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
+
+
+def until(condition: Any) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.5)
+    return found
+
+
+def metric(stack: Any, name: str) -> float:
+    """The sum of one of the producer's metrics over all its labels."""
+    text = stack.compose("exec", "-T", "producer", "python", "-c", METRICS).stdout
+    return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? ([\d.e+]+)$", text, re.MULTILINE)))
+
+
+def acked(stack: Any, acks: str) -> None:
+    stack.set(POOLRACE_ACKS=acks)
+    stack.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
+
+
+def test_a_full_redis_is_told_its_refusals_are_counted_and_the_load_goes_on_when_there_is_room(faulty: Any) -> None:
+    acked(faulty, "late")
+    faulty.compose("up", "--detach", "--wait", "producer")
+    until(lambda: metric(faulty, "poolrace_jobs_sent_total"))
+    # Not in a container of the producer: `exec` below would take that one for the load.
+    filler = faulty.begin("exec", "-T", "worker-threads", "python", "-c", FILL)
+    try:
+        filler.stderr.readline()
+        until(lambda: metric(faulty, "poolrace_jobs_refused_total"))
+        ledger = Followed(faulty, LANES, 20, 0.01)
+        ledger.until("sent")
+    finally:
+        faulty.python(EMPTY)
+        filler.communicate(timeout=PATIENCE_S)
+    for found in ledger.finish().values():
+        assert found["tally"]["refused"] > 0
+    assert "it is full" in faulty.compose("logs", "producer").stdout
+    before = metric(faulty, "poolrace_jobs_sent_total")
+    until(lambda: metric(faulty, "poolrace_jobs_sent_total") > before)
+    assert metric(faulty, 'poolrace_live_paused{reason="broker"}') == 0
+    faulty.compose("stop", "producer")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def strangers(faulty: Any, tmp_path_factory: Any) -> Any:
+    """Workers that will not get in; begun first, since they try for half a minute."""
+    password = tmp_path_factory.mktemp("wrong") / "password"
+    password.write_text("not-the-password")
+    words = ("run", "--rm", "-T", "--no-deps")
+    wrong = ("-v", f"{password}:/wrong:ro", "-e", "POOLRACE_BROKER_PASSWORD_FILE=/wrong", "worker-threads")
+    nowhere = ("-e", "POOLRACE_BROKER_URL=redis://poolrace@nowhere.invalid:6379/0", "worker-prefork")
+    begun = {"wrong": faulty.begin(*words, *wrong), "nowhere": faulty.begin(*words, *nowhere)}
+    yield begun
+    for each in begun.values():
+        if each.returncode is None:
+            each.communicate(timeout=PATIENCE_S)
+
+
+def test_a_job_that_takes_all_memory_ends_its_child_on_prefork_and_its_node_on_threads(faulty: Any) -> None:
+    acked(faulty, "early")
+    # One after the other into the same queues, so that it dies among others.
+    before = Followed(faulty, LANES, 16, 1.0)
+    before.until("sent")
+    eaten = Followed(faulty, LANES, 1, 5.0, task="faulty.eat", args=[])
+    eaten.until("sent")
+    after = Followed(faulty, LANES, 16, 1.0)
+    ends, fates = [each.finish() for each in (before, after)], eaten.finish()
+    faulty.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
+    assert fates["prefork"]["named"] == {"failed": [0]}
+    assert fates["threads"]["named"] == {"lost": [0]}
+    assert [end["prefork"]["named"] for end in ends] == [{}, {}]
+    ran = [cut_off(each) for each in (before, after)]
+    assert len(ran[0] + ran[1]) < SLOTS
+    assert [end["threads"]["named"] for end in ends] == [{"lost": each} if each else {} for each in ran]
+
+
+def cut_off(followed: Followed) -> list[int]:
+    marks = followed.marks("threads")
+    return sorted(set(marks["began"]) - set(marks["ended"]))
+
+
+@pytest.mark.parametrize(("who", "says"), [("wrong", "invalid username-password pair"), ("nowhere", "Name or service")])
+def test_a_worker_that_does_not_get_in_says_so_in_one_line_and_ends(strangers: Any, who: str, says: str) -> None:
+    out, err = strangers[who].communicate(timeout=PATIENCE_S)
+    assert strangers[who].returncode == 1
+    (last,) = [line for line in (out + err).splitlines() if "CRITICAL" in line]
+    assert says in last
+    assert "POOLRACE_BROKER_PASSWORD_FILE" in last
+    assert "Traceback" not in out + err
+    assert "not-the-password" not in out + err
+
+
+def test_jobs_survive_a_redis_that_is_killed_and_replays_what_a_stopping_worker_gave_back(faulty: Any) -> None:
+    acked(faulty, "early")
+    followed = Followed(faulty, ("threads",), 40, 0.5)
+    followed.until(f"ended {SLOTS}")
+    faulty.compose("stop", "worker-threads")
+    faulty.compose("exec", "-T", "redis", "sh", "-c", KILL_REDIS, check=False)
+    acked(faulty, "early")
+    found = followed.finish()["threads"]
+    assert set(followed.marks("threads")["ended"]) == set(range(40))
+    assert found["named"].keys() <= {"duplicated"}
+
+
+def test_down_under_load_loses_nothing_and_what_waited_runs_after_the_next_up(faulty: Any) -> None:
+    acked(faulty, "early")
+    sent = Followed(faulty, LANES, 40, 0.5, then="stop").finish()
+    faulty.compose("down")
+    acked(faulty, "early")
+    followed = Followed(faulty, LANES, 40, 0.5, sent=sent)
+    for lane, found in followed.finish().items():
+        marks = followed.marks(lane)
+        assert set(marks["ended"]) == set(range(40))
+        assert found["named"].keys() <= {"duplicated"}
+        assert len(repeated(marks["began"])) <= SLOTS

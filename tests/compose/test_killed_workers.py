@@ -1,0 +1,68 @@
+"""A worker dies under load: which jobs are lost and which run again, by ack mode and pool, to the job."""
+
+from typing import Any
+
+import pytest
+from compose.followed import LANES, Followed, kill, repeated
+
+SLOTS = 4
+JOBS = 16
+JOB_S = 1.5
+POPPED = 1
+"""Stock kombu takes a message from Redis with one command and notes with the next that a worker has it. A worker killed
+between the two loses that message, in either ack mode: it consumes one at a time, so one at most."""
+
+
+def killed_in_the_middle(stack: Any, acks: str) -> tuple[Followed, dict[str, Any]]:
+    stack.set(POOLRACE_ACKS=acks)
+    stack.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
+    followed = Followed(stack, LANES, JOBS, JOB_S)
+    # The records of the first jobs are there, so all slots have just begun with the next ones.
+    followed.until(f"ended {SLOTS}")
+    kill(stack, "worker-prefork", "worker-threads")
+    found = followed.finish()
+    stack.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
+    return followed, found
+
+
+def told(acks: str, lane: str, found: dict[str, Any], began_twice: list[int], ended_twice: list[int]) -> None:
+    lost = found["named"].get("lost", [])
+    print(  # noqa: T201 - the counts are what this is for
+        f"{acks:<5} {lane:<7} lost {len(lost)} {lost}, begun twice {began_twice}, ended twice {ended_twice}"
+    )
+
+
+@pytest.fixture(scope="module")
+def early(faulty: Any) -> Any:
+    return killed_in_the_middle(faulty, "early")
+
+
+@pytest.fixture(scope="module")
+def late(faulty: Any) -> Any:
+    return killed_in_the_middle(faulty, "late")
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_with_early_acks_the_jobs_that_ran_are_lost_and_named_and_no_other(early: Any, lane: str) -> None:
+    followed, found = early[0], early[1][lane]
+    marks = followed.marks(lane)
+    told("early", lane, found, repeated(marks["began"]), repeated(marks["ended"]))
+    ran = sorted(set(marks["began"]) - set(marks["ended"]))
+    never = sorted(set(range(JOBS)) - set(marks["began"]))
+    assert 0 < len(ran) <= SLOTS
+    assert len(never) <= POPPED
+    assert found["named"] == {"lost": sorted(ran + never)}
+    assert repeated(marks["began"]) == []
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_with_late_acks_the_jobs_that_ran_run_again_and_nothing_is_lost(late: Any, lane: str) -> None:
+    followed, found = late[0], late[1][lane]
+    marks = followed.marks(lane)
+    told("late", lane, found, repeated(marks["began"]), repeated(marks["ended"]))
+    never = sorted(set(range(JOBS)) - set(marks["began"]))
+    assert len(never) <= POPPED
+    assert set(range(JOBS)) - set(marks["ended"]) == set(never)
+    assert found["named"] == ({"lost": never} if never else {})
+    assert 0 < len(repeated(marks["began"])) <= SLOTS
+    assert found["tally"]["done"] + len(never) == JOBS

@@ -1,0 +1,50 @@
+"""Workers of a second Compose project, on a network of its own, as on a second host: they reach Redis over TLS."""
+
+import subprocess
+from typing import Any
+
+from compose.conftest import Stack, free_port
+from compose.followed import LANES, Followed
+
+WITHOUT_AUTHORITY = """
+import os, redis
+from poolrace import credentials
+environ = {name: value for name, value in os.environ.items() if name != credentials.CA_FILE}
+try:
+    print(redis.Redis.from_url(credentials.broker_url(environ)).ping())
+except redis.exceptions.ConnectionError as error:
+    print(error)
+"""
+
+
+def test_workers_of_another_project_take_part_over_tls_and_who_lacks_the_authority_does_not(faulty: Any) -> None:
+    words = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
+    host = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    port = str(free_port())
+    files = "docker-compose.yml:compose.tls.yaml:tests/compose/faults.yaml"
+    # Redis comes back with a second port; what it had is in its file.
+    faulty.set(COMPOSE_FILE=files, BROKER_NAMES=host, BROKER_TLS_BIND=host, BROKER_TLS_PORT=port)
+    faulty.compose("up", "--detach", "--wait", "redis")
+    faulty.compose("stop", "worker-prefork", "worker-threads")
+    second = Stack(COMPOSE_FILE="compose.worker.yaml", BROKER_HOST=host, BROKER_TLS_PORT=port)
+    try:
+        handed_over = faulty.compose("run", "--rm", "-T", "secrets", "export").stdout
+        second.compose("run", "--rm", "-T", "secrets", "import", given=handed_over)
+        second.compose("up", "--detach", "--wait")
+        found = Followed(faulty, LANES, 100, 1.0, task="worker.sleep", args=[1000]).finish()
+        assert [found[lane]["tally"]["done"] for lane in LANES] == [100, 100]
+        outside = (
+            "run",
+            "--rm",
+            "-T",
+            "--no-deps",
+            "--entrypoint",
+            "python",
+            "worker-threads",
+            "-c",
+            WITHOUT_AUTHORITY,
+        )
+        assert "certificate verify failed" in second.compose(*outside).stdout
+    finally:
+        second.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
+        assert second.left() == []
