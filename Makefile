@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup test test-compose check docker-check bench bench-stack screenshots clean
+.PHONY: race setup up down test test-compose check docker-check bench bench-stack screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -17,18 +17,24 @@ setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependenc
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[stack]' --group dev
 	@touch $@
 
-# What drives a browser is 165 MB, which neither a race nor the tests without Docker need.
-.venv/.browser: .venv/.ready
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group browser
+# What drives a browser and lints the Dockerfile is 220 MB, which neither a race nor the tests without Docker need.
+.venv/.stack-dev: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group stack-dev
 	@touch $@
+
+up: setup  ## the stack without Docker: broker, both workers, Flower on 127.0.0.1:5555, a gentle load
+	@$(BIN)/poolrace stack up
+
+down: setup  ## end that stack in order; what was accepted is kept
+	@$(BIN)/poolrace stack down
 
 test: setup  ## all tests that need no Docker
 	@$(BIN)/python -m pytest --ignore tests/compose
 
-test-compose: .venv/.browser  ## the tests of the compose stack; need Docker
+test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
 
-check: .venv/.browser docker-check  ## style, types, import rules, README and help against reality
+check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -49,7 +55,7 @@ bench-stack: setup  ## what the compose stack costs: start, idle, image; needs D
 bench: setup  ## the project's own promises, as ratios measured side by side
 	@$(BIN)/python -m benchmarks
 
-screenshots: .venv/.browser  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
+screenshots: .venv/.stack-dev  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
 	@$(BIN)/python -m pictures
 
 clean:  ## remove .venv and caches; runs/ stays

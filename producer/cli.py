@@ -19,6 +19,7 @@ from producer.load_cli import load
 from producer.options import fleet_options, fleet_settings, fraction, if_given
 from producer.secrets_cli import flower, secrets
 from producer.settings import WORKLOADS, RaceSettings, parse_duration_s
+from producer.stack_cli import stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +83,7 @@ main.add_command(live)
 main.add_command(load)
 main.add_command(secrets)
 main.add_command(flower)
+main.add_command(stack)
 
 
 @main.command(epilog=RACE_EXAMPLES)

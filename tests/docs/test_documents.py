@@ -41,7 +41,9 @@ def poolrace_lines() -> list[tuple[str, str]]:
 
 
 def options_of(command: click.Command) -> set[str]:
-    return {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+    own = {name for parameter in command.params for name in parameter.opts} | {"--help", "-h"}
+    parts = command.commands.values() if isinstance(command, click.Group) else ()
+    return own.union(*map(options_of, parts))
 
 
 @pytest.mark.parametrize(("document", "line"), poolrace_lines())

