@@ -66,9 +66,9 @@ class Exporter:
         self._cpu_s: dict[str, float] = {}
         self._told: str | None = None
 
-    def serve(self, port: int) -> None:
-        """Answer `/metrics` on every address, from a thread."""
-        start_http_server(port, registry=self.registry)
+    def serve(self, address: str, port: int) -> None:
+        """Answer `/metrics` from a thread, on one address or, as 0.0.0.0, on every one."""
+        start_http_server(port, addr=address, registry=self.registry)
 
     def orders(self, orders: Orders, paused: str | None) -> None:
         """What the load is told to do, and why it does not."""

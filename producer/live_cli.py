@@ -68,8 +68,10 @@ def live() -> None:
               help="Shares of workloads.")  # fmt: skip
 @click.option("--metrics-port", default="9808", show_default=True, envvar="POOLRACE_METRICS_PORT", metavar="PORT",
               help="Where /metrics is served.")  # fmt: skip
+@click.option("--metrics-address", default="0.0.0.0", show_default=True, envvar="POOLRACE_METRICS_ADDRESS",  # noqa: S104
+              metavar="ADDRESS", help="On which address; by default all, as in a container.")  # fmt: skip
 @tells_errors
-def run(broker: str | None, rate: str, mix: str, metrics_port: str) -> int:
+def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_address: str) -> int:
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
     from producer.calibrate import sized_jobs
     from producer.exporter import Exporter
@@ -85,7 +87,7 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str) -> int:
     lanes = parse_lanes(("prefork", "threads"), slots=1, prefetch=4, acks="early")
     jobs, _ = sized_jobs(RaceSettings(lanes=lanes, workloads=WORKLOADS))
     exporter = Exporter()
-    exporter.serve(port)
+    exporter.serve(metrics_address, port)
     load = LiveLoad(broker_of(broker), jobs, orders, exporter)
     try:
         load.run()

@@ -195,6 +195,7 @@ class Site:
             "POOLRACE_LIVE_RATE": self.settings.live_rate,
             "POOLRACE_LIVE_MIX": self.settings.live_mix,
             "POOLRACE_METRICS_PORT": str(self.settings.metrics_port),
+            "POOLRACE_METRICS_ADDRESS": HOST,
         }
 
 
