@@ -228,8 +228,8 @@ def _late(lane: LaneResult) -> str | None:
         bound_s = max(LAG_FLOOR_S, LAG_SHARE * sojourn_s)
         if lag_s > bound_s:
             return (
-                f"The generator was late: publish lag {name} {lag_s * 1000:.1f} ms with {lane.workload} on {lane.lane}, "
-                f"more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower rate."
+                f"The generator was late: publish lag {name} {lag_s * 1000:.1f} ms with {lane.workload} on "
+                f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower rate."
             )
     return None
 
