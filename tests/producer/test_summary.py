@@ -70,17 +70,9 @@ def test_a_late_generator_makes_a_run_invalid(run_maker):
     rewrite(path, "sent", sent_at=pl.col("sent_at") + 0.05)
     (problem,) = summarise(path)["problems"]
     assert problem.startswith(
-        "The generator was late: publish lag p50 50.0 ms with sleep on prefork, more than 37.6 ms."
+        "The generator was late: publish lag p99 50.0 ms with sleep on prefork, more than 37.6 ms."
     )
     assert "a lower rate" in problem
-
-
-def test_a_generator_that_is_late_with_a_few_jobs_is_held_against_the_slowest_jobs(run_maker):
-    path = run_maker()
-    few = pl.col("seq") % 10 == 0
-    rewrite(path, "sent", sent_at=pl.when(few).then(pl.col("sent_at") + 2.0).otherwise(pl.col("sent_at")))
-    problem = summarise(path)["problems"][0]
-    assert problem.startswith("The generator was late: publish lag p99 2000.0 ms with sleep on ")
 
 
 def test_a_generator_that_is_a_little_late_is_none(run_maker):
