@@ -95,7 +95,7 @@ class Turn:
     cpu_s_per_job: float
 
 
-def measure(*, pools: Sequence[str] = POOLS, starts: int = 2, rounds: int = 25, jobs: int = 600) -> list[Figure]:
+def measure(*, pools: Sequence[str] = POOLS, starts: int = 2, rounds: int = 15, jobs: int = 1200) -> list[Figure]:
     """Start a node of each pool, more than once, and alternate."""
     return [figure for pool in pools for figure in _measure_pool(pool, starts, rounds, jobs)]
 
@@ -170,8 +170,8 @@ class Stand:
 
     def _switch(self, *, stamping: bool) -> None:
         """While it stamps, the node also sends samples of itself once a second, as in a race."""
-        (tell, command) = (self._control.hello, "on") if stamping else (self._control.goodbye, "off")
-        tell(RUN_ID, [self._node.name])
+        (greet, state) = (self._control.hello, "on") if stamping else (self._control.goodbye, "off")
+        greet(RUN_ID, [self._node.name])
         answers = self._app.control.broadcast(
             SWITCH_COMMAND,
             {"on": int(stamping)},
@@ -181,7 +181,7 @@ class Stand:
             timeout=PATIENCE_S,
         )
         if answers != [{self._node.name: {"ok": int(stamping)}}]:
-            raise FleetError(f"The node could not switch stamping {command}; it answered {answers!r}.")
+            raise FleetError(f"The node could not switch stamping {state}; it answered {answers!r}.")
 
     def _work_off(self) -> float:
         began_s = time.perf_counter()

@@ -182,6 +182,8 @@ FLAG_GIL = 2
 End = tuple[float, float, float, float, int, int, int, int, int, str]
 """What a node knows at the end of a delivery: the arguments of `pack_end`."""
 
+END_FIELDS = 10
+
 
 def pack_row(record: JobRecord) -> bytes:
     """One record as a row of `ROW.size` bytes."""

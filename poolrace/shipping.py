@@ -27,6 +27,7 @@ from kombu import Connection, Producer, Queue
 
 from poolrace.clock import broker_offset
 from poolrace.contract import (
+    END_FIELDS,
     NO_OFFSET,
     ROW,
     RUN_ID_BYTES,
@@ -50,9 +51,9 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 LOOK_S = 0.05
-"""How long after a record the node looks whether more have come."""
+"""How long after a record the node looks whether more have come; twice as long from the second look on."""
 
-HOLD_S = 0.5
+HOLD_S = 1.0
 """How long a record may wait in the node while more keep coming: a message costs the node about two milliseconds of
 the time in which its threads could work, however many records it holds."""
 
@@ -158,7 +159,7 @@ class Shipper:
         self.pool = pool
         self._app = app
         self._pipe = RowPipe()
-        self._ends: deque[tuple[Any, End]] = deque()
+        self._ends: deque[tuple[Any, ...]] = deque()
         self._rows: deque[bytes] = deque()
         self._samples: dict[str, list[NodeSample]] = {}
         self._watchers: dict[str, tuple[float, float]] = {}
@@ -184,13 +185,18 @@ class Shipper:
             header: The job's stamp, as it came. Somebody else's header of the same name leaves no record.
             end: What the node adds to it.
         """
+        if not isinstance(header, list):
+            return
+        # One flat tuple of plain values: the garbage collector forgets it, where it would look again and again through
+        # all that wait, and before long through the node's whole heap.
+        record = (*header, *end)
         if os.getpid() == self.pid:
             # An append does not let go of the GIL, as a write would: on a busy threads pool the slot would have to
             # wait for it behind all others.
-            self._ends.append((header, end))
+            self._ends.append(record)
             if len(self._ends) == 1:
                 self._wake()
-        elif row := _packed(header, end):
+        elif row := _packed(record):
             self._pipe.write(row)
 
     def watch(self, run_id: str, every_s: float = SAMPLE_EVERY_S) -> None:
@@ -264,8 +270,8 @@ class Shipper:
         due_s = time.monotonic() + min(HOLD_S, self._patience_s())
         seen, room = 0, self._pipe.capacity // 2
         while seen < (waiting := len(self._ends) + self._pipe.waiting()) < room and time.monotonic() < due_s:
+            self._stopping.wait(2 * LOOK_S if seen else LOOK_S)
             seen = waiting
-            self._stopping.wait(LOOK_S)
 
     def _tick(self) -> None:
         try:
@@ -289,7 +295,7 @@ class Shipper:
     def _ship(self) -> None:
         self._rows.extend(_split(self._pipe.read()))
         while self._ends:
-            if row := _packed(*self._ends.popleft()):
+            if row := _packed(self._ends.popleft()):
                 self._rows.append(row)
         while self._rows:
             batch = [self._rows[i] for i in range(min(len(self._rows), ROWS_A_MESSAGE))]
@@ -341,9 +347,10 @@ class Shipper:
             connection.release()
 
 
-def _packed(header: Any, end: End) -> bytes | None:
+def _packed(record: tuple[Any, ...]) -> bytes | None:
+    """A row; None if the job's header was somebody else's."""
     try:
-        return pack_stamp(header) + pack_end(*end)
+        return pack_stamp(record[:-END_FIELDS]) + pack_end(*record[-END_FIELDS:])
     except WireError:
         return None
 

@@ -6,7 +6,7 @@ Where each instant is taken:
 - due and sent: by the publisher, in the message header;
 - received: by the node's main process, in the Request class, when the broker's message becomes a request;
 - started and finished: in the slot, around the function with which Celery traces a task, with the thread's CPU time.
-  The signals around the task tell the same, at three times the cost;
+  Signals around the task would tell nearly the same, and cost more than all the rest of it;
 - the end of a job whose slot cannot tell (its child died, its hard time limit passed, it was revoked): by the node's
   main process, in the Request class or by a signal.
 """
