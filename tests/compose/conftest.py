@@ -1,6 +1,7 @@
 """The stack, built and run for real, once for all tests below; skipped where there is no Docker, unless it must be."""
 
 import os
+import re
 import socket
 import subprocess
 import uuid
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UP_S = 300
+METRICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
 
 
 def docker_missing() -> str | None:
@@ -79,6 +81,15 @@ class Stack:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def metrics(self) -> str:
+        """What the gentle load tells Prometheus."""
+        return self.compose("exec", "-T", "producer", "python", "-c", METRICS).stdout
+
+    def login(self) -> tuple[str, str]:
+        """Flower's user and password."""
+        shown = dict(re.findall(r"(user|password): (\S+)", self.compose("run", "--rm", "-T", "secrets", "show").stdout))
+        return shown["user"], shown["password"]
 
     def left(self) -> list[str]:
         """Containers, volumes and networks of this project."""

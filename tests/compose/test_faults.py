@@ -1,11 +1,11 @@
 """What goes wrong with the stack is told, the stack recovers, and every job that was accepted is accounted for."""
 
 import re
-import time
 from typing import Any
 
 import pytest
 from compose.followed import LANES, Followed, repeated
+from compose.waiting import until
 
 SLOTS = 4
 PATIENCE_S = 60
@@ -35,20 +35,11 @@ from producer.commands import broker_from_environment
 redis.Redis.from_url(broker_from_environment()).delete("test.hold")
 """
 KILL_REDIS = 'for entry in /proc/[0-9]*; do [ "$(cut -d" " -f4 $entry/stat)" = 1 ] && kill -9 ${entry#/proc/}; done'
-METRICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
-
-
-def until(condition: Any) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.5)
-    return found
 
 
 def metric(stack: Any, name: str) -> float:
     """The sum of one of the producer's metrics over all its labels."""
-    text = stack.compose("exec", "-T", "producer", "python", "-c", METRICS).stdout
+    text = stack.metrics()
     return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? ([\d.e+]+)$", text, re.MULTILINE)))
 
 
@@ -60,12 +51,12 @@ def acked(stack: Any, acks: str) -> None:
 def test_a_full_redis_is_told_its_refusals_are_counted_and_the_load_goes_on_when_there_is_room(faulty: Any) -> None:
     acked(faulty, "late")
     faulty.compose("up", "--detach", "--wait", "producer")
-    until(lambda: metric(faulty, "poolrace_jobs_sent_total"))
+    until(lambda: metric(faulty, "poolrace_jobs_sent_total"), PATIENCE_S)
     # Not in a container of the producer: `exec` below would take that one for the load.
     filler = faulty.begin("exec", "-T", "worker-threads", "python", "-c", FILL)
     try:
         filler.stderr.readline()
-        until(lambda: metric(faulty, "poolrace_jobs_refused_total"))
+        until(lambda: metric(faulty, "poolrace_jobs_refused_total"), PATIENCE_S)
         ledger = Followed(faulty, LANES, 20, 0.01)
         ledger.until("sent")
     finally:
@@ -75,7 +66,7 @@ def test_a_full_redis_is_told_its_refusals_are_counted_and_the_load_goes_on_when
         assert found["tally"]["refused"] > 0
     assert "it is full" in faulty.compose("logs", "producer").stdout
     before = metric(faulty, "poolrace_jobs_sent_total")
-    until(lambda: metric(faulty, "poolrace_jobs_sent_total") > before)
+    until(lambda: metric(faulty, "poolrace_jobs_sent_total") > before, PATIENCE_S)
     assert metric(faulty, 'poolrace_live_paused{reason="broker"}') == 0
     faulty.compose("stop", "producer")
 

@@ -17,7 +17,6 @@ from pictures.stack import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "flower.md"
 POOLS = ("prefork", "threads")
-METRICS = "import urllib.request; print(urllib.request.urlopen('http://producer:9808/metrics').read().decode())"
 
 COUNTS = """() => Object.fromEntries([...document.querySelectorAll('#workers-table tbody tr')]
   .filter(row => row.cells.length > 5).map(row => [row.cells[0].textContent.split('@')[0].trim(),
@@ -42,8 +41,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def login(stack: Any) -> tuple[str, str]:
-    shown = dict(re.findall(r"(user|password): (\S+)", stack.compose("run", "--rm", "-T", "secrets", "show").stdout))
-    return shown["user"], shown["password"]
+    found: tuple[str, str] = stack.login()
+    return found
 
 
 @pytest.fixture
@@ -194,7 +193,7 @@ def test_every_metric_that_the_page_on_flower_names_is_served(stack: Any, page: 
     both_go_on(page)
     with urllib.request.urlopen(f"{address(stack.flower)}/metrics", timeout=30) as answer:
         served = answer.read().decode()
-    served += stack.compose("exec", "-T", "producer", "python", "-c", METRICS).stdout
+    served += stack.metrics()
     named = set(re.findall(r"\b(?:flower|poolrace)_[a-z_]+\b", PAGE.read_text()))
     assert len(named) > 5
     assert named - set(re.findall(r"^(\w+)", served, re.MULTILINE)) == set()

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -12,24 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compose.waiting import until
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/dashboards/poolrace.json").read_text())
-PATIENCE_S = 150
 RATE_INTERVAL = "1m"
 """What Grafana puts in the place of $__rate_interval is at least four scrapes."""
 POOLS = {"prefork", "threads"}
 NOT_BY_POOL = {"Alerts firing", "Paused"}
 """Panels about the stack or the load as a whole."""
-
-
-def until(condition: Any) -> Any:
-    """Wait until a condition gives something true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(1)
-    return found
 
 
 class Prometheus:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,27 +10,12 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
+from compose.waiting import until
 
 PATIENCE_S = 120
 PREFETCHED = 4 * 4
 """Slots and prefetch multiplier of the stack under test."""
 SETTLE = Path(__file__).with_name("settle_jobs.py").read_text()
-METRICS = "import urllib.request; print(urllib.request.urlopen('http://producer:9808/metrics').read().decode())"
-
-
-def until(condition: Any) -> Any:
-    """Wait until a condition gives something true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.5)
-    return found
-
-
-def login(stack: Any) -> tuple[str, str]:
-    shown = stack.compose("run", "--rm", "-T", "secrets", "show").stdout
-    found = dict(re.findall(r"(user|password): (\S+)", shown))
-    return found["user"], found["password"]
 
 
 def flower(stack: Any, path: str, user: tuple[str, str] | None = None, method: str = "GET") -> tuple[int, str]:
@@ -53,11 +37,11 @@ def settled(stack: Any, queue: str, jobs: int, amount_us: int) -> dict[str, int]
 
 def test_the_gentle_load_reaches_both_pools(stack: Any) -> None:
     def both() -> bool:
-        text = stack.compose("exec", "-T", "producer", "python", "-c", METRICS).stdout
+        text = stack.metrics()
         done = re.findall(r'poolrace_jobs_total\{lane="(\w+)".*outcome="succeeded".*\} ([\d.]+)', text)
         return {lane for lane, count in done if float(count) > 0} == {"prefork", "threads"}
 
-    until(both)
+    until(both, PATIENCE_S)
 
 
 @pytest.mark.parametrize("queue", ["prefork", "threads"])
@@ -87,14 +71,16 @@ def test_a_race_on_the_stack_settles_every_job_and_leaves_no_key_of_its_own(stac
 def test_flower_refuses_who_has_no_login_and_lists_both_pools_to_who_has(stack: Any) -> None:
     assert flower(stack, "/workers")[0] == 401
     assert flower(stack, "/workers", ("admin", "admin"))[0] == 401
-    status, page = until(lambda: (found := flower(stack, "/workers", login(stack)))[1].count("@") > 1 and found)
+    status, page = until(
+        lambda: (found := flower(stack, "/workers", stack.login()))[1].count("@") > 1 and found, PATIENCE_S
+    )
     assert status == 200
     assert "prefork@" in page
     assert "threads@" in page
 
 
 def test_flower_changes_nothing_in_read_only_mode(stack: Any) -> None:
-    user = login(stack)
+    user = stack.login()
     name = re.findall(r"threads@\w+", flower(stack, "/workers", user)[1])[0]
     for path in (f"/api/worker/shutdown/{name}", f"/api/worker/pool/grow/{name}", "/api/task/send-task/worker.noop"):
         assert flower(stack, path, user, method="POST")[0] in {403, 405}, path
