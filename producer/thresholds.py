@@ -134,7 +134,7 @@ def _check_name(text: str, name: str, of: str) -> None:
     if of and not allowed:
         raise UsageError(f"--threshold {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
     if allowed and of not in allowed:
-        raise UsageError(f"--threshold {text!r}: {name} of what? Allowed: {name}({one_of(of, allowed)}).")
+        raise UsageError(f"--threshold {text!r}: {name} of what? Allowed in the brackets: {one_of(of, allowed)}.")
 
 
 def _scale(text: str, name: str, unit: str) -> float:

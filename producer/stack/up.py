@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 READY_S = 120.0
 LOOK_EVERY_S = 0.1
-ANY = "0.0.0.0"  # noqa: S104 - where the metrics of the gentle load are served
 
 
 def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], None]) -> tuple[Site, bool]:
@@ -79,26 +78,26 @@ def _check_ports(site: Site, missing: Sequence[str]) -> None:
     Raises:
         FleetError: If one is not; with how to choose another.
     """
-    for part, field, host in ((FLOWER, "flower_port", HOST), (PRODUCER, "metrics_port", ANY)):
+    for part, field in ((FLOWER, "flower_port"), (PRODUCER, "metrics_port")):
         port = getattr(site.settings, field)
-        if part in missing and not _is_free(port, host):
+        if part in missing and not _is_free(port):
             raise FleetError(
                 f"Port {port} is taken, and the {part} needs it. Nothing was started. Choose another: "
                 f"{VARIABLES[field]}={port + 1} make up"
             )
 
 
-def _is_free(port: int, host: str = HOST) -> bool:
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         # As servers do: connections that have just ended do not hold a port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind((HOST, port))
             probe.listen()
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise FleetError(f"Port {port} of {host} cannot be used: {error.strerror}.") from error
+            raise FleetError(f"Port {port} of {HOST} cannot be used: {error.strerror}.") from error
     return True
 
 
