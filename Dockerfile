@@ -22,6 +22,7 @@ COPY README.md LICENSE ./
 COPY poolrace poolrace
 COPY worker worker
 COPY producer producer
+COPY scenarios scenarios
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
  && pip --python /opt/poolrace install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.analyse import analyse, percentiles
-from producer.course import Jobs
+from producer.course import Jobs, Task
 from producer.fleet.local import LocalFleet
 from producer.lanes import Lane
 from producer.plan import backlog, constant
-from producer.publish import Order, Publishers, send_when_due
+from producer.publish import Call, Order, Publishers, send_when_due
 from producer.race import balanced
 from producer.report.formats import milliseconds
 from producer.rundir import RunWriter, read_run
@@ -50,7 +50,7 @@ NOBODYS = "nobody"
 """A queue that nobody reads."""
 
 LANES = (Lane(key="prefork", pool="prefork", slots=SLOTS), Lane(key="threads", pool="threads", slots=SLOTS))
-SLEEPING = Jobs(workload="sleep", task="worker.sleep", args=(round(SLEEP_S * 1e6),), expected_s=SLEEP_S)
+SLEEPING = Jobs(workload="sleep", calls=(Call("worker.sleep", (round(SLEEP_S * 1e6),)),), expected_s=SLEEP_S)
 
 
 def measure(*, rounds: int = 3, duration_s: float = 10.0, jobs: int = 400) -> list[Figure]:
@@ -102,7 +102,7 @@ def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, Co
 def _lags_s(fleet: LocalFleet, duration_s: float) -> tuple[float, float]:
     """The 99th percentile of the lag of a publisher, and of the bare loop."""
     order = Order(
-        run_id=RUN_ID, trial=0, task="worker.noop", args=(), queue=NOBODYS, plan=constant(RATE_PER_S, duration_s)
+        run_id=RUN_ID, trial=0, calls=(Call("worker.noop", ()),), queue=NOBODYS, plan=constant(RATE_PER_S, duration_s)
     )
     with Publishers(fleet.broker.url) as publishers:
         publishers.begin(order)
@@ -114,9 +114,7 @@ def _lags_s(fleet: LocalFleet, duration_s: float) -> tuple[float, float]:
 
 
 def _send_nothing(order: Order, duration_s: float) -> pl.DataFrame:
-    bare = Order(
-        run_id=order.run_id, trial=0, task=order.task, args=(), queue="", plan=constant(RATE_PER_S, duration_s)
-    )
+    bare = Order(run_id=order.run_id, trial=0, calls=order.calls, queue="", plan=constant(RATE_PER_S, duration_s))
     return send_when_due(bare, start_at=time.time(), part=(0, 1), send=lambda _order, jobs, now: [now() for _ in jobs])
 
 
@@ -131,7 +129,7 @@ def _sleep(course: Course, rounds: int, jobs: int) -> None:
         course.warm_up(SLEEPING, lane)
     for turn in range(rounds):
         for lane in balanced(LANES, turn):
-            course.measure(Kind.CAPACITY, SLEEPING, lane, turn, backlog(jobs))
+            course.measure(Task(kind=Kind.CAPACITY, jobs=SLEEPING, lane=lane, plan=backlog(jobs), round=turn))
 
 
 def _capacities_per_s(path: Path) -> dict[str, Sequence[float]]:

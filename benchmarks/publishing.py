@@ -19,7 +19,7 @@ from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
 from producer.plan import backlog
-from producer.publish import JobSender, Order, send_when_due
+from producer.publish import Call, JobSender, Order, send_when_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def _noop() -> None:
 
 
 def _send_batches(sender: JobSender, jobs: int) -> None:
-    order = Order(run_id=RUN_ID, trial=0, task=TASK, args=(), queue=QUEUE, plan=backlog(jobs))
+    order = Order(run_id=RUN_ID, trial=0, calls=(Call(TASK, ()),), queue=QUEUE, plan=backlog(jobs))
     send_when_due(order, start_at=time.time(), part=(0, 1), send=sender.send)
 
 

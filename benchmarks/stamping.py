@@ -30,7 +30,7 @@ from producer.fleet.local import inherited_environment
 from producer.fleet.processes import Processes
 from producer.lanes import Lane
 from producer.plan import backlog
-from producer.publish import JobSender, Order, send_when_due
+from producer.publish import Call, JobSender, Order, send_when_due
 from producer.report.formats import number
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Stand:
 
 def fill_shelf(app: Celery, connection: Any, jobs: int) -> None:
     """Publish the backlog as a race does, stamps included."""
-    order = Order(run_id=RUN_ID, trial=0, task="worker.noop", args=(), queue=SHELF, plan=backlog(jobs))
+    order = Order(run_id=RUN_ID, trial=0, calls=(Call("worker.noop", ()),), queue=SHELF, plan=backlog(jobs))
     send_when_due(order, start_at=time.time(), part=(0, 1), send=JobSender(app, Producer(connection)).send)
 
 

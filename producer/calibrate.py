@@ -30,12 +30,7 @@ def sized_jobs(settings: FleetSettings) -> tuple[dict[str, Jobs], dict[str, Any]
     if missing:
         sizes |= calibrate(missing, job_s=settings.job_s, cpu_share=settings.cpu_share)
     jobs = {
-        name: Jobs(
-            workload=name,
-            task=f"worker.{name}",
-            args=tuple(sizes[name]["amount"]),
-            expected_s=sizes[name]["target_s"] or 0.0,
-        )
+        name: Jobs.of(name, f"worker.{name}", tuple(sizes[name]["amount"]), expected_s=sizes[name]["target_s"] or 0.0)
         for name in settings.workloads
     }
     return jobs, {name: sizes[name] for name in settings.workloads}

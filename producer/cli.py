@@ -15,8 +15,8 @@ from producer import interrupts
 from producer.commands import finish, show_summary, tells_errors, write
 from producer.lanes import whole_number
 from producer.live_cli import live
-from producer.load_cli import load
-from producer.options import fleet_options, fleet_settings, fraction, if_given
+from producer.load.cli import load, steer
+from producer.options import fleet_options, fleet_settings, fraction, if_given, output_options
 from producer.secrets_cli import flower, secrets
 from producer.settings import WORKLOADS, RaceSettings, parse_duration_s
 from producer.stack_cli import stack
@@ -79,6 +79,7 @@ def main() -> None:
 
 main.add_command(live)
 main.add_command(load)
+main.add_command(steer)
 main.add_command(secrets)
 main.add_command(flower)
 main.add_command(stack)
@@ -95,9 +96,9 @@ main.add_command(stack)
               help="Lanes closer than this show no difference.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Under 30 s: cpu and io only, 3 pairs, shorter trials.")
 @fleet_options
-@click.option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON.")
+@output_options
 @tells_errors
-def race(*, as_json: bool, quick: bool, **options: Any) -> int:
+def race(*, as_json: bool, junit: Path | None, quick: bool, **options: Any) -> int:
     """
     Race pools on the same jobs, on this machine, and print the verdict.
 
@@ -110,7 +111,7 @@ def race(*, as_json: bool, quick: bool, **options: Any) -> int:
 
     with progress_for(quiet=as_json) as progress:
         path, error = run_race(settings, progress)
-    return finish(path, error, as_json=as_json)
+    return finish(path, error, as_json=as_json, junit=junit)
 
 
 def race_settings(

@@ -80,6 +80,7 @@ class Collector:
         self._publisher_correction_s = publisher_correction_s
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
+        self._looked = (0, 0)
         self._trial = -1
         self._ended = np.zeros(0, dtype=bool)
 
@@ -98,6 +99,18 @@ class Collector:
         """From now on, count the ends of this trial's jobs."""
         self._trial = trial
         self._ended = np.zeros(jobs, dtype=bool)
+
+    def replan(self, jobs: int) -> None:
+        """The expected trial has so many jobs now; those that have ended stay so."""
+        ended = np.zeros(jobs, dtype=bool)
+        kept = min(jobs, len(self._ended))
+        ended[:kept] = self._ended[:kept]
+        self._ended = ended
+
+    @property
+    def rows(self) -> int:
+        """How many records `take` would give."""
+        return sum(frame.height for frame in self._records)
 
     @property
     def missing(self) -> int:
@@ -118,7 +131,14 @@ class Collector:
         """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
+        self._looked = (0, 0)
         return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
+
+    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Records and node samples since the last look, which `take` will still give; it counts as a look, too."""
+        records, samples = self._looked
+        self._looked = len(self._records), len(self._samples)
+        return _stack(self._records[records:], RECORD_SCHEMA), _stack(self._samples[samples:], SAMPLE_SCHEMA)
 
     def _take(self, body: Any, _message: Any) -> None:
         try:

@@ -62,13 +62,15 @@ def broker_from_environment() -> str | None:
         raise UsageError(str(error)) from error
 
 
-def finish(path: Path, error: PoolraceError | None, *, as_json: bool) -> int:
+def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
     with held():  # a race that is through has its summary, whatever becomes of the printing
         from producer.summary import summarise
 
         summary = summarise(path)
         code = write(path, summary)
+        if junit:
+            write_junit(junit, summary)
     if error is not None and not summary["workloads"]:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)
@@ -89,7 +91,28 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
         return tell(error)
     if not summary["valid"]:
         return InvalidRunError.exit_code
-    return 0 if all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"]) else BROKEN_THRESHOLD
+    return 0 if kept(summary) else BROKEN_THRESHOLD
+
+
+def kept(summary: Mapping[str, Any]) -> bool:
+    """Whether nothing that was asked of the lanes was broken."""
+    held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
+    return held_up and not summary["aborted"]
+
+
+def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
+    """
+    Write what a run found for a CI server.
+
+    Raises:
+        UsageError: If there is no place for it.
+    """
+    from producer.report.junit import as_junit
+
+    try:
+        path.write_bytes(as_junit(summary))
+    except OSError as error:
+        raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
 
 
 def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:

@@ -10,31 +10,37 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from poolrace.contract import HOLD_TASK
-from producer.backlog import waiting
+from producer.backlog import depth, waiting
+from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
 from producer.interrupts import held
 from producer.plan import Plan, backlog
-from producer.publish import Order, Publishers
+from producer.publish import Call, Order, Publishers
 from producer.trials import Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import polars as pl
+
+    from producer.backlog import Depth
     from producer.collect import Collector
     from producer.fleet import Fleet
     from producer.lanes import Lane
-    from producer.mix import Mix
     from producer.rundir import RunWriter
 
 POLL_S = 0.1
 GRACE_S = 10.0
 """How long the last records may take after the time the plan itself needs."""
+
+ROWS_A_PART = 20_000
+"""A trial with more records than this writes them in parts."""
 
 PING_EVERY_S = 0.25
 HOLD_S = 0.2
@@ -44,21 +50,50 @@ HOLD_TRIES = 10
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jobs:
     """
-    What the jobs of a workload are on the wire.
+    What the jobs of a workload, or of a mix of some, are on the wire.
 
     Attributes:
-        workload: Its name.
-        task: Celery's name of the task.
-        args: Positional arguments, the same for every job on every lane.
+        workload: What reports call them.
+        calls: What jobs do; a plan of several parts says which of these each job is.
         expected_s: How long a job is expected to hold a slot, at the least.
-        mix: Several tasks instead of the one.
+        priority: Of the messages; None for none.
     """
 
     workload: str
-    task: str
-    args: tuple[Any, ...]
+    calls: tuple[Call, ...]
     expected_s: float
-    mix: Mix | None = None
+    priority: int | None = None
+
+    @classmethod
+    def of(cls, workload: str, task: str, args: tuple[Any, ...] = (), *, expected_s: float) -> Self:
+        """Jobs that are all the same."""
+        return cls(workload=workload, calls=(Call(workload=workload, task=task, args=args),), expected_s=expected_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """
+    A trial that is to be run.
+
+    Attributes:
+        kind: What it measures.
+        jobs: What is sent.
+        lane: On which lane.
+        plan: When.
+        round: Trials of one kind and workload with the same round form a pair.
+        planned_s: How long the plan takes, if its last job does not say it.
+        ping: Ping the lane's nodes meanwhile.
+        watch: Is told once a second how it goes, and may steer it.
+    """
+
+    kind: Kind
+    jobs: Jobs
+    lane: Lane
+    plan: Plan
+    round: int = 0
+    planned_s: float | None = None
+    ping: bool = False
+    watch: Callable[[Moment, Steering], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +102,38 @@ class Moment:
     How far a trial is.
 
     Attributes:
-        at_s: Seconds since its start.
+        began_at: When it began, in seconds since the epoch.
+        at_s: Seconds since then.
         due: Jobs that were due by then.
+        accepted: Jobs that the broker took.
+        refused: Jobs that it did not.
         ended: Jobs whose end is known.
         of: All its jobs.
+        waiting: What the lane's queue holds; None where it cannot be looked into.
+        records: Those that came in since the last moment, in the layout of `RECORD_SCHEMA`.
+        samples: The same of the nodes, in the layout of `SAMPLE_SCHEMA`.
     """
 
+    began_at: float
     at_s: float
     due: int
+    accepted: int
+    refused: int
     ended: int
     of: int
+    waiting: Depth | None
+    records: pl.DataFrame
+    samples: pl.DataFrame
+
+
+class Steering(Protocol):
+    """What a trial's watcher can do to it."""
+
+    def replan(self, plan: Plan, planned_s: float) -> None:
+        """Go on by another plan, whose jobs are the same until a moment from now."""
+
+    def give_up(self, at_s: float) -> None:
+        """Send nothing that is due later than this; what was sent is waited for."""
 
 
 class Course:
@@ -98,12 +155,14 @@ class Course:
         self._publishers = publishers
         self._collector = collector
         self._control = Control(fleet.app)
+        self._looking = fleet.app.connection_for_read()
         self._grace_s = grace_s
         self._next = 0
 
     def close(self) -> None:
-        """Give the control connection back."""
+        """Give the connections back."""
         self._control.close()
+        self._looking.release()
 
     def prove_slots(self, lane: Lane) -> float:
         """
@@ -115,10 +174,10 @@ class Course:
         Raises:
             FleetError: If some slot never takes a job.
         """
-        jobs = Jobs(workload="hold", task=HOLD_TASK, args=(HOLD_S,), expected_s=HOLD_S)
+        jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
         began_at: dict[tuple[Any, ...], float] = {}
         for _ in range(HOLD_TRIES):
-            records = self._run(Kind.WARM_UP, jobs, lane, 0, backlog(2 * lane.slots))[1]
+            records = self._run(Task(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots)))[1]
             # With the node: containers count their processes each for itself.
             for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
                 slot = tuple(place)
@@ -132,81 +191,81 @@ class Course:
 
     def warm_up(self, jobs: Jobs, lane: Lane) -> Trial:
         """Run a few jobs of a workload that count for nothing: first connections, imports, caches."""
-        return self._run(Kind.WARM_UP, jobs, lane, 0, backlog(3 * lane.slots))[0]
+        return self.measure(Task(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
 
-    def measure(
-        self,
-        kind: Kind,
-        jobs: Jobs,
-        lane: Lane,
-        round_: int,
-        plan: Plan,
-        *,
-        ping: bool = False,
-        watch: Callable[[Moment], None] | None = None,
-    ) -> Trial:
-        """Run a trial that counts; whoever watches it is told once a second how it goes."""
-        return self._run(kind, jobs, lane, round_, plan, ping=ping, watch=watch)[0]
+    def measure(self, task: Task) -> Trial:
+        """
+        Run a trial.
 
-    def _run(
-        self,
-        kind: Kind,
-        jobs: Jobs,
-        lane: Lane,
-        round_: int,
-        plan: Plan,
-        *,
-        ping: bool = False,
-        watch: Callable[[Moment], None] | None = None,
-    ) -> tuple[Trial, Any]:
+        Raises:
+            InvalidRunError: If some of its jobs never come to an end.
+            FleetError: If the broker, a node or a publisher is gone.
+        """
+        return self._run(task)[0]
+
+    def _run(self, task: Task) -> tuple[Trial, pl.DataFrame]:
         number, self._next = self._next, self._next + 1
-        self._collector.expect(number, plan.jobs)
-        before = self._cpu_s(lane)
         order = Order(
             run_id=self._run_id,
             trial=number,
-            task=jobs.task,
-            args=jobs.args,
-            queue=self._fleet.queue(lane),
-            plan=plan,
-            mix=jobs.mix,
+            calls=task.jobs.calls,
+            queue=self._fleet.queue(task.lane),
+            plan=task.plan,
+            priority=task.jobs.priority,
+            open_s=(task.planned_s or 0.0) if task.watch else 0.0,
         )
-        with _Pinging(self._fleet, lane, number) if ping else _Silence() as pinging:
-            began_at = self._publishers.begin(order)
-            complete = self._follow(_patience_s(jobs, plan) + self._grace_s, began_at, plan, watch)
-        trial = Trial(
-            trial=number,
-            kind=kind,
-            workload=jobs.workload,
-            lane=lane.key,
-            round=round_,
-            jobs=plan.jobs,
-            rate_per_s=plan.rate_per_s,
-            slots=lane.slots,
-            began_at=began_at,
-            ended_at=time.time(),
-            cpu_s=_difference(before, self._cpu_s(lane)),
-        )
+        before = self._cpu_s(task.lane)
+        with _Pinging(self._fleet, task.lane, number) if task.ping else _Silence() as pinging:
+            under_way = _UnderWay(task, order, self._publishers, self._collector)
+            complete = self._follow(under_way)
+        trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(task.lane)))
         return self._write(trial, pinging.answers, complete=complete)
 
-    def _follow(self, patience_s: float, began_at: float, plan: Plan, watch: Callable[[Moment], None] | None) -> bool:
+    def _follow(self, under_way: _UnderWay) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
-        deadline = time.monotonic() + patience_s
         checked = time.monotonic()
-        while self._collector.missing and time.monotonic() < deadline:
+        watch = under_way.task.watch
+        while not under_way.over() and time.time() < under_way.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
                 if watch:
-                    watch(self._moment(time.time() - began_at, plan))
+                    watch(self._moment(under_way), under_way)
+                self._write_down(under_way.number)
         return not self._collector.missing
 
-    def _moment(self, at_s: float, plan: Plan) -> Moment:
-        ended = plan.jobs - self._collector.missing
-        return Moment(at_s=at_s, due=int(np.searchsorted(plan.due_s, at_s, side="right")), ended=ended, of=plan.jobs)
+    def _moment(self, under_way: _UnderWay) -> Moment:
+        at_s = time.time() - under_way.began_at
+        accepted, refused = self._publishers.progress()
+        records, samples = self._collector.fresh()
+        plan = under_way.plan
+        return Moment(
+            began_at=under_way.began_at,
+            at_s=at_s,
+            due=int(np.searchsorted(plan.due_s, at_s, side="right")),
+            accepted=accepted,
+            refused=refused,
+            ended=plan.jobs - self._collector.missing,
+            of=plan.jobs,
+            waiting=self._waiting(under_way.task.lane),
+            records=records,
+            samples=samples,
+        )
 
-    def _write(self, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool) -> tuple[Trial, Any]:
+    def _waiting(self, lane: Lane) -> Depth | None:
+        with needing_broker():
+            return depth(self._looking, self._fleet.queue(lane))
+
+    def _write_down(self, number: int) -> None:
+        """Write what has come in, if it is much: a long trial must not need more memory than a short one."""
+        if self._collector.rows > ROWS_A_PART:
+            records, samples = self._collector.take()
+            with held():
+                self._writer.add_table("records", number, records)
+                self._writer.add_table("samples", number, samples)
+
+    def _write(self, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool) -> tuple[Trial, pl.DataFrame]:
         sent = self._publishers.ledger()
         if not complete:
             lane = next(lane for lane in self._fleet.lanes if lane.key == trial.lane)
@@ -229,9 +288,68 @@ class Course:
         return sum(sample.cpu_s for sample in answers.values()) if len(answers) == len(nodes) else None
 
 
-def _patience_s(jobs: Jobs, plan: Plan) -> float:
-    # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
-    return plan.duration_s + 4 * plan.jobs * max(jobs.expected_s, 0.002)
+class _UnderWay:
+    """A trial that runs: by which plan, since when, until when at the latest."""
+
+    def __init__(self, task: Task, order: Order, publishers: Publishers, collector: Collector) -> None:
+        self.task = task
+        self.number = order.trial
+        self._order = order
+        self._publishers = publishers
+        self._collector = collector
+        self._planned_s = task.planned_s
+        self._given_up_s: float | None = None
+        collector.expect(order.trial, order.plan.jobs)
+        self.began_at = publishers.begin(order)
+
+    @property
+    def plan(self) -> Plan:
+        """By which it goes now."""
+        return self._order.plan
+
+    @property
+    def give_up_at(self) -> float:
+        """When all jobs should have ended, however slow the lane."""
+        # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
+        working_s = 4 * self.plan.jobs * max(self.task.jobs.expected_s, 0.002)
+        return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s
+
+    def over(self) -> bool:
+        """Whether all jobs have ended and no more can come."""
+        return not self._collector.missing and time.time() >= self.began_at + self._order.open_s
+
+    def replan(self, plan: Plan, planned_s: float) -> None:
+        """Go on by another plan, whose jobs are the same until a moment from now."""
+        self._planned_s = planned_s
+        self._order = replace(self._order, plan=plan, open_s=planned_s)
+        self._publishers.revise(self._order)
+        self._collector.replan(plan.jobs)
+
+    def give_up(self, at_s: float) -> None:
+        """Send nothing that is due later than this; what was sent is waited for."""
+        jobs = int(np.searchsorted(self.plan.due_s, at_s, side="right"))
+        parts = None if self.plan.parts is None else self.plan.parts[:jobs]
+        self._given_up_s = at_s
+        self.replan(replace(self.plan, due_s=self.plan.due_s[:jobs], parts=parts), at_s)
+
+    def trial(self) -> Trial:
+        """What is known of it but its end."""
+        lane, jobs = self.task.lane, self.task.jobs
+        return Trial(
+            trial=self.number,
+            kind=self.task.kind,
+            workload=jobs.workload,
+            lane=lane.key,
+            round=self.task.round,
+            jobs=self.plan.jobs,
+            rate_per_s=self.plan.rate_per_s,
+            slots=lane.slots,
+            began_at=self.began_at,
+            ended_at=self.began_at,
+            parts=tuple(call.workload for call in jobs.calls),
+            planned_s=self._planned_s,
+            given_up_s=self._given_up_s,
+        )
 
 
 def _difference(before: float | None, after: float | None) -> float | None:

@@ -65,14 +65,14 @@ class Lane:
         return ["-P", self.pool, "-c", str(self.slots), "--prefetch-multiplier", str(self.prefetch)]
 
 
-def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str) -> tuple[Lane, ...]:
+def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str, least: int = 2) -> tuple[Lane, ...]:
     """
     Lanes from their specifications; what a specification leaves out comes from the arguments.
 
     Raises:
-        UsageError: If a specification is wrong, or there are fewer than two.
+        UsageError: If a specification is wrong, or there are fewer than the least.
     """
-    if len(specs) < 2:
+    if len(specs) < least:
         raise UsageError(f"--lane: a race needs at least two lanes and got {len(specs)}. Name another, {EXAMPLES}.")
     lanes = [parse_lane(spec, slots=slots, prefetch=prefetch, acks=acks) for spec in specs]
     return tuple(_unique_keys(lanes))

@@ -8,7 +8,6 @@ runs: `poolrace live pause`, `resume` and `set` write them to a key on the broke
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import threading
 import time
@@ -26,9 +25,10 @@ from producer.backlog import depth
 from producer.claim import Claim
 from producer.collect import Collector
 from producer.control import Control
-from producer.errors import FleetError, UsageError
+from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
 from producer.fleet.broker import connect
+from producer.load.profile import parse_rate
 from producer.plan import SEED_BITS, backlog, poisson, seed_for
 from producer.publish import JobSender, Order
 
@@ -215,8 +215,7 @@ class LiveLoad:
         order = Order(
             run_id=self._run_id,
             trial=list(self._jobs).index(workload),
-            task=jobs.task,
-            args=jobs.args,
+            calls=jobs.calls,
             queue=found.queue,
             plan=ONE_JOB,
         )
@@ -245,15 +244,11 @@ def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float,
     return sorted(jobs)
 
 
-def parse_rate(text: str, name: str) -> float:
+def parse_live_rate(text: str, name: str) -> float:
     """
-    Jobs per second from `5/s`, `300/m` or a plain number.
+    Jobs per second of a gentle load.
 
     Raises:
         UsageError: If it is none, or more than a gentle load should be.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m))?", text.strip())
-    rate_per_s = float(match[1]) / (60 if match[2] == "m" else 1) if match else 0.0
-    if not 0 < rate_per_s <= MAX_RATE_PER_S:
-        raise UsageError(f"{name} {text!r}: must be a rate above 0 and up to {MAX_RATE_PER_S:.0f}/s, e.g. 5/s or 30/m.")
-    return rate_per_s
+    return parse_rate(text, name, MAX_RATE_PER_S)

@@ -47,10 +47,10 @@ def broker_of(url: str | None) -> str:
 def order_book(url: str | None) -> Any:
     """Where the running load reads its orders."""
     from producer.fleet.broker import connect
-    from producer.live import OrderBook, Orders, parse_rate
+    from producer.live import OrderBook, Orders, parse_live_rate
     from producer.mix import parse_mix
 
-    default = Orders(rate_per_s=parse_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
+    default = Orders(rate_per_s=parse_live_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
     app = Celery("orders", broker=connect(broker_of(url)).url, set_as_current=False)
     return OrderBook(app, default)
 
@@ -76,11 +76,11 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
     from producer.calibrate import sized_jobs
     from producer.exporter import Exporter
     from producer.lanes import parse_lanes
-    from producer.live import LiveLoad, Orders, parse_rate
+    from producer.live import LiveLoad, Orders, parse_live_rate
     from producer.mix import parse_mix
     from producer.settings import WORKLOADS, RaceSettings
 
-    orders = Orders(rate_per_s=parse_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
+    orders = Orders(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
     port = whole_number(metrics_port, "--metrics-port", 1, 65535)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
@@ -130,14 +130,14 @@ def resume(broker: str | None) -> int:
 @tells_errors
 def change(broker: str | None, rate: str | None, mix: str | None) -> int:
     """Change rate or mix of the running load; it takes effect within a second."""
-    from producer.live import parse_rate
+    from producer.live import parse_live_rate
     from producer.mix import parse_mix
 
     if rate is None and mix is None:
         raise UsageError("set: say what to change, e.g. poolrace live set --rate 10/s or --mix cpu=1,io=9.")
     changes: dict[str, Any] = {}
     if rate is not None:
-        changes["rate_per_s"] = parse_rate(rate, "--rate")
+        changes["rate_per_s"] = parse_live_rate(rate, "--rate")
     if mix is not None:
         changes["mix"] = parse_mix(mix, "--mix")
     _tell(order_book(broker).change(**changes))

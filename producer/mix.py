@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,25 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mix:
+def draw(weights: Sequence[float], jobs: int, seed: int) -> NDArray[np.uint8]:
     """
-    Which job is which, by chance but the same on every lane and in every process.
+    Which part of a mix each of some jobs is, by chance but the same on every lane and in every process.
 
-    Attributes:
-        calls: Task name and positional arguments of each part.
-        weights: Its share; they need not add up to anything.
+    Args:
+        weights: Share of each part; they need not add up to anything.
+        jobs: How many.
         seed: Of the draw.
     """
-
-    calls: Sequence[tuple[str, tuple[Any, ...]]]
-    weights: Sequence[float]
-    seed: int
-
-    def picks(self, jobs: int) -> NDArray[np.intp]:
-        """The part that each job is of, by sequence number."""
-        weights = np.array(self.weights, dtype=np.float64)
-        return np.random.default_rng(self.seed).choice(len(weights), size=jobs, p=weights / weights.sum())
+    shares = np.array(weights, dtype=np.float64)
+    drawn = np.random.default_rng(seed).choice(len(shares), size=jobs, p=shares / shares.sum())
+    return drawn.astype(np.uint8)
 
 
 def parse_mix(text: str, name: str) -> dict[str, float]:

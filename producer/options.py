@@ -48,7 +48,7 @@ OPTIONS = (
         type=click.Choice(["early", "late"]),
         help="When a job is acknowledged.",
     ),
-    click.option("--seed", default="1", show_default=True, metavar="N", help="Of the arrivals."),
+    click.option("--seed", default="1", show_default=True, metavar="N", help="Of arrivals and draws."),
     click.option("--publishers", default="1", show_default=True, metavar="N", help="Publisher processes."),
     click.option(
         "--broker", default=None, metavar="URL", help="A broker that runs already. [default: an embedded one]"
@@ -80,6 +80,25 @@ OPTIONS = (
 )
 
 
+OUTPUT_OPTIONS = (
+    click.option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON."),
+    click.option(
+        "--junit",
+        default=None,
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Also write JUnit XML: a test for the run being valid, and one for each threshold on each lane.",
+    ),
+)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that can tell what it found in these ways, too."""
+    for option in reversed(OUTPUT_OPTIONS):
+        command = option(command)
+    return command
+
+
 def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that has them, too."""
     for option in reversed(OPTIONS):
@@ -104,6 +123,7 @@ def fleet_settings(
     ready_within: str,
     out: Path,
     like: Path | None,
+    least_lanes: int = 2,
 ) -> dict[str, Any]:
     """
     Fields of `FleetSettings` from the words of the command line; None for those that were not given.
@@ -125,6 +145,7 @@ def fleet_settings(
             slots=slots,
             prefetch=whole_number(prefetch, "--prefetch", 1, MAX_PREFETCH),
             acks=acks,
+            least=least_lanes,
         ),
         "job_s": if_given(job_duration, lambda text: parse_duration_s(text, "--job-duration", 0.0001, 60)),
         "cpu_share": if_given(cpu_share, lambda text: fraction(text, "--cpu-share", 0.0, 1.0)),

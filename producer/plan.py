@@ -31,13 +31,17 @@ class Plan:
     Attributes:
         due_s: Offsets from the start in seconds, ascending. A read-only copy of what was given.
         rate_per_s: The arrival rate that was asked for; None for a backlog (all at once).
+        parts: Which of several calls each job is, by number; None if there is only one.
     """
 
     due_s: NDArray[np.float64]
     rate_per_s: float | None
+    parts: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         due_s = np.array(self.due_s, dtype=np.float64)
+        if self.parts is not None and len(self.parts) != len(due_s):
+            raise ValueError(f"{len(self.parts)} parts for {len(due_s)} jobs: each job has one")
         if due_s.size and not (np.isfinite(due_s).all() and due_s[0] >= 0 and (np.diff(due_s) >= 0).all()):
             raise ValueError(f"due times {due_s!r}: must be finite, 0 or more, and ascending")
         due_s.setflags(write=False)
@@ -47,6 +51,18 @@ class Plan:
     def jobs(self) -> int:
         """How many jobs there are."""
         return len(self.due_s)
+
+    def part(self, seq: int) -> int:
+        """Which of its calls a job is."""
+        return 0 if self.parts is None or seq >= len(self.parts) else int(self.parts[seq])
+
+    def parts_of(self, seqs: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The same for many; those of jobs that are not in the plan any more are unknown, and 0."""
+        found = np.zeros(len(seqs), dtype=np.uint8)
+        if self.parts is not None:
+            known = seqs < len(self.parts)
+            found[known] = self.parts[seqs[known]]
+        return found
 
     @property
     def duration_s(self) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import threading
 import time
@@ -20,7 +21,6 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from celery import Celery
 from kombu import Producer
@@ -36,10 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from multiprocessing.connection import Connection as Pipe
 
-    from producer.mix import Mix
 
 BATCH_JOBS = 500
 """Most jobs in one batch: large enough to spare round trips, small enough that the first does not wait long."""
+
+PAYLOAD = "payload"
+"""The keyword argument that only makes a message longer."""
+
+LOOK_S = 0.05
+"""How long a publisher may sleep before it looks whether its order has been revised."""
 
 LEAD_S = 0.03
 """How far ahead a start is set, so that every publisher has its orders by then."""
@@ -47,10 +52,34 @@ LEAD_S = 0.03
 SENT_SCHEMA = {
     "trial": pl.UInt32,
     "seq": pl.UInt32,
+    "part": pl.UInt8,
     "due_at": pl.Float64,
     "sent_at": pl.Float64,
     "accepted_at": pl.Float64,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    A task as it is called, the same for every job of its kind.
+
+    Attributes:
+        task: Celery's name of the task.
+        args: Its positional arguments.
+        workload: What the job does, for whoever counts.
+        payload_bytes: Length of a text that the message carries besides and the task ignores; 0 for none.
+    """
+
+    task: str
+    args: tuple[Any, ...] = ()
+    workload: str = ""
+    payload_bytes: int = 0
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of the task."""
+        return {PAYLOAD: "x" * self.payload_bytes} if self.payload_bytes else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +90,42 @@ class Order:
     Attributes:
         run_id: 16 hexadecimal digits.
         trial: The trial's number.
-        task: Celery's name of the task.
-        args: Its positional arguments, the same for every job.
+        calls: What jobs do; a plan of several parts says which of these each job is.
         queue: The lane's queue.
         plan: When each job is due.
-        mix: Several tasks instead of the one, each with its arguments and share.
+        priority: Of the messages; None to leave it out.
+        open_s: Until when, in seconds from the plan's zero, another order may take this one's place.
     """
 
     run_id: str
     trial: int
-    task: str
-    args: tuple[Any, ...]
+    calls: tuple[Call, ...]
     queue: str
     plan: Plan
-    mix: Mix | None = None
+    priority: int | None = None
+    open_s: float = 0.0
 
-    @property
-    def calls(self) -> Sequence[tuple[str, tuple[Any, ...]]]:
-        """Every task that is sent, with its arguments."""
-        return self.mix.calls if self.mix else [(self.task, self.args)]
+
+class Desk:
+    """Where a publisher at work finds an order that takes the place of the one it works on, and says how far it is."""
+
+    def __init__(self, counts: Any) -> None:
+        self._counts = counts
+        self._latest: Order | None = None
+
+    def revise(self, order: Order) -> None:
+        """Have an order take the place of the one before; jobs that are due sooner than any that differ stay."""
+        self._latest = order
+
+    def revision(self, order: Order) -> Order | None:
+        """What is to be done instead of this order; None if it still holds."""
+        latest = self._latest
+        return latest if latest is not None and latest is not order and latest.trial == order.trial else None
+
+    def count(self, accepted: int, refused: int) -> None:
+        """Note jobs that the broker took, and that it did not."""
+        self._counts[0] += accepted
+        self._counts[1] += refused
 
 
 class JobSender:
@@ -107,8 +153,7 @@ class JobSender:
         """
         sent = []
         if order is not self._order:
-            self._order, self._commons = order, [self._common_to(*call) for call in order.calls]
-            self._picks = order.mix.picks(order.plan.jobs) if order.mix else None
+            self._order, self._commons = order, [self._common_to(call) for call in order.calls]
         try:
             with self._producer.batch(BATCH_JOBS):
                 for seq, due_at in jobs:
@@ -125,13 +170,13 @@ class JobSender:
         connection = self._producer.connection
         return (*connection.connection_errors, *connection.channel_errors)
 
-    def _common_to(self, task: str, args: tuple[Any, ...]) -> _Common:
-        message: Any = self._app.amqp.as_task_v2("", task, args)
+    def _common_to(self, call: Call) -> _Common:
+        message: Any = self._app.amqp.as_task_v2("", call.task, call.args, call.keywords)
         content_type, content_encoding, body = dumps(message.body, serializer="json")
         headers = {name: message.headers[name] for name in ("argsrepr", "kwargsrepr", "origin")}
         return _Common(
-            task=task,
-            args=args,
+            task=call.task,
+            args=call.args,
             headers=headers,
             body=body,
             content_type=content_type,
@@ -139,7 +184,7 @@ class JobSender:
         )
 
     def _publish(self, order: Order, seq: int, due_at: float, sent_at: float) -> None:
-        common = self._commons[0 if self._picks is None else self._picks[seq]]
+        common = self._commons[order.plan.part(seq)]
         job_id = f"{order.run_id}-{order.trial}-{seq}"
         message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, ignore_result=True, **common.headers)
         stamp = Stamp(run_id=order.run_id, trial=order.trial, seq=seq, due_at=due_at, sent_at=sent_at)
@@ -151,6 +196,7 @@ class JobSender:
             content_type=common.content_type,
             content_encoding=common.content_encoding,
             headers=message.headers,
+            **({} if order.priority is None else {"priority": order.priority}),
             **message.properties,
         )
 
@@ -187,6 +233,7 @@ def send_when_due(
     send: Callable[[Order, Sequence[tuple[int, float]], Callable[[], float]], list[float]],
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
+    desk: Desk | None = None,
 ) -> pl.DataFrame:
     """
     Work through a plan's share: sleep until the next job is due, then send all that are.
@@ -200,44 +247,96 @@ def send_when_due(
         send: Hands a batch to the broker.
         now: The clock; a test passes its own.
         sleep: Waits; likewise.
+        desk: Where another order may take this one's place.
 
     Returns:
         One row a job, in the layout of `SENT_SCHEMA`; `accepted_at` is null where the broker did not take it.
     """
-    number, parts = part
-    seqs, due_s = split(order.plan, parts, number)
-    due_at = due_s + start_at
-    sent_at = np.full(len(seqs), np.nan)
-    accepted_at = np.full(len(seqs), np.nan)
-    first = 0
-    while first < len(seqs):
-        wait_s = due_at[first] - now()
+    desk = desk or Desk([0, 0])
+    share = _Share(order, start_at, part)
+    while True:
+        if revised := desk.revision(share.order):
+            share = share.revised(revised)
+        next_at = share.next_at(now())
+        if next_at is None:
+            return share.ledger()
+        wait_s = next_at - now()
         if wait_s > 0:
-            sleep(wait_s)
-        last = min(_first_not_due(due_at, now()), first + BATCH_JOBS)
-        if last == first:
+            sleep(min(wait_s, LOOK_S) if share.order.open_s else wait_s)
+        jobs = share.due(now())
+        if not jobs:
             continue
-        jobs = list(zip(seqs[first:last].tolist(), due_at[first:last].tolist(), strict=True))
         try:
-            sent_at[first:last] = send(order, jobs, now)
-            accepted_at[first:last] = now()
+            share.sent(send(share.order, jobs, now), now())
+            desk.count(len(jobs), 0)
         except OperationalError:
-            sent_at[first:last] = now()
-        first = last
-    return _ledger(order.trial, seqs, due_at, sent_at, accepted_at)
+            share.refused(len(jobs), now())
+            desk.count(0, len(jobs))
 
 
-def _first_not_due(due_at: npt.NDArray[np.float64], now: float) -> int:
-    return int(np.searchsorted(due_at, now, side="right"))
+class _Share:
+    """One publisher's part of an order, and what became of it."""
+
+    def __init__(self, order: Order, start_at: float, part: tuple[int, int]) -> None:
+        number, parts = part
+        self.order = order
+        self._start_at = start_at
+        self._part = part
+        self._seqs, due_s = split(order.plan, parts, number)
+        self._due_at = due_s + start_at
+        self._sent_at = np.full(len(self._seqs), np.nan)
+        self._accepted_at = np.full(len(self._seqs), np.nan)
+        self._first = 0
+
+    def revised(self, order: Order) -> _Share:
+        """The share of another order, whose first jobs are those that have been sent."""
+        new = _Share(order, self._start_at, self._part)
+        done = self._first
+        for name in ("_seqs", "_due_at", "_sent_at", "_accepted_at"):
+            setattr(new, name, np.concatenate([getattr(self, name)[:done], getattr(new, name)[done:]]))
+        new._first = done
+        return new
+
+    def next_at(self, now: float) -> float | None:
+        """When there is something to do; None if nothing is left and no other order can come."""
+        if self._first < len(self._seqs):
+            return float(self._due_at[self._first])
+        open_until = self._start_at + self.order.open_s
+        return open_until if now < open_until else None
+
+    def due(self, now: float) -> list[tuple[int, float]]:
+        """The next batch: sequence number and due instant of each job that is due."""
+        last = min(int(np.searchsorted(self._due_at, now, side="right")), self._first + BATCH_JOBS)
+        here = slice(self._first, max(last, self._first))
+        return list(zip(self._seqs[here].tolist(), self._due_at[here].tolist(), strict=True))
+
+    def sent(self, sent_at: Sequence[float], accepted_at: float) -> None:
+        """Note that the broker took the next jobs."""
+        here = slice(self._first, self._first + len(sent_at))
+        self._sent_at[here] = sent_at
+        self._accepted_at[here] = accepted_at
+        self._first += len(sent_at)
+
+    def refused(self, jobs: int, sent_at: float) -> None:
+        """Note that it did not."""
+        self._sent_at[self._first : self._first + jobs] = sent_at
+        self._first += jobs
+
+    def ledger(self) -> pl.DataFrame:
+        """One row a job."""
+        columns = {
+            "trial": np.full(len(self._seqs), self.order.trial),
+            "seq": self._seqs,
+            "part": self.order.plan.parts_of(self._seqs),
+            "due_at": self._due_at,
+            "sent_at": self._sent_at,
+            "accepted_at": self._accepted_at,
+        }
+        frame = pl.DataFrame(columns).cast(SENT_SCHEMA)  # type: ignore[arg-type]
+        return frame.with_columns(pl.col("accepted_at").fill_nan(None))
 
 
-def _ledger(trial: int, seqs: Any, due_at: Any, sent_at: Any, accepted_at: Any) -> pl.DataFrame:
-    columns = {"trial": np.full(len(seqs), trial), "seq": seqs, "due_at": due_at, "sent_at": sent_at}
-    frame = pl.DataFrame({**columns, "accepted_at": accepted_at}).cast(SENT_SCHEMA)  # type: ignore[arg-type]
-    return frame.with_columns(pl.col("accepted_at").fill_nan(None))
-
-
-def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
+def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: Any) -> None:
     """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -249,10 +348,24 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int]) -> None:
             pipe.send(FleetError(f"A publisher cannot reach the broker: {error}."))
             return
         pipe.send("ready")
-        sender = JobSender(app, Producer(connection))
+        sender, desk = JobSender(app, Producer(connection)), Desk(counts)
+        orders: queue.SimpleQueue[tuple[Order, float] | None] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(pipe, orders, desk), name="orders", daemon=True).start()
+        while ordered := orders.get():
+            order, start_at = ordered
+            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send, desk=desk))
+
+
+def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], desk: Desk) -> None:
+    """Take orders off the pipe while others are worked on: new ones wait their turn, revisions take effect at once."""
+    with suppress(EOFError, OSError):
         while True:
             order, start_at = pipe.recv()
-            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send))
+            if start_at is None:
+                desk.revise(order)
+            else:
+                orders.put((order, start_at))
+    orders.put(None)
 
 
 def _end_with_parent() -> None:
@@ -293,6 +406,8 @@ class Publishers:
         self._count = count
         self._processes: list[Any] = []
         self._pipes: list[Pipe] = []
+        self._counts: list[Any] = []
+        self._counted = [0, 0]
 
     def __enter__(self) -> Self:
         try:
@@ -307,8 +422,9 @@ class Publishers:
     def _start(self, number: int) -> None:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
+        counts = context.RawArray("Q", 2)
         process = context.Process(
-            target=publisher_main, args=(self._broker_url, there, (number, self._count)), daemon=True
+            target=publisher_main, args=(self._broker_url, there, (number, self._count), counts), daemon=True
         )
         # The first process of its kind starts a helper, which unblocks Ctrl-C for all that come after it.
         resource_tracker.ensure_running()
@@ -317,6 +433,7 @@ class Publishers:
             self._processes.append(process)
         there.close()
         self._pipes.append(here)
+        self._counts.append(counts)
 
     def begin(self, order: Order) -> float:
         """
@@ -326,12 +443,33 @@ class Publishers:
             FleetError: If a publisher is gone.
         """
         start_at = time.time() + LEAD_S
+        self._counted = self._totals()
+        self._give(order, start_at)
+        return start_at
+
+    def revise(self, order: Order) -> None:
+        """
+        Have an order take the place of the one that is worked on, of the same trial; what was sent stays as it is.
+
+        Raises:
+            FleetError: If a publisher is gone.
+        """
+        self._give(order, None)
+
+    def progress(self) -> tuple[int, int]:
+        """How many jobs of the order the broker has taken so far, and how many it has not."""
+        accepted, refused = (now - before for now, before in zip(self._totals(), self._counted, strict=True))
+        return accepted, refused
+
+    def _totals(self) -> list[int]:
+        return [sum(counts[kind] for counts in self._counts) for kind in (0, 1)]
+
+    def _give(self, order: Order, start_at: float | None) -> None:
         # Pickled here: what Connection.send pickles by itself is left half freed, with a warning, if a pipe is broken.
         share = pickle.dumps((order, start_at))
         with _telling_of_the_dead():
             for pipe in self._pipes:
                 pipe.send_bytes(share)
-        return start_at
 
     def ledger(self) -> pl.DataFrame:
         """

@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from producer import session
+from producer.course import Task
 from producer.plan import Plan, backlog, constant, poisson, seed_for
 from producer.trials import Kind, Trial
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from producer.course import Course, Jobs
     from producer.errors import PoolraceError
     from producer.lanes import Lane
-    from producer.session import Progress
+    from producer.session import Grounds, Progress
     from producer.settings import RaceSettings
 
 MIN_JOBS_A_SLOT = 4
@@ -27,7 +28,12 @@ LEAST_RATE_PER_S = 1.0
 
 def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Race, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, lambda *found: Race(*found).run())
+    return session.run(settings, progress, race)
+
+
+def race(settings: RaceSettings, grounds: Grounds) -> None:
+    """Race every workload on the lanes that run."""
+    Race(settings, grounds.course, grounds.jobs, grounds.progress).run()
 
 
 class Race:
@@ -64,7 +70,7 @@ class Race:
         rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}
         for round_, plan in enumerate(plans):
             for lane in balanced(self._settings.lanes, round_):
-                trial = self._course.measure(kind, jobs, lane, round_, plan, ping=ping)
+                trial = self._course.measure(Task(kind=kind, jobs=jobs, lane=lane, plan=plan, round=round_, ping=ping))
                 rates[lane.key].append(rate_per_s(trial))
                 self._tell(trial)
         return rates

@@ -3,7 +3,7 @@ A run directory: one folder with everything a run recorded. Reports are recomput
 
     manifest.json      what was asked, on what, with which versions; status; docs/run-directory.md describes each key
     trials.jsonl       one line a trial
-    records/*.parquet  one row a delivery of a job, a file a trial, written when the trial ends
+    records/*.parquet  one row a delivery of a job, a file a trial, several of a long one
     sent/*.parquet     one row a job: when it was due, sent and accepted
     samples/*.parquet  one row a node and second
     pings.jsonl        one line a control ping
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 """Of the run directory. A reader refuses other versions."""
 
 MANIFEST_KEYS = ("run_id", "status", "settings")
@@ -46,11 +47,18 @@ RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "i
 
 
 class RunWriter:
-    """Writes a run directory, part by part, while the run goes on."""
+    """
+    Writes a run directory, part by part, while the run goes on.
+
+    Attributes:
+        path: Where it is.
+        manifest: As it stands.
+    """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         self.path = path
-        self._manifest: dict[str, Any] = {"format": FORMAT, "status": RUNNING, **manifest}
+        self.manifest: dict[str, Any] = {"format": FORMAT, "status": RUNNING, **manifest}
+        self._parts: Counter[tuple[str, int]] = Counter()
 
     @classmethod
     def create(cls, parent: Path, name: str, manifest: Mapping[str, Any]) -> RunWriter:
@@ -95,8 +103,8 @@ class RunWriter:
 
     def update_manifest(self, **changes: Any) -> None:
         """Change keys of the manifest and write it anew, whole or not at all."""
-        self._manifest.update(changes)
-        self.write_text("manifest.json", json.dumps(self._manifest, indent=2) + "\n")
+        self.manifest.update(changes)
+        self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
         """A text file of the run, replaced in one step."""
@@ -111,11 +119,13 @@ class RunWriter:
         """Note control pings."""
         self._append("pings.jsonl", pings)
 
-    def add_table(self, table: str, part: int, frame: pl.DataFrame) -> None:
-        """A part of `records`, `sent` or `samples`; an empty one leaves no file."""
+    def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
+        """A trial's part of `records`, `sent` or `samples`; an empty one leaves no file."""
         if frame.height:
-            with _draft_of(self.path / table / f"{part:05d}.parquet") as draft:
+            part = self._parts[table, trial]
+            with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
                 frame.write_parquet(draft)
+            self._parts[table, trial] += 1
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         target = self.path / name

@@ -1,7 +1,7 @@
 """
 A run of any kind: sizes the jobs, starts the fleet, proves every slot, has it measured, and writes the run directory.
 
-What is measured is a function that is handed the course; a race and a load differ in nothing else.
+What is measured is a function that is handed the grounds; race, load, limit and sweep differ in nothing else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from poolrace.clock import broker_offset
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from producer.fleet import Fleet, NodeFacts
     from producer.lanes import Lane
+    from producer.load.now import Now
 
 S = TypeVar("S", bound=FleetSettings)
 
@@ -47,17 +48,53 @@ class Progress(Protocol):
     def trial(self, text: str) -> None:
         """A trial is through."""
 
+    def lane(self, now: Now, ended: int, of: int) -> None:
+        """How the lane does that is under load, and how many jobs of all have ended."""
 
-def run(
-    settings: S, progress: Progress, measure: Callable[[S, Course, Mapping[str, Jobs], Progress], None]
-) -> tuple[Path, PoolraceError | None]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """
+    What is there to be measured, and with what.
+
+    Attributes:
+        course: Runs trials.
+        jobs: Sized jobs, by workload.
+        writer: The run directory.
+        progress: Who wants to know how far it is.
+        fleet: Where it runs.
+    """
+
+    course: Course
+    jobs: Mapping[str, Jobs]
+    writer: RunWriter
+    progress: Progress
+    fleet: Fleet
+
+    def start(self, lane: Lane) -> None:
+        """
+        Have a lane's nodes run, with every slot proven, and note what is known of them.
+
+        Raises:
+            FleetError: If a node or a slot does not come up.
+        """
+        self.progress.stage(f"Waiting for every slot of {lane.label}")
+        nodes = [node.to_dict() for node in start_nodes(self.fleet, lane, self.course)]
+        self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
+
+    def stop(self, lane: Lane) -> None:
+        """End what was started for a lane."""
+        self.fleet.stop(lane)
+
+
+def run(settings: S, progress: Progress, measure: Callable[[S, Grounds], None]) -> tuple[Path, PoolraceError | None]:
     """
     Have something measured, and write the run directory.
 
     Args:
         settings: What was asked.
         progress: Who wants to know how far it is.
-        measure: Runs its trials on the course, with the settings as the fleet was found and the jobs by workload.
+        measure: Runs its trials on the grounds, with the settings as the fleet was found.
 
     Returns:
         The run directory, and the error that ended the run before its time, if one did. What was measured until then
@@ -100,7 +137,7 @@ def _run(
     settings: S,
     writer: RunWriter,
     progress: Progress,
-    measure: Callable[[S, Course, Mapping[str, Jobs], Progress], None],
+    measure: Callable[[S, Grounds], None],
 ) -> None:
     progress.stage("Looking at the machine")
     writer.update_manifest(began_at=time.time(), machine=describe().to_dict(), noise=noise().to_dict())
@@ -112,14 +149,14 @@ def _run(
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
         with open_course(run_id, settings, fleet, writer) as (course, collector):
-            nodes: list[NodeFacts] = []
-            for lane in settings.lanes:
-                progress.stage(f"Waiting for every slot of {lane.label}")
-                nodes += start_nodes(fleet, lane, course)
-            writer.update_manifest(broker=fleet.broker.shown, nodes=[node.to_dict() for node in nodes])
+            writer.update_manifest(broker=fleet.broker.shown, nodes=[])
+            grounds = Grounds(course=course, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
+            if settings.starts_all:
+                for lane in settings.lanes:
+                    grounds.start(lane)
             # Nodes that ran already are no children of ours, and would count as others.
             others = None if settings.attached else OthersMeter()
-            measure(settings, course, jobs, progress)
+            measure(settings, grounds)
             writer.update_manifest(
                 others_cores=others and others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
             )

@@ -45,6 +45,9 @@ class FleetSettings:
     kind: ClassVar[str]
     """What the run is, e.g. `race`: the last part of its directory's name."""
 
+    starts_all: ClassVar[bool] = True
+    """The nodes of all lanes run from the beginning; otherwise whoever measures starts and stops them."""
+
     lanes: tuple[Lane, ...]
     workloads: tuple[str, ...] = ("cpu", "native", "io", "mixed")
     job_s: float | None = None
@@ -111,7 +114,7 @@ class RaceSettings(FleetSettings):
 
     def quickened(self) -> Self:
         """The short form: two workloads, three pairs, shorter trials."""
-        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.6, quick=True)
+        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.5, quick=True)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
@@ -130,3 +133,21 @@ def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float
     if not low_s <= value_s <= high_s:
         raise UsageError(f"{name} {text!r}: must be a time from {low_s:g}s to {high_s:g}s, e.g. 20ms or 1.5s.")
     return value_s
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)?")
+_UNITS_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, None: 1}
+
+
+def parse_size_bytes(text: str, name: str, high_bytes: int) -> int:
+    """
+    Bytes from `64KiB`, `1.5MiB` or a plain number.
+
+    Raises:
+        UsageError: With the name, the value and what is allowed.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    value = round(float(match[1]) * _UNITS_BYTES[match[2]]) if match else -1
+    if not 0 <= value <= high_bytes:
+        raise UsageError(f"{name} {text!r}: must be a size from 0 to {high_bytes // 2**20} MiB, e.g. 512B or 64KiB.")
+    return value

@@ -14,7 +14,7 @@ import polars as pl
 from poolrace.pools import gives_up
 from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
 from producer.lanes import Lane
-from producer.load_figures import load_lanes
+from producer.load.figures import load_lanes
 from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
 from producer.trials import Kind
 from producer.verdict import NO_VERDICT, Verdict, judge, pair
@@ -71,7 +71,9 @@ def summarise(path: Path) -> dict[str, Any]:
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "lanes": [_lane(run, lane) for lane in lanes],
-        "load": load_lanes(run, analysis),
+        "load": load_lanes(run),
+        "aborted": run.manifest.get("aborted"),
+        "changes": run.manifest.get("changes", {}),
         "workloads": [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)],
     }
 

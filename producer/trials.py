@@ -17,6 +17,8 @@ class Kind(StrEnum):
     CAPACITY = "capacity"
     LATENCY = "latency"
     LOAD = "load"
+    PROBE = "probe"
+    CONFIRMATION = "confirmation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,9 @@ class Trial:
         ended_at: When its last record was in, or it was given up, on the same clock.
         cpu_s: CPU seconds that the lane's nodes used from just before to just after; None if unknown.
         queued: Sequence numbers still on the broker when the trial was given up: ready or unacked, not lost.
+        parts: Workloads of the jobs, by the number that `sent` has of each.
+        planned_s: How long the plan takes; None where its last job says it all.
+        given_up_s: When no more was sent, since the trial could not be passed any more; None if all was sent.
     """
 
     trial: int
@@ -51,12 +56,16 @@ class Trial:
     ended_at: float
     cpu_s: float | None = None
     queued: tuple[int, ...] = field(default=())
+    parts: tuple[str, ...] = field(default=())
+    planned_s: float | None = None
+    given_up_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**asdict(self), "kind": self.kind.value, "queued": list(self.queued)}
+        return {**asdict(self), "kind": self.kind.value, "queued": list(self.queued), "parts": list(self.parts)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        return cls(**{**value, "kind": Kind(value["kind"]), "queued": tuple(value["queued"])})
+        plain = {**value, "kind": Kind(value["kind"]), "queued": tuple(value["queued"])}
+        return cls(**{**plain, "parts": tuple(value.get("parts", ()))})

@@ -83,7 +83,7 @@ def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=Non
 def trial_frames(number, lane, began_at, ends_s, service_s):
     """The three tables of a trial whose jobs ended at these offsets."""
     node = {"lane": lane.key, "node": f"{lane.key}@host"}
-    job = {"trial": number, "due_at": began_at, "sent_at": began_at}
+    job = {"trial": number, "part": 0, "due_at": began_at, "sent_at": began_at}
     run = {"pool": lane.pool, "pid": 10, "attempt": 1, "redelivered": False, "gil": True, "outcome": "succeeded"}
     records = [
         {

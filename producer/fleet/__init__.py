@@ -65,6 +65,9 @@ class Fleet(Protocol):
             FleetError: If one does not.
         """
 
+    def stop(self, lane: Lane) -> None:
+        """End the nodes of a lane, if we started them."""
+
     def started_at(self, lane: Lane) -> float | None:
         """When the lane's node was started, seconds since the epoch; None if it ran already."""
 

@@ -96,6 +96,9 @@ class AttachedFleet:
             NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._hellos[node]) for node in self.nodes(lane)
         ]
 
+    def stop(self, lane: Lane) -> None:
+        """Nothing: who started them ends them."""
+
     def started_at(self, lane: Lane) -> None:  # noqa: ARG002 - the protocol's
         """Nobody knows; the nodes ran already."""
         return

@@ -91,6 +91,10 @@ class LocalFleet:
         hello = self._wait_for_hello(node, child)
         return [NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)]
 
+    def stop(self, lane: Lane) -> None:
+        """End the node of a lane."""
+        self._processes.stop(self._nodes.pop(lane.key))
+
     def started_at(self, lane: Lane) -> float:
         """When the node's process was started, seconds since the epoch."""
         return self._started_at[lane.key]

@@ -73,7 +73,12 @@ def document(summary: Summary) -> Iterator[Table | Prose]:
 
 def load_parts(summary: Summary) -> Iterator[Table | Prose]:
     """What a load has in place of capacity and verdicts."""
+    if summary["aborted"]:
+        yield aborted(summary)
     yield rates(summary)
+    for key, one in (("phases", "phase"), ("workloads", "workload")):
+        if any(len(lane[key]) > 1 for lane in summary["load"]):
+            yield rates_by(summary, key, one)
     yield latency(summary)
     yield corrected(summary)
     yield cost(summary)
@@ -153,20 +158,49 @@ def rates(summary: Summary) -> Table:
     )
 
 
+def rates_by(summary: Summary, key: str, one: str) -> Table:
+    """The same for each phase, or each workload."""
+    rows = [
+        [
+            lane["lane"], part[one] + ("" if part.get("counts", True) else " (does not count)"),
+            *(number(part[name]) for name in ("offered_per_s", "finished_per_s")),
+            *(milliseconds(_get(part, "latency", "sojourn", name)) for name in ("p50", "p99", "max")),
+            *(f"{part['settlement'][name]:,}" for name in ("sent", "done", "failed")),
+        ]
+        for lane in summary["load"]
+        for part in lane[key]
+        if part["settlement"]["sent"]
+    ]  # fmt: skip
+    return Table(
+        title=f"By {one}: jobs per second; sojourn in ms, of the jobs due in it",
+        columns=["lane", one, "offered/s", "finished/s", "p50", "p99", "max", "jobs", "done", "failed"],
+        rows=rows,
+    )
+
+
+def aborted(summary: Summary) -> Prose:
+    """Where and why a load ended early."""
+    found = summary["aborted"]
+    what = f"{found['lane']}: {found['why']} was broken after {found['at_s']:.0f} s"
+    line = f"{what}; no more was sent from then on, and the lanes after it were not loaded."
+    return Prose(title="Ended early", lines=[line])
+
+
 def thresholds(summary: Summary) -> Prose:
     """Each threshold on each lane, kept or not, by how much and since when."""
-    lines = [f"{lane['lane']}: {_judged(judged)}" for lane in summary["load"] for judged in lane["thresholds"]]
+    lines = [f"{lane['lane']}: {judged_sentence(judged)}" for lane in summary["load"] for judged in lane["thresholds"]]
     return Prose(title="Thresholds", lines=lines)
 
 
-def _judged(judged: Mapping[str, Any]) -> str:
+def judged_sentence(judged: Mapping[str, Any]) -> str:
+    """What became of a threshold, by how much, and since when."""
     measured, limit = (
         f"{judged[name]:.4g}" if judged[name] is not None else "unknown" for name in ("measured", "limit")
     )
     found = (
         f"{judged['threshold']}: {'kept' if judged['kept'] else 'BROKEN'}, {measured} against {limit} {judged['unit']}"
     )
-    since = f"; first in second {judged['since_s']:g}" if judged["since_s"] is not None else ""
+    since = f"; since second {judged['since_s']:.3g}" if judged["since_s"] is not None else ""
     return f"{found.rstrip()}{since}."
 
 

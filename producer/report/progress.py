@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from producer.report.formats import NONE, count, milliseconds, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rich.console import RenderableType
+
+    from producer.load.now import Now
 
 
 class Silent:
@@ -24,6 +31,9 @@ class Silent:
         """Nothing."""
 
     def trial(self, text: str) -> None:
+        """Nothing."""
+
+    def lane(self, now: Now, ended: int, of: int) -> None:
         """Nothing."""
 
 
@@ -48,7 +58,7 @@ class Lines:
         """Start counting trials."""
         self._trials, self._done = trials, 0
         self._began_s = self._said_s = self._clock()
-        self.stage(f"Racing: {trials} trials")
+        self.stage(f"Measuring: {trials} trials")
 
     def trial(self, text: str) -> None:
         """Say how far it is, if it has not been said for a while."""
@@ -59,11 +69,15 @@ class Lines:
             left_s = (now_s - self._began_s) / self._done * (self._trials - self._done)
             self.stage(f"{self._done}/{self._trials} trials, about {left_s:.0f} s left; {text}")
 
+    def lane(self, now: Now, ended: int, of: int) -> None:
+        """Say how it does."""
+        self.stage(line(now, ended, of))
+
 
 class Bar:
-    """A bar that moves."""
+    """A bar that moves; with a table above it while a lane is under load."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: _WithTable) -> None:
         self._progress = progress
         self._task: TaskID = progress.add_task("Starting", total=None)
 
@@ -79,6 +93,57 @@ class Bar:
         """Move the bar."""
         self._progress.update(self._task, advance=1, description=text)
 
+    def lane(self, now: Now, ended: int, of: int) -> None:
+        """Show how it does; what the lanes before it did last stays."""
+        self._progress.lanes[now.lane] = now
+        text = f"{now.lane}: {ended:,} of {of:,} jobs ended" + (", paused" if now.paused else "")
+        self._progress.update(self._task, description=text)
+
+
+class _WithTable(Progress):
+    """A bar below a table of lanes under load."""
+
+    lanes: dict[str, Now]
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The table, if any lane was under load, and the bar."""
+        if lanes := getattr(self, "lanes", None):
+            yield table(list(lanes.values()))
+        yield from super().get_renderables()
+
+
+COLUMNS = (
+    "lane", "s", "offered/s", "accepted/s", "started/s", "finished/s", "backlog", "behind", "failed", "wait p50", "p99",
+)  # fmt: skip
+
+
+def table(lanes: Sequence[Now]) -> Table:
+    """How lanes do, one row each; queue wait in ms."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for number_, column in enumerate(COLUMNS):
+        shown.add_column(column, justify="right" if number_ else "left")
+    for now in lanes:
+        shown.add_row(
+            now.lane, f"{now.at_s:.0f} of {now.of_s:.0f}",
+            *(number(each) for each in (now.offered_per_s, now.accepted_per_s, now.started_per_s, now.finished_per_s)),
+            count(now.backlog), count(now.behind), count(now.failed),
+            milliseconds(now.queue_wait_p50_s), milliseconds(now.queue_wait_p99_s),
+        )  # fmt: skip
+    return shown
+
+
+def line(now: Now, ended: int, of: int) -> str:
+    """How a lane does, in a line for a log."""
+    rates = (now.offered_per_s, now.accepted_per_s, now.started_per_s, now.finished_per_s)
+    offered, accepted, started, finished = (NONE if each is None else f"{each:.0f}" for each in rates)
+    wait = f"queue wait p50 {milliseconds(now.queue_wait_p50_s)} p99 {milliseconds(now.queue_wait_p99_s)} ms"
+    return (
+        f"{now.lane} {now.at_s:4.0f}/{now.of_s:.0f} s: offered {offered}/s, accepted {accepted}/s, "
+        f"started {started}/s, finished {finished}/s, backlog {count(now.backlog)}, {wait}, {ended:,} of {of:,}"
+        + (f", {now.failed} failed" if now.failed else "")
+        + (", paused" if now.paused else "")
+    )
+
 
 @contextmanager
 def progress_for(*, quiet: bool) -> Iterator[Silent | Lines | Bar]:
@@ -88,7 +153,8 @@ def progress_for(*, quiet: bool) -> Iterator[Silent | Lines | Bar]:
         yield Silent()
     elif console.is_terminal:
         columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
-        with Progress(*columns, console=console, transient=True) as progress:
+        with _WithTable(*columns, console=console, transient=True) as progress:
+            progress.lanes = {}
             yield Bar(progress)
     else:
         yield Lines(sys.stderr)

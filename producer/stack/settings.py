@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, whole_number
-from producer.live import parse_rate
+from producer.live import parse_live_rate
 from producer.mix import parse_mix
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ READ: Mapping[str, Callable[[str, str], Any]] = {
     "acks": _one_of(*ACKS),
     "visibility_timeout_s": _number(1, MAX_TIMEOUT_S),
     "loglevel": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
-    "live_rate": _as_it_is(parse_rate),
+    "live_rate": _as_it_is(parse_live_rate),
     "live_mix": _as_it_is(parse_mix),
     "metrics_port": _number(1, MAX_PORT),
     "flower_port": _number(1, MAX_PORT),

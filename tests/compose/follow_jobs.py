@@ -21,7 +21,7 @@ from producer.collect import RECORD_SCHEMA, Collector
 from producer.commands import broker_from_environment
 from producer.errors import FleetError
 from producer.plan import backlog
-from producer.publish import SENT_SCHEMA, Order, Publishers
+from producer.publish import SENT_SCHEMA, Call, Order, Publishers
 from producer.settle import settle, tally
 from producer.trials import Kind, Trial
 
@@ -39,7 +39,9 @@ def send(url: str, run_id: str, wanted: dict[str, Any]) -> pl.DataFrame:
         ledgers = []
         for number, queue in enumerate(wanted["queues"]):
             plan, args = backlog(wanted["jobs"]), tuple(wanted["args"])
-            publishers.begin(Order(run_id=run_id, trial=number, task=wanted["task"], args=args, queue=queue, plan=plan))
+            publishers.begin(
+                Order(run_id=run_id, trial=number, calls=(Call(wanted["task"], args),), queue=queue, plan=plan)
+            )
             ledgers.append(publishers.ledger())
     return pl.concat(ledgers)
 

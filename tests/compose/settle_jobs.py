@@ -17,7 +17,7 @@ from producer.collect import Collector
 from producer.commands import broker_from_environment
 from producer.errors import FleetError
 from producer.plan import backlog
-from producer.publish import Order, Publishers
+from producer.publish import Call, Order, Publishers
 from producer.settle import settle, tally
 from producer.trials import Kind, Trial
 
@@ -28,7 +28,7 @@ def main() -> None:
     queue, jobs, amount = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     url, run_id = broker_from_environment() or "", secrets.token_hex(8)
     app = Celery("test", broker=url)
-    order = Order(run_id=run_id, trial=0, task="worker.sleep", args=(amount,), queue=queue, plan=backlog(jobs))
+    order = Order(run_id=run_id, trial=0, calls=(Call("worker.sleep", (amount,)),), queue=queue, plan=backlog(jobs))
     records: list[pl.DataFrame] = []
     with Publishers(url) as publishers:
         publishers.begin(order)

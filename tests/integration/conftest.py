@@ -19,7 +19,7 @@ from producer.fleet.broker import start_embedded
 from producer.fleet.local import inherited_environment
 from producer.fleet.processes import Processes
 from producer.plan import backlog
-from producer.publish import JobSender, Order
+from producer.publish import Call, JobSender, Order
 
 APPS = Path(__file__).parents[1] / "apps"
 PATIENCE_S = 60.0
@@ -117,7 +117,7 @@ class Run:
         seqs = list(range(self._next, self._next + jobs))
         self._next += jobs
         order = Order(
-            run_id=self.run_id, trial=trial, task=f"foreign.{task}", args=args, queue=self.node.queue,
+            run_id=self.run_id, trial=trial, calls=(Call(f"foreign.{task}", args),), queue=self.node.queue,
             plan=backlog(jobs),
         )  # fmt: skip
         due_at = time.time()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from producer.collect import Collector
-from producer.course import Course, Jobs
+from producer.course import Course, Jobs, Task
 from producer.errors import FleetError, InvalidRunError
 from producer.fleet.local import LocalFleet
 from producer.lanes import parse_lanes
@@ -17,7 +17,7 @@ from producer.settle import settle, tally
 from producer.trials import Kind
 
 SLOTS = 2
-SLEEP = Jobs(workload="sleep", task="worker.sleep", args=(20_000,), expected_s=0.02)
+SLEEP = Jobs.of("sleep", "worker.sleep", (20_000,), expected_s=0.02)
 
 
 class Grounds:
@@ -75,7 +75,9 @@ def test_every_slot_is_proven_and_the_last_began_after_its_node_was_started(grou
 
 def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, path):
-        returned = course.measure(Kind.CAPACITY, SLEEP, grounds.lane, 3, backlog(80), ping=True)
+        returned = course.measure(
+            Task(kind=Kind.CAPACITY, jobs=SLEEP, lane=grounds.lane, round=3, plan=backlog(80), ping=True)
+        )
     run = read_run(path)
     (trial,) = run.trials
     assert trial == returned
@@ -92,7 +94,9 @@ def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
 def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, path):
         for turn in range(2):
-            course.measure(Kind.LATENCY, SLEEP, grounds.lane, turn, constant(40.0, 0.25))
+            course.measure(
+                Task(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, round=turn, plan=constant(40.0, 0.25))
+            )
     run = read_run(path)
     assert [(trial.trial, trial.round, trial.rate_per_s, trial.jobs) for trial in run.trials] == [
         (0, 0, 40.0, 10),
@@ -100,13 +104,16 @@ def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
     ]
     assert run.pings == []
     assert sorted(run.records.select("trial", "seq").rows()) == [(t, seq) for t in range(2) for seq in range(10)]
-    assert sorted(path.glob("records/*")) == [path / "records" / "00000.parquet", path / "records" / "00001.parquet"]
+    assert sorted(path.glob("records/*")) == [
+        path / "records" / "00000-000.parquet",
+        path / "records" / "00001-000.parquet",
+    ]
 
 
 def test_jobs_that_fail_have_come_to_an_end(grounds, tmp_path):
-    fail = Jobs(workload="fail", task="worker.fail", args=(), expected_s=0.0)
+    fail = Jobs.of("fail", "worker.fail", (), expected_s=0.0)
     with grounds.course(tmp_path) as (course, path):
-        course.measure(Kind.CAPACITY, fail, grounds.lane, 0, backlog(3))
+        course.measure(Task(kind=Kind.CAPACITY, jobs=fail, lane=grounds.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert settlement(run).failed == 3
     assert set(run.records["exception"]) == {"ValueError"}
@@ -114,10 +121,10 @@ def test_jobs_that_fail_have_come_to_an_end(grounds, tmp_path):
 
 def test_jobs_that_a_node_throws_away_are_lost_and_end_the_race_but_the_trial_is_kept(grounds, tmp_path):
     """No node knows this task, so the message is discarded without a word."""
-    nobodys = Jobs(workload="nobodys", task="nobodys.task", args=(), expected_s=0.0)
+    nobodys = Jobs.of("nobodys", "nobodys.task", (), expected_s=0.0)
     with grounds.course(tmp_path) as (course, path):
         with pytest.raises(InvalidRunError, match=r"3 of 3 nobodys jobs .* 0 still on the broker, 3 lost or still"):
-            course.measure(Kind.CAPACITY, nobodys, grounds.lane, 0, backlog(3))
+            course.measure(Task(kind=Kind.CAPACITY, jobs=nobodys, lane=grounds.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert run.trials[0].queued == ()
     assert settlement(run).lost == 3
@@ -130,7 +137,7 @@ def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(grounds, tmp_pat
         with pytest.raises(
             InvalidRunError, match=r"5 of 5 sleep jobs on lane prefork .* 5 still on the broker, 0 lost"
         ):
-            course.measure(Kind.CAPACITY, SLEEP, empty, 0, backlog(5))
+            course.measure(Task(kind=Kind.CAPACITY, jobs=SLEEP, lane=empty, round=0, plan=backlog(5)))
     run = read_run(path)
     assert run.trials[0].queued == (0, 1, 2, 3, 4)
     assert run.trials[0].cpu_s is None

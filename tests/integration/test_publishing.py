@@ -15,13 +15,13 @@ from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
 from producer.plan import Plan, backlog, constant, poisson
-from producer.publish import BATCH_JOBS, Order, Publishers
+from producer.publish import BATCH_JOBS, Call, Order, Publishers
 
 RUN_ID = "00112233445566ff"
 
 
 def order_of(plan, queue, *, trial=3, args=(7, "x")):
-    return Order(run_id=RUN_ID, trial=trial, task="foreign.ok", args=args, queue=queue, plan=plan)
+    return Order(run_id=RUN_ID, trial=trial, calls=(Call("foreign.ok", args),), queue=queue, plan=plan)
 
 
 def on_broker(site, queue):

@@ -27,7 +27,7 @@ def test_a_race_ends_with_verdict_recommendation_and_run_directory(small: tuple[
 
 def test_off_a_terminal_progress_is_plain_lines_on_standard_error(small: tuple[Path, str, str]) -> None:
     _, out, err = small
-    assert "Racing: 10 trials" in err
+    assert "Measuring: 10 trials" in err
     assert "10/10 trials" in err
     assert "\x1b" not in out + err
 

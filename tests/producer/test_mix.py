@@ -5,25 +5,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.errors import UsageError
-from producer.mix import Mix, mix_text, parse_mix
+from producer.mix import draw, mix_text, parse_mix
 from producer.settings import WORKLOADS
 
 
-def mix(*weights, seed=3):
-    return Mix(calls=[(f"task{number}", (number,)) for number in range(len(weights))], weights=weights, seed=seed)
-
-
 def test_shares_are_those_that_were_asked_for():
-    picks = mix(1, 9).picks(20_000)
+    picks = draw([1, 9], 20_000, 3)
     assert 0.08 < (picks == 0).mean() < 0.12
 
 
 def test_a_part_without_a_share_is_never_drawn():
-    assert set(mix(0, 1, 0).picks(500)) == {1}
+    assert set(draw([0, 1, 0], 500, 3)) == {1}
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():
-    assert mix(1, 1).picks(100).tolist() == mix(1, 1).picks(100).tolist() != mix(1, 1, seed=4).picks(100).tolist()
+    first, again, other = (draw([1, 1], 100, seed).tolist() for seed in (3, 3, 4))
+    assert first == again != other
 
 
 @given(st.dictionaries(st.sampled_from(WORKLOADS), st.integers(1, 99).map(float), min_size=1))

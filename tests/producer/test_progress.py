@@ -29,7 +29,7 @@ def test_lines_say_every_stage_at_once(clock):
     lines = Lines(stream, clock)
     lines.stage("Starting the broker")
     lines.begin(4)
-    assert stream.getvalue() == "Starting the broker\nRacing: 4 trials\n"
+    assert stream.getvalue() == "Starting the broker\nMeasuring: 4 trials\n"
 
 
 def test_lines_say_how_far_it_is_once_in_a_while(clock):

@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.contract import HEADER, Stamp
 from producer.plan import Plan, backlog, constant
-from producer.publish import BATCH_JOBS, SENT_SCHEMA, JobSender, Order, send_when_due
+from producer.publish import BATCH_JOBS, SENT_SCHEMA, Call, JobSender, Order, send_when_due
 
 RUN_ID = "00112233445566ff"
 START_AT = 1000.0
@@ -46,7 +46,7 @@ class World:
         return sent
 
     def run(self, plan, part=(0, 1), trial=7):
-        order = Order(run_id=RUN_ID, trial=trial, task="worker.noop", args=(), queue="q", plan=plan)
+        order = Order(run_id=RUN_ID, trial=trial, calls=(Call("worker.noop", ()),), queue="q", plan=plan)
         return send_when_due(
             order, start_at=START_AT, part=part, send=self.send, now=self.now, sleep=self.sleep
         )  # fmt: skip
@@ -64,6 +64,7 @@ def test_each_job_is_sent_when_it_is_due():
     assert ledger.to_dict(as_series=False) == {
         "trial": [7, 7, 7],
         "seq": [0, 1, 2],
+        "part": [0, 0, 0],
         "due_at": [1000.0, 1000.5, 1002.0],
         "sent_at": [1000.0, 1000.5, 1002.0],
         "accepted_at": [1000.0, 1000.5, 1002.0],
@@ -122,7 +123,7 @@ def test_any_other_error_is_a_bug_and_not_hidden():
     def fail(order, jobs, now):
         raise ZeroDivisionError
 
-    order = Order(run_id=RUN_ID, trial=0, task="t", args=(), queue="q", plan=backlog(1))
+    order = Order(run_id=RUN_ID, trial=0, calls=(Call("t", ()),), queue="q", plan=backlog(1))
     with pytest.raises(ZeroDivisionError):
         send_when_due(order, start_at=0.0, part=(0, 1), send=fail, now=lambda: 1.0, sleep=lambda _: None)
 
@@ -168,7 +169,7 @@ def messages():
 
         def send(jobs, args=(20, 3), now=lambda: 5.0):
             order = Order(
-                run_id=RUN_ID, trial=7, task="worker.mixed", args=args, queue="jobs-of-a-test", plan=backlog(1)
+                run_id=RUN_ID, trial=7, calls=(Call("worker.mixed", args),), queue="jobs-of-a-test", plan=backlog(1)
             )
             sent = JobSender(app, Producer(connection)).send(order, jobs, now)
             arrived = []

@@ -14,7 +14,7 @@ from producer.settings import RaceSettings
 from producer.trials import Kind, Trial
 
 LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
-JOBS = Jobs(workload="sleep", task="worker.sleep", args=(50_000,), expected_s=0.05)
+JOBS = Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=0.05)
 
 
 def lanes_of(count):
@@ -89,9 +89,10 @@ class Track:
     def warm_up(self, jobs, lane):
         return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None)
 
-    def measure(self, kind, jobs, lane, round_, plan, *, ping=False):
-        self.ran.append((kind, jobs.workload, lane.key, round_, plan, ping))
-        return self._trial(kind, jobs, lane, round_, plan.jobs, plan.rate_per_s)
+    def measure(self, task):
+        plan = task.plan
+        self.ran.append((task.kind, task.jobs.workload, task.lane.key, task.round, plan, task.ping))
+        return self._trial(task.kind, task.jobs, task.lane, task.round, plan.jobs, plan.rate_per_s)
 
     def _trial(self, kind, jobs, lane, round_, count, rate):
         return Trial(

@@ -43,7 +43,14 @@ RECORDS = pl.DataFrame(
     schema=RECORD_SCHEMA,
 )  # fmt: skip
 SENT = pl.DataFrame(
-    {"trial": [0, 0], "seq": [0, 1], "due_at": [1000.0] * 2, "sent_at": [1000.0] * 2, "accepted_at": [1000.5, None]},
+    {
+        "trial": [0, 0],
+        "seq": [0, 1],
+        "part": [0, 0],
+        "due_at": [1000.0] * 2,
+        "sent_at": [1000.0] * 2,
+        "accepted_at": [1000.5, None],
+    },
     schema=SENT_SCHEMA,
 )
 SAMPLES = pl.DataFrame(
@@ -95,9 +102,9 @@ def test_there_are_no_drafts_beside_the_files(written):
     assert files_of(written.path) == [
         "manifest.json",
         "pings.jsonl",
-        "records/00000.parquet",
-        "samples/00000.parquet",
-        "sent/00000.parquet",
+        "records/00000-000.parquet",
+        "samples/00000-000.parquet",
+        "sent/00000-000.parquet",
         "trials.jsonl",
     ]
 
@@ -110,7 +117,7 @@ def test_parts_are_read_in_the_order_of_the_trials(written):
 
 def test_an_empty_part_leaves_no_file(written):
     written.add_table("records", 1, RECORDS.clear())
-    assert not (written.path / "records" / "00001.parquet").exists()
+    assert not (written.path / "records" / "00001-000.parquet").exists()
 
 
 def test_a_run_that_has_just_begun_can_be_read(tmp_path):
@@ -156,19 +163,19 @@ def test_a_folder_that_is_not_there_or_is_a_file_is_told(tmp_path):
 @pytest.mark.parametrize("text", ['{"name": "my web app", "display": "standalone"}', "[]", '"format"', "null", "1"])
 def test_another_programs_manifest_is_told(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UsageError, match=r"manifest\.json: format None is not 1, the one this poolrace reads"):
+    with pytest.raises(UsageError, match=r"manifest\.json: format None is not 2, the one this poolrace reads"):
         read_run(tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1"])
+@pytest.mark.parametrize("version", [0, 1, "2"])
 def test_another_version_of_the_format_is_told(written, version):
     written.update_manifest(format=version)
-    with pytest.raises(UsageError, match=rf"format {version!r} is not 1, .* Use the one it is from\."):
+    with pytest.raises(UsageError, match=rf"format {version!r} is not 2, .* Use the one it is from\."):
         read_run(written.path)
 
 
 def test_a_manifest_without_what_every_run_has_is_told(tmp_path):
-    (tmp_path / "manifest.json").write_text('{"format": 1, "status": "complete"}')
+    (tmp_path / "manifest.json").write_text('{"format": 2, "status": "complete"}')
     with pytest.raises(UsageError, match=r"manifest\.json is damaged or not ours: it lacks run_id, settings"):
         read_run(tmp_path)
 
@@ -180,8 +187,8 @@ def cut(file, part=0.5):
 
 @pytest.mark.parametrize(
     "name",
-    ["manifest.json", "trials.jsonl", "pings.jsonl", "records/00000.parquet", "sent/00000.parquet",
-     "samples/00000.parquet"],
+    ["manifest.json", "trials.jsonl", "pings.jsonl", "records/00000-000.parquet", "sent/00000-000.parquet",
+     "samples/00000-000.parquet"],
 )  # fmt: skip
 @pytest.mark.parametrize("part", [0.5, 0.9])
 def test_a_file_that_was_cut_short_is_named(written, name, part):
@@ -190,7 +197,7 @@ def test_a_file_that_was_cut_short_is_named(written, name, part):
         read_run(written.path)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "records/00000.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "records/00000-000.parquet"])
 def test_an_empty_file_is_named(written, name):
     (written.path / name).write_bytes(b"")
     with pytest.raises(UsageError, match=f"{name} is damaged"):
@@ -266,8 +273,8 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_leaves_no_folder(tmp_pat
     [
         ("manifest.part", lambda writer: writer.update_manifest(status="complete")),
         ("summary.part", lambda writer: writer.write_text("summary.json", "{}")),
-        ("records/00001.part", lambda writer: writer.add_table("records", 1, RECORDS)),
-        ("samples/00001.part", lambda writer: writer.add_table("samples", 1, SAMPLES)),
+        ("records/00001-000.part", lambda writer: writer.add_table("records", 1, RECORDS)),
+        ("samples/00001-000.part", lambda writer: writer.add_table("samples", 1, SAMPLES)),
     ],
 )
 def test_a_full_disk_is_told_and_costs_nothing_that_was_there(written, draft, write):

@@ -20,28 +20,28 @@ def asked(*workloads, **changes):
 def test_the_worker_says_how_large_jobs_are():
     jobs, sizes = sized_jobs(asked("sleep", "noop", job_s=0.03))
     assert jobs == {
-        "sleep": Jobs(workload="sleep", task="worker.sleep", args=(30_000,), expected_s=0.03),
-        "noop": Jobs(workload="noop", task="worker.noop", args=(), expected_s=0.0),
+        "sleep": Jobs.of("sleep", "worker.sleep", (30_000,), expected_s=0.03),
+        "noop": Jobs.of("noop", "worker.noop", (), expected_s=0.0),
     }
     assert sizes["sleep"] == {"amount": [30_000], "target_s": 0.03, "measured_s": None}
 
 
 def test_a_share_of_computing_arrives_at_the_worker():
     jobs, _ = sized_jobs(asked("mixed", job_s=0.04, cpu_share=0.0))
-    assert jobs["mixed"].args == (40_000, 0)
+    assert jobs["mixed"].calls[0].args == (40_000, 0)
 
 
 def test_tasks_have_the_names_that_the_worker_gives_them():
     sizes = {name: {"amount": [1], "target_s": 0.1, "measured_s": None} for name in WORKLOADS}
     jobs, _ = sized_jobs(asked(*WORKLOADS, sizes=sizes))
-    assert {name: each.task for name, each in jobs.items()} == {name: task_name(name) for name in WORKLOADS}
+    assert {name: each.calls[0].task for name, each in jobs.items()} == {name: task_name(name) for name in WORKLOADS}
 
 
 def test_sizes_of_an_earlier_run_are_taken_as_they_are_and_only_the_rest_is_sized():
     earlier = {"cpu": {"amount": [12_345], "target_s": 0.02, "measured_s": 0.019}, "io": {"amount": [1]}}
     jobs, sizes = sized_jobs(asked("cpu", "sleep", sizes=earlier))
-    assert jobs["cpu"].args == (12_345,)
-    assert jobs["sleep"].args == (50_000,)
+    assert jobs["cpu"].calls[0].args == (12_345,)
+    assert jobs["sleep"].calls[0].args == (50_000,)
     assert list(sizes) == ["cpu", "sleep"]
 
 

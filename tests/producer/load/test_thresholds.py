@@ -3,7 +3,7 @@
 import pytest
 
 from producer.errors import UsageError
-from producer.thresholds import parse_threshold
+from producer.load.thresholds import parse_threshold
 
 SPREAD = {"p50": 0.1, "p90": 0.2, "p99": 0.5, "p99_9": 0.9, "max": 1.0, "mean": 0.15}
 FIGURES = {

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from producer.errors import UsageError
-from producer.plan import MAX_JOBS, Plan
+from producer.plan import Plan
 from producer.settings import parse_duration_s
 
 if TYPE_CHECKING:
@@ -71,13 +71,6 @@ class Profile:
     text: str
     stretches: tuple[Stretch, ...]
 
-    def __post_init__(self) -> None:
-        """Refuse what sends nothing, or more than a plan holds."""
-        if not 1 <= self.jobs <= MAX_JOBS:
-            raise UsageError(
-                f"--rate {self.text!r}: {self.jobs:,.1f} jobs in all; must be 1 to {MAX_JOBS:,}. Change rate or time."
-            )
-
     @property
     def duration_s(self) -> float:
         """How long it takes."""
@@ -106,8 +99,8 @@ def plan(profile: Profile, arrivals: str, seed: int) -> Plan:
         expected = expected[expected < profile.jobs]
     else:
         generator = np.random.Generator(np.random.PCG64(seed))
-        # One job at the least: a plan of nothing measures nothing.
-        jobs = max(1, int(generator.poisson(profile.jobs)))
+        # One job at the least, where there is a rate: a plan of nothing measures nothing.
+        jobs = max(1, int(generator.poisson(profile.jobs))) if profile.jobs else 0
         expected = np.sort(generator.random(jobs) * profile.jobs)
     return Plan(due_s=when(profile.stretches, expected), rate_per_s=profile.mean_per_s)
 
@@ -158,6 +151,20 @@ def parse_profile(text: str, duration_s: float | None) -> Profile:
                 raise UsageError(f"--duration: --rate {text!r} says itself how long it takes. Leave --duration out.")
             return Profile(text=text.strip(), stretches=tuple(read(match, duration_s or 0.0)))
     raise UsageError(f"--rate {text!r}: not a load profile. Allowed, by example: {EXAMPLES}.")
+
+
+def parse_rate(text: str, name: str, highest_per_s: float = MAX_RATE_PER_S) -> float:
+    """
+    Jobs per second from `5/s`, `300/m` or a plain number.
+
+    Raises:
+        UsageError: If it is none, or more than is allowed.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m))?", text.strip())
+    rate_per_s = float(match[1]) / (60 if match[2] == "m" else 1) if match else 0.0
+    if not 0 < rate_per_s <= highest_per_s:
+        raise UsageError(f"{name} {text!r}: must be a rate above 0 and up to {highest_per_s:,.0f}/s, e.g. 5/s or 30/m.")
+    return rate_per_s
 
 
 def _held(match: re.Match[str], duration_s: float) -> list[Stretch]:

@@ -1,0 +1,153 @@
+"""
+What a load found on each lane: offered and achieved rates, as a whole, by phase and by workload, and what became of its
+thresholds. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from producer.analyse import first_successes, latency, memory_per_slot_bytes
+from producer.load.since import Seen, broken_since_s
+from producer.load.thresholds import STATISTICS, parse_threshold
+from producer.settle import KEY, settle, tally
+from producer.trials import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from producer.load.thresholds import Threshold
+    from producer.rundir import Run
+    from producer.trials import Trial
+
+UNITS = {"rate": "jobs/s", "mem_per_slot": "bytes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """
+    A part of a load by time.
+
+    Attributes:
+        name: Of the phase.
+        begin_s: From when, in seconds from the load's start.
+        end_s: Until when.
+        counts: Whether it counts.
+    """
+
+    name: str
+    begin_s: float
+    end_s: float
+    counts: bool = True
+
+    def holds(self) -> pl.Expr:
+        """Whether a job is due in it."""
+        return pl.col("offset_s").is_between(self.begin_s, self.end_s, closed="left")
+
+
+def load_lanes(run: Run) -> list[dict[str, Any]]:
+    """One entry a lane, in the order in which they were loaded; none for a run that is no load."""
+    thresholds = [parse_threshold(text) for text in run.manifest["settings"].get("thresholds", [])]
+    fates = settle(run.sent, run.records, run.trials)
+    return [_lane(_Seen(run, trial, fates), thresholds) for trial in run.trials if trial.kind is Kind.LOAD]
+
+
+def probe_figures(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
+    """The figures of one trial at a held rate, for thresholds to be held against."""
+    seen = _Seen(run, trial, fates)
+    return {**seen.figures([seen.whole]), "memory_per_slot_bytes": seen.memory_per_slot_bytes()}
+
+
+def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> dict[str, Any]:
+    counted = [phase for phase in seen.phases if phase.counts] or [seen.whole]
+    figures = {**seen.figures(counted), "memory_per_slot_bytes": seen.memory_per_slot_bytes()}
+    return {
+        "lane": seen.trial.lane,
+        **figures,
+        "phases": [{"phase": p.name, "counts": p.counts, **seen.figures([p])} for p in seen.phases],
+        "workloads": [
+            {"workload": name, **seen.figures(counted, part=number)} for number, name in enumerate(seen.trial.parts)
+        ],
+        "thresholds": [_judge(threshold, figures, seen, counted) for threshold in thresholds],
+        "given_up_s": seen.trial.given_up_s,
+    }
+
+
+def _judge(threshold: Threshold, figures: Mapping[str, Any], seen: _Seen, counted: Sequence[Stretch]) -> dict[str, Any]:
+    judged = threshold.judge(figures)
+    unit = "s" if threshold.name in STATISTICS else UNITS.get(threshold.name, "jobs")
+    since_s = None if judged.kept else broken_since_s(threshold, judged.limit, seen.part(counted))
+    return {**asdict(judged), "unit": unit, "since_s": since_s}
+
+
+class _Seen:
+    """What was recorded of one trial, with every job's offset from its start."""
+
+    def __init__(self, run: Run, trial: Trial, fates: pl.DataFrame) -> None:
+        self.trial = trial
+        offset_s = (pl.col("due_at") - trial.began_at).alias("offset_s")
+        sent = run.sent.filter(pl.col("trial") == trial.trial).with_columns(offset_s)
+        self._sent = sent.join(fates.filter(pl.col("trial") == trial.trial), on=KEY, how="left", maintain_order="left")
+        done = first_successes(run.records.filter(pl.col("trial") == trial.trial)).with_columns(offset_s)
+        self._done = done.join(sent.select(*KEY, "part"), on=KEY, how="inner", maintain_order="left")
+        self._samples = run.samples
+        planned_s = trial.planned_s or trial.ended_at - trial.began_at
+        self.whole = Stretch(name="load", begin_s=0.0, end_s=planned_s)
+        self.phases = list(_phases(run.manifest["settings"].get("phases", []), planned_s))
+
+    def figures(self, stretches: Sequence[Stretch], part: int | None = None) -> dict[str, Any]:
+        """
+        Rates, settlement and latency of the jobs due in some stretches, of one workload or of all.
+
+        Jobs per second are over the time that the stretches take, or that it took to send or finish their jobs, if that
+        is more.
+        """
+        sent, done = (self._chosen(frame, stretches, part) for frame in (self._sent, self._done))
+        accepted = sent.filter(pl.col("accepted_at").is_not_null())
+        took_s = sum(stretch.end_s - stretch.begin_s for stretch in stretches)
+        began_at = self.trial.began_at + stretches[0].begin_s
+        return {
+            "duration_s": took_s,
+            "offered_per_s": sent.height / took_s,
+            "sent_per_s": accepted.height / max(took_s, _last(accepted, "sent_at") - began_at),
+            "finished_per_s": done.height / max(took_s, _last(done, "finished_at") - began_at),
+            "settlement": tally(sent).to_dict(),
+            "latency": latency(done, sent).to_dict(),
+        }
+
+    def memory_per_slot_bytes(self) -> float | None:
+        """PSS of the lane's nodes while it was loaded."""
+        window = (self.trial.began_at, self.trial.ended_at)
+        return memory_per_slot_bytes(self._samples, lane=self.trial.lane, windows=[window], slots=self.trial.slots)
+
+    def part(self, stretches: Sequence[Stretch]) -> Seen:
+        """The jobs due in some stretches, to see since when they broke a threshold."""
+        return Seen(
+            trial=self.trial,
+            sent=self._chosen(self._sent, stretches, None),
+            done=self._chosen(self._done, stretches, None),
+            samples=self._samples,
+        )
+
+    @staticmethod
+    def _chosen(frame: pl.DataFrame, stretches: Sequence[Stretch], part: int | None) -> pl.DataFrame:
+        chosen = frame.filter(pl.any_horizontal(stretch.holds() for stretch in stretches))
+        return chosen if part is None else chosen.filter(pl.col("part") == part)
+
+
+def _phases(phases: Sequence[Mapping[str, Any]], planned_s: float) -> Iterator[Stretch]:
+    """The phases that were reached: a load that was given up ends in the middle of one."""
+    begin_s = 0.0
+    for phase in phases:
+        end_s = min(begin_s + phase["duration_s"], planned_s)
+        if end_s > begin_s:
+            yield Stretch(name=phase["name"], begin_s=begin_s, end_s=end_s, counts=phase["counts"])
+        begin_s += phase["duration_s"]
+
+
+def _last(frame: pl.DataFrame, column: str) -> float:
+    found: Any = frame[column].max()
+    return float(found) if found is not None else float("-inf")

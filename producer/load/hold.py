@@ -1,0 +1,166 @@
+"""The load: one script held on each lane in turn while the others are idle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from producer import session
+from producer.course import Jobs, Task
+from producer.load.helm import Helm
+from producer.load.now import Pace
+from producer.load.sofar import SoFar
+from producer.plan import seed_for
+from producer.settings import FleetSettings
+from producer.trials import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from producer.course import Course, Moment, Steering
+    from producer.errors import PoolraceError
+    from producer.lanes import Lane
+    from producer.load.script import Script
+    from producer.load.thresholds import Threshold
+    from producer.plan import Plan
+    from producer.session import Grounds, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSettings(FleetSettings):
+    """
+    A load as it was asked for.
+
+    Attributes:
+        script: Its phases.
+        scenario: The file that they are from; empty if they are from the command line.
+        thresholds: What it must keep.
+        abort_after_s: End it when a threshold is broken after so long; None to go on to the end.
+        payload_bytes: Length of a text that each message carries besides.
+        priority: Of the messages; None for none.
+    """
+
+    kind: ClassVar[str] = "load"
+
+    script: Script
+    scenario: str = ""
+    thresholds: tuple[Threshold, ...] = field(default=())
+    abort_after_s: float | None = None
+    payload_bytes: int = 0
+    priority: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        plain = FleetSettings.to_dict(self)
+        del plain["script"]
+        return {
+            **plain,
+            "profile": self.script.text,
+            "duration_s": self.script.duration_s,
+            "offered_per_s": self.script.mean_per_s,
+            "phases": [phase.to_dict() for phase in self.script.phases],
+            "thresholds": [threshold.text for threshold in self.thresholds],
+        }
+
+
+def run_load(settings: LoadSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
+    """Hold the load on every lane, and write the run directory; returns and raises what `session.run` does."""
+    return session.run(settings, progress, hold)
+
+
+def hold(settings: LoadSettings, grounds: Grounds) -> None:
+    """One trial on each lane, after a warm-up with each workload; every lane gets the very same jobs."""
+    helm = Helm(grounds.writer.path)
+    mixed = mixed_jobs(settings, grounds.jobs)
+    grounds.progress.begin(len(settings.lanes))
+    for lane in settings.lanes:
+        warm_up(grounds.course, lane, mixed, grounds.progress)
+        watch = _Watch(settings, lane, helm, grounds.progress)
+        trial = grounds.course.measure(
+            Task(
+                kind=Kind.LOAD,
+                jobs=mixed,
+                lane=lane,
+                plan=watch.plan(),
+                planned_s=settings.script.duration_s,
+                watch=watch.look,
+            )
+        )
+        grounds.writer.update_manifest(
+            changes={**grounds.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
+        )
+        grounds.progress.trial(f"{lane.key}: {trial.jobs} jobs")
+        if watch.broken:
+            grounds.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": watch.broken})
+            return
+
+
+def mixed_jobs(settings: LoadSettings, jobs: Mapping[str, Jobs]) -> Jobs:
+    """The workloads of a script as jobs of one trial."""
+    parts = [jobs[name] for name in settings.workloads]
+    calls = tuple(replace(call, payload_bytes=settings.payload_bytes) for part in parts for call in part.calls)
+    return Jobs(
+        workload=settings.script.mixes,
+        calls=calls,
+        # A mix may change while it runs, to the slowest of its workloads alone.
+        expected_s=max(part.expected_s for part in parts),
+        priority=settings.priority,
+    )
+
+
+def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> None:
+    """A few jobs of each workload of a mix."""
+    progress.stage(f"Warming up {lane.label}")
+    for call in mixed.calls:
+        course.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane)
+
+
+class _Watch:
+    """Tells how a lane does, second by second; takes orders; ends the load when a threshold is broken."""
+
+    def __init__(self, settings: LoadSettings, lane: Lane, helm: Helm, progress: Progress) -> None:
+        self.broken = ""
+        self._settings = settings
+        self._lane = lane
+        self._helm = helm
+        self._progress = progress
+        self._pace = Pace(lane)
+        self._so_far = SoFar(settings.thresholds, slots=lane.slots, counts=counting(settings.script))
+
+    def plan(self) -> Plan:
+        """What is sent, with the changes made until now."""
+        settings = self._settings
+        seed = seed_for(settings.seed, "load")
+        return settings.script.plan(settings.workloads, settings.arrivals, seed, self._helm.changes)
+
+    def look(self, moment: Moment, steering: Steering) -> None:
+        """Once a second."""
+        script = self._settings.script
+        if not self.broken and moment.at_s < script.duration_s:
+            if self._helm.turned(moment.at_s):
+                steering.replan(self.plan(), script.duration_s)
+            self._abort(moment, steering)
+        self._progress.lane(
+            self._pace.now(moment, script.duration_s, paused=self._helm.paused(moment.at_s)), moment.ended, moment.of
+        )
+
+    def _abort(self, moment: Moment, steering: Steering) -> None:
+        after_s = self._settings.abort_after_s
+        if after_s is None:
+            return
+        self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
+        if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
+            self.broken = judged.threshold
+            steering.give_up(moment.at_s)
+
+
+def counting(script: Script) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+    """Tells, of offsets at which jobs are due, which are in a phase that counts."""
+    ends_s = np.array(script.begins_s[1:-1])
+    counts = np.array([phase.counts for phase in script.phases])
+    return lambda due_s: counts[np.searchsorted(ends_s, due_s, side="right")]
