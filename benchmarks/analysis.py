@@ -132,7 +132,7 @@ def _due_at(jobs: int, began_at: float) -> pl.Series:
 
 def _sent(trial: int, jobs: int, began_at: float) -> pl.DataFrame:
     due_at = _due_at(jobs, began_at)
-    columns = {"trial": np.full(jobs, trial), "seq": np.arange(jobs), "due_at": due_at}
+    columns = {"trial": np.full(jobs, trial), "seq": np.arange(jobs), "part": np.zeros(jobs), "due_at": due_at}
     return _as("sent", pl.DataFrame({**columns, "sent_at": due_at + 0.0002, "accepted_at": due_at + 0.0005}))
 
 

@@ -13,13 +13,16 @@ import click
 from poolrace import __version__
 from producer import interrupts
 from producer.commands import finish, show_summary, tells_errors, write
+from producer.export.cli import export
 from producer.lanes import whole_number
+from producer.limit.cli import limit
 from producer.live_cli import live
 from producer.load.cli import load, steer
 from producer.options import fleet_options, fleet_settings, fraction, if_given, output_options
 from producer.secrets_cli import flower, secrets
 from producer.settings import WORKLOADS, RaceSettings, parse_duration_s
 from producer.stack_cli import stack
+from producer.sweep.cli import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +80,11 @@ def main() -> None:
     interrupts.install()
 
 
+main.add_command(export)
 main.add_command(live)
+main.add_command(limit)
 main.add_command(load)
+main.add_command(sweep)
 main.add_command(steer)
 main.add_command(secrets)
 main.add_command(flower)

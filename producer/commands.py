@@ -97,7 +97,8 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
 def kept(summary: Mapping[str, Any]) -> bool:
     """Whether nothing that was asked of the lanes was broken."""
     held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
-    return held_up and not summary["aborted"]
+    found = all(lane["confirmed"] for lane in summary["limit"])
+    return held_up and found and not summary["aborted"]
 
 
 def write_junit(path: Path, summary: Mapping[str, Any]) -> None:

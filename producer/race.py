@@ -11,7 +11,7 @@ from producer.plan import Plan, backlog, constant, poisson, seed_for
 from producer.trials import Kind, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from producer.course import Course, Jobs
@@ -28,31 +28,32 @@ LEAST_RATE_PER_S = 1.0
 
 def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Race, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, race)
+    return session.run(settings, progress, race_all)
 
 
-def race(settings: RaceSettings, grounds: Grounds) -> None:
-    """Race every workload on the lanes that run."""
-    Race(settings, grounds.course, grounds.jobs, grounds.progress).run()
+def race_all(settings: RaceSettings, grounds: Grounds) -> None:
+    """All workloads, one after the other, on the lanes that run."""
+    grounds.progress.begin(len(settings.workloads) * trials_a_workload(settings))
+    race = Race(settings, grounds.course, grounds.progress)
+    for workload in settings.workloads:
+        race.workload(grounds.jobs[workload])
+
+
+def trials_a_workload(settings: RaceSettings) -> int:
+    """How many trials each workload takes, its warm-up among them."""
+    return len(settings.lanes) * (2 * settings.pairs + 1)
 
 
 class Race:
     """One race on one fleet."""
 
-    def __init__(self, settings: RaceSettings, course: Course, jobs: Mapping[str, Jobs], progress: Progress) -> None:
+    def __init__(self, settings: RaceSettings, course: Course, progress: Progress) -> None:
         self._settings = settings
         self._course = course
-        self._jobs = jobs
         self._progress = progress
 
-    def run(self) -> None:
-        """All workloads, one after the other."""
-        lanes = len(self._settings.lanes)
-        self._progress.begin(len(self._settings.workloads) * lanes * (2 * self._settings.pairs + 1))
-        for workload in self._settings.workloads:
-            self._race_workload(self._jobs[workload])
-
-    def _race_workload(self, jobs: Jobs) -> None:
+    def workload(self, jobs: Jobs) -> None:
+        """Capacity, then latency below the slower lane's, each in as many rounds as there are pairs."""
         rates = {}
         for lane in self._settings.lanes:
             trial = self._course.warm_up(jobs, lane)

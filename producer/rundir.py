@@ -208,6 +208,25 @@ def read_run(path: Path) -> Run:
     )
 
 
+def read_trial(path: Path, trial: Trial) -> Run:
+    """
+    One trial of a run directory, without the others.
+
+    Raises:
+        UsageError: As `read_run`.
+    """
+    records, sent, samples = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
+    return Run(
+        path=path,
+        manifest=_read_manifest(path),
+        trials=[trial],
+        records=records,
+        sent=sent,
+        samples=samples,
+        pings=[],
+    )
+
+
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / "manifest.json"
     if not file.is_file():
@@ -257,10 +276,10 @@ def _trial(path: Path, line: Any) -> Trial:
         raise _damaged(path / "trials.jsonl", error) from error
 
 
-def _read_table(path: Path, table: str) -> pl.DataFrame:
+def _read_table(path: Path, table: str, parts_named: str = "*") -> pl.DataFrame:
     schema = pl.Schema(TABLES[table])
     parts = []
-    for file in sorted((path / table).glob("*.parquet")):
+    for file in sorted((path / table).glob(f"{parts_named}.parquet")):
         try:
             part = pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:

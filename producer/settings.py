@@ -45,9 +45,6 @@ class FleetSettings:
     kind: ClassVar[str]
     """What the run is, e.g. `race`: the last part of its directory's name."""
 
-    starts_all: ClassVar[bool] = True
-    """The nodes of all lanes run from the beginning; otherwise whoever measures starts and stops them."""
-
     lanes: tuple[Lane, ...]
     workloads: tuple[str, ...] = ("cpu", "native", "io", "mixed")
     job_s: float | None = None
@@ -73,6 +70,11 @@ class FleetSettings:
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """The same with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def starts_all(self) -> bool:
+        """The nodes of all lanes run from the beginning; otherwise whoever measures starts and stops them."""
+        return True
 
     @property
     def attached(self) -> bool:

@@ -14,8 +14,11 @@ import polars as pl
 from poolrace.pools import gives_up
 from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
 from producer.lanes import Lane
+from producer.lateness import lag_bound_s
+from producer.limit.figures import limit_lanes
 from producer.load.figures import load_lanes
 from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
+from producer.sweep.figures import sweep_of
 from producer.trials import Kind
 from producer.verdict import NO_VERDICT, Verdict, judge, pair
 
@@ -24,10 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
-
-LAG_FLOOR_S = 0.010
-LAG_SHARE = 0.25
-"""The generator is late when its lag at p99 is above 10 ms and above this part of the median sojourn."""
 
 CROWDED_SHARE = 0.1
 """Other programs that use more of the cores than this are worth a warning."""
@@ -72,6 +71,8 @@ def summarise(path: Path) -> dict[str, Any]:
         "strangers": analysis.strangers,
         "lanes": [_lane(run, lane) for lane in lanes],
         "load": load_lanes(run),
+        "limit": limit_lanes(run),
+        "sweep": sweep_of(run, analysis, verdicts),
         "aborted": run.manifest.get("aborted"),
         "changes": run.manifest.get("changes", {}),
         "workloads": [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)],
@@ -155,8 +156,9 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> d
     Capacity decides. Where it shows no difference, latency does, and where that names no lane, memory per slot.
     Without a verdict on capacity there is no recommendation.
     """
-    if run.manifest["settings"].get("kind") == "load":
-        return {"lane": None, "why": "a load compares no lanes", "advice": "Race them: poolrace race"}
+    kind = run.manifest["settings"].get("kind", "race")
+    if kind != "race":
+        return {"lane": None, "why": f"a {kind} recommends no lane", "advice": "Race them: poolrace race"}
     capacity = [verdict for verdict in verdicts if verdict.measure == "capacity"]
     latency = [verdict for verdict in verdicts if verdict.measure == "latency"]
     undecided = [verdict for verdict in capacity if verdict.word == NO_VERDICT]
@@ -214,7 +216,16 @@ def _problems(run: Run, analysis: Analysis) -> list[str]:
     if settlement.missing or settlement.duplicated:
         counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}
         problems.append(f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}.")
-    return problems + [late for lane in analysis.lanes if (late := _late(lane))]
+    problems += [late for lane in analysis.lanes if (late := _late(lane))]
+    return problems + [_generators_limit(lane) for lane in limit_lanes(run) if lane["generator_late"]]
+
+
+def _generators_limit(lane: Mapping[str, Any]) -> str:
+    broke = next(each for each in lane["probes"] if each["rate_per_s"] == lane["broke_per_s"] and not each["passed"])
+    return (
+        f"The generator was late when {lane['lane']} broke at {broke['rate_per_s']:.1f}/s; it sent "
+        f"{broke['sent_per_s']:.1f}/s. The limit found may be its own. Use a quieter machine, or more --publishers."
+    )
 
 
 def _words(counts: Mapping[str, int]) -> str:
@@ -225,7 +236,7 @@ def _late(lane: LaneResult) -> str | None:
     latency = lane.latency
     if latency is None or latency.publish_lag is None or latency.sojourn is None:
         return None
-    bound_s = max(LAG_FLOOR_S, LAG_SHARE * latency.sojourn.p50)
+    bound_s = lag_bound_s(latency.sojourn.p50)
     if latency.publish_lag.p99 <= bound_s:
         return None
     return (

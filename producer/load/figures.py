@@ -58,7 +58,11 @@ def load_lanes(run: Run) -> list[dict[str, Any]]:
 def probe_figures(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
     """The figures of one trial at a held rate, for thresholds to be held against."""
     seen = _Seen(run, trial, fates)
-    return {**seen.figures([seen.whole]), "memory_per_slot_bytes": seen.memory_per_slot_bytes()}
+    return {
+        **seen.figures([seen.whole]),
+        "memory_per_slot_bytes": seen.memory_per_slot_bytes(),
+        "growth_s": seen.growth_s(),
+    }
 
 
 def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> dict[str, Any]:
@@ -117,6 +121,20 @@ class _Seen:
             "settlement": tally(sent).to_dict(),
             "latency": latency(done, sent).to_dict(),
         }
+
+    def growth_s(self) -> float | None:
+        """
+        By how much the queue wait grew: the median of the last quarter of the time minus that of the first, in seconds.
+
+        None if either quarter has no jobs that succeeded. Where it grows, a longer trial waits longer.
+        """
+        quarter_s = self.whole.end_s / 4
+        waits = (pl.col("started_at") - pl.col("sent_at")).median()
+        first, last = (
+            self._done.filter(pl.col("offset_s").is_between(begin_s, begin_s + quarter_s)).select(waits).item()
+            for begin_s in (0.0, 3 * quarter_s)
+        )
+        return None if first is None or last is None else last - first
 
     def memory_per_slot_bytes(self) -> float | None:
         """PSS of the lane's nodes while it was loaded."""

@@ -17,7 +17,7 @@ from producer.settings import FleetSettings
 from producer.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from producer.load.thresholds import Threshold
     from producer.plan import Plan
     from producer.session import Grounds, Progress
+    from producer.trials import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,8 @@ def run_load(settings: LoadSettings, progress: Progress) -> tuple[Path, Poolrace
 def hold(settings: LoadSettings, grounds: Grounds) -> None:
     """One trial on each lane, after a warm-up with each workload; every lane gets the very same jobs."""
     helm = Helm(grounds.writer.path)
-    mixed = mixed_jobs(settings, grounds.jobs)
+    mixed = mixed_jobs(settings.script.mixes, settings.workloads, grounds.jobs)
+    mixed = with_payload(replace(mixed, priority=settings.priority), settings.payload_bytes)
     grounds.progress.begin(len(settings.lanes))
     for lane in settings.lanes:
         warm_up(grounds.course, lane, mixed, grounds.progress)
@@ -100,24 +102,26 @@ def hold(settings: LoadSettings, grounds: Grounds) -> None:
             return
 
 
-def mixed_jobs(settings: LoadSettings, jobs: Mapping[str, Jobs]) -> Jobs:
-    """The workloads of a script as jobs of one trial."""
-    parts = [jobs[name] for name in settings.workloads]
-    calls = tuple(replace(call, payload_bytes=settings.payload_bytes) for part in parts for call in part.calls)
+def mixed_jobs(label: str, workloads: Sequence[str], jobs: Mapping[str, Jobs]) -> Jobs:
+    """Several workloads as jobs of one trial."""
+    parts = [jobs[name] for name in workloads]
     return Jobs(
-        workload=settings.script.mixes,
-        calls=calls,
+        workload=label,
+        calls=tuple(call for part in parts for call in part.calls),
         # A mix may change while it runs, to the slowest of its workloads alone.
         expected_s=max(part.expected_s for part in parts),
-        priority=settings.priority,
     )
 
 
-def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> None:
+def with_payload(jobs: Jobs, payload_bytes: int) -> Jobs:
+    """The same jobs with longer messages."""
+    return replace(jobs, calls=tuple(replace(call, payload_bytes=payload_bytes) for call in jobs.calls))
+
+
+def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
     """A few jobs of each workload of a mix."""
     progress.stage(f"Warming up {lane.label}")
-    for call in mixed.calls:
-        course.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane)
+    return [course.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]
 
 
 class _Watch:

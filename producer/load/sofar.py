@@ -10,7 +10,7 @@ import polars as pl
 from poolrace.contract import Outcome
 from producer.analyse import memory_per_slot_bytes, percentiles, values_beyond
 from producer.load.stretches import SPANS
-from producer.load.thresholds import MEMORY, STATISTICS
+from producer.load.thresholds import AT_MOST, MEMORY, STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SEEN = {"failed": Outcome.FAILED, "revoked": Outcome.REVOKED, "retried": Outcome.RETRIED}
 """Counts that only grow, so that they can be told before the end."""
-
-AT_MOST = ("<", "<=")
 
 
 class SoFar:

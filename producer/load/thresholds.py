@@ -37,6 +37,7 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "==": operator.eq,
 }
+AT_MOST = ("<", "<=")
 TIMES_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 BYTES = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
@@ -104,40 +105,40 @@ class Judgement:
     kept: bool
 
 
-def parse_threshold(text: str) -> Threshold:
+def parse_threshold(text: str, option: str = "--threshold") -> Threshold:
     """
-    A threshold as it is written.
+    A threshold as it is written; an error names the option that it was given with.
 
     Raises:
         UsageError: If it is none; with what is allowed in the place that is wrong.
     """
     match = _SHAPE.fullmatch(text)
     if not match:
-        raise UsageError(f"--threshold {text!r}: not a comparison. E.g. {EXAMPLES}.")
+        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {EXAMPLES}.")
     name, of, unit = match["name"], match["of"] or "", (match["unit"] or "").replace(" ", "")
-    _check_name(text, name, of)
+    _check_name(text, name, of, option)
     return Threshold(
         text=" ".join(text.split()),
         name=name,
         of=of,
         operator=match["operator"],
-        limit=float(match["limit"]) * _scale(text, name, unit),
+        limit=float(match["limit"]) * _scale(text, name, unit, option),
         relative=unit == "*offered",
     )
 
 
-def _check_name(text: str, name: str, of: str) -> None:
+def _check_name(text: str, name: str, of: str, option: str) -> None:
     names = (*STATISTICS, *COUNTS, "rate", MEMORY)
     if name not in names:
-        raise UsageError(f"--threshold {text!r}: unknown figure {name!r}. Allowed: {one_of(name, names)}.")
+        raise UsageError(f"{option} {text!r}: unknown figure {name!r}. Allowed: {one_of(name, names)}.")
     allowed = STRETCHES if name in STATISTICS else RATES if name == "rate" else ()
     if of and not allowed:
-        raise UsageError(f"--threshold {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
+        raise UsageError(f"{option} {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
     if allowed and of not in allowed:
-        raise UsageError(f"--threshold {text!r}: {name} of what? Allowed in the brackets: {one_of(of, allowed)}.")
+        raise UsageError(f"{option} {text!r}: {name} of what? Allowed in the brackets: {one_of(of, allowed)}.")
 
 
-def _scale(text: str, name: str, unit: str) -> float:
+def _scale(text: str, name: str, unit: str, option: str) -> float:
     """What a unit stands for."""
     if name in STATISTICS:
         allowed: Mapping[str, float] = TIMES_S
@@ -147,5 +148,5 @@ def _scale(text: str, name: str, unit: str) -> float:
         allowed = BYTES if name == MEMORY else {"": 1.0}
     if unit not in allowed:
         words = [word or "none" for word in allowed]
-        raise UsageError(f"--threshold {text!r}: unit {unit or 'none'!r}. Allowed for {name}: {', '.join(words)}.")
+        raise UsageError(f"{option} {text!r}: unit {unit or 'none'!r}. Allowed for {name}: {', '.join(words)}.")
     return allowed[unit]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from producer.report.document import judged_sentence
+from producer.report.load import judged_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from producer.report.document import Prose, Table, document
+from producer.report.document import document
+from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,7 +10,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from producer.report.document import Prose, Table, comparison, document
+from producer.report.comparison import comparison
+from producer.report.document import document
+from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,8 +1,9 @@
 """Every benchmark measures something; how much is for a quiet machine to say, not for a test."""
 
+import numpy as np
 import pytest
 
-from benchmarks import analysis, contrast, fidelity, publishing, stamping
+from benchmarks import analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping
 from benchmarks.figures import Figure, Skipped
 from producer.machine import describe
 from producer.verdict import PairedValues
@@ -23,9 +24,9 @@ def test_stamping_compares_a_node_with_itself(pool):
 
 
 def test_fidelity_looks_at_lag_and_at_both_pools():
-    lag, bare, *pools = fidelity.measure(rounds=1, duration_s=0.2, jobs=40)
-    assert lag.median > 0
-    assert bare.median > 0
+    lag, bare, fast_lag, fast_bare, *pools = fidelity.measure(rounds=1, duration_s=0.2, jobs=40)
+    assert all(found.median > 0 for found in (lag, bare, fast_lag, fast_bare))
+    assert ("1,000 jobs/s" in lag.name, "5,000 jobs/s" in fast_lag.name) == (True, True)
     assert [found.name.partition(":")[0] for found in pools] == ["prefork", "threads"]
     assert all(found.median > 0 for found in pools)
 
@@ -52,3 +53,26 @@ def test_analysis_reports_a_run_that_it_made_up():
     elapsed, memory = analysis.measure(rounds=1, records=3200)
     assert elapsed.median > 0
     assert memory.median > 0
+
+
+def test_arrivals_of_a_poisson_plan_are_as_near_to_exponential_as_chance_allows():
+    (found,) = arrivals.measure(rounds=20, duration_s=10.0)
+    assert 0.2 < found.median < 1.0
+
+
+def test_arrivals_that_are_no_such_thing_are_found_out():
+    distance, critical = arrivals._distance(np.full(1000, 1 / arrivals.RATE_PER_S))
+    assert distance > 5 * critical
+
+
+def test_limits_are_searched_on_both_pools():
+    prefork, threads = limits.measure(probe_s=1.0, precision=0.5)
+    assert (prefork.name.partition(":")[0], threads.name.partition(":")[0]) == ("prefork", "threads")
+    assert prefork.median > 0
+    assert threads.median > 0
+
+
+def test_endurance_sees_the_memory_of_the_generator_early_and_late():
+    (found,) = endurance.measure(duration_s=12.0)
+    assert found.median > 0.5
+    assert "MiB" in found.terms

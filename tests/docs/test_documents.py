@@ -14,7 +14,8 @@ from sample_run import make_run
 from producer.cli import main
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.publish import SENT_SCHEMA
-from producer.report.document import Table, document
+from producer.report.document import document
+from producer.report.parts import Table
 from producer.summary import summarise
 
 ROOT = Path(__file__).parents[2]

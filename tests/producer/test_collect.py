@@ -233,3 +233,97 @@ def test_a_node_of_another_version_ends_the_race_with_what_to_do(site):
     site.put(b'{"poolrace": 2}\n')
     with pytest.raises(FleetError, match=r"ships what this poolrace cannot read: .* Use one poolrace on all\."):
         site.collect()
+
+
+def test_after_a_replan_those_that_ended_stay_so_and_new_jobs_are_missing(site):
+    site.collector.expect(0, 3)
+    site.ship(site.record(0), site.record(2))
+    site.collect()
+    site.collector.replan(5)
+    assert site.collector.missing == 3
+    site.ship(site.record(1), site.record(3), site.record(4))
+    site.collect()
+    assert site.collector.missing == 0
+
+
+def test_after_a_shorter_plan_only_its_own_jobs_are_waited_for(site):
+    site.collector.expect(0, 4)
+    site.ship(site.record(0), site.record(3))
+    site.collect()
+    site.collector.replan(2)
+    assert site.collector.missing == 1
+    site.ship(site.record(3), site.record(2))
+    assert site.collect()[0].height == 2
+    assert site.collector.missing == 1
+    site.ship(site.record(1))
+    site.collect()
+    assert site.collector.missing == 0
+
+
+def test_after_a_plan_that_was_short_for_a_while_jobs_are_waited_for_again(site):
+    site.collector.expect(0, 2)
+    site.ship(site.record(0), site.record(1))
+    site.collect()
+    site.collector.replan(1)
+    site.collector.replan(2)
+    assert site.collector.missing == 1
+
+
+def test_a_replan_is_of_the_trial_that_is_expected(site):
+    site.collector.expect(1, 2)
+    site.collector.replan(3)
+    site.ship(site.record(0), site.record(1, trial=1))
+    site.collect()
+    assert site.collector.missing == 2
+
+
+def arrive(site):
+    """Take in what has been shipped, and leave it to be looked at or taken."""
+    with site.app.connection_for_read() as connection:
+        waiting = connection.default_channel._size(records_queue(site.run_id))
+    for _ in range(waiting):
+        site.collector.poll(1.0)
+
+
+def seqs(frames):
+    return [frame["seq"].to_list() if "seq" in frame.columns else frame.height for frame in frames]
+
+
+def test_what_is_fresh_is_what_came_since_the_last_look(site):
+    site.ship(site.record(0), site.record(1), samples=(SAMPLE,))
+    arrive(site)
+    assert seqs(site.collector.fresh()) == [[0, 1], 1]
+    assert seqs(site.collector.fresh()) == [[], 0]
+    site.ship(site.record(2))
+    site.ship(samples=(SAMPLE, SAMPLE))
+    arrive(site)
+    assert seqs(site.collector.fresh()) == [[2], 2]
+
+
+def test_a_look_takes_nothing_away(site):
+    site.ship(site.record(0), samples=(SAMPLE,))
+    arrive(site)
+    site.collector.fresh()
+    site.ship(site.record(1))
+    arrive(site)
+    assert site.collector.rows == 2
+    assert seqs(site.collector.take()) == [[0, 1], 1]
+    assert site.collector.rows == 0
+
+
+def test_what_was_taken_is_not_fresh_any_more_and_what_comes_later_is(site):
+    site.ship(site.record(0))
+    site.ship(site.record(1))
+    arrive(site)
+    site.collector.fresh()
+    site.collector.take()
+    assert seqs(site.collector.fresh()) == [[], 0]
+    site.ship(site.record(2))
+    arrive(site)
+    assert seqs(site.collector.fresh()) == [[2], 0]
+
+
+def test_with_nothing_to_look_at_tables_have_their_columns(site):
+    records, samples = site.collector.fresh()
+    assert records.schema == pl.Schema(RECORD_SCHEMA)
+    assert samples.schema == pl.Schema(SAMPLE_SCHEMA)

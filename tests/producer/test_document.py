@@ -5,7 +5,9 @@ import json
 import pytest
 
 from producer.compare import compare_runs
-from producer.report.document import Prose, Table, comparison, document
+from producer.report.comparison import comparison
+from producer.report.document import document
+from producer.report.parts import Prose, Table
 from producer.summary import summarise
 
 

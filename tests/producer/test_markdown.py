@@ -2,8 +2,8 @@
 
 import re
 
-from producer.report.document import Prose, Table
 from producer.report.markdown import as_markdown, parts_as_markdown
+from producer.report.parts import Prose, Table
 from producer.summary import summarise
 
 

@@ -1,12 +1,14 @@
 """Progress suits where it goes: nothing, plain lines, or a bar."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from producer.report.progress import Bar, Lines, Silent, progress_for
+from producer.load.now import Now
+from producer.report.progress import COLUMNS, Bar, Lines, Silent, _WithTable, line, progress_for, table
 
 
 class Clock:
@@ -81,3 +83,97 @@ def test_a_bar_moves_from_no_total_to_all():
         assert (task.completed, task.total) == (1, 2)
         bar.trial("two")
         assert task.finished
+
+
+NOW = Now(
+    lane="threads", at_s=12.4, of_s=60.0, offered_per_s=50.4, accepted_per_s=49.6, started_per_s=48.0,
+    finished_per_s=47.5, backlog=1234, behind=1300, failed=0, queue_wait_p50_s=0.0125, queue_wait_p99_s=1.5,
+)  # fmt: skip
+
+
+def test_a_line_says_how_a_lane_does():
+    assert line(NOW, 700, 3000) == (
+        "threads   12/60 s: offered 50/s, accepted 50/s, started 48/s, finished 48/s, backlog 1,234, "
+        "queue wait p50 12.5 p99 1,500 ms, 700 of 3,000"
+    )
+
+
+def test_a_line_says_what_is_unknown_what_failed_and_that_it_is_paused():
+    unknown = replace(NOW, started_per_s=None, backlog=None, queue_wait_p50_s=None, queue_wait_p99_s=None)
+    said = line(replace(unknown, failed=3, paused=True), 0, 3000)
+    assert "started -/s" in said
+    assert "backlog -, queue wait p50 - p99 - ms, 0 of 3,000, 3 failed, paused" in said
+    assert "failed" not in line(NOW, 0, 1)
+    assert "paused" not in line(NOW, 0, 1)
+
+
+def test_lines_say_every_moment_of_a_lane_at_once(clock):
+    stream = io.StringIO()
+    lines = Lines(stream, clock)
+    lines.begin(2)
+    lines.lane(NOW, 700, 3000)
+    lines.lane(replace(NOW, lane="prefork"), 800, 3000)
+    assert stream.getvalue().splitlines()[1:] == [
+        line(NOW, 700, 3000), line(replace(NOW, lane="prefork"), 800, 3000),
+    ]  # fmt: skip
+
+
+def test_silence_says_nothing_of_lanes(capsys):
+    with progress_for(quiet=True) as progress:
+        progress.lane(NOW, 1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def cells(shown):
+    """Rows of a table, as text."""
+    return [list(row) for row in zip(*(column.cells for column in shown.columns), strict=True)]
+
+
+def test_a_table_has_a_row_for_each_lane_with_a_cell_for_each_column():
+    other = replace(NOW, lane="prefork", failed=2, started_per_s=None, backlog=None, queue_wait_p50_s=None)
+    shown = table([NOW, other])
+    assert tuple(column.header for column in shown.columns) == COLUMNS
+    assert cells(shown) == [
+        ["threads", "12 of 60", "50.4", "49.6", "48.0", "47.5", "1,234", "1,300", "0", "12.5", "1,500"],
+        ["prefork", "12 of 60", "50.4", "49.6", "-", "47.5", "-", "1,300", "2", "-", "1,500"],
+    ]
+
+
+@pytest.fixture
+def screen():
+    """A bar on a terminal that is wide enough, which writes when it is asked to."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    progress = _WithTable(console=console, auto_refresh=False)
+    progress.lanes = {}
+    return progress
+
+
+def tables(progress):
+    return [cells(each) for each in progress.get_renderables() if hasattr(each, "columns") and len(each.columns) > 5]
+
+
+def test_a_bar_has_no_table_until_a_lane_is_under_load(screen):
+    bar = Bar(screen)
+    bar.begin(2)
+    assert tables(screen) == []
+    bar.lane(NOW, 700, 3000)
+    ((row,),) = tables(screen)
+    assert row[0] == "threads"
+
+
+def test_a_table_shows_each_lane_as_it_is_now_and_the_lanes_before_it_as_they_were_last(screen):
+    bar = Bar(screen)
+    bar.lane(NOW, 700, 3000)
+    bar.lane(replace(NOW, at_s=60.0), 3000, 3000)
+    bar.lane(replace(NOW, lane="prefork", at_s=1.0), 5, 3000)
+    (rows,) = tables(screen)
+    assert [row[:2] for row in rows] == [["threads", "60 of 60"], ["prefork", "1 of 60"]]
+
+
+def test_a_bar_says_how_many_jobs_have_ended_and_that_it_is_paused(screen):
+    bar = Bar(screen)
+    (task,) = screen.tasks
+    bar.lane(NOW, 1700, 3000)
+    assert task.description == "threads: 1,700 of 3,000 jobs ended"
+    bar.lane(replace(NOW, paused=True), 1700, 3000)
+    assert task.description == "threads: 1,700 of 3,000 jobs ended, paused"

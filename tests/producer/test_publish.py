@@ -1,7 +1,9 @@
 """Jobs are sent when due or at once if late, and the ledger tells what became of each."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from celery import Celery
@@ -12,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.contract import HEADER, Stamp
 from producer.plan import Plan, backlog, constant
-from producer.publish import BATCH_JOBS, SENT_SCHEMA, Call, JobSender, Order, send_when_due
+from producer.publish import BATCH_JOBS, LOOK_S, SENT_SCHEMA, Call, Desk, JobSender, Order, send_when_due
 
 RUN_ID = "00112233445566ff"
 START_AT = 1000.0
@@ -204,3 +206,193 @@ def test_due_is_stamped_as_planned_and_sent_is_read_off_the_clock_for_every_job(
     _, arrived = messages([(0, 1.0), (1, 1.0)], now=lambda: next(instants))
     stamps = [Stamp.from_header(message.headers[HEADER]) for message in arrived]
     assert [(stamp.due_at, stamp.sent_at) for stamp in stamps] == [(1.0, 10.0), (1.0, 11.0)]
+
+
+CALLS = (Call("worker.noop"), Call("worker.sleep", (5,)))
+
+
+def order_of(*due_s, parts=None, **changes):
+    """An order of jobs due at these offsets."""
+    chosen = None if parts is None else np.array(parts, dtype=np.uint8)
+    plan = Plan(due_s=np.array(due_s), rate_per_s=1.0, parts=chosen)
+    return replace(Order(run_id=RUN_ID, trial=7, calls=CALLS, queue="q", plan=plan), **changes)
+
+
+class Steered(World):
+    """A world in which orders are revised while they are worked on."""
+
+    def __init__(self, revisions, **named):
+        super().__init__(**named)
+        self.counts = [0, 0]
+        self.desk = Desk(self.counts)
+        self.revisions = sorted(revisions.items())
+
+    def sleep(self, wait_s):
+        super().sleep(wait_s)
+        self._revise()
+
+    def send(self, *arguments):
+        try:
+            return super().send(*arguments)
+        finally:
+            self._revise()
+
+    def _revise(self):
+        while self.revisions and self.revisions[0][0] <= self.now_at - START_AT:
+            self.desk.revise(self.revisions.pop(0)[1])
+
+    def work(self, order, part=(0, 1)):
+        return send_when_due(
+            order, start_at=START_AT, part=part, send=self.send, now=self.now, sleep=self.sleep, desk=self.desk
+        )  # fmt: skip
+
+
+def offsets(ledger, column="due_at"):
+    """Seconds from the plan's zero; a clock that sleeps in small steps adds up what each is rounded by."""
+    return (ledger[column] - START_AT).round(6).to_list()
+
+
+def test_once_an_order_is_revised_what_was_sent_stays_and_the_rest_follows_the_new_plan():
+    first = order_of(0.0, 0.5, 1.0, 1.5, parts=[0, 1, 0, 0], open_s=4.0)
+    revised = order_of(0.0, 0.5, 1.25, 2.0, 3.0, parts=[0, 1, 1, 0, 1], open_s=4.0)
+    ledger = Steered({0.7: revised}).work(first)
+    assert offsets(ledger) == [0, 0.5, 1.25, 2, 3]
+    assert offsets(ledger, "sent_at") == [0, 0.5, 1.25, 2, 3]
+    assert ledger["seq"].to_list() == [0, 1, 2, 3, 4]
+    assert ledger["part"].to_list() == [0, 1, 1, 0, 1]
+    assert ledger.schema == pl.Schema(SENT_SCHEMA)
+
+
+def test_an_order_can_be_revised_again_and_again():
+    first = order_of(0.0, 1.0, 2.0, open_s=4.0)
+    paused, back = order_of(0.0, 1.0, open_s=4.0), order_of(0.0, 1.0, 3.5, open_s=4.0)
+    ledger = Steered({1.2: paused, 2.5: back}).work(first)
+    assert offsets(ledger, "sent_at") == [0, 1, 3.5]
+
+
+def test_a_shorter_order_ends_where_it_says():
+    ledger = Steered({0.7: order_of(0.0, 0.5, open_s=0.7)}).work(order_of(0.0, 0.5, 1.0, 1.5, open_s=4.0))
+    assert offsets(ledger) == [0, 0.5]
+
+
+def test_what_was_sent_and_is_in_the_new_plan_no_more_stays_in_the_ledger():
+    """The revision comes when three have been sent, and knows of one only."""
+    ledger = Steered({1.1: order_of(0.0, parts=[1], open_s=0.2)}).work(
+        order_of(0.0, 0.5, 1.0, 1.5, parts=[1, 1, 1, 1], open_s=4.0)
+    )
+    assert offsets(ledger) == [0, 0.5, 1]
+    assert ledger["accepted_at"].null_count() == 0
+    assert ledger["seq"].to_list() == [0, 1, 2]
+
+
+def test_jobs_that_are_late_when_an_order_is_revised_go_by_the_new_plan():
+    """Sending takes 1 s a job: while the first is sent, those of 0.5 and 0.6 are late and the revision comes."""
+    ledger = Steered({0.7: order_of(0.0, 0.5, 0.9, open_s=3.5)}, send_s=1.0).work(order_of(0.0, 0.5, 0.6, open_s=3.5))
+    assert offsets(ledger) == [0, 0.5, 0.9]
+    assert offsets(ledger, "sent_at") == [0, 1, 1]
+
+
+def test_an_order_stays_open_until_it_says_for_others_to_take_its_place():
+    world = Steered({2.0: order_of(0.0, 2.5, open_s=3.0)})
+    ledger = world.work(order_of(0.0, open_s=3.0))
+    assert offsets(ledger, "sent_at") == [0, 2.5]
+    assert world.now_at == pytest.approx(START_AT + 3.0)
+    assert max(world.slept_s) <= LOOK_S
+
+
+def test_an_order_that_is_not_open_ends_with_its_last_job_and_sleeps_without_looking():
+    world = Steered({})
+    world.work(order_of(0.0, 2.0))
+    assert world.slept_s == [2.0]
+    assert world.now_at == START_AT + 2.0
+
+
+def test_an_order_of_nothing_waits_for_another_as_long_as_it_is_open():
+    ledger = Steered({0.5: order_of(1.0, open_s=2.0)}).work(order_of(open_s=2.0))
+    assert offsets(ledger, "sent_at") == [1]
+
+
+def test_an_order_of_another_trial_takes_no_ones_place():
+    ledger = Steered({0.5: order_of(0.0, trial=8, open_s=2.0)}).work(order_of(0.0, 1.0, open_s=2.0))
+    assert offsets(ledger) == [0, 1]
+    assert ledger["trial"].to_list() == [7, 7]
+
+
+def test_the_desk_counts_what_the_broker_took_and_what_it_did_not():
+    world = Steered({}, refuses=[1])
+    world.work(order_of(0.0, 1.0, 1.0, 2.0))
+    assert world.counts == [2, 2]
+
+
+@given(
+    st.lists(st.floats(0, 2), max_size=8).map(sorted),
+    st.lists(st.floats(2, 4), max_size=8).map(sorted),
+    st.lists(st.floats(2, 4), max_size=8).map(sorted),
+    st.floats(0, 2 - 2 * LOOK_S),
+    st.integers(1, 3),
+)
+def test_revised_in_time_every_publisher_sends_its_share_of_the_new_plan_and_nothing_else(
+    same_s, old_s, new_s, revised_s, parts
+):
+    old, new = order_of(*same_s, *old_s, open_s=4.0), order_of(*same_s, *new_s, open_s=4.0)
+    ledgers = [Steered({revised_s: new}).work(old, (number, parts)) for number in range(parts)]
+    together = pl.concat(ledgers).sort("seq")
+    assert together["seq"].to_list() == list(range(new.plan.jobs))
+    assert together["due_at"].to_list() == (new.plan.due_s + START_AT).tolist()
+    assert (together["sent_at"] >= together["due_at"]).all()
+    assert together["accepted_at"].null_count() == 0
+
+
+@pytest.fixture
+def deliver():
+    """Send orders, one after the other, through one sender; gives what has arrived on the queue."""
+    app = Celery("publisher", broker="memory://", set_as_current=False)
+    with app.connection_for_write() as connection:
+        queue = connection.SimpleQueue("orders-of-a-test")
+        sender = JobSender(app, Producer(connection))
+
+        def deliver(order):
+            order = replace(order, queue="orders-of-a-test")
+            sender.send(order, [(seq, 1.0) for seq in range(order.plan.jobs)], lambda: 5.0)
+            arrived = []
+            while queue.qsize():
+                arrived.append(queue.get_nowait())
+                arrived[-1].ack()
+            return arrived
+
+        yield deliver
+        queue.close()
+
+
+def test_a_message_has_the_priority_of_its_order(deliver):
+    (message,) = deliver(order_of(0.0, priority=3))
+    assert message.properties["priority"] == 3
+    (message,) = deliver(order_of(0.0))
+    assert message.properties["priority"] == 0
+
+
+def test_a_message_is_longer_by_its_payload_and_the_arguments_stay(deliver):
+    long = Call("worker.sleep", (5,), payload_bytes=64 * 2**10)
+    message, short = deliver(order_of(0.0, 0.0, parts=[1, 0], calls=(Call("worker.noop"), long)))
+    assert message.payload[:2] == [[5], {"payload": "x" * 65_536}]
+    assert short.payload[:2] == [[], {}]
+    assert len(short.body) < 1000 < 65_536 <= len(message.body)
+
+
+def test_the_headers_of_a_long_message_stay_short(deliver):
+    """They hold the arguments in print, and a node's records would be slow to come if that were all of them."""
+    (message,) = deliver(order_of(0.0, calls=(Call("worker.noop", payload_bytes=64 * 2**10),)))
+    assert len(message.headers["kwargsrepr"]) < 10_000
+
+
+def test_each_job_of_a_mix_is_the_task_that_its_part_says(deliver):
+    messages = deliver(order_of(0.0, 0.0, 0.0, parts=[1, 0, 1]))
+    assert [message.headers["task"] for message in messages] == ["worker.sleep", "worker.noop", "worker.sleep"]
+    assert [message.payload[0] for message in messages] == [[5], [], [5]]
+
+
+def test_after_a_revision_jobs_are_those_of_the_new_order(deliver):
+    first = order_of(0.0, parts=[0])
+    assert deliver(first)[0].headers["task"] == "worker.noop"
+    revised = replace(first, calls=(Call("worker.cpu", (9,)), CALLS[1]))
+    assert deliver(revised)[0].headers["task"] == "worker.cpu"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import permutations
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from producer.course import Jobs
 from producer.lanes import Lane, parse_lanes
-from producer.race import MIN_JOBS_A_SLOT, Race, backlog_jobs, balanced, rate_per_s
+from producer.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, race_all, rate_per_s
 from producer.settings import RaceSettings
 from producer.trials import Kind, Trial
 
@@ -129,7 +130,8 @@ class Notes:
 def raced(rates=None, **changes):
     settings = RaceSettings(**{"lanes": LANES, "workloads": ("sleep",), "pairs": 3, "trial_s": 1.0, **changes})
     track, notes = Track(rates or {"prefork": 160.0, "threads": 80.0}), Notes()
-    Race(settings, track, dict.fromkeys(settings.workloads, JOBS), notes).run()
+    jobs = dict.fromkeys(settings.workloads, JOBS)
+    race_all(settings, SimpleNamespace(course=track, jobs=jobs, progress=notes))
     return track.ran, notes
 
 

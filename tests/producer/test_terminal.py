@@ -5,7 +5,7 @@ import io
 import pytest
 
 from producer.compare import compare_runs
-from producer.report.document import Prose, Table
+from producer.report.parts import Prose, Table
 from producer.report.terminal import PLAIN_WIDTH, console_for, show, show_comparison, show_parts
 from producer.summary import summarise
 

@@ -1,0 +1,1 @@
+"""The sweep: one thing varied on each pool, all else kept."""

@@ -1,0 +1,105 @@
+"""
+What a sweep varies, and what that makes of lanes and jobs: a point for each value. Pure.
+
+Concurrency, prefetch and acks are of a lane, so each point has lanes of its own; CPU share and payload are of the jobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from producer.errors import UsageError
+from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
+from producer.settings import parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from producer.lanes import Lane
+
+MAX_VALUES = 20
+MAX_PAYLOAD_BYTES = 64 * 2**20
+EXAMPLES = "concurrency=1,2,4,8, prefetch=1,4,16, acks=early,late, cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """
+    What is varied.
+
+    Attributes:
+        name: `concurrency`, `prefetch`, `acks`, `cpu-share` or `payload`.
+        texts: The values as they were written, in the order given.
+        values: What they mean.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    @property
+    def of_lanes(self) -> bool:
+        """Whether it changes lanes; otherwise it changes jobs."""
+        return self.name in FIELDS
+
+    def lanes(self, value: Any, lanes: Sequence[Lane]) -> list[Lane]:
+        """The lanes of a point; each has a key of its own."""
+        if not self.of_lanes:
+            return list(lanes)
+        return [replace(lane, key=f"{lane.key}-{self.name[0]}{value}", **{FIELDS[self.name]: value}) for lane in lanes]
+
+
+FIELDS = {"concurrency": "slots", "prefetch": "prefetch", "acks": "acks"}
+"""By what is varied: the field of a lane."""
+
+
+def parse_axis(text: str) -> Axis:
+    """
+    What to vary, from `NAME=VALUE,VALUE,...`, or `cpu-share=LOW..HIGH` for five values with even steps.
+
+    Raises:
+        UsageError: If the name is unknown, or a value is wrong; says which are right.
+    """
+    name, separator, rest = text.partition("=")
+    if name not in READ or not separator:
+        raise UsageError(f"--over {text!r}: unknown {name!r}. Allowed: {one_of(name, tuple(READ))}; e.g. {EXAMPLES}.")
+    texts = _spread(text, rest) if ".." in rest else tuple(part.strip() for part in rest.split(","))
+    values = tuple(READ[name](each, f"--over {name}") for each in texts)
+    if len(set(values)) != len(values) or not 2 <= len(values) <= MAX_VALUES:
+        raise UsageError(f"--over {text!r}: give 2 to {MAX_VALUES} values, each once, e.g. {EXAMPLES}.")
+    return Axis(name=name, texts=texts, values=values)
+
+
+def _spread(text: str, rest: str) -> tuple[str, ...]:
+    low, _, high = rest.partition("..")
+    if not text.startswith("cpu-share"):
+        raise UsageError(f"--over {text!r}: only cpu-share has a range. Name the values, e.g. {EXAMPLES}.")
+    first, last = (_share(part, "--over cpu-share") for part in (low, high))
+    return tuple(f"{first + (last - first) * step / 4:g}" for step in range(5))
+
+
+def _share(text: str, name: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"{name} {text!r}: must be a number from 0 to 1, e.g. 0.25.")
+    return share
+
+
+def _acks(text: str, name: str) -> str:
+    if text not in ACKS:
+        raise UsageError(f"{name} {text!r}: allowed are {' and '.join(ACKS)}.")
+    return text
+
+
+READ: Mapping[str, Callable[[str, str], Any]] = {
+    "concurrency": lambda text, name: whole_number(text, name, 1, MAX_SLOTS),
+    "prefetch": lambda text, name: whole_number(text, name, 1, MAX_PREFETCH),
+    "acks": _acks,
+    "cpu-share": _share,
+    "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
+}
+"""How the values of each are read."""
