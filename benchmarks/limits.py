@@ -15,6 +15,7 @@ from producer.limit.probe import LimitSettings, run_limit
 from producer.load.thresholds import parse_threshold
 from producer.report.progress import Silent
 from producer.rundir import read_run
+from producer.settle import settle
 
 SLOTS = 8
 SLEEP_S = 0.1
@@ -49,4 +50,6 @@ def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
         path, error = run_limit(settings, Silent())
         if error is not None:
             raise error
-        return {lane["lane"]: lane["held_per_s"] or 0.0 for lane in limit_lanes(read_run(path))}
+        run = read_run(path)
+        fates = settle(run.sent, run.records, run.trials)
+        return {lane["lane"]: lane["held_per_s"] or 0.0 for lane in limit_lanes(run, fates)}

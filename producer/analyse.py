@@ -304,12 +304,14 @@ class Analysis:
         lanes: One result for each workload on each lane, in the order of their first trial.
         settlement: What became of all jobs of the run.
         strangers: Records of jobs that were never sent; they are in no other number.
+        fates: What became of each job: columns trial, seq, fate.
     """
 
     trials: tuple[TrialResult, ...]
     lanes: tuple[LaneResult, ...]
     settlement: Settlement
     strangers: int
+    fates: pl.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -337,6 +339,7 @@ def analyse(trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame) 
         lanes=tuple(map(_lane_result, _by_lane(measured))),
         settlement=tally(fates),
         strangers=count_strangers(sent, records),
+        fates=fates,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from poolrace.contract import HOLD_TASK
-from producer.backlog import depth, waiting
+from producer.backlog import Depth, depth, waiting
 from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from producer.backlog import Depth
     from producer.collect import Collector
     from producer.fleet import Fleet
     from producer.lanes import Lane
@@ -230,10 +229,19 @@ class Course:
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
+                if self._silent(under_way):
+                    break
                 if watch:
                     watch(self._moment(under_way), under_way)
                 self._write_down(under_way.number)
         return not self._collector.missing
+
+    def _silent(self, under_way: _UnderWay) -> bool:
+        """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
+        longest_s = max(self._grace_s, 10 * under_way.task.jobs.expected_s)
+        if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent():
+            return False
+        return self._waiting(under_way.task.lane) == Depth(ready=0, unacked=0)
 
     def _moment(self, under_way: _UnderWay) -> Moment:
         at_s = time.time() - under_way.began_at
@@ -301,6 +309,7 @@ class _UnderWay:
         self._given_up_s: float | None = None
         collector.expect(order.trial, order.plan.jobs)
         self.began_at = publishers.begin(order)
+        self._missing, self._heard_s = order.plan.jobs, time.monotonic()
 
     @property
     def plan(self) -> Plan:
@@ -313,6 +322,16 @@ class _UnderWay:
         # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
         working_s = 4 * self.plan.jobs * max(self.task.jobs.expected_s, 0.002)
         return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s
+
+    def heard_s(self) -> float:
+        """When the last news of a job came, on the monotonic clock."""
+        if self._collector.missing != self._missing:
+            self._missing, self._heard_s = self._collector.missing, time.monotonic()
+        return self._heard_s
+
+    def sent(self) -> bool:
+        """Whether every job has been tried to send."""
+        return sum(self._publishers.progress()) >= self.plan.jobs
 
     def over(self) -> bool:
         """Whether all jobs have ended and no more can come."""

@@ -18,6 +18,7 @@ from producer.lateness import lag_bound_s
 from producer.limit.figures import limit_lanes
 from producer.load.figures import load_lanes
 from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
+from producer.settle import Fate
 from producer.sweep.figures import sweep_of
 from producer.trials import Kind
 from producer.verdict import NO_VERDICT, Verdict, judge, pair
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = 1
+
+UNSETTLED = (Fate.LOST, Fate.DUPLICATED, Fate.QUEUED, Fate.RETRIED, Fate.REFUSED)
+NAMED_TRIALS, NAMED = 3, 12
+"""Of so many trials a report names so many jobs one by one; the summary names them all."""
 
 CROWDED_SHARE = 0.1
 """Other programs that use more of the cores than this are worth a warning."""
@@ -69,9 +74,10 @@ def summarise(path: Path) -> dict[str, Any]:
         "others_cores": run.manifest.get("others_cores"),
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
+        "unsettled": unsettled(run, analysis),
         "lanes": [_lane(run, lane) for lane in lanes],
-        "load": load_lanes(run),
-        "limit": limit_lanes(run),
+        "load": load_lanes(run, analysis.fates),
+        "limit": limit_lanes(run, analysis.fates),
         "sweep": sweep_of(run, analysis, verdicts),
         "aborted": run.manifest.get("aborted"),
         "changes": run.manifest.get("changes", {}),
@@ -216,8 +222,10 @@ def _problems(run: Run, analysis: Analysis) -> list[str]:
     if settlement.missing or settlement.duplicated:
         counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}
         problems.append(f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}.")
-    problems += [late for lane in analysis.lanes if (late := _late(lane))]
-    return problems + [_generators_limit(lane) for lane in limit_lanes(run) if lane["generator_late"]]
+        problems += [_named(each) for each in unsettled(run, analysis)[:NAMED_TRIALS]]
+    sent_per_s = {lane["lane"]: lane["sent_per_s"] for lane in load_lanes(run, analysis.fates)}
+    problems += [late for lane in analysis.lanes if (late := _late(lane, sent_per_s.get(lane.lane)))]
+    return problems + [_generators_limit(lane) for lane in limit_lanes(run, analysis.fates) if lane["generator_late"]]
 
 
 def _generators_limit(lane: Mapping[str, Any]) -> str:
@@ -228,20 +236,42 @@ def _generators_limit(lane: Mapping[str, Any]) -> str:
     )
 
 
+def unsettled(run: Run, analysis: Analysis) -> list[dict[str, Any]]:
+    """The jobs that did not come to one end, by name: each trial's, by what became of them."""
+    bad = analysis.fates.filter(pl.col("fate").is_in([fate.value for fate in UNSETTLED]))
+    of = {trial.trial: trial for trial in run.trials}
+    return [
+        {"trial": trial, "lane": of[trial].lane, "workload": of[trial].workload, "fate": fate, "jobs": jobs}
+        for trial, fate, jobs in bad.group_by("trial", "fate")
+        .agg(pl.col("seq").sort())
+        .sort("trial", "fate")
+        .iter_rows()
+        if trial in of
+    ]
+
+
+def _named(group: Mapping[str, Any]) -> str:
+    jobs = ", ".join(map(str, group["jobs"][:NAMED])) + (", …" if len(group["jobs"]) > NAMED else "")
+    what = f"{len(group['jobs'])} {group['fate']} with {group['workload']} on {group['lane']}, trial {group['trial']}"
+    return f"{what}: jobs {jobs}. All of them are in summary.json, under unsettled."
+
+
 def _words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _late(lane: LaneResult) -> str | None:
+def _late(lane: LaneResult, sent_per_s: float | None) -> str | None:
     latency = lane.latency
     if latency is None or latency.publish_lag is None or latency.sojourn is None:
         return None
     bound_s = lag_bound_s(latency.sojourn.p50)
     if latency.publish_lag.p99 <= bound_s:
         return None
+    held = "" if sent_per_s is None else f" It sent {sent_per_s:,.1f} jobs/s."
     return (
         f"The generator was late: publish lag p99 {latency.publish_lag.p99 * 1000:.1f} ms with {lane.workload} on "
-        f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots or a lower rate."
+        f"{lane.lane}, more than {bound_s * 1000:.1f} ms.{held} Use a quieter machine, fewer slots, a lower rate, or "
+        "more --publishers."
     )
 
 

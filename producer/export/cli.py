@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,13 +125,13 @@ def write_to(output: str, pieces: Iterable[str]) -> None:
     """
     Write text as it comes, to the standard output or to a file.
 
-    A file that is there stays until the new one is whole; what is no plain file, such as a pipe, is written to as it is.
+    A file that is there stays until the new one is whole; what is no plain file, such as a pipe, is written to.
 
     Raises:
         UsageError: If there is no place for it.
     """
     if output == STDOUT:
-        _write(click.get_binary_stream("stdout"), pieces)
+        _write(sys.stdout.buffer, pieces)
         return
     target = Path(output).resolve()
     try:
@@ -157,6 +158,5 @@ def _replace(target: Path, pieces: Iterable[str]) -> None:
 
 
 def _write(file: BinaryIO, pieces: Iterable[str]) -> None:
-    for piece in pieces:
-        file.write(piece.encode())
+    file.writelines(piece.encode() for piece in pieces)
     file.flush()

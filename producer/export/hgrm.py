@@ -66,10 +66,8 @@ def stretch_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
     jobs = counted_jobs(run, choice)
     _must_be_one(jobs)
     begins, ends = SPANS[what]
-    if what == "publish_lag":
-        rows = run.sent.join(jobs, on=KEY, how="semi")
-    else:
-        rows = counted_successes(run, choice)
+    of_all = what == "publish_lag"
+    rows = run.sent.join(jobs, on=KEY, how="semi") if of_all else counted_successes(run, choice)
     took = rows.select(took_s=pl.col(ends) - pl.col(begins))["took_s"].drop_nulls()
     return np.sort(took.to_numpy())
 

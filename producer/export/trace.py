@@ -30,8 +30,8 @@ def trace(run: Run, choice: Choice) -> Iterator[str]:
     """
     The JSON, an event a line.
 
-    Times are microseconds from the first due instant, which `otherData` has. A delivery that no slot ran has no place on
-    the time line; `otherData` says how many there are.
+    Times are microseconds from the first due instant, which `otherData` has. A delivery that no slot ran has no place
+    on the time line; `otherData` says how many there are.
 
     Raises:
         UsageError: As `deliveries`.

@@ -9,11 +9,12 @@ from producer.lateness import lag_bound_s
 from producer.limit.search import Search
 from producer.load.figures import probe_figures
 from producer.load.thresholds import parse_threshold
-from producer.settle import settle
 from producer.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import polars as pl
 
     from producer.rundir import Run
     from producer.trials import Trial
@@ -21,19 +22,19 @@ if TYPE_CHECKING:
 PROBES = frozenset({Kind.PROBE, Kind.CONFIRMATION})
 
 
-def limit_lanes(run: Run) -> list[dict[str, Any]]:
+def limit_lanes(run: Run, fates: pl.DataFrame) -> list[dict[str, Any]]:
     """One entry a lane, in the order of their first probe; none for a run that is no search."""
     probes: dict[str, list[dict[str, Any]]] = {}
     for trial in run.trials:
         if trial.kind in PROBES:
-            probes.setdefault(trial.lane, []).append(probe(run, trial))
+            probes.setdefault(trial.lane, []).append(probe(run, trial, fates))
     return [_lane(lane, found, run.manifest["settings"]) for lane, found in probes.items()]
 
 
-def probe(run: Run, trial: Trial) -> dict[str, Any]:
+def probe(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
     """One probe: what was offered, what came of it, and whether it passed."""
     slo = [parse_threshold(text) for text in run.manifest["settings"]["slo"]]
-    figures = probe_figures(run, trial, settle(run.sent, run.records, run.trials))
+    figures = probe_figures(run, trial, fates)
     judged = [threshold.judge(figures) for threshold in slo]
     growing = _growing(figures)
     kept = all(each.kept for each in judged) and trial.given_up_s is None and not growing

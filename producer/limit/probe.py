@@ -21,6 +21,7 @@ from producer.plan import seed_for
 from producer.race import rate_per_s
 from producer.rundir import read_trial
 from producer.settings import FleetSettings
+from producer.settle import settle
 from producer.trials import Kind
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ class _Hunt:
         return script.plan(self._settings.workloads, self._settings.arrivals, seed)
 
     def _passed(self, trial: Trial, watch: _Watch) -> bool:
-        return watch.hopeful and bool(probe(read_trial(self._grounds.writer.path, trial), trial)["passed"])
+        if not watch.hopeful:
+            return False
+        run = read_trial(self._grounds.writer.path, trial)
+        return bool(probe(run, trial, settle(run.sent, run.records, run.trials))["passed"])
 
     def _say(self, rate: float, *, confirming: bool, passed: bool) -> None:
         search = self.search

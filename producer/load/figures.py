@@ -48,10 +48,10 @@ class Stretch:
         return pl.col("offset_s").is_between(self.begin_s, self.end_s, closed="left")
 
 
-def load_lanes(run: Run) -> list[dict[str, Any]]:
+def load_lanes(run: Run, fates: pl.DataFrame | None = None) -> list[dict[str, Any]]:
     """One entry a lane, in the order in which they were loaded; none for a run that is no load."""
+    fates = settle(run.sent, run.records, run.trials) if fates is None else fates
     thresholds = [parse_threshold(text) for text in run.manifest["settings"].get("thresholds", [])]
-    fates = settle(run.sent, run.records, run.trials)
     return [_lane(_Seen(run, trial, fates), thresholds) for trial in run.trials if trial.kind is Kind.LOAD]
 
 

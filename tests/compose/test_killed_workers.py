@@ -1,9 +1,11 @@
 """A worker dies under load: which jobs are lost and which run again, by ack mode and pool, to the job."""
 
+import json
 from typing import Any
 
 import pytest
 from compose.followed import LANES, Followed, kill, repeated
+from compose.waiting import until
 
 SLOTS = 4
 JOBS = 16
@@ -66,3 +68,39 @@ def test_with_late_acks_the_jobs_that_ran_run_again_and_nothing_is_lost(late: An
     assert found["named"] == ({"lost": never} if never else {})
     assert 0 < len(repeated(marks["began"])) <= SLOTS
     assert found["tally"]["done"] + len(never) == JOBS
+
+
+def test_a_load_names_the_jobs_that_a_killed_worker_lost(faulty: Any) -> None:
+    faulty.set(POOLRACE_ACKS="early")
+    faulty.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
+    load = faulty.begin(
+        "run", "--rm", "-T", "producer", "load", "--rate", "4/s", "--duration", "6s", "--mix", "sleep", "--job-duration",
+        "1500ms", "--arrivals", "constant",
+    )  # fmt: skip
+    # Every slot of the first lane has been at work for a while.
+    said = iter(load.stderr)  # type: ignore[arg-type]
+    until(lambda: next(said).startswith("prefork    3/"))
+    kill(faulty, "worker-prefork")
+    faulty.compose("up", "--detach", "--wait", "worker-prefork")
+    report, _ = load.communicate(timeout=120)
+    assert load.returncode == 4, report
+    folder = report.split("Run directory: ")[1].split()[0]
+    summary = json.loads(
+        faulty.compose(
+            "run",
+            "--rm",
+            "-T",
+            "--no-deps",
+            "producer",
+            "report",
+            "--json",
+            f"/var/lib/poolrace/runs/{folder}",
+            check=False,
+        ).stdout
+    )
+    lost = {each["lane"]: each["jobs"] for each in summary["unsettled"] if each["fate"] == "lost"}
+    assert list(lost) == ["prefork"]
+    assert 0 < len(lost["prefork"]) <= SLOTS + POPPED
+    words = " ".join(report.split())
+    assert f"{len(lost['prefork'])} lost with sleep on prefork" in words
+    assert f"jobs {', '.join(map(str, lost['prefork']))}." in words

@@ -61,7 +61,19 @@ def test_a_run_that_is_not_valid_recommends_nothing(run_maker):
 def test_jobs_without_an_end_make_a_run_invalid(run_maker):
     path = run_maker()
     rewrite(path, "records", outcome=pl.when(pl.col("seq") == 0).then(pl.lit("retried")).otherwise(pl.col("outcome")))
-    assert summarise(path)["problems"] == ["Of 144 jobs not all came to one end: 12 retried."]
+    all_together, *named = summarise(path)["problems"]
+    assert all_together == "Of 144 jobs not all came to one end: 12 retried."
+    assert named[0].startswith("1 retried with sleep on prefork, trial 0: jobs 0.")
+    assert len(named) == 3
+
+
+def test_jobs_without_one_end_are_named_one_by_one(run_maker):
+    path = run_maker()
+    lost = (pl.col("trial") == 1) & (pl.col("seq") > 1)
+    rewrite(path, "records", outcome=pl.when(lost).then(pl.lit("retried")).otherwise(pl.col("outcome")))
+    (found,) = summarise(path)["unsettled"]
+    assert (found["trial"], found["lane"], found["fate"]) == (1, "threads", "retried")
+    assert found["jobs"] == list(range(2, 12))
 
 
 def test_a_late_generator_makes_a_run_invalid(run_maker):
