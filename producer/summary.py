@@ -14,8 +14,8 @@ import polars as pl
 from poolrace.pools import gives_up
 from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
 from producer.lanes import Lane
-from producer.lateness import lag_bound_s
-from producer.limit.figures import limit_lanes
+from producer.lateness import fell_short, lag_bound_s
+from producer.limit.figures import GENERATOR, limit_lanes
 from producer.load.figures import load_lanes
 from producer.rundir import COMPLETE, INCOMPLETE, RUNNING, Run, RunWriter, as_json, read_run
 from producer.settle import Fate
@@ -223,16 +223,25 @@ def _problems(run: Run, analysis: Analysis) -> list[str]:
         counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}
         problems.append(f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}.")
         problems += [_named(each) for each in unsettled(run, analysis)[:NAMED_TRIALS]]
-    sent_per_s = {lane["lane"]: lane["sent_per_s"] for lane in load_lanes(run, analysis.fates)}
-    problems += [late for lane in analysis.lanes if (late := _late(lane, sent_per_s.get(lane.lane)))]
+    loads = load_lanes(run, analysis.fates)
+    problems += [late for lane in analysis.lanes if (late := _late(lane))]
+    short = [lane for lane in loads if fell_short(**{name: lane[name] for name in GENERATOR})]
+    problems += [_short_of_the_rate(lane) for lane in short]
     return problems + [_generators_limit(lane) for lane in limit_lanes(run, analysis.fates) if lane["generator_late"]]
+
+
+def _short_of_the_rate(lane: Mapping[str, Any]) -> str:
+    return (
+        f"The generator could not hold the rate: it sent {lane['generator_per_s']:,.0f} jobs/s of "
+        f"{lane['offered_per_s']:,.0f} to {lane['lane']}. Use a lower rate, more --publishers or a faster machine."
+    )
 
 
 def _generators_limit(lane: Mapping[str, Any]) -> str:
     broke = next(each for each in lane["probes"] if each["rate_per_s"] == lane["broke_per_s"] and not each["passed"])
     return (
         f"The generator was late when {lane['lane']} broke at {broke['rate_per_s']:.1f}/s; it sent "
-        f"{broke['sent_per_s']:.1f}/s. The limit found may be its own. Use a quieter machine, or more --publishers."
+        f"{broke['generator_per_s']:.1f}/s. The limit may be its own. Use a quieter machine, or more --publishers."
     )
 
 
@@ -260,18 +269,17 @@ def _words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
-def _late(lane: LaneResult, sent_per_s: float | None) -> str | None:
+def _late(lane: LaneResult) -> str | None:
     latency = lane.latency
     if latency is None or latency.publish_lag is None or latency.sojourn is None:
         return None
     bound_s = lag_bound_s(latency.sojourn.p50)
     if latency.publish_lag.p99 <= bound_s:
         return None
-    held = "" if sent_per_s is None else f" It sent {sent_per_s:,.1f} jobs/s."
     return (
         f"The generator was late: publish lag p99 {latency.publish_lag.p99 * 1000:.1f} ms with {lane.workload} on "
-        f"{lane.lane}, more than {bound_s * 1000:.1f} ms.{held} Use a quieter machine, fewer slots, a lower rate, or "
-        "more --publishers."
+        f"{lane.lane}, more than {bound_s * 1000:.1f} ms. Use a quieter machine, fewer slots, a lower rate or more "
+        "--publishers."
     )
 
 

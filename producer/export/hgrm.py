@@ -118,7 +118,7 @@ def steps(values: NDArray[np.float64]) -> Iterator[tuple[float, float, int]]:
         rank = max(1, -(-n * (of - missing) // of))
         value = float(values[rank - 1])
         reached = int(np.searchsorted(values, value, side="right"))
-        yield 1 - missing / of, value, reached
+        yield (of - missing) / of, value, reached
         if reached == n:
             break
     yield 1.0, float(values[-1]), n

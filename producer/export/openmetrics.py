@@ -46,8 +46,8 @@ def openmetrics(run: Run, choice: Choice) -> Iterator[str]:
     Raises:
         UsageError: As `deliveries`.
     """
+    successes = counted_successes(run, choice)  # first, so that a wrong choice is told before anything is written
     yield from _jobs(run, choice)
-    successes = counted_successes(run, choice)
     for what, text in STRETCHES.items():
         yield from _histogram(successes, what, text)
     yield from _memory(run, choice)

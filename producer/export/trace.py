@@ -74,10 +74,8 @@ def _placed(table: pl.DataFrame) -> pl.DataFrame:
 
 def _events(placed: pl.DataFrame, zero_at: float) -> Iterator[dict[str, Any]]:
     slots = placed.group_by("process", "slot", maintain_order=True).first()
-    counts = slots["process"].value_counts()
-    slots_of = dict(zip(counts["process"], counts["count"], strict=True))
     for row in slots.unique("process", keep="first", maintain_order=True).iter_rows(named=True):
-        name = f"{row['node']} ({row['pool']}, {slots_of[row['process']]} slots)"
+        name = f"{row['node']} ({row['pool']})"
         yield {"name": "process_name", "ph": "M", "pid": row["process"], "tid": 0, "args": {"name": name}}
     for row in slots.iter_rows(named=True):
         name = f"slot {row['slot']} (pid {row['pid']}, thread {row['thread_id']})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from producer.lateness import lag_bound_s
+from producer.lateness import fell_short, lag_bound_s
 from producer.limit.search import Search
 from producer.load.figures import probe_figures
 from producer.load.thresholds import parse_threshold
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from producer.rundir import Run
     from producer.trials import Trial
+
+GENERATOR = ("offered_per_s", "generator_per_s")
 
 PROBES = frozenset({Kind.PROBE, Kind.CONFIRMATION})
 
@@ -45,9 +47,9 @@ def probe(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
         "passed": kept,
         "growth_s": figures["growth_s"],
         "growing": growing,
-        "late": _late(figures["latency"]),
+        "late": _late(figures["latency"]) or fell_short(**{name: figures[name] for name in GENERATOR}),
         "given_up_s": trial.given_up_s,
-        **{name: figures[name] for name in ("offered_per_s", "sent_per_s", "finished_per_s", "settlement", "latency")},
+        **{name: figures[name] for name in (*GENERATOR, "sent_per_s", "finished_per_s", "settlement", "latency")},
         "thresholds": [asdict(each) for each in judged],
     }
 

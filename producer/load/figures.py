@@ -116,6 +116,7 @@ class _Seen:
         return {
             "duration_s": took_s,
             "offered_per_s": sent.height / took_s,
+            "generator_per_s": sent.height / max(took_s, _last(sent, "sent_at") - began_at),
             "sent_per_s": accepted.height / max(took_s, _last(accepted, "sent_at") - began_at),
             "finished_per_s": done.height / max(took_s, _last(done, "finished_at") - began_at),
             "settlement": tally(sent).to_dict(),

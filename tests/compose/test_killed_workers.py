@@ -74,8 +74,8 @@ def test_a_load_names_the_jobs_that_a_killed_worker_lost(faulty: Any) -> None:
     faulty.set(POOLRACE_ACKS="early")
     faulty.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
     load = faulty.begin(
-        "run", "--rm", "-T", "producer", "load", "--rate", "4/s", "--duration", "6s", "--mix", "sleep", "--job-duration",
-        "1500ms", "--arrivals", "constant",
+        "run", "--rm", "-T", "producer", "load", "--rate", "4/s", "--duration", "6s", "--mix", "sleep",
+        "--job-duration", "1500ms", "--arrivals", "constant",
     )  # fmt: skip
     # Every slot of the first lane has been at work for a while.
     said = iter(load.stderr)  # type: ignore[arg-type]

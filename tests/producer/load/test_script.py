@@ -147,8 +147,8 @@ def test_a_pause_wins_over_a_rate_that_was_asked_for_too():
 
 def test_a_rate_that_was_asked_for_holds_to_the_end():
     assert due_s(HELD, Change(at_s=3.0, rate_per_s=4.0)) == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.25, 3.5, 3.75]
-    slower = due_s(HELD, Change(at_s=1.0, rate_per_s=1.0))
-    assert slower == [0, 0.5, 1, 2, 3]
+    assert due_s(HELD, Change(at_s=1.0, rate_per_s=1.0)) == [0, 0.5, 1, 2, 3]
+    assert due_s(script(phase("1/s", 60.0)), Change(at_s=10.0, rate_per_s=0.1)) == [*range(10), 10, 20, 30, 40, 50]
 
 
 def test_a_rate_that_was_asked_for_holds_across_phases_and_each_keeps_its_mix():
