@@ -70,6 +70,7 @@ class Collector:
 
     Attributes:
         clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
+        publisher_correction_s: What is added to the publisher's instants to have them on the broker's clock.
     """
 
     def __init__(self, app: Celery, run_id: str, *, lane_of: Mapping[str, str], publisher_correction_s: float) -> None:
@@ -77,7 +78,7 @@ class Collector:
         self._app = app
         self._run_id = run_id
         self._lane_of = lane_of
-        self._publisher_correction_s = publisher_correction_s
+        self.publisher_correction_s = publisher_correction_s
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
         self._looked = (0, 0)
@@ -151,7 +152,7 @@ class Collector:
         rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
         if len(rows):
             self._count(rows)
-            self._records.append(_table(rows, shipment, lane, clock.correction_s, self._publisher_correction_s))
+            self._records.append(_table(rows, shipment, lane, clock.correction_s, self.publisher_correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
             frame = pl.DataFrame(rest, schema=SAMPLE_SCHEMA)

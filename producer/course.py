@@ -21,7 +21,7 @@ from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
 from producer.interrupts import held
 from producer.plan import Plan, backlog
-from producer.publish import Call, Order, Publishers
+from producer.publish import REVISION_LEAD_S, Call, Order, Publishers
 from producer.trials import Kind, Trial
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Moment:
     How far a trial is.
 
     Attributes:
-        began_at: When it began, in seconds since the epoch.
+        began_at: When it began, on the broker's clock.
         at_s: Seconds since then.
         due: Jobs that were due by then.
         accepted: Jobs that the broker took.
@@ -132,7 +132,7 @@ class Steering(Protocol):
         """Go on by another plan, whose jobs are the same until a moment from now."""
 
     def give_up(self, at_s: float) -> None:
-        """Send nothing that is due later than this; what was sent is waited for."""
+        """Send nothing that is due a moment later than this; what was sent is waited for."""
 
 
 class Course:
@@ -239,7 +239,7 @@ class Course:
     def _silent(self, under_way: _UnderWay) -> bool:
         """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
         longest_s = max(self._grace_s, 10 * under_way.task.jobs.expected_s)
-        if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent():
+        if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent() or under_way.open():
             return False
         return self._waiting(under_way.task.lane) == Depth(ready=0, unacked=0)
 
@@ -249,7 +249,7 @@ class Course:
         records, samples = self._collector.fresh()
         plan = under_way.plan
         return Moment(
-            began_at=under_way.began_at,
+            began_at=under_way.began_at + self._collector.publisher_correction_s,
             at_s=at_s,
             due=int(np.searchsorted(plan.due_s, at_s, side="right")),
             accepted=accepted,
@@ -335,7 +335,11 @@ class _UnderWay:
 
     def over(self) -> bool:
         """Whether all jobs have ended and no more can come."""
-        return not self._collector.missing and time.time() >= self.began_at + self._order.open_s
+        return not self._collector.missing and not self.open()
+
+    def open(self) -> bool:
+        """Whether more jobs can still be planned."""
+        return time.time() < self.began_at + self._order.open_s
 
     def replan(self, plan: Plan, planned_s: float) -> None:
         """Go on by another plan, whose jobs are the same until a moment from now."""
@@ -345,7 +349,9 @@ class _UnderWay:
         self._collector.replan(plan.jobs)
 
     def give_up(self, at_s: float) -> None:
-        """Send nothing that is due later than this; what was sent is waited for."""
+        """Send nothing that is due a moment later than this; what was sent is waited for."""
+        at_s = max(at_s, time.time() - self.began_at) + REVISION_LEAD_S
+        at_s = min(at_s, self._planned_s or at_s)
         jobs = int(np.searchsorted(self.plan.due_s, at_s, side="right"))
         parts = None if self.plan.parts is None else self.plan.parts[:jobs]
         self._given_up_s = at_s

@@ -46,6 +46,9 @@ PAYLOAD = "payload"
 LOOK_S = 0.05
 """How long a publisher may sleep before it looks whether its order has been revised."""
 
+REVISION_LEAD_S = 0.3
+"""How far ahead a change of plan takes effect, so that every publisher knows of it by then."""
+
 LEAD_S = 0.03
 """How far ahead a start is set, so that every publisher has its orders by then."""
 

@@ -95,8 +95,9 @@ class _Seen:
         offset_s = (pl.col("due_at") - trial.began_at).alias("offset_s")
         sent = run.sent.filter(pl.col("trial") == trial.trial).with_columns(offset_s)
         self._sent = sent.join(fates.filter(pl.col("trial") == trial.trial), on=KEY, how="left", maintain_order="left")
-        done = first_successes(run.records.filter(pl.col("trial") == trial.trial)).with_columns(offset_s)
-        self._done = done.join(sent.select(*KEY, "part"), on=KEY, how="inner", maintain_order="left")
+        done = first_successes(run.records.filter(pl.col("trial") == trial.trial))
+        # Offsets from what was sent: records have the instants on another clock, the broker's.
+        self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
         planned_s = trial.planned_s or trial.ended_at - trial.began_at
         self.whole = Stretch(name="load", begin_s=0.0, end_s=planned_s)
@@ -112,13 +113,14 @@ class _Seen:
         sent, done = (self._chosen(frame, stretches, part) for frame in (self._sent, self._done))
         accepted = sent.filter(pl.col("accepted_at").is_not_null())
         took_s = sum(stretch.end_s - stretch.begin_s for stretch in stretches)
-        began_at = self.trial.began_at + stretches[0].begin_s
+        # Between stretches that count there may be some that do not, whose time is not theirs.
+        over_at = self.trial.began_at + stretches[-1].end_s
         return {
             "duration_s": took_s,
             "offered_per_s": sent.height / took_s,
-            "generator_per_s": sent.height / max(took_s, _last(sent, "sent_at") - began_at),
-            "sent_per_s": accepted.height / max(took_s, _last(accepted, "sent_at") - began_at),
-            "finished_per_s": done.height / max(took_s, _last(done, "finished_at") - began_at),
+            "generator_per_s": sent.height / (took_s + max(0.0, _last(sent, "sent_at") - over_at)),
+            "sent_per_s": accepted.height / (took_s + max(0.0, _last(accepted, "sent_at") - over_at)),
+            "finished_per_s": done.height / (took_s + max(0.0, _last(done, "finished_at") - over_at)),
             "settlement": tally(sent).to_dict(),
             "latency": latency(done, sent).to_dict(),
         }
@@ -149,6 +151,7 @@ class _Seen:
             sent=self._chosen(self._sent, stretches, None),
             done=self._chosen(self._done, stretches, None),
             samples=self._samples,
+            begin_s=stretches[0].begin_s,
         )
 
     @staticmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.load.script import Change
+from producer.publish import REVISION_LEAD_S
 from producer.rundir import RUNNING
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "orders.jsonl"
-
-LEAD_S = 0.3
-"""How far ahead a change takes effect, so that every publisher knows of it by then."""
 
 
 class Helm:
@@ -40,9 +38,9 @@ class Helm:
         """
         orders = self._new_orders()
         for order in orders:
-            before = [change for change in self.changes if change.at_s <= at_s + LEAD_S]
+            before = [change for change in self.changes if change.at_s <= at_s + REVISION_LEAD_S]
             state = before[-1] if before else Change(at_s=0.0)
-            self.changes = (*before, replace(state, at_s=at_s + LEAD_S, **order))
+            self.changes = (*before, replace(state, at_s=at_s + REVISION_LEAD_S, **order))
         return bool(orders)
 
     def paused(self, at_s: float) -> bool:
@@ -72,7 +70,14 @@ def give_order(run: Path, order: dict[str, Any]) -> None:
     Raises:
         UsageError: If no load runs there, or it knows nothing of a workload.
     """
-    manifest = json.loads((run / "manifest.json").read_text())
+    try:
+        manifest = json.loads((run / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{run}: no run directory. Name that of a load that runs, e.g. runs/<time>-load-1a2b3c."
+        ) from error
+    if manifest["settings"].get("kind") != "load":
+        raise UsageError(f"{run}: only a load can be steered, and this is a {manifest['settings'].get('kind')}.")
     if manifest["status"] != RUNNING:
         raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer one that runs.")
     sized = manifest["settings"]["workloads"]

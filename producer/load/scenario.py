@@ -105,7 +105,7 @@ def find_scenario(name: str) -> Path:
         return path
     for place in PLACES:
         shipped = place / f"{path.stem}.toml"
-        if shipped.is_file() and (path.parent.name in {"", "scenarios"}):
+        if shipped.is_file() and path.parent in {Path(), Path("scenarios")}:
             return shipped
     return path
 

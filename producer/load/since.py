@@ -29,12 +29,14 @@ class Seen:
         sent: One row a job, with `offset_s`, when it was due from the trial's start, and `fate`.
         done: One row a job that succeeded, with `offset_s`.
         samples: Of all nodes.
+        begin_s: When the first phase that counts begins, in seconds from the trial's start.
     """
 
     trial: Trial
     sent: pl.DataFrame
     done: pl.DataFrame
     samples: pl.DataFrame
+    begin_s: float = 0.0
 
 
 def broken_since_s(threshold: Threshold, limit: float, seen: Seen) -> float | None:
@@ -81,7 +83,8 @@ def _first_job(threshold: Threshold, limit: float, seen: Seen) -> float | None:
         return None  # too few of something began at the start
     offsets_s = seen.sent.filter(pl.col("fate").cast(pl.String) == threshold.name)["offset_s"].sort().to_numpy()
     for number, at_s in enumerate(offsets_s, start=1):
-        if not OPERATORS[threshold.operator](number, limit):
+        broken = number > limit if threshold.operator == "==" else not OPERATORS[threshold.operator](number, limit)
+        if broken:
             return float(at_s)
     return None
 
@@ -102,12 +105,13 @@ def _first_sample(threshold: Threshold, limit: float, seen: Seen) -> float | Non
 
 
 def _last_kept(threshold: Threshold, limit: float, seen: Seen) -> float | None:
-    """The second after the last one up to which the rate from the start was kept; 0 if it never was."""
+    """The second after the last up to which the rate, from the first that counts, was kept; that first if never."""
     column, frame = ("sent_at", seen.sent) if threshold.of == "sent" else ("finished_at", seen.done)
     at_s = np.sort(frame[column].drop_nulls().to_numpy()) - seen.trial.began_at
     duration_s = seen.trial.planned_s or (float(at_s[-1]) if len(at_s) else 0.0)
-    since_s = 0.0
-    for second in range(1, int(duration_s) + 1):
-        if OPERATORS[threshold.operator](np.searchsorted(at_s, second, side="right") / second, limit):
+    first_s = int(seen.begin_s)
+    since_s = float(first_s)
+    for second in range(first_s + 1, int(duration_s) + 1):
+        if OPERATORS[threshold.operator](np.searchsorted(at_s, second, side="right") / (second - first_s), limit):
             since_s = float(second)
     return since_s

@@ -17,10 +17,20 @@ def as_junit(summary: Mapping[str, Any]) -> bytes:
     kind = summary["settings"].get("kind", "race")
     suite = ET.Element("testsuite", name=f"poolrace {kind}", timestamp=_iso(summary["run"]["began_at"]))
     _test(suite, kind, "the run is valid", "error", "\n".join(summary["problems"]))
+    if aborted := summary["aborted"]:
+        why = f"ended after {aborted['at_s']:.0f} s: {aborted['why']} was broken; the lanes after it were not loaded"
+        _test(suite, f"{kind}.{aborted['lane']}", "the load goes on to its end", "failure", why)
     for lane in summary["load"]:
         for judged in lane["thresholds"]:
             broken = "" if judged["kept"] else judged_sentence(judged)
             _test(suite, f"{kind}.{lane['lane']}", judged["threshold"], "failure", broken)
+    for lane in summary["limit"]:
+        unsure = (
+            ""
+            if lane["confirmed"]
+            else f"held {lane['held_per_s']}, broke at {lane['broke_per_s']}, in jobs per second"
+        )
+        _test(suite, f"{kind}.{lane['lane']}", "its limit is found and confirmed", "failure", unsure)
     for name in ("failure", "error"):
         suite.set(f"{name}s", str(len(suite.findall(f"testcase/{name}"))))
     suite.set("tests", str(len(suite)))

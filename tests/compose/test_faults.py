@@ -55,7 +55,8 @@ def test_a_full_redis_is_told_its_refusals_are_counted_and_the_load_goes_on_when
     # Not in a container of the producer: `exec` below would take that one for the load.
     filler = faulty.begin("exec", "-T", "worker-threads", "python", "-c", FILL)
     try:
-        filler.stderr.readline()
+        first = filler.stderr.readline()
+        assert first == "full\n", first + filler.stderr.read()
         until(lambda: metric(faulty, "poolrace_jobs_refused_total"), PATIENCE_S)
         ledger = Followed(faulty, LANES, 20, 0.01)
         ledger.until("sent")
@@ -73,11 +74,15 @@ def test_a_full_redis_is_told_its_refusals_are_counted_and_the_load_goes_on_when
 
 @pytest.fixture(scope="module", autouse=True)
 def strangers(faulty: Any, tmp_path_factory: Any) -> Any:
-    """Workers that will not get in; begun first, since they try for half a minute."""
+    """
+    Workers that will not get in; begun first, since they try for half a minute.
+
+    Both of prefork: `compose exec worker-threads`, as above, may take a container that `run` has made.
+    """
     password = tmp_path_factory.mktemp("wrong") / "password"
     password.write_text("not-the-password")
     words = ("run", "--rm", "-T", "--no-deps")
-    wrong = ("-v", f"{password}:/wrong:ro", "-e", "POOLRACE_BROKER_PASSWORD_FILE=/wrong", "worker-threads")
+    wrong = ("-v", f"{password}:/wrong:ro", "-e", "POOLRACE_BROKER_PASSWORD_FILE=/wrong", "worker-prefork")
     nowhere = ("-e", "POOLRACE_BROKER_URL=redis://poolrace@nowhere.invalid:6379/0", "worker-prefork")
     begun = {"wrong": faulty.begin(*words, *wrong), "nowhere": faulty.begin(*words, *nowhere)}
     yield begun

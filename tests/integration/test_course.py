@@ -150,3 +150,46 @@ def test_a_lane_whose_slots_do_not_all_work_is_told(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, _):
         with pytest.raises(FleetError, match=f"Lane threads: only {SLOTS} of {SLOTS + 1} slots took a job"):
             course.prove_slots(greedy)
+
+
+def test_a_long_trial_writes_its_records_in_parts_and_loses_none(grounds, tmp_path, monkeypatch):
+    monkeypatch.setattr("producer.course.ROWS_A_PART", 10)
+    with grounds.course(tmp_path) as (course, path):
+        course.measure(Task(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, plan=constant(20.0, 3.5)))
+    assert len(list(path.glob("records/*"))) > 1
+    assert sorted(read_run(path).records["seq"]) == list(range(70))
+
+
+def test_a_trial_that_may_still_be_changed_is_not_given_up_while_nothing_comes(grounds, tmp_path):
+    """All jobs of its plan have ended at once, as in a pause; its time goes on, far beyond the grace of the tests."""
+    seen = []
+    with grounds.course(tmp_path) as (course, _):
+        trial = course.measure(
+            Task(
+                kind=Kind.LOAD,
+                jobs=SLEEP,
+                lane=grounds.lane,
+                plan=backlog(2),
+                planned_s=3.2,
+                watch=lambda moment, _: seen.append((moment.ended, moment.waiting.ready)),
+            )
+        )
+    assert trial.ended_at - trial.began_at >= 3.2
+    assert seen[-1] == (2, 0)
+
+
+def test_a_trial_that_is_given_up_sends_no_more_and_waits_for_what_was_sent(grounds, tmp_path):
+    with grounds.course(tmp_path) as (course, path):
+        trial = course.measure(
+            Task(
+                kind=Kind.LOAD,
+                jobs=SLEEP,
+                lane=grounds.lane,
+                plan=constant(10.0, 60.0),
+                planned_s=60.0,
+                watch=lambda moment, steering: steering.give_up(moment.at_s) if moment.of == 600 else None,
+            )
+        )
+    assert trial.given_up_s == trial.planned_s < 60
+    assert 5 < trial.jobs < 600
+    assert settlement(read_run(path)).complete

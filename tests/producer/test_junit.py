@@ -21,6 +21,7 @@ def summary(*lanes, problems=(), **changes):
         "settings": {"kind": "load"},
         "problems": list(problems),
         "load": [{"lane": lane, "thresholds": list(thresholds)} for lane, thresholds in lanes],
+        "limit": [],
         "aborted": None,
         **changes,
     }
@@ -86,3 +87,21 @@ def test_it_is_a_document_that_any_reader_of_xml_takes():
     assert written.startswith(b"<?xml version='1.0' encoding='utf-8'?>\n")
     assert written.endswith(b"\n")
     assert cases(ET.fromstring(written))[1][1] == 'p99(sojourn) < 1s & "more" ü'
+
+
+def test_a_load_that_was_ended_early_is_a_failure_even_if_its_threshold_is_kept_in_the_end():
+    suite = suite_of(("threads", [KEPT]), aborted={"lane": "threads", "at_s": 12.4, "why": "lost == 0"})
+    assert cases(suite)[1] == ("poolrace.load.threads", "the load goes on to its end", "failure")
+    assert counts(suite) == {"tests": "3", "failures": "1", "errors": "0"}
+
+
+def test_a_limit_that_was_not_confirmed_is_a_failure():
+    lanes = [
+        {"lane": "prefork", "held_per_s": 80.0, "broke_per_s": 83.0, "confirmed": True},
+        {"lane": "threads", "held_per_s": None, "broke_per_s": 1.0, "confirmed": False},
+    ]
+    suite = suite_of(settings={"kind": "limit"}, limit=lanes)
+    assert cases(suite)[1:] == [
+        ("poolrace.limit.prefork", "its limit is found and confirmed", ""),
+        ("poolrace.limit.threads", "its limit is found and confirmed", "failure"),
+    ]

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from producer.errors import UsageError
-from producer.load.helm import FILE, LEAD_S, Helm, give_order, running_load
+from producer.load.helm import FILE, Helm, give_order, running_load
 from producer.load.script import Change
+from producer.publish import REVISION_LEAD_S
 from producer.rundir import COMPLETE, RUNNING
 
 
@@ -50,7 +51,7 @@ def test_without_orders_nothing_is_changed(site):
 def test_an_order_holds_from_a_little_later_on_so_that_every_publisher_knows_of_it(site):
     give_order(site.run, {"rate_per_s": 80.0})
     assert site.helm.turned(3.0)
-    assert site.helm.changes == (Change(at_s=3.0 + LEAD_S, rate_per_s=80.0),)
+    assert site.helm.changes == (Change(at_s=3.0 + REVISION_LEAD_S, rate_per_s=80.0),)
 
 
 def test_an_order_is_read_once(site):
