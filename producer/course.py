@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from poolrace.contract import HOLD_TASK
+from poolrace.shipping import HOLD_S as HOLD_RECORDS_S
 from producer.backlog import Depth, depth, waiting
 from producer.brokers import needing_broker
 from producer.control import Control
@@ -238,7 +239,8 @@ class Course:
 
     def _silent(self, under_way: _UnderWay) -> bool:
         """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
-        longest_s = max(self._grace_s, 10 * under_way.task.jobs.expected_s)
+        # What has ended may lie in a node for as long as it may hold records back.
+        longest_s = max(self._grace_s, 10 * under_way.task.jobs.expected_s) + 2 * HOLD_RECORDS_S
         if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent() or under_way.open():
             return False
         return self._waiting(under_way.task.lane) == Depth(ready=0, unacked=0)

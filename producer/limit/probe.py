@@ -19,6 +19,7 @@ from producer.load.sofar import SoFar
 from producer.mix import mix_text
 from producer.plan import seed_for
 from producer.race import rate_per_s
+from producer.report.formats import number
 from producer.rundir import read_trial
 from producer.settings import FleetSettings
 from producer.settle import settle
@@ -129,7 +130,7 @@ class _Hunt:
 
     def _say(self, rate: float, *, confirming: bool, passed: bool) -> None:
         search = self.search
-        bounds = f"held {search.held_per_s or 0:.1f}/s, broke {search.broke_per_s or float('inf'):.1f}/s"
+        bounds = f"held {number(search.held_per_s)}/s, broke at {number(search.broke_per_s)}/s"
         what = "confirmation" if confirming else "probe"
         self._grounds.progress.stage(
             f"{self._lane.key} {what} {self._probes} at {rate:.1f}/s: {'passed' if passed else 'FAILED'}; {bounds}"
