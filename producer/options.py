@@ -61,6 +61,13 @@ OPTIONS = (
     click.option(
         "--expect-nodes", default=None, metavar="N", help="With --broker: wait for so many nodes. [default: 2]"
     ),
+    click.option(
+        "--queue",
+        "queues",
+        multiple=True,
+        metavar="NAME",
+        help="With --broker: a queue that nodes there consume, as a lane; repeatable. [default: a lane a pool]",
+    ),
     click.option("--ready-within", default="30s", show_default=True, metavar="TIME", help="Give a node up after this."),
     click.option(
         "--out",
@@ -120,6 +127,7 @@ def fleet_settings(
     broker: str | None,
     start_nodes: bool,
     expect_nodes: str | None,
+    queues: Sequence[str],
     ready_within: str,
     out: Path,
     like: Path | None,
@@ -138,6 +146,12 @@ def fleet_settings(
             "--lane: with --broker the nodes that run there are raced as they are. Start them as you want them, or let "
             "the race do it: --start-nodes."
         )
+    if queues and (start_nodes or not broker):
+        raise UsageError(
+            "--queue: only for nodes that run already; name their broker with --broker, without --start-nodes."
+        )
+    if queues and len(set(queues)) < least_lanes:
+        raise UsageError(f"--queue: name {least_lanes} or more, each once; it got {', '.join(queues)}.")
     slots = whole_number(concurrency, "--concurrency", 1, MAX_SLOTS)
     return {
         "lanes": parse_lanes(
@@ -154,7 +168,8 @@ def fleet_settings(
         "publishers": whole_number(publishers, "--publishers", 1, 64),
         "broker_url": if_given(broker, broker_address),
         "start_nodes": start_nodes or not broker,
-        "expect_nodes": if_given(expect_nodes, lambda text: whole_number(text, "--expect-nodes", 2, 10_000)),
+        "expect_nodes": if_given(expect_nodes, lambda text: whole_number(text, "--expect-nodes", 1, 10_000)),
+        "queues": tuple(dict.fromkeys(queues)),
         "ready_s": parse_duration_s(ready_within, "--ready-within", 1, 3600),
         "out": out,
         "sizes": sizes_of(like) if like else None,

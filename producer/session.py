@@ -165,7 +165,9 @@ def _run(
 
 def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
     if settings.attached and settings.broker_url:
-        return AttachedFleet(run_id, broker_url=settings.broker_url, expect_nodes=settings.expect_nodes)
+        return AttachedFleet(
+            run_id, broker_url=settings.broker_url, expect_nodes=settings.expect_nodes, queues=settings.queues
+        )
     return LocalFleet(
         run_id,
         settings.lanes,

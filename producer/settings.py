@@ -36,7 +36,8 @@ class FleetSettings:
         publishers: Publisher processes.
         broker_url: A broker that runs already; None for the embedded one.
         start_nodes: Start nodes of our own; otherwise take those that run on the broker already.
-        expect_nodes: How many of those to wait for; None for any two.
+        expect_nodes: How many of those to wait for; None for any two, or for one of each queue.
+        queues: Queues of theirs that are a lane each; none for a lane a pool.
         ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
         sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
@@ -55,6 +56,7 @@ class FleetSettings:
     broker_url: str | None = field(default=None, repr=False)
     start_nodes: bool = True
     expect_nodes: int | None = None
+    queues: tuple[str, ...] = ()
     ready_s: float = 30.0
     out: Path = Path("runs")
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from celery import Celery
@@ -58,10 +58,11 @@ class AttachedFleet:
     Use as a context manager; leaving it lets others use them again.
     """
 
-    def __init__(self, run_id: str, *, broker_url: str, expect_nodes: int | None) -> None:
+    def __init__(self, run_id: str, *, broker_url: str, expect_nodes: int | None, queues: Sequence[str] = ()) -> None:
         self._run_id = run_id
         self._broker_url = broker_url
         self._expect_nodes = expect_nodes
+        self._queues = queues
         self._hellos: Mapping[str, Mapping[str, Any]] = {}
         self._missed: Counter[str] = Counter()
         self._checked_s = 0.0
@@ -74,7 +75,8 @@ class AttachedFleet:
         self._control = Control(self.app)
         try:
             self._hellos = self._find()
-            self._found = {found.lane.key: found for found in group(self._hellos)}
+            found = by_queue(self._hellos, self._queues) if self._queues else group(self._hellos)
+            self._found = {each.lane.key: each for each in found}
             self._wait_until_idle()
         except BaseException:
             self.__exit__()
@@ -148,9 +150,11 @@ class AttachedFleet:
         deadline = time.monotonic() + FIND_S
         while True:
             found = self._control.hello(self._run_id, (), ASK_S)
-            wanted = self._expect_nodes or 2
-            if len(found) >= wanted:
+            wanted = self._expect_nodes or (1 if self._queues else 2)
+            if len(found) >= wanted and not _unconsumed(found, self._queues):
                 return found
+            if time.monotonic() > deadline and len(found) >= wanted:
+                return found  # whoever groups them tells which queue nobody consumes
             if time.monotonic() > deadline:
                 raise FleetError(_too_few(self.broker, sorted(found), wanted))
             self._claim.renew()
@@ -162,6 +166,36 @@ def _too_few(broker: Broker, found: Sequence[str], wanted: int) -> str:
         f"Only {len(found)} of {wanted} nodes answer on {broker.shown}: {names}. A race needs nodes of both pools, "
         "whose app has poolrace.stamping attached. Start them, or name fewer with --expect-nodes."
     )
+
+
+def _unconsumed(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> list[str]:
+    consumed = {queue for hello in hellos.values() for queue in hello["queues"]}
+    return [queue for queue in queues if queue not in consumed]
+
+
+def by_queue(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> list[FoundLane]:
+    """
+    One lane a queue, in the order given, from what nodes say of themselves.
+
+    Raises:
+        FleetError: If nobody consumes one of them, or its nodes are of several pools or differ.
+    """
+    if missing := _unconsumed(hellos, queues):
+        consumed = sorted({queue for hello in hellos.values() for queue in hello["queues"]})
+        raise FleetError(
+            f"--queue: no node consumes {', '.join(missing)}. Those that are consumed: {', '.join(consumed)}."
+        )
+    found = []
+    for queue in queues:
+        members = {node: hello for node, hello in sorted(hellos.items()) if queue in hello["queues"]}
+        pools = sorted({hello["pool"] for hello in members.values()})
+        if len(pools) > 1:
+            raise FleetError(
+                f"--queue {queue}: nodes of several pools consume it: {', '.join(members)}. Give each its own."
+            )
+        lane = _configuration(pools[0], members)
+        found.append(FoundLane(lane=replace(lane, key=queue), queue=queue, nodes=tuple(members)))
+    return found
 
 
 def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
@@ -183,14 +217,17 @@ def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
 
 
 def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> FoundLane:
+    queue = _own_queue(pool, members, pools)
+    return FoundLane(lane=_configuration(pool, members), queue=queue, nodes=tuple(members))
+
+
+def _configuration(pool: str, members: Mapping[str, Mapping[str, Any]]) -> Lane:
     setups = {(hello["prefetch_multiplier"], hello["acks"]) for hello in members.values()}
     if len(setups) > 1:
         raise FleetError(f"The {pool} nodes {', '.join(members)} differ in prefetch or acks. Start them alike.")
     ((prefetch, acks),) = setups
-    lane = Lane(
-        key=pool, pool=pool, slots=sum(hello["concurrency"] for hello in members.values()), prefetch=prefetch, acks=acks
-    )
-    return FoundLane(lane=lane, queue=_own_queue(pool, members, pools), nodes=tuple(members))
+    slots = sum(hello["concurrency"] for hello in members.values())
+    return Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks)
 
 
 def _own_queue(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> str:

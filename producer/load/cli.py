@@ -36,6 +36,7 @@ Examples:
   poolrace load --rate 50/s --duration 30s --threshold 'p99(sojourn) < 500ms' --threshold 'lost == 0'
   poolrace load --rate 50/s --duration 5m --threshold 'p99(sojourn) < 1s' --abort-on-fail 10s --junit load.xml
   poolrace load --broker redis://:PASSWORD@127.0.0.1:6379/0 --rate 20/s --duration 1m --json > load.json
+  poolrace load --broker redis://:PASSWORD@127.0.0.1:6379/0 --queue threads --rate 20/s --duration 1m
 
 \b
 Rates: 200/s with --duration; ramp 0->500/s over 60s; steps 100/s..500/s by 100/s every 10s;

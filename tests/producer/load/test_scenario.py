@@ -72,7 +72,8 @@ def test_the_options_of_each_that_comes_along_are_options_of_the_command(path):
     defaults = {
         "lanes": (), "concurrency": "8", "job_duration": None, "cpu_share": None, "arrivals": "poisson",
         "prefetch": "4", "acks": "early", "seed": "1", "publishers": "1", "broker": None, "start_nodes": False,
-        "expect_nodes": None, "ready_within": "30s", "out": Path("runs"), "like": None, "rate": None, "duration": None,
+        "expect_nodes": None, "queues": (),
+        "ready_within": "30s", "out": Path("runs"), "like": None, "rate": None, "duration": None,
         "mix": None, "scale_rate": "1", "scale_time": "1", "payload": "0", "priority": None, "thresholds": (),
         "abort_on_fail": None,
     }  # fmt: skip

@@ -1,0 +1,57 @@
+"""Nodes that run already become lanes: one a pool, or one a queue that was named."""
+
+import pytest
+
+from producer.errors import FleetError
+from producer.fleet.attached import by_queue, group
+
+
+def hello(pool, *queues, slots=8, prefetch=4, acks="early"):
+    return {"pool": pool, "queues": list(queues), "concurrency": slots, "prefetch_multiplier": prefetch, "acks": acks}
+
+
+HELLOS = {
+    "prefork@a": hello("prefork", "prefork"),
+    "threads@a": hello("threads", "threads", "mails"),
+    "threads@b": hello("threads", "threads", slots=16),
+}
+
+
+def lanes(found):
+    return [(each.lane.key, each.lane.pool, each.lane.slots, each.queue, each.nodes) for each in found]
+
+
+def test_nodes_of_a_pool_are_a_lane_with_the_slots_of_all_of_them():
+    assert lanes(group(HELLOS)) == [
+        ("prefork", "prefork", 8, "prefork", ("prefork@a",)),
+        ("threads", "threads", 24, "threads", ("threads@a", "threads@b")),
+    ]
+
+
+def test_a_queue_that_is_named_is_a_lane_of_the_nodes_that_consume_it():
+    assert lanes(by_queue(HELLOS, ["mails", "threads"])) == [
+        ("mails", "threads", 8, "mails", ("threads@a",)),
+        ("threads", "threads", 24, "threads", ("threads@a", "threads@b")),
+    ]
+
+
+def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
+    with pytest.raises(FleetError, match=r"no node consumes mail\. Those that are consumed: mails, prefork, threads"):
+        by_queue(HELLOS, ["mail"])
+
+
+@pytest.mark.parametrize(
+    ("hellos", "said"),
+    [
+        ({"a": hello("prefork", "q"), "b": hello("threads", "q")}, "nodes of several pools consume it: a, b"),
+        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch or acks"),
+    ],
+)
+def test_nodes_that_are_no_one_lane_are_refused(hellos, said):
+    with pytest.raises(FleetError, match=said):
+        by_queue(hellos, ["q"])
+
+
+def test_nodes_of_one_pool_alone_are_no_race():
+    with pytest.raises(FleetError, match="All nodes run the threads pool"):
+        group({"threads@a": HELLOS["threads@a"]})
