@@ -118,7 +118,7 @@ class RaceSettings(FleetSettings):
 
     def quickened(self) -> Self:
         """The short form: two workloads, three pairs, shorter trials."""
-        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.5, quick=True)
+        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.4, quick=True)
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")

@@ -179,7 +179,7 @@ def test_every_word_arrives_where_it_belongs(asked):
 def test_quick_gives_way_to_what_is_named(asked):
     assert asked("--quick").workloads == ("cpu", "io")
     found = asked("--quick", "--workload", "mixed", "--pairs", "9")
-    assert (found.workloads, found.pairs, found.trial_s, found.quick) == (("mixed",), 9, 0.5, True)
+    assert (found.workloads, found.pairs, found.trial_s, found.quick) == (("mixed",), 9, 0.4, True)
 
 
 def test_like_takes_the_sizes_of_an_earlier_run(asked, run_maker):
