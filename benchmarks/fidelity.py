@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.analyse import analyse, percentiles
-from producer.course import Jobs, Task
+from producer.course import Jobs, TrialSpec
 from producer.fleet.local import LocalFleet
 from producer.lanes import Lane
 from producer.plan import backlog, constant
@@ -133,7 +133,7 @@ def _sleep(course: Course, rounds: int, jobs: int) -> None:
         course.warm_up(SLEEPING, lane)
     for turn in range(rounds):
         for lane in balanced(LANES, turn):
-            course.measure(Task(kind=Kind.CAPACITY, jobs=SLEEPING, lane=lane, plan=backlog(jobs), round=turn))
+            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEPING, lane=lane, plan=backlog(jobs), round=turn))
 
 
 def _capacities_per_s(path: Path) -> dict[str, Sequence[float]]:

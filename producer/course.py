@@ -71,7 +71,7 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class TrialSpec:
     """
     A trial that is to be run.
 
@@ -177,7 +177,7 @@ class Course:
         jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
         began_at: dict[tuple[Any, ...], float] = {}
         for _ in range(HOLD_TRIES):
-            records = self._run(Task(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots)))[1]
+            records = self._run(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots)))[1]
             # With the node: containers count their processes each for itself.
             for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
                 slot = tuple(place)
@@ -191,9 +191,9 @@ class Course:
 
     def warm_up(self, jobs: Jobs, lane: Lane) -> Trial:
         """Run a few jobs of a workload that count for nothing: first connections, imports, caches."""
-        return self.measure(Task(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
+        return self.measure(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
 
-    def measure(self, task: Task) -> Trial:
+    def measure(self, spec: TrialSpec) -> Trial:
         """
         Run a trial.
 
@@ -201,30 +201,30 @@ class Course:
             InvalidRunError: If some of its jobs never come to an end.
             FleetError: If the broker, a node or a publisher is gone.
         """
-        return self._run(task)[0]
+        return self._run(spec)[0]
 
-    def _run(self, task: Task) -> tuple[Trial, pl.DataFrame]:
+    def _run(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
         number, self._next = self._next, self._next + 1
         order = Order(
             run_id=self._run_id,
             trial=number,
-            calls=task.jobs.calls,
-            queue=self._fleet.queue(task.lane),
-            plan=task.plan,
-            priority=task.jobs.priority,
-            open_s=(task.planned_s or 0.0) if task.watch else 0.0,
+            calls=spec.jobs.calls,
+            queue=self._fleet.queue(spec.lane),
+            plan=spec.plan,
+            priority=spec.jobs.priority,
+            open_s=(spec.planned_s or 0.0) if spec.watch else 0.0,
         )
-        before = self._cpu_s(task.lane)
-        with _Pinging(self._fleet, task.lane, number) if task.ping else _Silence() as pinging:
-            under_way = _UnderWay(task, order, self._publishers, self._collector)
+        before = self._cpu_s(spec.lane)
+        with _Pinging(self._fleet, spec.lane, number) if spec.ping else _Silence() as pinging:
+            under_way = _UnderWay(spec, order, self._publishers, self._collector)
             complete = self._follow(under_way)
-        trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(task.lane)))
+        trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(trial, pinging.answers, complete=complete)
 
     def _follow(self, under_way: _UnderWay) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
         checked = time.monotonic()
-        watch = under_way.task.watch
+        watch = under_way.spec.watch
         while not under_way.over() and time.time() < under_way.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
             if time.monotonic() - checked > 1:
@@ -240,10 +240,10 @@ class Course:
     def _silent(self, under_way: _UnderWay) -> bool:
         """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
         # What has ended may lie in a node for as long as it may hold records back.
-        longest_s = max(self._grace_s, 10 * under_way.task.jobs.expected_s) + 2 * HOLD_RECORDS_S
+        longest_s = max(self._grace_s, 10 * under_way.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
         if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent() or under_way.open():
             return False
-        return self._waiting(under_way.task.lane) == Depth(ready=0, unacked=0)
+        return self._waiting(under_way.spec.lane) == Depth(ready=0, unacked=0)
 
     def _moment(self, under_way: _UnderWay) -> Moment:
         at_s = time.time() - under_way.began_at
@@ -258,7 +258,7 @@ class Course:
             refused=refused,
             ended=plan.jobs - self._collector.missing,
             of=plan.jobs,
-            waiting=self._waiting(under_way.task.lane),
+            waiting=self._waiting(under_way.spec.lane),
             records=records,
             samples=samples,
         )
@@ -301,13 +301,13 @@ class Course:
 class _UnderWay:
     """A trial that runs: by which plan, since when, until when at the latest."""
 
-    def __init__(self, task: Task, order: Order, publishers: Publishers, collector: Collector) -> None:
-        self.task = task
+    def __init__(self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector) -> None:
+        self.spec = spec
         self.number = order.trial
         self._order = order
         self._publishers = publishers
         self._collector = collector
-        self._planned_s = task.planned_s
+        self._planned_s = spec.planned_s
         self._given_up_s: float | None = None
         collector.expect(order.trial, order.plan.jobs)
         self.began_at = publishers.begin(order)
@@ -322,7 +322,7 @@ class _UnderWay:
     def give_up_at(self) -> float:
         """When all jobs should have ended, however slow the lane."""
         # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
-        working_s = 4 * self.plan.jobs * max(self.task.jobs.expected_s, 0.002)
+        working_s = 4 * self.plan.jobs * max(self.spec.jobs.expected_s, 0.002)
         return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s
 
     def heard_s(self) -> float:
@@ -361,13 +361,13 @@ class _UnderWay:
 
     def trial(self) -> Trial:
         """What is known of it but its end."""
-        lane, jobs = self.task.lane, self.task.jobs
+        lane, jobs = self.spec.lane, self.spec.jobs
         return Trial(
             trial=self.number,
-            kind=self.task.kind,
+            kind=self.spec.kind,
             workload=jobs.workload,
             lane=lane.key,
-            round=self.task.round,
+            round=self.spec.round,
             jobs=self.plan.jobs,
             rate_per_s=self.plan.rate_per_s,
             slots=lane.slots,

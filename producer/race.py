@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from producer import session
-from producer.course import Task
+from producer.course import TrialSpec
 from producer.plan import Plan, backlog, constant, poisson, seed_for
 from producer.trials import Kind, Trial
 
@@ -71,7 +71,9 @@ class Race:
         rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}
         for round_, plan in enumerate(plans):
             for lane in balanced(self._settings.lanes, round_):
-                trial = self._course.measure(Task(kind=kind, jobs=jobs, lane=lane, plan=plan, round=round_, ping=ping))
+                trial = self._course.measure(
+                    TrialSpec(kind=kind, jobs=jobs, lane=lane, plan=plan, round=round_, ping=ping)
+                )
                 rates[lane.key].append(rate_per_s(trial))
                 self._tell(trial)
         return rates

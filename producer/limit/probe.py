@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from producer import session
-from producer.course import Task
+from producer.course import TrialSpec
 from producer.limit.figures import probe
 from producer.limit.search import Search
 from producer.load.hold import mixed_jobs, warm_up
@@ -100,7 +100,7 @@ class _Hunt:
         plan = self._plan(rate)
         watch = _Watch(self._settings, self._lane, plan, self._grounds.progress)
         trial = self._grounds.course.measure(
-            Task(
+            TrialSpec(
                 kind=Kind.CONFIRMATION if confirming else Kind.PROBE,
                 jobs=self._jobs,
                 lane=self._lane,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from producer import session
-from producer.course import Jobs, Task
+from producer.course import Jobs, TrialSpec
 from producer.load.helm import Helm
 from producer.load.now import Pace
 from producer.load.sofar import SoFar
@@ -84,7 +84,7 @@ def hold(settings: LoadSettings, grounds: Grounds) -> None:
         warm_up(grounds.course, lane, mixed, grounds.progress)
         watch = _Watch(settings, lane, helm, grounds.progress)
         trial = grounds.course.measure(
-            Task(
+            TrialSpec(
                 kind=Kind.LOAD,
                 jobs=mixed,
                 lane=lane,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from producer.collect import Collector
-from producer.course import Course, Jobs, Task
+from producer.course import Course, Jobs, TrialSpec
 from producer.errors import FleetError, InvalidRunError
 from producer.fleet.local import LocalFleet
 from producer.lanes import parse_lanes
@@ -76,7 +76,7 @@ def test_every_slot_is_proven_and_the_last_began_after_its_node_was_started(grou
 def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, path):
         returned = course.measure(
-            Task(kind=Kind.CAPACITY, jobs=SLEEP, lane=grounds.lane, round=3, plan=backlog(80), ping=True)
+            TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=grounds.lane, round=3, plan=backlog(80), ping=True)
         )
     run = read_run(path)
     (trial,) = run.trials
@@ -95,7 +95,7 @@ def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, path):
         for turn in range(2):
             course.measure(
-                Task(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, round=turn, plan=constant(40.0, 0.25))
+                TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, round=turn, plan=constant(40.0, 0.25))
             )
     run = read_run(path)
     assert [(trial.trial, trial.round, trial.rate_per_s, trial.jobs) for trial in run.trials] == [
@@ -113,7 +113,7 @@ def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
 def test_jobs_that_fail_have_come_to_an_end(grounds, tmp_path):
     fail = Jobs.of("fail", "worker.fail", (), expected_s=0.0)
     with grounds.course(tmp_path) as (course, path):
-        course.measure(Task(kind=Kind.CAPACITY, jobs=fail, lane=grounds.lane, round=0, plan=backlog(3)))
+        course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=fail, lane=grounds.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert settlement(run).failed == 3
     assert set(run.records["exception"]) == {"ValueError"}
@@ -124,7 +124,7 @@ def test_jobs_that_a_node_throws_away_are_lost_and_end_the_race_but_the_trial_is
     nobodys = Jobs.of("nobodys", "nobodys.task", (), expected_s=0.0)
     with grounds.course(tmp_path) as (course, path):
         with pytest.raises(InvalidRunError, match=r"3 of 3 nobodys jobs .* 0 still on the broker, 3 lost or still"):
-            course.measure(Task(kind=Kind.CAPACITY, jobs=nobodys, lane=grounds.lane, round=0, plan=backlog(3)))
+            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=nobodys, lane=grounds.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert run.trials[0].queued == ()
     assert settlement(run).lost == 3
@@ -137,7 +137,7 @@ def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(grounds, tmp_pat
         with pytest.raises(
             InvalidRunError, match=r"5 of 5 sleep jobs on lane prefork .* 5 still on the broker, 0 lost"
         ):
-            course.measure(Task(kind=Kind.CAPACITY, jobs=SLEEP, lane=empty, round=0, plan=backlog(5)))
+            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=empty, round=0, plan=backlog(5)))
     run = read_run(path)
     assert run.trials[0].queued == (0, 1, 2, 3, 4)
     assert run.trials[0].cpu_s is None
@@ -155,7 +155,7 @@ def test_a_lane_whose_slots_do_not_all_work_is_told(grounds, tmp_path):
 def test_a_long_trial_writes_its_records_in_parts_and_loses_none(grounds, tmp_path, monkeypatch):
     monkeypatch.setattr("producer.course.ROWS_A_PART", 10)
     with grounds.course(tmp_path) as (course, path):
-        course.measure(Task(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, plan=constant(20.0, 3.5)))
+        course.measure(TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, plan=constant(20.0, 3.5)))
     assert len(list(path.glob("records/*"))) > 1
     assert sorted(read_run(path).records["seq"]) == list(range(70))
 
@@ -165,7 +165,7 @@ def test_a_trial_that_may_still_be_changed_is_not_given_up_while_nothing_comes(g
     seen = []
     with grounds.course(tmp_path) as (course, _):
         trial = course.measure(
-            Task(
+            TrialSpec(
                 kind=Kind.LOAD,
                 jobs=SLEEP,
                 lane=grounds.lane,
@@ -181,7 +181,7 @@ def test_a_trial_that_may_still_be_changed_is_not_given_up_while_nothing_comes(g
 def test_a_trial_that_is_given_up_sends_no_more_and_waits_for_what_was_sent(grounds, tmp_path):
     with grounds.course(tmp_path) as (course, path):
         trial = course.measure(
-            Task(
+            TrialSpec(
                 kind=Kind.LOAD,
                 jobs=SLEEP,
                 lane=grounds.lane,

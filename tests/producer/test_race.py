@@ -90,10 +90,10 @@ class Track:
     def warm_up(self, jobs, lane):
         return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None)
 
-    def measure(self, task):
-        plan = task.plan
-        self.ran.append((task.kind, task.jobs.workload, task.lane.key, task.round, plan, task.ping))
-        return self._trial(task.kind, task.jobs, task.lane, task.round, plan.jobs, plan.rate_per_s)
+    def measure(self, spec):
+        plan = spec.plan
+        self.ran.append((spec.kind, spec.jobs.workload, spec.lane.key, spec.round, plan, spec.ping))
+        return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s)
 
     def _trial(self, kind, jobs, lane, round_, count, rate):
         return Trial(
