@@ -18,9 +18,9 @@ from producer.lanes import whole_number
 from producer.limit.cli import limit
 from producer.live_cli import live
 from producer.load.cli import load, steer
-from producer.options import fleet_options, fleet_settings, fraction, if_given, output_options
+from producer.options import fleet_options, fleet_settings, if_given, output_options
 from producer.secrets_cli import flower, secrets
-from producer.settings import WORKLOADS, RaceSettings, parse_duration_s
+from producer.settings import WORKLOADS, RaceSettings, fraction, parse_duration_s
 from producer.stack_cli import stack
 from producer.sweep.cli import sweep
 

@@ -10,7 +10,7 @@ import click
 from producer.commands import broker_from_environment
 from producer.errors import UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
-from producer.settings import ARRIVALS, parse_duration_s
+from producer.settings import ARRIVALS, fraction, parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,7 +168,9 @@ def fleet_settings(
         "publishers": whole_number(publishers, "--publishers", 1, 64),
         "broker_url": if_given(broker, broker_address),
         "start_nodes": start_nodes or not broker,
-        "expect_nodes": if_given(expect_nodes, lambda text: whole_number(text, "--expect-nodes", 1, 10_000)),
+        "expect_nodes": if_given(
+            expect_nodes, lambda text: whole_number(text, "--expect-nodes", 1 if queues else 2, 10_000)
+        ),
         "queues": tuple(dict.fromkeys(queues)),
         "ready_s": parse_duration_s(ready_within, "--ready-within", 1, 3600),
         "out": out,
@@ -179,22 +181,6 @@ def fleet_settings(
 def if_given(text: str | None, read: Callable[[str], T]) -> T | None:
     """What an option says; None if it was not given. An empty word is a word, and mostly a wrong one."""
     return None if text is None else read(text)
-
-
-def fraction(text: str, name: str, low: float, high: float) -> float:
-    """
-    A number within bounds.
-
-    Raises:
-        UsageError: With the name, the value and the bounds.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low <= value <= high:
-        raise UsageError(f"{name} {text!r}: must be a number from {low:g} to {high:g}, e.g. {max(low, 0.25):g}.")
-    return value
 
 
 def broker_address(url: str) -> str:

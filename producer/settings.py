@@ -122,7 +122,7 @@ class RaceSettings(FleetSettings):
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
-_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, None: 1.0}
+TIME_UNITS_S: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float:
@@ -133,14 +133,14 @@ def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float
         UsageError: With the name, the value and what is allowed.
     """
     match = _DURATION.fullmatch(text.strip())
-    value_s = float(match[1]) * _UNITS_S[match[2]] if match else -1.0
+    value_s = float(match[1]) * TIME_UNITS_S[match[2] or "s"] if match else -1.0
     if not low_s <= value_s <= high_s:
         raise UsageError(f"{name} {text!r}: must be a time from {low_s:g}s to {high_s:g}s, e.g. 20ms or 1.5s.")
     return value_s
 
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)?")
-_UNITS_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, None: 1}
+SIZE_UNITS_BYTES: Mapping[str, float] = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 
 def parse_size_bytes(text: str, name: str, high_bytes: int) -> int:
@@ -151,7 +151,23 @@ def parse_size_bytes(text: str, name: str, high_bytes: int) -> int:
         UsageError: With the name, the value and what is allowed.
     """
     match = _SIZE.fullmatch(text.strip())
-    value = round(float(match[1]) * _UNITS_BYTES[match[2]]) if match else -1
+    value = round(float(match[1]) * SIZE_UNITS_BYTES[match[2] or "B"]) if match else -1
     if not 0 <= value <= high_bytes:
         raise UsageError(f"{name} {text!r}: must be a size from 0 to {high_bytes // 2**20} MiB, e.g. 512B or 64KiB.")
+    return value
+
+
+def fraction(text: str, name: str, low: float, high: float) -> float:
+    """
+    A number within bounds.
+
+    Raises:
+        UsageError: With the name, the value and the bounds.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise UsageError(f"{name} {text!r}: must be a number from {low:g} to {high:g}, e.g. {max(low, 0.25):g}.")
     return value

@@ -24,7 +24,7 @@ from producer.trials import Kind
 from producer.verdict import NO_VERDICT, Verdict, judge, pair
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SCHEMA = 1
@@ -55,7 +55,9 @@ def summarise(path: Path) -> dict[str, Any]:
     lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
     margin = run.manifest["settings"].get("margin")  # a load has none, and compares nothing
     verdicts = judge(pair(analysis.trials), margin) if margin else []
-    problems = _problems(run, analysis)
+    load, limit = load_lanes(run, analysis.fates), limit_lanes(run, analysis.fates)
+    stray = unsettled(run, analysis)
+    problems = [*_problems_of_the_run(run, analysis, stray), *_problems_of_the_generator(analysis, load, limit)]
     return {
         "schema": SCHEMA,
         "run": {
@@ -74,10 +76,10 @@ def summarise(path: Path) -> dict[str, Any]:
         "others_cores": run.manifest.get("others_cores"),
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
-        "unsettled": unsettled(run, analysis),
+        "unsettled": stray,
         "lanes": [_lane(run, lane) for lane in lanes],
-        "load": load_lanes(run, analysis.fates),
-        "limit": limit_lanes(run, analysis.fates),
+        "load": load,
+        "limit": limit,
         "sweep": sweep_of(run, analysis, verdicts),
         "aborted": run.manifest.get("aborted"),
         "changes": run.manifest.get("changes", {}),
@@ -213,21 +215,27 @@ def _status(run: Run) -> str:
     return INCOMPLETE if run.manifest["status"] == RUNNING else str(run.manifest["status"])
 
 
-def _problems(run: Run, analysis: Analysis) -> list[str]:
-    problems = []
+def _problems_of_the_run(run: Run, analysis: Analysis, stray: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if _status(run) != COMPLETE:
         reason = run.manifest.get("reason") or "it was cut short before it could say why."
-        problems.append(f"The run is {_status(run)}: {reason}")
+        yield f"The run is {_status(run)}: {reason}"
     settlement = analysis.settlement
     if settlement.missing or settlement.duplicated:
         counts = {name: count for name, count in settlement.to_dict().items() if count and name not in {"sent", "done"}}
-        problems.append(f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}.")
-        problems += [_named(each) for each in unsettled(run, analysis)[:NAMED_TRIALS]]
-    loads = load_lanes(run, analysis.fates)
-    problems += [late for lane in analysis.lanes if (late := _late(lane))]
-    short = [lane for lane in loads if fell_short(**{name: lane[name] for name in GENERATOR})]
-    problems += [_short_of_the_rate(lane) for lane in short]
-    return problems + [_generators_limit(lane) for lane in limit_lanes(run, analysis.fates) if lane["generator_late"]]
+        yield f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}."
+    yield from map(_named, stray[:NAMED_TRIALS])
+
+
+def _problems_of_the_generator(
+    analysis: Analysis, load: Sequence[Mapping[str, Any]], limit: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    yield from filter(None, map(_late, analysis.lanes))
+    for lane in load:
+        if fell_short(**{name: lane[name] for name in GENERATOR}):
+            yield _short_of_the_rate(lane)
+    for lane in limit:
+        if lane["generator_late"]:
+            yield _generators_limit(lane)
 
 
 def _short_of_the_rate(lane: Mapping[str, Any]) -> str:
@@ -298,7 +306,7 @@ def _warnings(run: Run, analysis: Analysis) -> list[str]:
             f"{negative} jobs have a wait below zero: clocks disagree by more than it took ({_bounds(run)})."
         )
     if _clock_stepped(run.samples):
-        warnings.append("A node's clock was set while the race ran: instants before and after do not compare.")
+        warnings.append("A node's clock was set while it ran: instants before and after do not compare.")
     return warnings + _failures(analysis)
 
 
@@ -307,8 +315,8 @@ def _crowded(run: Run) -> list[str]:
     cores = (run.manifest.get("machine") or {}).get("cores_available")
     if others is None or not cores or others <= CROWDED_SHARE * cores:
         return []
-    used = f"Other programs used {others:.1f} of {cores} cores while the race ran"
-    return [f"{used}: this is a race on a busy machine. Close them and race again."]
+    used = f"Other programs used {others:.1f} of {cores} cores while it ran"
+    return [f"{used}: its figures are those of a busy machine. Close them and run it again."]
 
 
 def _short(lane: LaneResult) -> bool:

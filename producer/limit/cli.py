@@ -8,8 +8,8 @@ import click
 
 from producer.commands import finish, tells_errors
 from producer.errors import UsageError
-from producer.options import fleet_options, fleet_settings, fraction, if_given, output_options
-from producer.settings import parse_duration_s
+from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.settings import fraction, parse_duration_s
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from producer.commands import finish, tell, tells_errors
 from producer.errors import UsageError
 from producer.lanes import whole_number
 from producer.options import fleet_options, fleet_settings, if_given, output_options
-from producer.settings import parse_duration_s, parse_size_bytes
+from producer.settings import fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
     from producer.load.hold import LoadSettings
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from producer.load.script import Script
 
 MAX_S = 24 * 3600
+FACTORS = (0.0001, 10_000.0)
 MAX_PAYLOAD_BYTES = 64 * 2**20
 DEFAULT_RATE = "20/s"
 DEFAULT_S = 20.0
@@ -156,7 +157,9 @@ def load_settings(
             "--scale-time."
         )
     script = scenario.script if scenario else held_script(rate or DEFAULT_RATE, duration, mix or DEFAULT_MIX)
-    script = scaled(script, rate=factor(scale_rate, "--scale-rate"), time=factor(scale_time, "--scale-time"))
+    script = scaled(
+        script, rate=fraction(scale_rate, "--scale-rate", *FACTORS), time=fraction(scale_time, "--scale-time", *FACTORS)
+    )
     chosen: dict[str, Any] = {
         **fleet_settings(**shared, least_lanes=1),
         "workloads": script.workloads,
@@ -183,22 +186,6 @@ def held_script(rate: str, duration: str | None, mix: str) -> Script:
         duration_s = DEFAULT_S  # a held rate
     phase = Phase(name="load", profile=parse_profile(rate, duration_s), mix=parse_mix(mix, "--mix"))
     return Script(phases=(phase,))
-
-
-def factor(text: str, name: str) -> float:
-    """
-    A number above 0 to multiply with.
-
-    Raises:
-        UsageError: If it is none.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0001 <= value <= 10_000:
-        raise UsageError(f"{name} {text!r}: must be a number from 0.0001 to 10000, e.g. 0.5.")
-    return value
 
 
 @click.command(epilog=STEER_EXAMPLES)

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.lanes import one_of
+from producer.load.stretches import SPANS
+from producer.settings import SIZE_UNITS_BYTES, TIME_UNITS_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-STRETCHES = (
-    "sojourn", "sojourn_from_sent", "queue_wait", "broker_wait", "slot_wait", "service", "publish_lag",
-)  # fmt: skip
 STATISTICS = ("p50", "p90", "p99", "p99.9", "max", "mean")
 COUNTS = ("lost", "failed", "duplicated", "refused", "revoked", "queued", "retried")
 RATES = ("finished", "sent")
@@ -38,8 +37,6 @@ OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 AT_MOST = ("<", "<=")
-TIMES_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
-BYTES = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 _SHAPE = re.compile(
     r"\s*(?P<name>[a-z_0-9.]+)\s*(?:\(\s*(?P<of>[a-z_]+)\s*\))?\s*(?P<operator><=|>=|==|<|>)\s*"
@@ -131,7 +128,7 @@ def _check_name(text: str, name: str, of: str, option: str) -> None:
     names = (*STATISTICS, *COUNTS, "rate", MEMORY)
     if name not in names:
         raise UsageError(f"{option} {text!r}: unknown figure {name!r}. Allowed: {one_of(name, names)}.")
-    allowed = STRETCHES if name in STATISTICS else RATES if name == "rate" else ()
+    allowed = tuple(SPANS) if name in STATISTICS else RATES if name == "rate" else ()
     if of and not allowed:
         raise UsageError(f"{option} {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
     if allowed and of not in allowed:
@@ -141,11 +138,11 @@ def _check_name(text: str, name: str, of: str, option: str) -> None:
 def _scale(text: str, name: str, unit: str, option: str) -> float:
     """What a unit stands for."""
     if name in STATISTICS:
-        allowed: Mapping[str, float] = TIMES_S
+        allowed: Mapping[str, float] = TIME_UNITS_S
     elif name == "rate":
         allowed = {"/s": 1.0, "*offered": 1.0, "": 1.0}
     else:
-        allowed = BYTES if name == MEMORY else {"": 1.0}
+        allowed = SIZE_UNITS_BYTES if name == MEMORY else {"": 1.0}
     if unit not in allowed:
         words = [word or "none" for word in allowed]
         raise UsageError(f"{option} {text!r}: unit {unit or 'none'!r}. Allowed for {name}: {', '.join(words)}.")

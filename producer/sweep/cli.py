@@ -9,8 +9,8 @@ import click
 from producer.commands import finish, tells_errors
 from producer.errors import UsageError
 from producer.lanes import whole_number
-from producer.options import fleet_options, fleet_settings, fraction, if_given, output_options
-from producer.settings import WORKLOADS, parse_duration_s, parse_size_bytes
+from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.settings import WORKLOADS, fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

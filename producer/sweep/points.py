@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
-from producer.settings import parse_size_bytes
+from producer.settings import fraction, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -75,18 +75,8 @@ def _spread(text: str, rest: str) -> tuple[str, ...]:
     low, _, high = rest.partition("..")
     if not text.startswith("cpu-share"):
         raise UsageError(f"--over {text!r}: only cpu-share has a range. Name the values, e.g. {EXAMPLES}.")
-    first, last = (_share(part, "--over cpu-share") for part in (low, high))
+    first, last = (fraction(part, "--over cpu-share", 0.0, 1.0) for part in (low, high))
     return tuple(f"{first + (last - first) * step / 4:g}" for step in range(5))
-
-
-def _share(text: str, name: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UsageError(f"{name} {text!r}: must be a number from 0 to 1, e.g. 0.25.")
-    return share
 
 
 def _acks(text: str, name: str) -> str:
@@ -99,7 +89,7 @@ READ: Mapping[str, Callable[[str, str], Any]] = {
     "concurrency": lambda text, name: whole_number(text, name, 1, MAX_SLOTS),
     "prefetch": lambda text, name: whole_number(text, name, 1, MAX_PREFETCH),
     "acks": _acks,
-    "cpu-share": _share,
+    "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),
     "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
 }
 """How the values of each are read."""

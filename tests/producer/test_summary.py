@@ -114,7 +114,7 @@ def test_a_clock_that_was_set_meanwhile_is_told(run_maker):
     rewrite(path, "samples", drift_s=pl.col("at") / 1e9)
     assert summarise(path)["warnings"] == []
     rewrite(path, "samples", drift_s=pl.col("at") / 100)
-    assert summarise(path)["warnings"][0].startswith("A node's clock was set while the race ran")
+    assert summarise(path)["warnings"][0].startswith("A node's clock was set while it ran")
 
 
 def test_jobs_that_failed_are_told_by_their_exception(run_maker):
