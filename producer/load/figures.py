@@ -134,7 +134,9 @@ class _Seen:
         quarter_s = self.whole.end_s / 4
         waits = (pl.col("started_at") - pl.col("sent_at")).median()
         first, last = (
-            self._done.filter(pl.col("offset_s").is_between(begin_s, begin_s + quarter_s)).select(waits).item()
+            self._done.filter(pl.col("offset_s").is_between(begin_s, begin_s + quarter_s, closed="left"))
+            .select(waits)
+            .item()
             for begin_s in (0.0, 3 * quarter_s)
         )
         return None if first is None or last is None else last - first

@@ -73,8 +73,10 @@ def _sentences(summary: Summary) -> Iterator[str]:
 
 def _crossover(found: Mapping[str, Any]) -> str:
     held, lost = found["threads_hold_to"], found["prefork_wins_from"]
+    if lost is None and held is None:
+        return "No share that was tried has a verdict on capacity between the pools. Use more --pairs."
     if lost is None:
-        return "Threads were not slower at any share that was tried."
+        return f"Threads hold up to a CPU share of {held:g}; at none that was tried does prefork do more."
     kept = "at no lower share that was tried" if held is None else f"up to a CPU share of {held:g}"
     return f"Threads hold {kept}; from a CPU share of {lost:g} on prefork does more."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from producer.analyse import memory_per_slot_bytes
+from producer.verdict import NO_DIFFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ def sweep_of(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> dict[
         "memory_bytes": settings["memory_bytes"],
         "points": points,
         "findings": [_finding(lane["key"], points, settings) for lane in settings["base"]] if points else [],
-        "crossover": _crossover(points) if settings["axis"] == "cpu-share" else None,
+        "crossover": _crossover(points, _pools(settings)) if settings["axis"] == "cpu-share" else None,
     }
 
 
@@ -88,20 +89,19 @@ def _knee(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
     return min(enough, key=lambda each: each[0])[1] if enough else None
 
 
-def _crossover(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _pools(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The pool of each lane, by key."""
+    return {lane["key"]: lane["pool"] for lane in settings["base"]}
+
+
+def _crossover(points: Sequence[Mapping[str, Any]], pools: Mapping[str, str]) -> dict[str, Any]:
     """Up to which CPU share threads are no worse, and from which on they are: by the verdicts on capacity."""
     judged = [
-        (float(point["value"]), verdict)
+        (float(point["value"]), pools.get(verdict["word"], verdict["word"]))
         for point in points
         for verdict in point["verdicts"]
-        if verdict["measure"] == "capacity"
+        if verdict["measure"] == "capacity" and {pools[verdict["a"]], pools[verdict["b"]]} == {"prefork", "threads"}
     ]
-    judged.sort(key=lambda each: each[0])
-    lost = [share for share, verdict in judged if verdict["word"].startswith("prefork")]
-    first = min(lost, default=None)
-    kept = [
-        share
-        for share, verdict in judged
-        if not verdict["word"].startswith("prefork") and verdict["word"] != "no verdict" and share < (first or 2.0)
-    ]
+    first = min((share for share, word in judged if word == "prefork"), default=None)
+    kept = [share for share, word in judged if word in {"threads", NO_DIFFERENCE} and (first is None or share < first)]
     return {"threads_hold_to": max(kept, default=None), "prefork_wins_from": first}

@@ -60,14 +60,20 @@ class SweepSettings(RaceSettings):
             {
                 "value": text,
                 "workload": self.label(text),
-                "lanes": {lane.key: base.key for lane, base in zip(self._at(value), self.base, strict=False)},
+                "lanes": {lane.key: kept.key for lane, kept in zip(self.at(value), self.kept, strict=True)},
             }
             for text, value in zip(self.axis.texts, self.axis.values, strict=True)
         ]
-        return {**plain, "axis": self.axis.name, "points": points, "base": [lane.to_dict() for lane in self.base]}
+        return {**plain, "axis": self.axis.name, "points": points, "base": [lane.to_dict() for lane in self.kept]}
 
-    def _at(self, value: Any) -> Sequence[Lane]:
-        return self.axis.lanes(value, self.base) if self.axis.of_lanes else self.lanes
+    @property
+    def kept(self) -> Sequence[Lane]:
+        """The lanes before anything is varied; those of a fleet that runs already are known once it was found."""
+        return self.base if self.axis.of_lanes else self.lanes
+
+    def at(self, value: Any) -> Sequence[Lane]:
+        """The lanes at a value."""
+        return self.axis.lanes(value, self.kept)
 
 
 def run_sweep(settings: SweepSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
@@ -78,23 +84,23 @@ def run_sweep(settings: SweepSettings, progress: Progress) -> tuple[Path, Poolra
 def sweep(settings: SweepSettings, grounds: Grounds) -> None:
     """One small race after the other; lanes of a point run only while it is raced."""
     axis = settings.axis
-    at_a_point = replace(settings, lanes=tuple(axis.lanes(axis.values[0], settings.base)))
-    grounds.progress.begin(len(axis.values) * trials_a_workload(at_a_point))
+    grounds.progress.begin(len(axis.values) * trials_a_workload(replace(settings, lanes=tuple(settings.kept))))
     for text, value in zip(axis.texts, axis.values, strict=True):
-        lanes = axis.lanes(value, settings.base) if axis.of_lanes else list(settings.lanes)
-        for lane in lanes if axis.of_lanes else ():
+        lanes = settings.at(value)
+        started = () if settings.starts_all else lanes
+        for lane in started:
             grounds.start(lane)
-        jobs = replace(_jobs(settings, grounds, value), workload=settings.label(text))
+        jobs = replace(_jobs(settings, grounds, value, settings.label(text)), workload=settings.label(text))
         Race(replace(settings, lanes=tuple(lanes)), grounds.course, grounds.progress).workload(jobs)
-        for lane in lanes if axis.of_lanes else ():
+        for lane in started:
             grounds.stop(lane)
 
 
-def _jobs(settings: SweepSettings, grounds: Grounds, value: Any) -> Jobs:
+def _jobs(settings: SweepSettings, grounds: Grounds, value: Any, label: str) -> Jobs:
+    """What is sent at a value; its size goes into the manifest by the label."""
+    jobs, size = grounds.jobs[settings.workload], grounds.writer.manifest["sizes"][settings.workload]
     if settings.axis.name == "cpu-share":
         found, sizes = sized_jobs(replace(settings, cpu_share=value, sizes={}))
-        known = grounds.writer.manifest["sizes"]
-        grounds.writer.update_manifest(sizes={**known, f"{settings.workload} cpu-share={value:g}": sizes["mixed"]})
-        return found[settings.workload]
-    jobs = grounds.jobs[settings.workload]
+        jobs, size = found[settings.workload], sizes[settings.workload]
+    grounds.writer.update_manifest(sizes={**grounds.writer.manifest["sizes"], label: size})
     return with_payload(jobs, value) if settings.axis.name == "payload" else jobs

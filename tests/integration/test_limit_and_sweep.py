@@ -73,6 +73,7 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("over", "workload", "values"),
     [
+        ("prefetch=1,3", "sleep", ["1", "3"]),
         ("cpu-share=0,1", "mixed", ["0", "1"]),
         ("payload=0,64KiB", "noop", ["0", "64KiB"]),
         ("acks=early,late", "sleep", ["early", "late"]),
@@ -80,8 +81,11 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
 )
 def test_other_things_are_varied_as_well(tmp_path: Path, over: str, workload: str, values: list[str]) -> None:
     words = ("--workload", workload, "--pairs", "1", "--duration", "0.2s")
-    code, summary, _ = ran(tmp_path, "sweep", "--over", over, *words)
+    code, summary, run = ran(tmp_path, "sweep", "--over", over, *words)
     assert code == (4 if summary["problems"] else 0)
+    for lane in run.manifest["settings"]["lanes"]:
+        told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]
+        assert [(hello["prefetch_multiplier"], hello["acks"]) for hello in told] == [(lane["prefetch"], lane["acks"])]
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])
     assert (summary["sweep"]["crossover"] is None) == (workload != "mixed")

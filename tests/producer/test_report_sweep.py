@@ -103,7 +103,8 @@ def test_a_lane_of_which_nothing_was_measured_to_the_end_says_so(said, memory_by
         (0.25, 0.5, "Threads hold up to a CPU share of 0.25; from a CPU share of 0.5 on prefork does more."),
         (0.0, 0.5, "Threads hold up to a CPU share of 0; from a CPU share of 0.5 on prefork does more."),
         (None, 0.0, "Threads hold at no lower share that was tried; from a CPU share of 0 on prefork does more."),
-        (1.0, None, "Threads were not slower at any share that was tried."),
+        (1.0, None, "Threads hold up to a CPU share of 1; at none that was tried does prefork do more."),
+        (None, None, "No share that was tried has a verdict on capacity between the pools. Use more --pairs."),
     ],
 )
 def test_the_crossover_comes_before_what_each_lane_did(said, held, lost, line):

@@ -66,9 +66,16 @@ def test_a_lane_that_was_never_measured_has_no_best_value():
     assert _finding("prefork", POINTS, {"axis": "concurrency", "memory_bytes": None})["best"] is None
 
 
+POOLS = {"prefork": "prefork", "prefork-2": "prefork", "threads": "threads", "threads-2": "threads"}
+
+
+def verdict(word, a="prefork", b="threads", measure="capacity"):
+    return {"measure": measure, "a": a, "b": b, "word": word}
+
+
 def judged(**words):
     return [
-        {"value": share, "verdicts": [{"measure": "capacity", "word": word}, {"measure": "latency", "word": "prefork"}]}
+        {"value": share, "verdicts": [verdict(word), verdict("prefork", measure="latency")]}
         for share, word in words.items()
     ]
 
@@ -80,27 +87,39 @@ def judged(**words):
         ({"0": "no difference", "1": "no difference"}, 1.0, None),
         ({"0": "prefork", "1": "prefork"}, None, 0.0),
         ({"1": "prefork", "0": "threads"}, 0.0, 1.0),
+        ({"0": "prefork", "0.5": "no difference", "1": "prefork"}, None, 0.0),
     ],
 )
 def test_threads_hold_up_to_a_share_and_prefork_wins_from_another(words, held, lost):
-    assert _crossover(judged(**words)) == {"threads_hold_to": held, "prefork_wins_from": lost}
+    assert _crossover(judged(**words), POOLS) == {"threads_hold_to": held, "prefork_wins_from": lost}
 
 
 def test_shares_at_which_nothing_could_be_said_decide_nothing():
-    assert _crossover(judged(**{"0": "no verdict", "1": "no verdict"})) == {
+    assert _crossover(judged(**{"0": "no verdict", "1": "no verdict"}), POOLS) == {
         "threads_hold_to": None, "prefork_wins_from": None,
     }  # fmt: skip
 
 
 def test_what_threads_hold_to_lies_below_what_they_lose_from():
     words = {"0": "threads", "0.25": "prefork", "0.5": "no difference", "0.75": "prefork"}
-    assert _crossover(judged(**words)) == {"threads_hold_to": 0.0, "prefork_wins_from": 0.25}
+    assert _crossover(judged(**words), POOLS) == {"threads_hold_to": 0.0, "prefork_wins_from": 0.25}
 
 
 def test_a_second_lane_of_a_pool_counts_as_the_pool():
-    assert _crossover(judged(**{"0": "threads-2", "1": "prefork-2"})) == {
+    assert _crossover(judged(**{"0": "threads-2", "1": "prefork-2"}), POOLS) == {
         "threads_hold_to": 0.0, "prefork_wins_from": 1.0,
     }  # fmt: skip
+
+
+def test_lanes_of_one_pool_against_each_other_say_nothing_of_the_pools():
+    points = [{"value": "0.5", "verdicts": [verdict("prefork-2", b="prefork-2"), verdict("no difference")]}]
+    assert _crossover(points, POOLS) == {"threads_hold_to": 0.5, "prefork_wins_from": None}
+
+
+def test_lanes_that_are_named_by_their_queue_are_known_by_their_pool():
+    points = [{"value": "0.5", "verdicts": [verdict("fast", a="fast", b="slow")]}]
+    found = _crossover(points, {"fast": "prefork", "slow": "threads"})
+    assert found == {"threads_hold_to": None, "prefork_wins_from": 0.5}
 
 
 def test_the_knee_is_that_with_the_fewest_slots_in_whatever_order_values_were_measured():
@@ -140,7 +159,7 @@ def test_each_lane_has_findings_of_its_own():
 
 
 LANES_OF_TWO = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
-BASE = [{"key": "prefork"}, {"key": "threads"}]
+BASE = [{"key": "prefork", "pool": "prefork"}, {"key": "threads", "pool": "threads"}]
 
 
 def swept(make, *, axis="concurrency", memory_bytes=None, workload="sleep", **what):

@@ -1,6 +1,7 @@
 """What a sweep is asked to do: words of the command line become settings, and wrong ones are told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,18 @@ def test_values_are_written_down_as_they_were_given():
         ("0", "noop payload=0"), ("1.5KiB", "noop payload=1.5KiB"),
     ]  # fmt: skip
     assert [point["lanes"] for point in plain["points"]] == [{"prefork": "prefork", "threads": "threads"}] * 2
+
+
+def test_lanes_of_nodes_that_run_already_are_written_down_by_the_names_under_which_they_were_found():
+    found = asked("--over", "payload=0,4KiB", "--broker", "redis://host", "--queue", "fast", "--queue", "slow")
+    lanes = tuple(replace(lane, key=key) for lane, key in zip(found.lanes, ("fast", "slow"), strict=True))
+    plain = replace(found, lanes=lanes).to_dict()
+    assert [point["lanes"] for point in plain["points"]] == [{"fast": "fast", "slow": "slow"}] * 2
+    assert [lane["key"] for lane in plain["base"]] == ["fast", "slow"]
+
+
+@pytest.mark.parametrize(("words", "least"), [((), 2), (("--queue", "fast"), 1)])
+def test_one_node_is_enough_only_where_a_queue_is_named(words, least):
+    on_nodes = ("--over", "payload=0,4KiB", "--broker", "redis://host", *words)
+    assert asked(*on_nodes, "--expect-nodes", str(least)).expect_nodes == least
+    assert f"whole number from {least}" in refusal(*on_nodes, "--expect-nodes", str(least - 1))
