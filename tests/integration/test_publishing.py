@@ -3,19 +3,20 @@
 import base64
 import json
 import multiprocessing
+import time
 
 import numpy as np
 import psutil
 import pytest
 from integration.commands import until
-from kombu import Connection
+from kombu import Connection, Producer
 
 from poolrace.contract import HEADER, Stamp
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
 from producer.plan import Plan, backlog, constant, poisson
-from producer.publish import BATCH_JOBS, Call, Order, Publishers
+from producer.publish import BATCH_JOBS, Call, JobSender, Order, Publishers
 
 RUN_ID = "00112233445566ff"
 
@@ -152,3 +153,19 @@ def test_a_broker_that_cannot_be_reached_is_a_fleet_error():
     with pytest.raises(FleetError, match="cannot reach the broker"):
         Publishers("redis://127.0.0.1:1/0", 2).__enter__()
     assert multiprocessing.active_children() == []
+
+
+def test_a_sender_has_one_client_for_all_its_batches_and_another_once_the_pool_is(site, monkeypatch):
+    with site.app.connection_for_write() as connection:
+        producer = Producer(connection)
+        made = []
+        make = producer.channel._create_client
+        monkeypatch.setattr(producer.channel, "_create_client", lambda *a, **k: made.append(1) or make(*a, **k))
+        sender = JobSender(site.app, producer)
+        order = Order(run_id=RUN_ID, trial=0, calls=(Call("worker.noop"),), queue="kept", plan=backlog(4))
+        for seq in range(3):
+            sender.send(order, [(seq, 0.0)], time.time)
+        assert (len(made), site.client.llen("kept")) == (1, 3)
+        producer.channel._pool = None
+        sender.send(order, [(3, 0.0)], time.time)
+        assert (len(made), site.client.llen("kept")) == (2, 4)
