@@ -79,7 +79,9 @@ def read_scenario(path: Path) -> Scenario:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(
-            f"{path}: cannot be read ({error.strerror}). Those that come with Poolrace: poolrace load --list"
+            f"{path}: cannot be read ({error.strerror}). Those that come with Poolrace: "
+            f"{one_of(path.stem, [shipped.stem for shipped in _shipped()])}. "
+            "What each shows: poolrace load --list"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a TOML file: {error}.") from error
@@ -112,8 +114,12 @@ def find_scenario(name: str) -> Path:
 
 def shipped_scenarios() -> list[Scenario]:
     """Those that come with Poolrace, in alphabetical order."""
+    return [read_scenario(path) for path in _shipped()]
+
+
+def _shipped() -> list[Path]:
     place = next((place for place in PLACES if place.is_dir()), PLACES[0])
-    return [read_scenario(path) for path in sorted(place.glob("*.toml"))]
+    return sorted(place.glob("*.toml"))
 
 
 def scaled(script: Script, *, rate: float, time: float) -> Script:

@@ -238,6 +238,16 @@ def test_what_up_prints_is_enough_to_steer_the_load(running):
     ]  # fmt: skip
 
 
+def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_alone(running):
+    line = re.search(r"^    (\. .*/env.*)$", running.first_words, re.MULTILINE)[1]
+    load = f"{POOLRACE} load --queue threads --rate 20/s --arrivals constant --duration 2s --mix sleep=1 --out loads --json"
+    told = subprocess.run(["sh", "-c", f"{line}; {load}"], cwd=running.folder, capture_output=True, text=True)
+    assert told.returncode in {0, 4}, told.stderr  # 4: this machine kept the publisher waiting
+    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]}
+    assert list(by_lane) == ["threads"]
+    assert by_lane["threads"]["settlement"]["done"] == by_lane["threads"]["settlement"]["sent"] == 40
+
+
 def test_no_command_line_shows_a_password_and_no_other_user_can_read_the_folder(running):
     secrets = [path.read_text().strip().rpartition(":")[2] for path in (running.state / "secrets").glob("*-*")]
     lines = [word for process in running.processes() for word in process.cmdline()]

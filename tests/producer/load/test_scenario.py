@@ -161,6 +161,7 @@ def test_a_file_that_is_not_there_is_told_with_where_to_look(tmp_path):
     said = refusal(tmp_path / "nowhere.toml")
     assert "cannot be read (No such file or directory)" in said
     assert "poolrace load --list" in said
+    assert "(did you mean io-heavy?)" in refusal(tmp_path / "io-heavey.toml")
     assert "cannot be read (Is a directory)" in refusal(tmp_path)
 
 
