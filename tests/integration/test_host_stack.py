@@ -240,7 +240,7 @@ def test_what_up_prints_is_enough_to_steer_the_load(running):
 
 def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_alone(running):
     line = re.search(r"^    (\. .*/env.*)$", running.first_words, re.MULTILINE)[1]
-    load = f"{POOLRACE} load --queue threads --rate 20/s --arrivals constant --duration 2s --mix sleep=1 --out loads --json"
+    load = f"{POOLRACE} load --queue threads --rate 20/s --duration 2s --arrivals constant --mix sleep=1 --json"
     told = subprocess.run(["sh", "-c", f"{line}; {load}"], cwd=running.folder, capture_output=True, text=True)
     assert told.returncode in {0, 4}, told.stderr  # 4: this machine kept the publisher waiting
     by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]}
