@@ -37,7 +37,7 @@ def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
         if error is not None:
             raise error
         run = read_run(path)
-        compared = pair(analyse(run.trials, run.sent, run.records).trials)
+        compared = pair(analyse(run.trials, run.sent, run.records, run.children).trials)
     return [_result(values) for values in compared if values.measure == "capacity"]
 
 

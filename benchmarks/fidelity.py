@@ -139,7 +139,7 @@ def _sleep(course: Course, rounds: int, jobs: int) -> None:
 def _capacities_per_s(path: Path) -> dict[str, Sequence[float]]:
     """Jobs per second of each capacity trial, by lane."""
     run = read_run(path)
-    trials = analyse(run.trials, run.sent, run.records).trials
+    trials = analyse(run.trials, run.sent, run.records, run.children).trials
     return {
         lane.key: [trial.capacity_per_s for trial in trials if trial.lane == lane.key and trial.capacity_per_s]
         for lane in LANES

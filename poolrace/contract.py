@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
 """Of the wire format. A collector refuses messages of another version."""
 
 HEADER = "poolrace"
 """The message header that carries a `Stamp`. Jobs without it are left alone."""
 
+CHILD_HEADER = "poolrace_child"
+"""The header of a job that was started by a stamped one: the other's `Stamp`, with the child's own time of sending."""
+
 RECEIVED = "poolrace_received_at"
 """The key under which a node notes, in the request it hands to a slot, when the message arrived."""
+
+STARTED = "poolrace_started"
+"""The key under which a slot counts, in the request of the job it runs, the jobs that this one sends."""
 
 HOLD_TASK = "poolrace.hold"
 """A task that every stamped app has: it holds a slot for a given time, which proves that the slot is there."""
@@ -127,7 +133,9 @@ class JobRecord:
         attempt: 1 at first, one more with each retry.
         redelivered: The broker handed it out before.
         gil: The interpreter's global lock was on, seen from inside the slot.
+        child: It was not sent by the publisher but by the job of that number, or by a child of it.
         outcome: How it ended.
+        started: How many jobs this delivery sent, its own retry not among them.
         exception: Class name of what it raised, at most 40 bytes; empty if nothing.
     """
 
@@ -145,12 +153,14 @@ class JobRecord:
     attempt: int = 1
     redelivered: bool = False
     gil: bool = True
+    child: bool = False
     outcome: Outcome = Outcome.SUCCEEDED
+    started: int = 0
     exception: str = ""
 
 
 STAMP = struct.Struct(f"<{RUN_ID_BYTES}sII2d")
-END = struct.Struct(f"<4dIIHBB{EXCEPTION_BYTES}s")
+END = struct.Struct(f"<4dIIHBBH{EXCEPTION_BYTES}s")
 ROW = struct.Struct(STAMP.format + END.format.removeprefix("<"))
 """
 A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop: first what comes
@@ -172,17 +182,21 @@ ROW_FIELDS = (
     ("attempt", "<u2"),
     ("flags", "u1"),
     ("outcome", "u1"),
+    ("started", "<u2"),
     ("exception", f"S{EXCEPTION_BYTES}"),
 )
 """The same layout as a numpy dtype description."""
 
 FLAG_REDELIVERED = 1
 FLAG_GIL = 2
+FLAG_CHILD = 4
 
-End = tuple[float, float, float, float, int, int, int, int, int, str]
+MOST_STARTED = 2**16 - 1
+
+End = tuple[float, float, float, float, int, int, int, int, int, int, str]
 """What a node knows at the end of a delivery: the arguments of `pack_end`."""
 
-END_FIELDS = 10
+END_FIELDS = 11
 
 
 def pack_row(record: JobRecord) -> bytes:
@@ -196,8 +210,9 @@ def pack_row(record: JobRecord) -> bytes:
         record.pid,
         record.thread_id,
         record.attempt,
-        record.redelivered * FLAG_REDELIVERED + record.gil * FLAG_GIL,
+        record.redelivered * FLAG_REDELIVERED + record.gil * FLAG_GIL + record.child * FLAG_CHILD,
         record.outcome,
+        record.started,
         record.exception,
     )
 
@@ -231,10 +246,11 @@ def pack_end(
     attempt: int,
     flags: int,
     outcome: int,
+    started: int,
     exception: str,
 ) -> bytes:
     """
-    The second part of a row: the fields of `JobRecord` in its order, with `redelivered` and `gil` as flags.
+    The second part of a row: the fields of `JobRecord` in its order, with `redelivered`, `gil` and `child` as flags.
 
     A node packs its records in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
     """
@@ -248,6 +264,7 @@ def pack_end(
         attempt,
         flags,
         outcome,
+        min(started, MOST_STARTED),
         clip_exception(exception) if exception else b"",
     )
 
@@ -266,7 +283,9 @@ def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
     """
     if len(rows) % ROW.size:
         raise WireError(f"{len(rows)} bytes of records: not a multiple of {ROW.size}")
-    for run, trial, seq, *instants, pid, thread_id, attempt, flags, outcome, exception in ROW.iter_unpack(rows):
+    for run, trial, seq, *instants, pid, thread_id, attempt, flags, outcome, started, exception in ROW.iter_unpack(
+        rows
+    ):
         due_at, sent_at, received_at, started_at, finished_at, cpu_s = instants
         try:
             known = Outcome(outcome)
@@ -287,7 +306,9 @@ def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
             attempt=attempt,
             redelivered=bool(flags & FLAG_REDELIVERED),
             gil=bool(flags & FLAG_GIL),
+            child=bool(flags & FLAG_CHILD),
             outcome=known,
+            started=started,
             exception=exception.rstrip(b"\0").decode(errors="replace"),
         )
 

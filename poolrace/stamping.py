@@ -31,6 +31,8 @@ from celery.worker.control import inspect_command
 
 from poolrace import __version__
 from poolrace.contract import (
+    CHILD_HEADER,
+    FLAG_CHILD,
     FLAG_GIL,
     FLAG_REDELIVERED,
     GOODBYE_COMMAND,
@@ -39,6 +41,7 @@ from poolrace.contract import (
     HOLD_TASK,
     RECEIVED,
     SAMPLE_COMMAND,
+    STARTED,
     Outcome,
 )
 from poolrace.limits import cgroup_limits
@@ -59,6 +62,9 @@ _ENDS = {
 _POOL_NAMES = {"thread": "threads"}
 _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
+_at_work = threading.local()
+"""The stamped job that this thread runs, so that what it sends is known as its child."""
+
 _shipper: Shipper | None = None
 _node_pid: int | None = None
 
@@ -76,6 +82,7 @@ def attach(app: Celery) -> None:
     signals.worker_shutdown.connect(_on_shutdown, weak=False)
     signals.worker_process_shutdown.connect(_on_shutdown, weak=False)
     signals.task_revoked.connect(_on_revoked, weak=False)
+    signals.before_task_publish.connect(_on_publish, weak=False)
 
 
 def _hold(hold_s: float) -> None:
@@ -121,8 +128,11 @@ def traced(tracer: Any, app: Celery) -> Any:
     """A tracer like the given one (`celery.app.trace.build_tracer`), that leaves a record of each stamped job."""
 
     def trace(task_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
-        if not request or HEADER not in request:
+        if not request or not (HEADER in request or CHILD_HEADER in request):
             return tracer(task_id, args, kwargs, request)
+        # A task may call another one in its own slot; what that sends is then this job's.
+        outer = getattr(_at_work, "job", None)
+        _at_work.job = request
         started_at, cpu_before_s = time.time(), time.thread_time()
         try:
             result = tracer(task_id, args, kwargs, request)
@@ -131,6 +141,8 @@ def traced(tracer: Any, app: Celery) -> Any:
             if os.getpid() == _node_pid:
                 _note(app, request, started_at, cpu_before_s, Outcome.FAILED, type(error).__name__)
             raise
+        finally:
+            _at_work.job = outer
         info = result[1]  # of a job that did not succeed: its state and what it raised
         if info is None:
             _note(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
@@ -154,15 +166,31 @@ def _note(
         os.getpid(),
         threading.get_native_id(),
         (request.get("retries") or 0) + 1,
-        _flags(request.get("delivery_info")),
+        _flags(request),
         outcome,
+        request.get(STARTED) or 0,
         exception,
     )
-    _emit(request[HEADER], end, node=request["hostname"], app=app)
+    _emit(_header(request), end, node=request["hostname"], app=app)
+
+
+def _header(request: Any) -> Any:
+    """The stamp of a job, or that of the job that started it; None of any other."""
+    return request.get(HEADER) or request.get(CHILD_HEADER)
+
+
+def _on_publish(headers: Any = None, **_: Any) -> None:
+    """Have a job that a stamped one sends carry its stamp on, as a child; its own retry stays what it is."""
+    job = getattr(_at_work, "job", None)
+    if job is None or not headers or headers.get("id") == job.get("id"):
+        return
+    run_id, trial, seq, due_at, _sent_at = _header(job)
+    headers[CHILD_HEADER] = [run_id, trial, seq, due_at, time.time()]
+    job[STARTED] = (job.get(STARTED) or 0) + 1
 
 
 def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
-    header = request.get(HEADER)
+    header = _header(request)
     if header is not None:
         end = (
             request.get(RECEIVED) or math.nan,
@@ -172,8 +200,9 @@ def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
             os.getpid(),
             0,
             request.retries + 1,
-            _flags(None),
+            FLAG_CHILD * (request.get(HEADER) is None),
             Outcome.REVOKED,
+            0,
             "",
         )
         _emit(header, end, node=request.hostname, app=sender.app)
@@ -188,9 +217,14 @@ def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     _shipper.put(header, end)
 
 
-def _flags(delivery_info: Any) -> int:
+def _flags(request: Any) -> int:
+    delivery_info = request.get("delivery_info")
     redelivered = delivery_info and delivery_info.get("redelivered")
-    return (FLAG_REDELIVERED if redelivered else 0) | (FLAG_GIL if _is_gil_enabled() else 0)
+    return (
+        (FLAG_REDELIVERED if redelivered else 0)
+        | (FLAG_GIL if _is_gil_enabled() else 0)
+        | (0 if HEADER in request else FLAG_CHILD)
+    )
 
 
 def stamped(base: type) -> type:
@@ -200,7 +234,7 @@ def stamped(base: type) -> type:
         def __init__(self, message: Any, **options: Any) -> None:
             received_at = time.time()
             super().__init__(message, **options)
-            if HEADER in self._request_dict:
+            if HEADER in self._request_dict or CHILD_HEADER in self._request_dict:
                 self._request_dict[RECEIVED] = received_at
 
         def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
@@ -217,7 +251,8 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
     fields = request._request_dict  # noqa: SLF001 - the dictionary that Celery hands to the slot
     error = getattr(exc_info.exception, "exc", exc_info.exception)
     # A terminated job is revoked next, and recorded as such.
-    if HEADER in fields and not isinstance(error, Terminated):
+    header = _header(fields)
+    if header is not None and not isinstance(error, Terminated):
         end = (
             fields[RECEIVED],
             request.time_start or math.nan,
@@ -226,11 +261,12 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
             request.worker_pid or os.getpid(),
             0,
             fields.get("retries", 0) + 1,
-            _flags(request.delivery_info),
+            _flags(fields),
             Outcome.FAILED,
+            0,
             type(error).__name__,
         )
-        _emit(fields[HEADER], end, node=request.hostname, app=request.app)
+        _emit(header, end, node=request.hostname, app=request.app)
 
 
 @inspect_command(name=HELLO_COMMAND, args=[("run_id", str), ("every_s", float)], signature="<run_id> [every_s]")

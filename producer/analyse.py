@@ -156,7 +156,7 @@ class Latency:
         queue_wait: Started minus sent; broker wait and slot wait together.
         broker_wait: Received minus sent.
         slot_wait: Started minus received.
-        service: Finished minus started.
+        service: Finished minus started, of the job itself and not of those that it started.
         cpu: CPU time of the slot's thread during service.
         publish_lag: Sent minus due of all jobs that were sent: the generator's own lateness.
         negative: Jobs with a broker wait, slot wait or service time below zero: clocks disagree by more than it took.
@@ -178,15 +178,29 @@ class Latency:
         return asdict(self)
 
 
-def first_successes(records: pl.DataFrame) -> pl.DataFrame:
-    """Of each job that succeeded the record of its first success, in the order in which they finished."""
-    return (
+def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None) -> pl.DataFrame:
+    """
+    Of each job that succeeded the record of its first success, in the order in which they finished.
+
+    A job that started others is finished when the last of them is; `returned_at` is when it itself was.
+    """
+    found = (
         records.lazy()
         .filter(pl.col("outcome") == Outcome.SUCCEEDED.label)
         .select(*KEY, *INSTANTS, "cpu_s")
         .sort("finished_at", maintain_order=True)
         .unique(KEY, keep="first", maintain_order=True)
+        .with_columns(returned_at=pl.col("finished_at"))
         .collect()
+    )
+    if children is None or not children.height:
+        return found
+    last = children.group_by(KEY).agg(pl.col("finished_at").max().alias("last_at"))
+    return (
+        found.join(last, on=KEY, how="left", maintain_order="left")
+        .with_columns(finished_at=pl.max_horizontal("finished_at", "last_at"))
+        .drop("last_at")
+        .sort("finished_at", maintain_order=True)
     )
 
 
@@ -199,7 +213,8 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
         sent: What the publisher sent, with due_at and sent_at.
     """
     due_at, sent_at, received_at, started_at, finished_at = (_floats(successes, name) for name in INSTANTS)
-    broker_wait_s, slot_wait_s, service_s = received_at - sent_at, started_at - received_at, finished_at - started_at
+    broker_wait_s, slot_wait_s = received_at - sent_at, started_at - received_at
+    service_s = _floats(successes, "returned_at") - started_at
     return Latency(
         sojourn=percentiles(finished_at - due_at),
         sojourn_from_sent=percentiles(finished_at - sent_at),
@@ -323,7 +338,9 @@ class Analysis:
         }
 
 
-def analyse(trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame) -> Analysis:
+def analyse(
+    trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame, children: pl.DataFrame | None = None
+) -> Analysis:
     """
     All numbers of a run, from what was sent and what came back.
 
@@ -331,9 +348,10 @@ def analyse(trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame) 
         trials: What was measured when, on which lane.
         sent: Columns trial, seq, due_at, sent_at, accepted_at (null: the broker did not take it).
         records: One row a delivery; columns as in the run directory's records.
+        children: The same of jobs that others started, under the number of the one that was sent.
     """
     fates = settle(sent, records, trials)
-    measured = _measure(trials, sent, records, fates)
+    measured = _measure(trials, sent, records, fates, children)
     return Analysis(
         trials=tuple(map(_trial_result, measured)),
         lanes=tuple(map(_lane_result, _by_lane(measured))),
@@ -364,11 +382,17 @@ class _Measured:
 
 
 def _measure(
-    trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame, fates: pl.DataFrame
+    trials: Sequence[Trial],
+    sent: pl.DataFrame,
+    records: pl.DataFrame,
+    fates: pl.DataFrame,
+    children: pl.DataFrame | None,
 ) -> list[_Measured]:
     """Hand each trial its part of every table."""
     sent_of = _by_trial(sent)
-    successes_of = _by_trial(first_successes(records).join(sent.select(KEY), on=KEY, how="semi", maintain_order="left"))
+    successes_of = _by_trial(
+        first_successes(records, children).join(sent.select(KEY), on=KEY, how="semi", maintain_order="left")
+    )
     failures_of = _by_trial(_failures(records, fates))
     return [
         _Measured(

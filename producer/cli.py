@@ -12,9 +12,11 @@ import click
 
 from poolrace import __version__
 from producer import interrupts
+from producer.adoption.environment import set_aside
 from producer.commands import finish, show_summary, tells_errors, write
+from producer.errors import UsageError
 from producer.export.cli import export
-from producer.lanes import whole_number
+from producer.lanes import one_of, whole_number
 from producer.limit.cli import limit
 from producer.live_cli import live
 from producer.load.cli import load, steer
@@ -75,8 +77,7 @@ Examples:
 def main() -> None:
     """Race Celery's worker pools on the same jobs, and say which to use, with evidence."""
     # These lead Celery to somebody else's broker whatever the code says; a race uses its own, or the one named.
-    for name in [name for name in os.environ if name.startswith("CELERY_")]:
-        del os.environ[name]
+    set_aside({name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CELERY_")})
     interrupts.install()
 
 
@@ -98,6 +99,8 @@ main.add_command(stack)
 @click.option("--duration", default=None, metavar="TIME", help="How long a trial should take. [default: 1s]")
 @click.option("--utilisation", default="0.7", show_default=True, metavar="PART",
               help="Held arrival rate, as a part of the slower lane's capacity.")  # fmt: skip
+@click.option("--rate", default=None, metavar="RATE",
+              help="Held arrival rate instead, e.g. 40/s; with --app of all its jobs together.")  # fmt: skip
 @click.option("--margin", default="0.05", show_default=True, metavar="PART",
               help="Lanes closer than this show no difference.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Under 30 s: cpu and io only, 3 pairs, shorter trials.")
@@ -126,6 +129,7 @@ def race_settings(
     pairs: str | None,
     duration: str | None,
     utilisation: str,
+    rate: str | None,
     margin: str,
     quick: bool,
     **shared: Any,
@@ -136,8 +140,16 @@ def race_settings(
     Raises:
         UsageError: If a word is wrong; says which are right.
     """
+    from producer.load.profile import parse_rate
+
     given = fleet_settings(**shared)
-    base = RaceSettings(lanes=given["lanes"])
+    adopted = given["adopted"]
+    if adopted and (unknown := [name for name in workloads if name not in adopted.jobs]):
+        raise UsageError(
+            f"--workload {unknown[0]}: no task of the jobs. Allowed: {one_of(unknown[0], list(adopted.jobs))}."
+        )
+    own = {} if adopted is None else {"adopted": adopted, "workloads": tuple(adopted.jobs)}
+    base = RaceSettings(lanes=given["lanes"], **own)
     if quick:
         base = base.quickened()
     chosen: dict[str, Any] = {
@@ -145,6 +157,7 @@ def race_settings(
         "workloads": tuple(workloads) or None,
         "pairs": if_given(pairs, lambda text: whole_number(text, "--pairs", 1, 1000)),
         "trial_s": if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, 3600)),
+        "rate_per_s": if_given(rate, lambda text: parse_rate(text, "--rate")),
         "utilisation": fraction(utilisation, "--utilisation", 0.05, 0.95),
         "margin": fraction(margin, "--margin", 0.001, 0.5),
     }

@@ -11,7 +11,16 @@ import numpy.typing as npt
 import polars as pl
 from kombu import Consumer, Queue
 
-from poolrace.contract import FLAG_GIL, FLAG_REDELIVERED, ROW_FIELDS, Outcome, Shipment, WireError, records_queue
+from poolrace.contract import (
+    FLAG_CHILD,
+    FLAG_GIL,
+    FLAG_REDELIVERED,
+    ROW_FIELDS,
+    Outcome,
+    Shipment,
+    WireError,
+    records_queue,
+)
 from poolrace.shipping import QUEUE_EXPIRES_S
 from producer.brokers import needing_broker
 from producer.errors import FleetError
@@ -81,8 +90,10 @@ class Collector:
         self.publisher_correction_s = publisher_correction_s
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
+        self._children: list[pl.DataFrame] = []
         self._looked = (0, 0)
         self._trial = -1
+        self._unended_children = 0
         self._ended = np.zeros(0, dtype=bool)
 
     def __enter__(self) -> Self:
@@ -100,6 +111,7 @@ class Collector:
         """From now on, count the ends of this trial's jobs."""
         self._trial = trial
         self._ended = np.zeros(jobs, dtype=bool)
+        self._unended_children = 0
 
     def replan(self, jobs: int) -> None:
         """The expected trial has so many jobs now; those that have ended stay so."""
@@ -118,6 +130,11 @@ class Collector:
         """Jobs of the expected trial without a record of their end."""
         return int(len(self._ended) - np.count_nonzero(self._ended))
 
+    @property
+    def missing_children(self) -> int:
+        """Jobs that those of the expected trial started, without a record of their end."""
+        return max(0, self._unended_children)
+
     def poll(self, timeout_s: float) -> None:
         """
         Take what has arrived, or wait for the next shipment.
@@ -134,6 +151,11 @@ class Collector:
         samples, self._samples = self._samples, []
         self._looked = (0, 0)
         return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
+
+    def take_children(self) -> pl.DataFrame:
+        """Records of jobs that others started, under the number of the one that was sent, since the last call."""
+        children, self._children = self._children, []
+        return _stack(children, RECORD_SCHEMA)
 
     def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Records and node samples since the last look, which `take` will still give; it counts as a look, too."""
@@ -152,7 +174,10 @@ class Collector:
         rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
         if len(rows):
             self._count(rows)
-            self._records.append(_table(rows, shipment, lane, clock.correction_s, self.publisher_correction_s))
+            is_child = (rows["flags"] & FLAG_CHILD) > 0
+            for part, frames in ((rows[~is_child], self._records), (rows[is_child], self._children)):
+                if len(part):
+                    frames.append(_table(part, shipment, lane, clock.correction_s, self.publisher_correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
             frame = pl.DataFrame(rest, schema=SAMPLE_SCHEMA)
@@ -160,7 +185,11 @@ class Collector:
 
     def _count(self, rows: npt.NDArray[Any]) -> None:
         ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]
-        self._ended[ours["seq"][ours["outcome"] != Outcome.RETRIED]] = True
+        is_child = (ours["flags"] & FLAG_CHILD) > 0
+        is_end = ours["outcome"] != Outcome.RETRIED
+        self._ended[ours["seq"][is_end & ~is_child]] = True
+        # A child's end may be known before that of the job that started it.
+        self._unended_children += int(ours["started"].sum()) - int(np.count_nonzero(is_end & is_child))
 
     def __exit__(self, *_: object) -> None:
         try:

@@ -139,7 +139,7 @@ Key = tuple[str, str, str]
 
 
 def _values(run: Run) -> dict[Key, list[float]]:
-    trials = [t for t in analyse(run.trials, run.sent, run.records).trials if t.settlement.complete]
+    trials = [t for t in analyse(run.trials, run.sent, run.records, run.children).trials if t.settlement.complete]
     values: dict[Key, list[float]] = {}
     for trial in trials:
         if trial.kind is not Kind.WARM_UP:

@@ -21,6 +21,7 @@ from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
 from producer.interrupts import held
+from producer.mix import draw
 from producer.plan import Plan, backlog
 from producer.publish import REVISION_LEAD_S, Call, Order, Publishers
 from producer.trials import Kind, Trial
@@ -57,12 +58,16 @@ class Jobs:
         calls: What jobs do; a plan of several parts says which of these each job is.
         expected_s: How long a job is expected to hold a slot, at the least.
         priority: Of the messages; None for none.
+        weights: How many of all jobs are of each call; none if there is only one, or a plan says it.
+        timeout_s: A trial in which no job ends for so long is given up; None for jobs of ours, which end.
     """
 
     workload: str
     calls: tuple[Call, ...]
     expected_s: float
     priority: int | None = None
+    weights: tuple[float, ...] = ()
+    timeout_s: float | None = None
 
     @classmethod
     def of(cls, workload: str, task: str, args: tuple[Any, ...] = (), *, expected_s: float) -> Self:
@@ -205,6 +210,7 @@ class Course:
 
     def _run(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
         number, self._next = self._next, self._next + 1
+        spec = replace(spec, plan=parted(spec.plan, spec.jobs))
         order = Order(
             run_id=self._run_id,
             trial=number,
@@ -219,7 +225,7 @@ class Course:
             under_way = _UnderWay(spec, order, self._publishers, self._collector)
             complete = self._follow(under_way)
         trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
-        return self._write(trial, pinging.answers, complete=complete)
+        return self._write(spec, trial, pinging.answers, complete=complete)
 
     def _follow(self, under_way: _UnderWay) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
@@ -230,12 +236,21 @@ class Course:
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
-                if self._silent(under_way):
+                if self._silent(under_way) or self._stuck(under_way):
                     break
                 if watch:
                     watch(self._moment(under_way), under_way)
                 self._write_down(under_way.number)
-        return not self._collector.missing
+        return not (self._collector.missing or self._collector.missing_children)
+
+    def _stuck(self, under_way: _UnderWay) -> bool:
+        """Whether jobs that were sent should have ended long ago."""
+        timeout_s = under_way.spec.jobs.timeout_s
+        if timeout_s is None or time.monotonic() - under_way.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
+            return False
+        accepted, _ = self._publishers.progress()
+        ended = under_way.plan.jobs - self._collector.missing
+        return accepted > ended or self._collector.missing_children > 0
 
     def _silent(self, under_way: _UnderWay) -> bool:
         """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
@@ -275,7 +290,9 @@ class Course:
                 self._writer.add_table("records", number, records)
                 self._writer.add_table("samples", number, samples)
 
-    def _write(self, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool) -> tuple[Trial, pl.DataFrame]:
+    def _write(
+        self, spec: TrialSpec, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool
+    ) -> tuple[Trial, pl.DataFrame]:
         sent = self._publishers.ledger()
         if not complete:
             lane = next(lane for lane in self._fleet.lanes if lane.key == trial.lane)
@@ -286,10 +303,13 @@ class Course:
             self._writer.add_table("records", trial.trial, records)
             self._writer.add_table("sent", trial.trial, sent)
             self._writer.add_table("samples", trial.trial, samples)
+            self._writer.add_table("children", trial.trial, self._collector.take_children())
             self._writer.add_pings(pings)
             self._writer.add_trial(trial)
         if not complete:
-            raise InvalidRunError(_missing(trial, self._collector.missing))
+            why = _missing(trial, self._collector.missing, self._collector.missing_children)
+            timeout_s = spec.jobs.timeout_s
+            raise InvalidRunError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}")
         return trial, records
 
     def _cpu_s(self, lane: Lane) -> float | None:
@@ -327,8 +347,9 @@ class _UnderWay:
 
     def heard_s(self) -> float:
         """When the last news of a job came, on the monotonic clock."""
-        if self._collector.missing != self._missing:
-            self._missing, self._heard_s = self._collector.missing, time.monotonic()
+        missing = self._collector.missing + self._collector.missing_children
+        if missing != self._missing:
+            self._missing, self._heard_s = missing, time.monotonic()
         return self._heard_s
 
     def sent(self) -> bool:
@@ -337,7 +358,7 @@ class _UnderWay:
 
     def over(self) -> bool:
         """Whether all jobs have ended and no more can come."""
-        return not self._collector.missing and not self.open()
+        return not (self._collector.missing or self._collector.missing_children or self.open())
 
     def open(self) -> bool:
         """Whether more jobs can still be planned."""
@@ -379,11 +400,26 @@ class _UnderWay:
         )
 
 
+_PATIENCE = "No job ended for {:g} s, which is --job-timeout: if that is how long they take, give it more."
+
+
+def parted(plan: Plan, jobs: Jobs) -> Plan:
+    """A plan of which each job is known to be of one call: drawn by weight, the same on every lane."""
+    if plan.parts is not None or len(jobs.calls) == 1 or not jobs.weights:
+        return plan
+    return replace(plan, parts=draw(jobs.weights, plan.jobs, seed=plan.jobs))
+
+
 def _difference(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _missing(trial: Trial, missing: int) -> str:
+def _missing(trial: Trial, missing: int, children: int) -> str:
+    if not missing:
+        return (
+            f"{children} jobs that {trial.workload} jobs on lane {trial.lane} started never came to an end in time. "
+            "See the node's log in the run directory."
+        )
     waiting_ = len(trial.queued)
     return (
         f"{missing} of {trial.jobs} {trial.workload} jobs on lane {trial.lane} never came to an end in time: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def draw(weights: Sequence[float], jobs: int, seed: int) -> NDArray[np.uint8]:
+def draw(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
     """
     Which part of a mix each of some jobs is, by chance but the same on every lane and in every process.
 
@@ -24,15 +24,21 @@ def draw(weights: Sequence[float], jobs: int, seed: int) -> NDArray[np.uint8]:
         weights: Share of each part; they need not add up to anything.
         jobs: How many.
         seed: Of the draw.
+        dtype: Of the answer; the default is for as many parts as a plan can have.
     """
     shares = np.array(weights, dtype=np.float64)
     drawn = np.random.default_rng(seed).choice(len(shares), size=jobs, p=shares / shares.sum())
-    return drawn.astype(np.uint8)
+    return drawn.astype(dtype)
 
 
-def parse_mix(text: str, name: str) -> dict[str, float]:
+def parse_mix(text: str, name: str, allowed: Sequence[str] = WORKLOADS) -> dict[str, float]:
     """
     Shares of workloads from `cpu=1,io=9`.
+
+    Args:
+        text: As it is written.
+        name: Of the option, for the error.
+        allowed: The workloads that there are.
 
     Raises:
         UsageError: If a workload is unknown, a share is no number, or all are zero.
@@ -40,8 +46,8 @@ def parse_mix(text: str, name: str) -> dict[str, float]:
     mix = {}
     for part in text.split(","):
         workload, separator, share = part.strip().partition("=")
-        if workload not in WORKLOADS:
-            raise UsageError(f"{name} {text!r}: unknown workload {workload!r}. Allowed: {one_of(workload, WORKLOADS)}.")
+        if workload not in allowed:
+            raise UsageError(f"{name} {text!r}: unknown workload {workload!r}. Allowed: {one_of(workload, allowed)}.")
         mix[workload] = fraction_of(share if separator else "1", f"{name} {text!r}: share of {workload}")
     if not sum(mix.values()):
         raise UsageError(f"{name} {text!r}: all shares are zero. Give at least one more than that, e.g. cpu=1,io=9.")

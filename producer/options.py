@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from producer.brokers import hide_password
 from producer.commands import broker_from_environment
 from producer.errors import UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
 from producer.settings import ARRIVALS, fraction, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from producer.adoption.app import Adopted
 
 T = TypeVar("T")
 
@@ -26,7 +29,10 @@ OPTIONS = (
         help="A lane as POOL[:SLOTS][:KEY=VALUE]…; repeatable. Keys: prefetch, acks, python. [default: both pools]",
     ),
     click.option(
-        "--concurrency", default="8", show_default=True, metavar="N", help="Slots of each lane that names none."
+        "--concurrency",
+        default=None,
+        metavar="N",
+        help="Slots of each lane that names none. [default: 8, or the app's]",
     ),
     click.option(
         "--job-duration",
@@ -40,13 +46,14 @@ OPTIONS = (
     click.option(
         "--arrivals", default="poisson", show_default=True, type=click.Choice(ARRIVALS), help="How jobs arrive."
     ),
-    click.option("--prefetch", default="4", show_default=True, metavar="N", help="Celery's prefetch multiplier."),
+    click.option(
+        "--prefetch", default=None, metavar="N", help="Celery's prefetch multiplier. [default: 4, or the app's]"
+    ),
     click.option(
         "--acks",
-        default="early",
-        show_default=True,
+        default=None,
         type=click.Choice(["early", "late"]),
-        help="When a job is acknowledged.",
+        help="When a job is acknowledged. [default: early, or as the app says]",
     ),
     click.option("--seed", default="1", show_default=True, metavar="N", help="Of arrivals and draws."),
     click.option("--publishers", default="1", show_default=True, metavar="N", help="Publisher processes."),
@@ -87,6 +94,43 @@ OPTIONS = (
 )
 
 
+APP_OPTIONS = (
+    click.option(
+        "--app", default=None, metavar="APP", help="Your own Celery app, as celery -A takes it; its tasks are raced."
+    ),
+    click.option(
+        "--jobs",
+        "app_jobs",
+        default=None,
+        metavar="FILE",
+        help="With --app: a JSON object a line, or a function that makes jobs, MODULE:FUNCTION.",
+    ),
+    click.option(
+        "--task", "tasks", multiple=True, metavar="NAME", help="With --app: only jobs of this task; repeatable."
+    ),
+    click.option(
+        "--workdir",
+        default=".",
+        show_default=True,
+        type=click.Path(path_type=Path, file_okay=False, exists=True),
+        metavar="DIR",
+        help="With --app: where it is imported and run.",
+    ),
+    click.option(
+        "--job-timeout",
+        default="60s",
+        show_default=True,
+        metavar="TIME",
+        help="With --app: give a trial up when no job has ended for so long.",
+    ),
+    click.option(
+        "--keep-backend", is_flag=True, help="With --app: let results go where its settings say, not to our broker."
+    ),
+    click.option(
+        "--yes-live", is_flag=True, help="With --app and --broker: yes, that broker, on queues of the run's own."
+    ),
+)
+
 OUTPUT_OPTIONS = (
     click.option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON."),
     click.option(
@@ -108,7 +152,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that has them, too."""
-    for option in reversed(OPTIONS):
+    for option in reversed((*APP_OPTIONS, *OPTIONS)):
         command = option(command)
     return command
 
@@ -116,12 +160,12 @@ def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def fleet_settings(
     *,
     lanes: Sequence[str],
-    concurrency: str,
+    concurrency: str | None,
     job_duration: str | None,
     cpu_share: str | None,
     arrivals: str,
-    prefetch: str,
-    acks: str,
+    prefetch: str | None,
+    acks: str | None,
     seed: str,
     publishers: str,
     broker: str | None,
@@ -131,6 +175,13 @@ def fleet_settings(
     ready_within: str,
     out: Path,
     like: Path | None,
+    app: str | None = None,
+    app_jobs: str | None = None,
+    tasks: Sequence[str] = (),
+    workdir: Path = Path(),
+    job_timeout: str = "60s",
+    keep_backend: bool = False,
+    yes_live: bool = False,
     least_lanes: int = 2,
 ) -> dict[str, Any]:
     """
@@ -152,15 +203,38 @@ def fleet_settings(
         )
     if queues and len(set(queues)) < least_lanes:
         raise UsageError(f"--queue: name {least_lanes} or more, each once; it got {', '.join(queues)}.")
-    slots = whole_number(concurrency, "--concurrency", 1, MAX_SLOTS)
+    if app is None and (app_jobs or tasks or keep_backend or yes_live):
+        raise UsageError("--jobs, --task, --keep-backend and --yes-live are for your own app: name it with --app.")
+    chosen: dict[str, Any] = {
+        "slots": if_given(concurrency, lambda text: whole_number(text, "--concurrency", 1, MAX_SLOTS)),
+        "prefetch": if_given(prefetch, lambda text: whole_number(text, "--prefetch", 1, MAX_PREFETCH)),
+        "acks": acks,
+    }
+    specs = lanes or ("prefork", "threads")
+    ready_s = parse_duration_s(ready_within, "--ready-within", 1, 3600)
+    adopted = None
+    if app is not None:
+        live_broker(broker, yes_live=yes_live)
+        if queues:
+            raise UsageError("--queue: not with --app, which runs on nodes and queues of its own.")
+        adopted = _adopt(
+            app,
+            specs,
+            folder=workdir.resolve(),
+            jobs=app_jobs,
+            tasks=tasks,
+            seed=whole_number(seed, "--seed", 0, 2**53 - 1),
+            timeout_s=parse_duration_s(job_timeout, "--job-timeout", 1, 3600),
+            keep_backend=keep_backend,
+            patience_s=ready_s,
+        )
+        chosen = {**as_app_says(adopted.facts), **{name: value for name, value in chosen.items() if value is not None}}
+        start_nodes = True
+    defaults = {"slots": 8, "prefetch": 4, "acks": "early"}
+    chosen = {**defaults, **{name: value for name, value in chosen.items() if value is not None}}
     return {
-        "lanes": parse_lanes(
-            lanes or ("prefork", "threads"),
-            slots=slots,
-            prefetch=whole_number(prefetch, "--prefetch", 1, MAX_PREFETCH),
-            acks=acks,
-            least=least_lanes,
-        ),
+        "adopted": adopted,
+        "lanes": parse_lanes(specs, **chosen, least=least_lanes),
         "job_s": if_given(job_duration, lambda text: parse_duration_s(text, "--job-duration", 0.0001, 60)),
         "cpu_share": if_given(cpu_share, lambda text: fraction(text, "--cpu-share", 0.0, 1.0)),
         "arrivals": arrivals,
@@ -172,10 +246,61 @@ def fleet_settings(
             expect_nodes, lambda text: whole_number(text, "--expect-nodes", 1 if queues else 2, 10_000)
         ),
         "queues": tuple(dict.fromkeys(queues)),
-        "ready_s": parse_duration_s(ready_within, "--ready-within", 1, 3600),
+        "ready_s": ready_s,
         "out": out,
         "sizes": sizes_of(like) if like else None,
     }
+
+
+def _adopt(app: str, specs: Sequence[str], **words: Any) -> Adopted:
+    """Ask an app what it is, and say what there is to mind of it before anything runs."""
+    from producer.adoption.asking import ask
+    from producer.adoption.forewarning import forewarnings
+
+    lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", least=1)
+    adopted = ask(app, lane=lanes[0], **words)
+    for line in forewarnings(adopted.facts, [lane.pool for lane in lanes]):
+        click.echo(f"Mind: {line}", err=True)
+    return adopted
+
+
+def shares_of(mix: str | None, adopted: Adopted | None, default: str) -> dict[str, float]:
+    """
+    Shares of workloads: as `--mix` says, or the app's jobs, or the default.
+
+    Raises:
+        UsageError: If `--mix` names what there is not.
+    """
+    from producer.mix import parse_mix
+
+    if adopted is None:
+        return parse_mix(default if mix is None else mix, "--mix")
+    return adopted.shares if mix is None else parse_mix(mix, "--mix", adopted.tasks)
+
+
+def as_app_says(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user's app says of itself that a lane can have, too."""
+    return {
+        "slots": facts["concurrency"],
+        "prefetch": facts["prefetch"] or None,  # 0: no limit, which no lane can have
+        "acks": "late" if facts["acks_late"] else "early",
+    }
+
+
+def live_broker(broker: str | None, *, yes_live: bool) -> None:
+    """
+    See that a user's app is run on a broker of theirs only if they say so twice.
+
+    Raises:
+        UsageError: If they did not; says which queues it would use.
+    """
+    if broker and not yes_live:
+        raise UsageError(
+            f"--broker {hide_password(broker)}: --app would run on this broker, on queues of the run's own named "
+            "poolrace.<run id>.<lane> and poolrace.records.<run id>, which are removed at the end; no queue of the app "
+            "is consumed. What its tasks do is done for real. If that is what you want, add --yes-live; without "
+            "--broker it runs on an embedded one."
+        )
 
 
 def if_given(text: str | None, read: Callable[[str], T]) -> T | None:

@@ -62,6 +62,28 @@ SENT_SCHEMA = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """
+    A job of a user's app as it goes over the wire, without what differs from one of its kind to the next.
+
+    Attributes:
+        body: The task's arguments, serialised by the app.
+        content_type: Of the body.
+        content_encoding: Of the body.
+        headers: Celery's, and those of the job file.
+        reply_to: Where the app wants its results; empty for nowhere.
+        priority: Of the message; None for none.
+    """
+
+    body: bytes | str
+    content_type: str
+    content_encoding: str
+    headers: Mapping[str, Any]
+    reply_to: str = ""
+    priority: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """
@@ -72,12 +94,16 @@ class Call:
         args: Its positional arguments.
         workload: What the job does, for whoever counts.
         payload_bytes: Length of a text that the message carries besides and the task ignores; 0 for none.
+        messages: What is sent instead of the arguments, as a user's own app made it.
+        picks: Which of those each job is, by number; a job beyond the last begins again with the first.
     """
 
     task: str
     args: tuple[Any, ...] = ()
     workload: str = ""
     payload_bytes: int = 0
+    messages: tuple[Message, ...] = ()
+    picks: tuple[int, ...] = ()
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -188,10 +214,14 @@ class JobSender:
         )
 
     def _publish(self, order: Order, seq: int, due_at: float, sent_at: float) -> None:
-        common = self._commons[order.plan.part(seq)]
+        part = order.plan.part(seq)
+        common = self._commons[part]
         job_id = f"{order.run_id}-{order.trial}-{seq}"
-        message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, ignore_result=True, **common.headers)
         stamp = Stamp(run_id=order.run_id, trial=order.trial, seq=seq, due_at=due_at, sent_at=sent_at)
+        if order.calls[part].messages:
+            self._publish_as_made(order, order.calls[part], seq, job_id, stamp)
+            return
+        message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, ignore_result=True, **common.headers)
         message.headers[HEADER] = stamp.to_header()
         self._producer.publish(
             common.body,
@@ -202,6 +232,21 @@ class JobSender:
             headers=message.headers,
             **({} if order.priority is None else {"priority": order.priority}),
             **message.properties,
+        )
+
+    def _publish_as_made(self, order: Order, call: Call, seq: int, job_id: str, stamp: Stamp) -> None:
+        message = call.messages[call.picks[seq % len(call.picks)]]
+        priority = message.priority if order.priority is None else order.priority
+        self._producer.publish(
+            message.body,
+            exchange="",
+            routing_key=order.queue,
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            headers={**message.headers, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},
+            correlation_id=job_id,
+            reply_to=message.reply_to,
+            **({} if priority is None else {"priority": priority}),
         )
 
 

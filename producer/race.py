@@ -61,11 +61,17 @@ class Race:
             self._tell(trial)
         plan = backlog(backlog_jobs(self._settings, list(rates.values())))
         capacities = self._rounds(Kind.CAPACITY, jobs, [plan] * self._settings.pairs, ping=True)
-        held = self._settings.utilisation * min(median(found) for found in capacities.values())
+        held = self._held_per_s(jobs.workload, min(median(found) for found in capacities.values()))
         plans = [
             self._arrivals(jobs.workload, max(held, LEAST_RATE_PER_S), pair) for pair in range(self._settings.pairs)
         ]
         self._rounds(Kind.LATENCY, jobs, plans)
+
+    def _held_per_s(self, workload: str, capacity_per_s: float) -> float:
+        asked, adopted = self._settings.rate_per_s, self._settings.adopted
+        if asked is None:
+            return self._settings.utilisation * capacity_per_s
+        return asked * (adopted.shares.get(workload, 1.0) if adopted else 1.0)
 
     def _rounds(self, kind: Kind, jobs: Jobs, plans: Sequence[Plan], *, ping: bool = False) -> dict[str, list[float]]:
         rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}

@@ -42,7 +42,12 @@ MANIFEST_KEYS = ("run_id", "status", "settings")
 PING_KEYS = ("trial", "rtt_s")
 """What a reader cannot do without."""
 
-TABLES: Mapping[str, Mapping[str, Any]] = {"records": RECORD_SCHEMA, "sent": SENT_SCHEMA, "samples": SAMPLE_SCHEMA}
+TABLES: Mapping[str, Mapping[str, Any]] = {
+    "records": RECORD_SCHEMA,
+    "sent": SENT_SCHEMA,
+    "samples": SAMPLE_SCHEMA,
+    "children": RECORD_SCHEMA,
+}
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"
 
 
@@ -120,7 +125,7 @@ class RunWriter:
         self._append("pings.jsonl", pings)
 
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
-        """A trial's part of `records`, `sent` or `samples`; an empty one leaves no file."""
+        """A trial's part of one of `TABLES`; an empty one leaves no file."""
         if frame.height:
             part = self._parts[table, trial]
             with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
@@ -177,6 +182,7 @@ class Run:
         records: All parts, in the layout of `RECORD_SCHEMA`.
         sent: All parts, in the layout of `SENT_SCHEMA`.
         samples: All parts, in the layout of `SAMPLE_SCHEMA`.
+        children: Records of jobs that others started, each under the number of the one that was sent.
         pings: Control pings.
     """
 
@@ -186,6 +192,7 @@ class Run:
     records: pl.DataFrame
     sent: pl.DataFrame
     samples: pl.DataFrame
+    children: pl.DataFrame
     pings: Sequence[Mapping[str, Any]]
 
 
@@ -204,6 +211,7 @@ def read_run(path: Path) -> Run:
         records=_read_table(path, "records"),
         sent=_read_table(path, "sent"),
         samples=_read_table(path, "samples"),
+        children=_read_table(path, "children"),
         pings=[_with_keys(path / "pings.jsonl", line, PING_KEYS) for line in _read_lines(path / "pings.jsonl")],
     )
 
@@ -215,7 +223,7 @@ def read_trial(path: Path, trial: Trial) -> Run:
     Raises:
         UsageError: As `read_run`.
     """
-    records, sent, samples = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
+    records, sent, samples, children = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
     return Run(
         path=path,
         manifest=_read_manifest(path),
@@ -223,6 +231,7 @@ def read_trial(path: Path, trial: Trial) -> Run:
         records=records,
         sent=sent,
         samples=samples,
+        children=children,
         pings=[],
     )
 

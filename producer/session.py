@@ -175,6 +175,7 @@ def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFlee
         broker_url=settings.broker_url,
         needs_upstream=settings.needs_upstream,
         ready_s=settings.ready_s,
+        adopted=settings.adopted,
     )
 
 

@@ -13,6 +13,8 @@ from producer.lanes import Lane, one_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from producer.adoption.app import Adopted
+
 WORKLOADS = ("cpu", "native", "io", "disk", "mixed", "sleep", "noop")
 """What `worker` can do; known here by name, since a producer never imports a worker."""
 
@@ -41,6 +43,7 @@ class FleetSettings:
         ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
         sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
+        adopted: A user's own app, whose tasks are the workloads; None for the demonstration's.
     """
 
     kind: ClassVar[str]
@@ -60,11 +63,12 @@ class FleetSettings:
     ready_s: float = 30.0
     out: Path = Path("runs")
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    adopted: Adopted | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         for workload in self.workloads:
-            if workload not in WORKLOADS:
+            if self.adopted is None and workload not in WORKLOADS:
                 raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
@@ -86,12 +90,15 @@ class FleetSettings:
     @property
     def needs_upstream(self) -> bool:
         """Some workload calls the upstream server."""
-        return not CALLS_UPSTREAM.isdisjoint(self.workloads)
+        return self.adopted is None and not CALLS_UPSTREAM.isdisjoint(self.workloads)
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: everything but the broker's URL, which may hold a password."""
         plain = asdict(self)
-        del plain["broker_url"], plain["sizes"]
+        del plain["broker_url"], plain["sizes"], plain["adopted"]
+        # Without the app's messages: they may be many, and what they hold is nobody's business.
+        if self.adopted:
+            plain["app"] = self.adopted.to_dict()
         return {**plain, "kind": self.kind, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
 
 
@@ -104,6 +111,7 @@ class RaceSettings(FleetSettings):
         pairs: Trials of each kind on each lane, per workload.
         trial_s: How long a trial should take, in seconds.
         utilisation: The held arrival rate as a part of the slower lane's capacity.
+        rate_per_s: The arrival rate to hold instead; of all jobs together, where they are a user's app's.
         margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
         quick: The user asked for the short form.
     """
@@ -113,12 +121,15 @@ class RaceSettings(FleetSettings):
     pairs: int = 5
     trial_s: float = 1.0
     utilisation: float = 0.7
+    rate_per_s: float | None = None
     margin: float = 0.05
     quick: bool = False
 
     def quickened(self) -> Self:
-        """The short form: two workloads, three pairs, shorter trials."""
-        return replace(self, workloads=("cpu", "io"), pairs=3, trial_s=0.4, quick=True)
+        """The short form: two workloads, or a user's own, three pairs, shorter trials."""
+        return replace(
+            self, workloads=self.workloads if self.adopted else ("cpu", "io"), pairs=3, trial_s=0.4, quick=True
+        )
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from poolrace.pools import gives_up
+from producer.adoption.answer import answers
 from producer.analyse import Analysis, LaneResult, analyse, memory_per_slot_bytes, percentiles
 from producer.lanes import Lane
 from producer.lateness import fell_short, lag_bound_s
@@ -51,13 +52,15 @@ def summarise(path: Path) -> dict[str, Any]:
         UsageError: If it is no run directory, or damaged.
     """
     run = read_run(path)
-    analysis = analyse(run.trials, run.sent, run.records)
+    analysis = analyse(run.trials, run.sent, run.records, run.children)
     lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
     margin = run.manifest["settings"].get("margin")  # a load has none, and compares nothing
     verdicts = judge(pair(analysis.trials), margin) if margin else []
     load, limit = load_lanes(run, analysis.fates), limit_lanes(run, analysis.fates)
     stray = unsettled(run, analysis)
     problems = [*_problems_of_the_run(run, analysis, stray), *_problems_of_the_generator(analysis, load, limit)]
+    found_lanes = [_lane(run, lane) for lane in lanes]
+    workloads = [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)]
     return {
         "schema": SCHEMA,
         "run": {
@@ -77,13 +80,14 @@ def summarise(path: Path) -> dict[str, Any]:
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "unsettled": stray,
-        "lanes": [_lane(run, lane) for lane in lanes],
+        "lanes": found_lanes,
         "load": load,
         "limit": limit,
         "sweep": sweep_of(run, analysis, verdicts),
         "aborted": run.manifest.get("aborted"),
         "changes": run.manifest.get("changes", {}),
-        "workloads": [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)],
+        "workloads": workloads,
+        "answers": answers(run, workloads, found_lanes),
     }
 
 
@@ -175,10 +179,10 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> d
         return {"lane": None, "why": "no verdict on capacity", "advice": advice}
     keys = _unbeaten([lane.key for lane in lanes], capacity)
     if len(keys) == 1:
-        return _choice(lanes, keys[0], "capacity decides")
+        return _choice(run, lanes, keys[0], "capacity decides")
     keys = _unbeaten(keys, latency)
     if len(keys) == 1:
-        return _choice(lanes, keys[0], "no difference in capacity, and latency decides")
+        return _choice(run, lanes, keys[0], "no difference in capacity, and latency decides")
     decided = latency and all(verdict.word != NO_VERDICT for verdict in latency)
     return _by_memory(run, lanes, keys, "shows none either" if decided else "has no verdict")
 
@@ -194,18 +198,20 @@ def _by_memory(run: Run, lanes: Sequence[Lane], keys: Sequence[str], latency: st
         advice = "Memory could not be measured here, so take the pool whose limits suit you"
         return {"lane": None, "why": f"no difference in capacity, and latency {latency}", "advice": advice}
     best = min(known, key=lambda key: known[key] or 0.0)
-    return _choice(lanes, best, f"no difference in capacity, latency {latency}, and it needs the least memory per slot")
+    why = f"no difference in capacity, latency {latency}, and it needs the least memory per slot"
+    return _choice(run, lanes, best, why)
 
 
-def _choice(lanes: Sequence[Lane], key: str, why: str) -> dict[str, Any]:
+def _choice(run: Run, lanes: Sequence[Lane], key: str, why: str) -> dict[str, Any]:
     lane = next(lane for lane in lanes if lane.key == key)
     flags = " ".join(lane.worker_flags())
+    app = (run.manifest["settings"].get("app") or {}).get("app", "YOUR_APP")
     return {
         "lane": key,
         "why": why,
         "pool": lane.pool,
         "concurrency": lane.slots,
-        "command": f"celery -A YOUR_APP worker {flags} -n {lane.pool}@%h",
+        "command": f"celery -A {app} worker {flags} -n {lane.pool}@%h",
         "gives_up": list(gives_up(lane.pool)),
     }
 

@@ -139,7 +139,8 @@ def counted_successes(run: Run, choice: Choice) -> pl.DataFrame:
     """
     jobs = counted_jobs(run, choice)
     ours = run.records.filter(pl.col("trial").is_in(jobs["trial"].unique().implode()))
-    return first_successes(ours).join(jobs, on=KEY, how="inner", maintain_order="left")
+    children = run.children.filter(pl.col("trial").is_in(jobs["trial"].unique().implode()))
+    return first_successes(ours, children).join(jobs, on=KEY, how="inner", maintain_order="left")
 
 
 def jobs_of(run: Run, choice: Choice) -> pl.DataFrame:

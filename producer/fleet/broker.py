@@ -122,3 +122,11 @@ def forget_queue(connection: Connection, name: str) -> None:
     queue.declare()
     queue.delete()
     queue.exchange.delete()
+
+
+def forget_keys(connection: Connection, prefix: str) -> None:
+    """Remove the keys of a Redis broker whose names begin with a prefix; other brokers have none."""
+    client = getattr(connection.default_channel, "client", None)
+    if client is not None and hasattr(client, "scan_iter"):
+        for key in client.scan_iter(match=f"{prefix}*", count=1000):
+            client.delete(key)

@@ -14,24 +14,28 @@ from typing import TYPE_CHECKING, Self
 
 from celery import Celery
 
+from poolrace.adopting import Terms
 from poolrace.contract import records_queue
+from producer.adoption.environment import for_app
 from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, UsageError
 from producer.fleet import NodeFacts
-from producer.fleet.broker import Broker, connect, forget_queue, start_embedded
+from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
 from producer.fleet.processes import Child, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from producer.adoption.app import Adopted
     from producer.lanes import Lane
 
 IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
 APP = "worker.app"
+ADOPTED_APP = "poolrace.adopted"
 
 
 class LocalFleet:
@@ -50,6 +54,7 @@ class LocalFleet:
         broker_url: str | None,
         needs_upstream: bool,
         ready_s: float,
+        adopted: Adopted | None = None,
     ) -> None:
         self.lanes = tuple(lanes)
         self._run_id = run_id
@@ -57,6 +62,8 @@ class LocalFleet:
         self._broker_url = broker_url
         self._needs_upstream = needs_upstream
         self._ready_s = ready_s
+        self._adopted = adopted
+        self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
         self._nodes: dict[str, Child] = {}
         self._started_at: dict[str, float] = {}
@@ -85,8 +92,9 @@ class LocalFleet:
         node = self.nodes(lane)[0]
         self._started_at[lane.key] = time.time()
         child = self._processes.start(
-            f"node {node}", self._command(lane), env=self._environment(lane), cwd=self._folder, log=self._log(lane.key)
-        )
+            f"node {node}", self._command(lane), env=self._environment(lane), log=self._log(lane.key),
+            cwd=self._adopted.folder if self._adopted else self._folder,
+        )  # fmt: skip
         self._nodes[lane.key] = child
         hello = self._wait_for_hello(node, child)
         return [NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)]
@@ -130,6 +138,8 @@ class LocalFleet:
             for name in names:
                 with suppress(*connection.channel_errors):
                     forget_queue(connection, name)
+            if self._adopted:
+                forget_keys(connection, self._results)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
@@ -137,11 +147,14 @@ class LocalFleet:
     def _command(self, lane: Lane) -> list[str]:
         # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
         return [
-            interpreter(lane), "-m", "celery", "-A", APP, "worker", *lane.worker_flags(), "-n", f"{lane.key}@%h",
-            "-Q", self.queue(lane), "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
+            interpreter(lane), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
+            *lane.worker_flags(), "-n", f"{lane.key}@%h", "-Q", self.queue(lane), "--without-gossip",
+            "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
 
     def _environment(self, lane: Lane) -> dict[str, str]:
+        if self._adopted:
+            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).variables()}
         return {
             **inherited_environment(os.environ),
             **source_path(lane),
@@ -152,6 +165,16 @@ class LocalFleet:
             "POOLRACE_DISK_DIR": str(self._folder),
             "POOLRACE_ACKS": lane.acks,
         }
+
+    def _terms(self, lane: Lane, adopted: Adopted) -> Terms:
+        return Terms(
+            app=adopted.app,
+            broker_url=self.broker.url,
+            queue=self.queue(lane),
+            acks=lane.acks,
+            backend_url=None if adopted.keep_backend else backend_for(self.broker.url, adopted.facts["backend_scheme"]),
+            backend_prefix=self._results,
+        )
 
     def _start_upstream(self) -> str:
         log = self._log("upstream")
@@ -181,6 +204,13 @@ class LocalFleet:
             control.close()
         silence = f"The {child.name} did not become ready in {self._ready_s:.0f} s."
         raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
+
+
+def backend_for(broker_url: str, scheme: str) -> str | None:
+    """Where the results of a user's app go in a race: to the race's broker; nowhere if they went nowhere before."""
+    if not scheme or scheme == "disabled":
+        return None
+    return broker_url if broker_url.startswith(("redis://", "rediss://")) else "rpc://"
 
 
 def interpreter(lane: Lane) -> str:

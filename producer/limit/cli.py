@@ -8,7 +8,7 @@ import click
 
 from producer.commands import finish, tells_errors
 from producer.errors import UsageError
-from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.options import fleet_options, fleet_settings, if_given, output_options, shares_of
 from producer.settings import fraction, parse_duration_s
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALWAYS = ("failed == 0", "lost == 0")
 """A lane that fails its jobs fast holds nothing; these are added where no threshold of the same name is given."""
+
+DEFAULT_MIX = "io"
 
 EXAMPLES = """\b
 Examples:
@@ -40,7 +42,7 @@ Exit codes:
 @click.command(epilog=EXAMPLES)
 @click.option("--slo", "slo", multiple=True, required=True, metavar="COMPARISON",
               help="What must be kept for a rate to be held; repeatable; as --threshold of `load`.")  # fmt: skip
-@click.option("--mix", default="io", show_default=True, metavar="SHARES", help="Shares of workloads.")
+@click.option("--mix", default=None, metavar="SHARES", help=f"Shares of workloads. [default: {DEFAULT_MIX}]")
 @click.option("--probe", default="10s", show_default=True, metavar="TIME", help="How long each rate is held.")
 @click.option("--precision", default="0.05", show_default=True, metavar="PART",
               help="How far apart the highest rate held and the lowest one broken may be.")  # fmt: skip
@@ -66,7 +68,7 @@ def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
 
 
 def limit_settings(
-    *, slo: tuple[str, ...], mix: str, probe: str, precision: str, first: str | None, **shared: Any
+    *, slo: tuple[str, ...], mix: str | None, probe: str, precision: str, first: str | None, **shared: Any
 ) -> LimitSettings:
     """
     Settings from the words of the command line.
@@ -78,16 +80,16 @@ def limit_settings(
     from producer.limit.search import HIGHEST_PER_S
     from producer.load.profile import parse_rate
     from producer.load.thresholds import AT_MOST, STATISTICS, parse_threshold
-    from producer.mix import parse_mix
 
     asked = [parse_threshold(text, "--slo") for text in slo]
     if not any(each.name in STATISTICS and each.operator in AT_MOST for each in asked):
         raise UsageError("--slo: name at least one time that must not be exceeded, e.g. 'p99(sojourn) < 500ms'.")
     named = {each.name for each in asked}
     asked += [each for each in map(parse_threshold, ALWAYS) if each.name not in named]
-    shares = {name: share for name, share in parse_mix(mix, "--mix").items() if share}
+    given = fleet_settings(**shared, least_lanes=1)
+    shares = {name: share for name, share in shares_of(mix, given["adopted"], DEFAULT_MIX).items() if share}
     chosen: dict[str, Any] = {
-        **fleet_settings(**shared, least_lanes=1),
+        **given,
         "workloads": tuple(shares),
         "slo": tuple(asked),
         "mix": shares,

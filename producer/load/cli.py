@@ -10,10 +10,12 @@ import click
 from producer.commands import finish, tell, tells_errors
 from producer.errors import UsageError
 from producer.lanes import whole_number
-from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.options import fleet_options, fleet_settings, if_given, output_options, shares_of
 from producer.settings import fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from producer.load.hold import LoadSettings
     from producer.load.scenario import Scenario
     from producer.load.script import Script
@@ -156,12 +158,20 @@ def load_settings(
             "--rate, --duration, --mix: a scenario says these itself. Change its file, or use --scale-rate and "
             "--scale-time."
         )
-    script = scenario.script if scenario else held_script(rate or DEFAULT_RATE, duration, mix or DEFAULT_MIX)
+    given = fleet_settings(**shared, least_lanes=1)
+    adopted = given["adopted"]
+    if adopted and (scenario or payload != "0"):
+        raise UsageError(
+            "--app: a scenario names the demonstration's workloads, and --payload its messages. Say what your app is "
+            "to bear with --rate, --duration and --mix."
+        )
+    shares = shares_of(mix, adopted, DEFAULT_MIX)
+    script = scenario.script if scenario else held_script(rate or DEFAULT_RATE, duration, shares)
     script = scaled(
         script, rate=fraction(scale_rate, "--scale-rate", *FACTORS), time=fraction(scale_time, "--scale-time", *FACTORS)
     )
     chosen: dict[str, Any] = {
-        **fleet_settings(**shared, least_lanes=1),
+        **given,
         "workloads": script.workloads,
         "script": script,
         "scenario": scenario.name if scenario else "",
@@ -175,16 +185,15 @@ def load_settings(
     return LoadSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
-def held_script(rate: str, duration: str | None, mix: str) -> Script:
+def held_script(rate: str, duration: str | None, mix: Mapping[str, float]) -> Script:
     """A script of one phase."""
     from producer.load.profile import parse_profile
     from producer.load.script import Phase, Script
-    from producer.mix import parse_mix
 
     duration_s = if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, MAX_S))
     if duration is None and rate.split(maxsplit=1)[:1] in ([], [rate.strip()]):
         duration_s = DEFAULT_S  # a held rate
-    phase = Phase(name="load", profile=parse_profile(rate, duration_s), mix=parse_mix(mix, "--mix"))
+    phase = Phase(name="load", profile=parse_profile(rate, duration_s), mix=mix)
     return Script(phases=(phase,))
 
 

@@ -95,7 +95,9 @@ class _Seen:
         offset_s = (pl.col("due_at") - trial.began_at).alias("offset_s")
         sent = run.sent.filter(pl.col("trial") == trial.trial).with_columns(offset_s)
         self._sent = sent.join(fates.filter(pl.col("trial") == trial.trial), on=KEY, how="left", maintain_order="left")
-        done = first_successes(run.records.filter(pl.col("trial") == trial.trial))
+        done = first_successes(
+            run.records.filter(pl.col("trial") == trial.trial), run.children.filter(pl.col("trial") == trial.trial)
+        )
         # Offsets from what was sent: records have the instants on another clock, the broker's.
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples

@@ -110,6 +110,7 @@ def mixed_jobs(label: str, workloads: Sequence[str], jobs: Mapping[str, Jobs]) -
         calls=tuple(call for part in parts for call in part.calls),
         # A mix may change while it runs, to the slowest of its workloads alone.
         expected_s=max(part.expected_s for part in parts),
+        timeout_s=parts[0].timeout_s,
     )
 
 

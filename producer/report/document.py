@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from producer.mix import mix_text
+from producer.report.answer import answer_parts, app_parts
 from producer.report.formats import NONE, gibibytes, instant, number, ratio
 from producer.report.limit import limit_parts
 from producer.report.load import load_parts
@@ -25,6 +26,7 @@ def document(summary: Summary) -> Iterator[Table | Prose]:
         yield Prose(title="This run is not valid", lines=summary["problems"])
     if summary["warnings"]:
         yield Prose(title="Mind", lines=summary["warnings"])
+    yield from app_parts(summary)
     kind = summary["settings"].get("kind", "race")
     if summary["workloads"]:
         yield from PARTS[kind](summary)
@@ -40,6 +42,7 @@ def race_parts(summary: Summary) -> Iterator[Table | Prose]:
     yield verdicts(summary)
     yield from given_up(summary)
     yield recommendations(summary)
+    yield from answer_parts(summary)
 
 
 def heading(summary: Summary) -> Prose:

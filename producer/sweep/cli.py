@@ -8,13 +8,14 @@ import click
 
 from producer.commands import finish, tells_errors
 from producer.errors import UsageError
-from producer.lanes import whole_number
+from producer.lanes import one_of, whole_number
 from producer.options import fleet_options, fleet_settings, if_given, output_options
 from producer.settings import WORKLOADS, fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from producer.adoption.app import Adopted
     from producer.sweep.run import SweepSettings
 
 MAX_MEMORY_BYTES = 2**50
@@ -91,6 +92,8 @@ def sweep_settings(
     given = fleet_settings(**shared, least_lanes=1)
     if axis.name == "cpu-share" and workload not in {None, "mixed"}:
         raise UsageError(f"--workload {workload}: only mixed jobs have a CPU share. Leave --workload out.")
+    if given["adopted"]:
+        _check_app(axis.name, workload, given["adopted"])
     if axis.of_lanes and not given["start_nodes"]:
         raise UsageError(
             f"--over {axis.name}: nodes that run already are raced as they are. Add --start-nodes, or vary cpu-share "
@@ -99,7 +102,7 @@ def sweep_settings(
     lanes = [lane for value in axis.values for lane in axis.lanes(value, given["lanes"])]
     chosen: dict[str, Any] = {
         **given,
-        "workloads": (workload or ("mixed" if axis.name == "cpu-share" else "io"),),
+        "workloads": (workload or _default_workload(axis.name, given["adopted"]),),
         "axis": axis,
         "base": given["lanes"],
         "lanes": tuple(lanes) if axis.of_lanes else given["lanes"],
@@ -110,3 +113,20 @@ def sweep_settings(
         "margin": fraction(margin, "--margin", 0.001, 0.5),
     }
     return SweepSettings(**{name: value for name, value in chosen.items() if value is not None})
+
+
+def _default_workload(axis: str, adopted: Adopted | None) -> str:
+    if adopted:
+        return list(adopted.jobs)[-1]  # all tasks together, if there are several
+    return "mixed" if axis == "cpu-share" else "io"
+
+
+def _check_app(axis: str, workload: str | None, adopted: Adopted) -> None:
+    if axis in {"cpu-share", "payload"}:
+        raise UsageError(
+            f"--over {axis}: the jobs of your own app are as they are. Vary concurrency, prefetch or acks."
+        )
+    if workload is not None and workload not in adopted.jobs:
+        raise UsageError(
+            f"--workload {workload}: no task of the jobs. Allowed: {one_of(workload, list(adopted.jobs))}."
+        )

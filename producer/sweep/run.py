@@ -98,7 +98,7 @@ def sweep(settings: SweepSettings, grounds: Grounds) -> None:
 
 def _jobs(settings: SweepSettings, grounds: Grounds, value: Any, label: str) -> Jobs:
     """What is sent at a value; its size goes into the manifest by the label."""
-    jobs, size = grounds.jobs[settings.workload], grounds.writer.manifest["sizes"][settings.workload]
+    jobs, size = grounds.jobs[settings.workload], grounds.writer.manifest["sizes"].get(settings.workload)
     if settings.axis.name == "cpu-share":
         found, sizes = sized_jobs(replace(settings, cpu_share=value, sizes={}))
         jobs, size = found[settings.workload], sizes[settings.workload]

@@ -27,7 +27,7 @@ def row(seq, run_id="00" * 8):
 def parts(seq, run_id):
     """What a slot hands over: the job's header, and what the node adds."""
     stamp = Stamp(run_id=run_id, trial=0, seq=seq, due_at=1.0, sent_at=1.0)
-    return stamp.to_header(), (1.0, 2.0, 3.0, 0.5, 7, 8, 1, 0, Outcome.SUCCEEDED, "")
+    return stamp.to_header(), (1.0, 2.0, 3.0, 0.5, 7, 8, 1, 0, Outcome.SUCCEEDED, 0, "")
 
 
 def seqs(rows):

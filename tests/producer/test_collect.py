@@ -230,7 +230,7 @@ def test_waiting_for_nothing_comes_back(site):
 
 
 def test_a_node_of_another_version_ends_the_race_with_what_to_do(site):
-    site.put(b'{"poolrace": 2}\n')
+    site.put(b'{"poolrace": 1}\n')
     with pytest.raises(FleetError, match=r"ships what this poolrace cannot read: .* Use one poolrace on all\."):
         site.collect()
 

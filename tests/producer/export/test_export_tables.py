@@ -54,6 +54,7 @@ def a_load(tmp_path, *, phases=PHASES, kinds=(Kind.WARM_UP, Kind.LOAD)):
         trials=trials,
         records=pl.DataFrame(records, RECORD_SCHEMA),
         sent=pl.DataFrame(sent, SENT_SCHEMA),
+        children=pl.DataFrame(schema=RECORD_SCHEMA),
         samples=pl.DataFrame(),
         pings=[],
     )

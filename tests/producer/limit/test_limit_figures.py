@@ -63,6 +63,7 @@ def run_of(*trials, slo=SLO, precision=0.5):
         trials=[trial for trial, _ in trials],
         records=pl.concat([records for _, records in tables]),
         sent=pl.concat([sent for sent, _ in tables]),
+        children=pl.DataFrame(schema=RECORD_SCHEMA),
         samples=pl.DataFrame(schema=SAMPLE_SCHEMA),
         pings=[],
     )

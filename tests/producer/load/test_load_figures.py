@@ -57,6 +57,7 @@ def load_of(*trials, thresholds=(), phases=(WARM_UP, STEADY, DRAIN), samples=())
         trials=[trial for trial, _ in trials],
         records=pl.concat([records for _, records in tables]),
         sent=pl.concat([sent for sent, _ in tables]),
+        children=pl.DataFrame(schema=RECORD_SCHEMA),
         samples=pl.DataFrame(sampled, schema=SAMPLE_SCHEMA),
         pings=[],
     )

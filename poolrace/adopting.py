@@ -1,0 +1,236 @@
+"""
+Takes a user's own Celery app into a race: found as `celery -A` finds it, stamped, led to the race's broker and queue.
+
+Nothing in the app's code is changed. What is changed of its settings, and why, is in `TERMS` and in the answer of
+`adopt`, so that a manifest can state it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import threading
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from celery import Celery
+from celery.app.utils import find_app
+from kombu import Exchange, Queue
+
+from poolrace import stamping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TERMS = "POOLRACE_ADOPT"
+"""The environment variable with the `Terms` of a node, as JSON."""
+
+BROKER_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
+"""What Celery obeys before any setting. Set for a node, so that no app of its process can reach another broker."""
+
+BACKEND_VARIABLE = "CELERY_RESULT_BACKEND"
+
+KEPT_TRANSPORT_OPTIONS = ("visibility_timeout",)
+"""All others say how to reach the app's own broker, or how its keys are named there."""
+
+FRAMES = 3
+"""How much of a traceback through the user's own files is shown."""
+
+
+class AdoptionError(Exception):
+    """The app cannot be had. The message is for whoever named it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """
+    On what a node runs a user's app.
+
+    Attributes:
+        app: Where it is, as `celery -A` takes it; `module:factory()` calls a factory.
+        broker_url: The broker of the race.
+        queue: The one queue that the node consumes, and to which the app's own jobs send theirs.
+        acks: `early` or `late`.
+        backend_url: Where results go instead of where the app says; None to leave that alone.
+        backend_prefix: What the keys of results begin with there, so that they can be found again.
+    """
+
+    app: str
+    broker_url: str
+    queue: str
+    acks: str
+    backend_url: str | None = None
+    backend_prefix: str = ""
+
+    def to_json(self) -> str:
+        """For `TERMS`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def variables(self) -> dict[str, str]:
+        """What a node's environment says besides the user's."""
+        backend = {} if self.backend_url is None else {BACKEND_VARIABLE: self.backend_url}
+        return {TERMS: self.to_json(), **dict.fromkeys(BROKER_VARIABLES, self.broker_url), **backend}
+
+
+def find(path: str) -> Celery:
+    """
+    The app of a name, imported from the current folder.
+
+    Args:
+        path: `shop.celery:app`, `shop`, `shop.celery`, or `shop.factory:make()`; what it names may also be a Flask app
+            with the Celery app among its extensions.
+
+    Raises:
+        AdoptionError: If it cannot be imported, or is none.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = _called(path) if path.endswith("()") else find_app(path)
+    except Exception as error:
+        raise AdoptionError(f"{path} cannot be imported from {here}: {told(error, here)}") from error
+    found = getattr(found, "extensions", {}).get("celery", found) if not isinstance(found, Celery) else found
+    if not isinstance(found, Celery):
+        raise AdoptionError(
+            f"{path} is no Celery app but {type(found).__name__} {found!r:.60}. Name it as `celery -A` takes it, "
+            "e.g. shop.celery:app; a function that makes it, as shop.factory:make()."
+        )
+    return found
+
+
+def _called(path: str) -> Any:
+    module, _, name = path.removesuffix("()").partition(":")
+    return getattr(importlib.import_module(module), name)()
+
+
+def told(error: BaseException, folder: str) -> str:
+    """An error with the last of the user's own lines that led to it, and none of ours."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder + os.sep)
+    ]
+    lines = "".join(
+        f"\n    {os.path.relpath(frame.filename, folder)}:{frame.lineno}: {frame.line}" for frame in frames[-FRAMES:]
+    )
+    return f"{type(error).__name__}: {error}{lines}"
+
+
+def adopt(app: Celery, terms: Terms) -> dict[str, str]:
+    """
+    Lead an app to the race's broker and queue, and have its nodes stamp jobs.
+
+    Returns:
+        What was changed, by setting: from what to what, without passwords.
+
+    Raises:
+        AdoptionError: If the app does not let itself be led.
+    """
+    settings = led_settings(app.conf, terms)
+    changed = {
+        name: f"{_shown(before)} -> {_shown(value)}"
+        for name, value in settings.items()
+        if (before := app.conf.get(name)) != value
+    }
+    app.conf.update(settings)
+    for name, value in settings.items():
+        if app.conf.get(name) != value:
+            raise AdoptionError(f"{name} of the app cannot be set; it stays {_shown(app.conf.get(name))}.")
+    _lead(app, terms.queue)
+    stamping.attach(app)
+    return changed
+
+
+def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
+    """The settings that an app has in a race, whatever it says itself."""
+    options = conf.get("broker_transport_options") or {}
+    queue = _queue(terms.queue)
+    settings: dict[str, Any] = {
+        "broker_url": terms.broker_url,
+        "broker_read_url": terms.broker_url,
+        "broker_write_url": terms.broker_url,
+        "broker_use_ssl": None,
+        "broker_transport_options": {name: options[name] for name in KEPT_TRANSPORT_OPTIONS if name in options},
+        "task_default_queue": terms.queue,
+        "task_default_exchange": terms.queue,
+        "task_default_exchange_type": "direct",
+        "task_default_routing_key": terms.queue,
+        "task_default_queue_type": "classic",
+        "task_queues": [queue],
+        "task_routes": None,
+        "task_create_missing_queues": True,
+        "task_always_eager": False,
+        "task_acks_late": terms.acks == "late",
+        # The race's own commands and its proof of every slot are JSON.
+        "accept_content": _with_json(conf.get("accept_content")),
+        "worker_enable_remote_control": True,
+        "worker_direct": False,
+    }
+    if terms.backend_url is not None:
+        settings |= {
+            "result_backend": terms.backend_url,
+            "result_backend_transport_options": {"global_keyprefix": terms.backend_prefix},
+        }
+    return settings
+
+
+def _queue(name: str) -> Queue:
+    return Queue(name, Exchange(name, type="direct"), routing_key=name)
+
+
+def _with_json(accepted: Any) -> list[str]:
+    kept = list(accepted or ())
+    return kept if {"json", "application/json"} & set(kept) else [*kept, "json"]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str) and "://" in value:
+        parts = urlsplit(value)
+        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    return repr(value)
+
+
+def _lead(app: Any, queue: str) -> None:
+    # An app may have been used while it was imported, and then keeps what leads to its own broker and backend.
+    app._pool = None  # noqa: SLF001 - Celery has no other name for it
+    app._backend_cache = None  # noqa: SLF001 - Celery has no other name for it
+    app._local = threading.local()  # noqa: SLF001 - Celery has no other name for it
+    app.amqp._producer_pool = None  # noqa: SLF001 - Celery has no other name for it
+    app.amqp.queues = app.amqp.Queues(app.conf.task_queues)
+    app.amqp.router = _OneQueue(queue)
+    # Answers to commands would be in the app's own serialiser, which only the app knows.
+    app.control.mailbox.serializer = "json"
+
+
+class _OneQueue:
+    """A router that sends every job to one queue, whatever queue, exchange or key its task or its caller names."""
+
+    def __init__(self, queue: str) -> None:
+        self._queue = _queue(queue)
+
+    def route(self, options: Mapping[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        """The options of a job, with its destination replaced."""
+        elsewhere = ("queue", "exchange", "exchange_type", "routing_key")
+        return {**{name: value for name, value in options.items() if name not in elsewhere}, "queue": self._queue}
+
+
+def adopted(environ: Mapping[str, str]) -> Celery:
+    """
+    The app that a node runs, taken in on the terms of its environment.
+
+    Raises:
+        AdoptionError: If it cannot be had.
+    """
+    terms = Terms.from_json(environ[TERMS])
+    app = find(terms.app)
+    adopt(app, terms)
+    return app

@@ -1,0 +1,183 @@
+"""
+Asks a user's app what it is, in a process of its own: `python -m poolrace.asking`, a question in, an answer out.
+
+The question and the answer are JSON, on standard input and output; what the app itself prints goes to standard error.
+Jobs are made into messages here, since only the app knows its serialisers and its tasks' options.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import importlib
+import inspect
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from celery.canvas import Signature
+from kombu.serialization import dumps
+
+from poolrace.adopting import AdoptionError, Terms, adopt, find, told
+from poolrace.hazards import hazards
+from poolrace.pools import POOLS, inert_settings
+from poolrace.repeating import written_globals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from celery import Celery
+
+NEAR = 3
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What an app is, and its jobs as messages.
+
+    Args:
+        question: `terms` of `adopting.Terms`; `jobs`, as dictionaries of a job file with their `line`; or `factory`,
+            `count` and `seed`; `tasks` to keep, or none for all; `own_backend`, what the user's environment says of it.
+
+    Raises:
+        AdoptionError: If the app, the factory or a job is not what it should be; says where.
+    """
+    app = find(question["terms"]["app"])
+    app.finalize()
+    # Settings that Celery reads only when it loads its modules, such as `imports` and autodiscovery.
+    _load_modules(app)
+    own = {pool: [warning.consequence for warning in inert_settings(pool, app.conf)] for pool in POOLS}
+    facts = _facts(app, question["own_backend"])
+    changed = adopt(app, Terms(**question["terms"]))
+    jobs = list(_made(question) if question.get("factory") else question["jobs"])
+    wanted = question.get("tasks") or ()
+    _check_names(app, wanted)
+    chosen = [job for job in jobs if not wanted or job["task"] in wanted]
+    if not chosen:
+        raise AdoptionError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_names_of(jobs))}.")
+    return {
+        **facts,
+        "changed": changed,
+        "inert": own,
+        "hazards": {pool: [f"{h.module} {h.warning}" for h in hazards(pool, sys.modules)] for pool in POOLS},
+        "messages": [_message(app, job) for job in chosen],
+        "globals": written_globals(app, [job for job in chosen if job.get("repeatable")]),
+    }
+
+
+def _load_modules(app: Celery) -> None:
+    try:
+        app.loader.import_default_modules()
+    except Exception as error:
+        raise AdoptionError(f"the app's tasks cannot be imported: {told(error, str(Path.cwd()))}") from error
+
+
+def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
+    conf: Any = app.conf
+    # What the settings say, and not the environment, which leads this process to nowhere.
+    broker = str(conf.first("broker_url", "broker_host") or "")
+    backend = own_backend or str(conf.first("result_backend", "CELERY_RESULT_BACKEND") or "")
+    return {
+        "tasks": sorted(name for name in app.tasks if not name.startswith(("celery.", "poolrace."))),
+        "broker_scheme": broker.partition("://")[0] or "amqp",
+        "backend_scheme": backend.partition("://")[0],
+        "acks_late": bool(conf.task_acks_late),
+        "prefetch": conf.worker_prefetch_multiplier,
+        "concurrency": conf.worker_concurrency,
+        "queues": sorted(app.amqp.queues),
+        "python": sys.version.split()[0],
+        "folder": str(Path.cwd()),
+    }
+
+
+def _made(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Jobs from the user's own factory."""
+    path = question["factory"]
+    module, _, name = path.partition(":")
+    try:
+        make = getattr(importlib.import_module(module), name)
+        chance = random.Random(question["seed"])  # noqa: S311 - draws jobs, keeps no secret
+        made = [make(number, chance) for number in range(question["count"])]
+    except Exception as error:
+        raise AdoptionError(f"--jobs {path}: {told(error, str(Path.cwd()))}") from error
+    for number, job in enumerate(made):
+        yield {**_as_job(job, f"--jobs {path}: call {number}"), "line": f"{path}({number})"}
+
+
+def _as_job(made: Any, where: str) -> dict[str, Any]:
+    if isinstance(made, Signature):
+        return {"task": made.task, "args": list(made.args), "kwargs": dict(made.kwargs)}
+    if isinstance(made, dict) and isinstance(made.get("task"), str):
+        return made
+    raise AdoptionError(
+        f"{where} gave {made!r:.60}. Allowed: a signature such as resize.s(640), or a dictionary such as "
+        '{"task": "shop.tasks.resize", "args": [640]}.'
+    )
+
+
+def _names_of(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+    return sorted({job["task"] for job in jobs})
+
+
+def _check_names(app: Celery, names: Iterable[str], where: str = "--task") -> None:
+    for name in names:
+        if name not in app.tasks:
+            own = [task for task in app.tasks if not task.startswith(("celery.", "poolrace."))]
+            near = difflib.get_close_matches(name, own, n=NEAR, cutoff=0.3)
+            hint = f"Near it: {', '.join(near)}." if near else f"It has {', '.join(sorted(own)) or 'none'}."
+            raise AdoptionError(f"{where} {name}: the app registers no such task. {hint}")
+
+
+def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job as it goes over the wire, without what differs from one of its kind to the next."""
+    where, name = job["line"], job["task"]
+    _check_names(app, [name], where)
+    task: Any = app.tasks[name]
+    args, kwargs = tuple(job.get("args") or ()), dict(job.get("kwargs") or {})
+    try:
+        if task.typing:
+            # A class-based task has none, and Celery itself does not look at its arguments either.
+            inspect.signature(getattr(task, "__header__", task.run)).bind(*args, **kwargs)
+        message: Any = app.amqp.as_task_v2(
+            "", name, args, kwargs, time_limit=task.time_limit, soft_time_limit=task.soft_time_limit,
+            ignore_result=task.ignore_result, reply_to=app.thread_oid,
+        )  # fmt: skip
+        content_type, encoding, body = dumps(message.body, serializer=task.serializer or app.conf.task_serializer)
+    except Exception as error:
+        raise AdoptionError(f"{where}: {name}{args!r:.80} cannot be sent: {type(error).__name__}: {error}") from error
+    raw = body.encode() if isinstance(body, str) else body
+    return {
+        "task": name,
+        "line": where,
+        "weight": job.get("weight", 1.0),
+        "at": job.get("at"),
+        "queue": job.get("queue"),
+        "body": base64.b64encode(raw).decode(),
+        "text": isinstance(body, str),
+        "content_type": content_type,
+        "content_encoding": encoding,
+        "headers": {**message.headers, **(job.get("headers") or {})},
+        "reply_to": message.properties.get("reply_to") or "",
+        "priority": task.priority if task.priority is not None else app.conf.task_default_priority,
+    }
+
+
+def main() -> None:
+    """Answer the question on standard input."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        found = answer(json.load(sys.stdin))
+    except AdoptionError as error:
+        found = {"error": str(error)}
+    json.dump(found, out)
+    out.flush()
+    # Threads that the app has started would keep this process, and have nothing to do any more.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

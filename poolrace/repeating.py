@@ -1,0 +1,79 @@
+"""
+Finds globals that tasks write: a job is run on two threads at once, and its module is compared before and after.
+
+Only jobs that their owner marked repeatable are run. What a task writes into a module is shared by all slots on the
+threads pool, and by none on prefork.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from celery import Celery
+
+PATIENCE_S = 10.0
+PLAIN = (int, float, complex, str, bytes, bool, type(None), list, dict, set, tuple, frozenset, bytearray)
+"""Values that can be compared without asking them for more than they show."""
+
+_IGNORED = (types.ModuleType, types.FunctionType, type)
+
+
+def written_globals(app: Celery, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """
+    One sentence for each global of a task's module that the task writes, or for which its two runs do not agree.
+
+    Args:
+        app: Which has the tasks.
+        jobs: Those that may be run again; the first of each task is.
+    """
+    firsts = {job["task"]: job for job in reversed(jobs)}
+    return [line for name in sorted(firsts) for line in _of_one(app.tasks[name], firsts[name])]
+
+
+def _of_one(task: Any, job: Mapping[str, Any]) -> list[str]:
+    module = sys.modules.get(task.__module__)
+    if module is None:
+        return []
+    before = _seen(module)
+    answers = _twice_at_once(task, job)
+    after = _seen(module)
+    written = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    lines = [
+        f"{task.name} writes the global {task.__module__}.{name}: on threads all slots share it, on prefork none do"
+        for name in written
+    ]
+    if len(answers) == 2 and answers[0] != answers[1]:
+        lines.append(f"{task.name} gave two answers to the same job on two threads at once: {answers[0]}, {answers[1]}")
+    return lines
+
+
+def _seen(module: types.ModuleType) -> dict[str, str]:
+    """What a module's plain globals hold, as text: the value itself may change in place."""
+    return {
+        name: f"{value!r:.2000}"
+        for name, value in vars(module).items()
+        if not name.startswith("__") and not isinstance(value, _IGNORED) and type(value) in PLAIN
+    }
+
+
+def _twice_at_once(task: Any, job: Mapping[str, Any]) -> list[str]:
+    answers: list[str] = []
+    together = threading.Barrier(2)
+
+    def run() -> None:
+        together.wait(PATIENCE_S)
+        result = task.apply(args=tuple(job.get("args") or ()), kwargs=dict(job.get("kwargs") or {}))
+        answers.append(f"{result.result!r:.60}")
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return answers

@@ -1,0 +1,1 @@
+"""A user's own Celery app: asked what it is, run unmodified, and answered which pool its tasks want."""

@@ -1,0 +1,134 @@
+"""A user's app as a run needs it: what it said of itself, and its jobs, ready to send."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from producer.course import Jobs
+from producer.mix import draw
+from producer.publish import Call, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+MIX = "mix"
+"""The workload of all tasks together, each as often as the weights of its jobs say."""
+
+PICKS = 4_999
+"""So many jobs of a task are drawn by weight before they begin again: a prime, so that publishers share them evenly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """
+    A user's app.
+
+    Attributes:
+        app: As `celery -A` takes it.
+        folder: Where it is run.
+        facts: What it said of itself, and what is changed of its settings.
+        jobs: What to send, by workload: each task, and all together if there are several.
+        timeout_s: How long to wait for the end of a job.
+        keep_backend: Results go where the app's settings say.
+    """
+
+    app: str
+    folder: Path
+    facts: Mapping[str, Any]
+    jobs: Mapping[str, Jobs]
+    timeout_s: float
+    keep_backend: bool = False
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that are sent."""
+        return tuple(name for name in self.jobs if name != MIX)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How many of all jobs are of each task, from 0 to 1."""
+        calls = self.jobs[MIX if MIX in self.jobs else self.tasks[0]]
+        weights = calls.weights or (1.0,)
+        return {call.workload: weight / sum(weights) for call, weight in zip(calls.calls, weights, strict=True)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "app": self.app,
+            "folder": str(self.folder),
+            "facts": dict(self.facts),
+            "shares": self.shares,
+            "timeout_s": self.timeout_s,
+            "backend": _backend(self),
+        }
+
+
+def _backend(adopted: Adopted) -> str:
+    if not adopted.facts["backend_scheme"]:
+        return "none, as in the app's settings"
+    if adopted.keep_backend:
+        return f"{adopted.facts['backend_scheme']}, as in the app's settings"
+    return f"replaced: {adopted.facts['backend_scheme']} in the app's settings, the race's own broker in the race"
+
+
+def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, seed: int) -> dict[str, Jobs]:
+    """
+    What to send for each task, and for all together.
+
+    Args:
+        messages: As `poolrace.asking` gives them.
+        timeout_s: How long to wait for the end of a job.
+        seed: Of the draws by weight.
+    """
+    by_task: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for message in messages:
+        by_task[message["task"]].append(message)
+    names = short_names(list(by_task))
+    calls = {names[task]: _call(names[task], made, seed) for task, made in by_task.items()}
+    jobs = {name: _jobs(name, [call], (), timeout_s) for name, call in calls.items()}
+    if len(calls) > 1:
+        weights = tuple(sum(made["weight"] for made in of_task) for of_task in by_task.values())
+        jobs[MIX] = _jobs(MIX, list(calls.values()), weights, timeout_s)
+    return jobs
+
+
+def _jobs(workload: str, calls: Iterable[Call], weights: tuple[float, ...], timeout_s: float) -> Jobs:
+    return Jobs(workload=workload, calls=tuple(calls), expected_s=0.0, weights=weights, timeout_s=timeout_s)
+
+
+def short_names(tasks: Sequence[str]) -> dict[str, str]:
+    """The last part of each task's name, where no other task has the same; reports call its jobs so."""
+    tails = [task.rpartition(".")[2] for task in tasks]
+    return {
+        task: tail if tails.count(tail) == 1 and tail != MIX else task for task, tail in zip(tasks, tails, strict=True)
+    }
+
+
+def _call(name: str, made: Sequence[Mapping[str, Any]], seed: int) -> Call:
+    weights = [message["weight"] for message in made]
+    picks = draw_many(weights, PICKS, seed) if len(made) > 1 else (0,)
+    return Call(task=made[0]["task"], workload=name, messages=tuple(map(message_of, made)), picks=picks)
+
+
+def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]:
+    """Which of many messages each of some jobs is, by weight."""
+    if len(set(weights)) == 1 and len(weights) >= jobs:
+        return tuple(range(len(weights)))
+    return tuple(draw(weights, jobs, seed, dtype="uint32").tolist())
+
+
+def message_of(made: Mapping[str, Any]) -> Message:
+    """A message from what `poolrace.asking` says of it."""
+    raw = base64.b64decode(made["body"])
+    return Message(
+        body=raw.decode() if made["text"] else raw,
+        content_type=made["content_type"],
+        content_encoding=made["content_encoding"],
+        headers=made["headers"],
+        reply_to=made["reply_to"],
+        priority=made["priority"],
+    )

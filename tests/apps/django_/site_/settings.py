@@ -1,0 +1,23 @@
+"""Settings of the project."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_folder = TemporaryDirectory(prefix="books-")
+
+SECRET_KEY = "not a secret"
+USE_TZ = True
+INSTALLED_APPS = ["books"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": Path(_folder.name, "books.sqlite3"),
+        "OPTIONS": {"timeout": 20},
+    }
+}
+
+CELERY_BROKER_URL = os.environ["DJANGO_BROKER"]
+CELERY_TASK_TRACK_STARTED = True
+CELERY_TIMEZONE = "Europe/Berlin"

@@ -1,0 +1,242 @@
+"""A user's own app is raced as it is, on both pools, and neither its broker nor its backend is touched."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+import redis
+
+from producer.fleet.broker import start_embedded
+from producer.fleet.processes import Processes
+from producer.rundir import read_run
+
+APPS = Path(__file__).parents[1] / "apps"
+POOLRACE = str(Path(sys.executable).with_name("poolrace"))
+PATIENCE_S = 200
+LANES = {"prefork", "threads"}
+NEEDS = {"pydantic_": "pydantic", "django_": "django", "flask_": "flask"}
+KINDS = ["bound", "canvas", "pydantic_", "serialiser", "django_", "flask_", "routes", "named_like_ours", "limits"]
+GENERATOR_LATE = 4
+TINY = ("--concurrency", "2", "--pairs", "1", "--duration", "0.1s", "--utilisation", "0.2")
+
+
+def poolrace(*arguments, folder, **variables):
+    """Run a command in an app's folder, with nothing of this test's own environment for Celery in it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CELERY_", "POOLRACE_"))}
+    return subprocess.run(
+        [POOLRACE, *arguments], cwd=folder, env={**kept, **variables}, capture_output=True, text=True,
+        timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+
+
+def race(kind, out, *arguments, **variables):
+    """Race an app of `tests/apps` shortly; its summary and its run directory."""
+    folder = APPS / kind
+    about = json.loads((folder / "app.json").read_text())
+    done = poolrace(
+        "race", "--app", about["app"], "--jobs", "jobs.jsonl", *TINY, "--out", str(out), "--json", *arguments,
+        folder=folder, **{**about["env"], **variables},
+    )  # fmt: skip
+    assert done.returncode in {0, GENERATOR_LATE}, done.stderr
+    summary = json.loads(done.stdout)
+    assert [line for line in summary["problems"] if "The generator was late" not in line] == []
+    return summary, read_run(out / summary["run"]["directory"])
+
+
+@pytest.fixture(scope="module")
+def races(tmp_path_factory):
+    """By kind, its race; some run at the same time, since most of their time is waiting."""
+    with ThreadPoolExecutor(3) as together:
+        yield {
+            kind: together.submit(race, kind, tmp_path_factory.mktemp(kind))
+            for kind in KINDS
+            if importlib.util.find_spec(NEEDS.get(kind, "celery"))
+        }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, kind):
+    if kind not in races:
+        pytest.skip(f"{NEEDS[kind]} is not installed")
+    summary, run = races[kind].result()
+    settled = summary["settlement"]
+    assert settled["done"] == settled["sent"] > 0
+    assert set(run.records["lane"].unique()) == LANES
+
+
+@pytest.mark.parametrize("kind", ["canvas", "routes"])
+def test_what_a_job_starts_is_counted_under_it_and_stays_on_its_lane(races, kind):
+    summary, run = races[kind].result()
+    assert summary["answers"][-1]["started_per_job"] > 0
+    started = run.children.join(run.sent.select("trial", "seq"), on=["trial", "seq"], how="anti")
+    assert started.height == 0
+    lane_of = {trial.trial: trial.lane for trial in run.trials}
+    assert [row for row in run.children.iter_rows(named=True) if row["lane"] != lane_of[row["trial"]]] == []
+
+
+def test_a_retry_is_the_same_job_again_and_no_other(races):
+    summary, run = races["bound"].result()
+    retried = run.records.filter(pl.col("outcome") == "retried")
+    assert set(retried["lane"].unique()) == LANES
+    assert run.children.height == 0
+    assert summary["settlement"]["done"] == summary["settlement"]["sent"]
+
+
+def test_an_app_without_children_starts_none(races):
+    summary, run = races["named_like_ours"].result()
+    assert (summary["answers"][-1]["started_per_job"], run.children.height) == (0, 0)
+
+
+def test_settings_that_a_pool_ignores_are_named_for_that_pool_alone(races):
+    app = races["limits"].result()[0]["settings"]["app"]
+    inert = {pool: " ".join(lines) for pool, lines in app["facts"]["inert"].items()}
+    assert "worker_max_tasks_per_child" in inert["threads"]
+    assert "worker_max_tasks_per_child" not in inert["prefork"]
+
+
+def test_the_manifest_tells_what_became_of_the_backend_and_the_queues(races):
+    app = races["canvas"].result()[0]["settings"]["app"]
+    assert app["backend"].startswith("replaced: redis in the app's settings")
+    changed = races["routes"].result()[0]["settings"]["app"]["facts"]["changed"]
+    assert {"task_routes", "task_queues", "broker_transport_options"} <= set(changed)
+
+
+def test_neither_key_nor_queue_of_the_apps_own_broker_is_touched(tmp_path):
+    with Processes() as processes:
+        own = start_embedded(processes, processes.folder())
+        with redis.Redis.from_url(own.url) as client:
+            client.lpush("celery", "a job of production")
+            before = client.info("stats")["total_connections_received"]
+            race("django_", tmp_path, DJANGO_BROKER=own.url, CELERY_BROKER_URL=own.url)
+            assert client.info("stats")["total_connections_received"] == before
+            assert client.keys("*") == [b"celery"]
+
+
+def test_a_live_broker_is_used_only_when_named_and_confirmed_and_then_left_as_it_was(tmp_path):
+    with Processes() as processes:
+        own = start_embedded(processes, processes.folder())
+        with redis.Redis.from_url(own.url) as client:
+            client.lpush("celery", "a job of production")
+            words = ("--app", "newsletter:app", "--jobs", "jobs.jsonl", *TINY, "--broker", own.url)
+            asked = poolrace("race", *words, "--out", str(tmp_path), folder=APPS / "bound")
+            assert asked.returncode == 2
+            assert "poolrace.<run id>.<lane>" in asked.stderr
+            assert own.url not in asked.stderr  # it holds a password
+            assert client.dbsize() == 1
+            summary, _ = race("bound", tmp_path, "--broker", own.url, "--yes-live")
+            assert summary["settlement"]["done"] > 0
+            left = {key for key in client.keys("*") if not key.startswith((b"_kombu", b"unacked"))}
+            assert left == {b"celery"}
+            assert client.lrange("celery", 0, -1) == [b"a job of production"]
+
+
+@pytest.mark.parametrize(
+    ("app", "jobs", "said"),
+    [
+        ("no_module:app", "-", "ModuleNotFoundError: No module named"),
+        ("nowhere:app", "-", "No module named 'nowhere'"),
+        ("needs_service:app", "-", "ConnectionRefusedError"),
+        ("not_an_app:app", "-", "is no Celery app but int 7"),
+        ("always_fails:app", "bad_line.jsonl", "bad_line.jsonl, line 3: not JSON"),
+        ("always_fails:app", "missing.jsonl", "--jobs missing.jsonl: cannot be read (No such file or directory)"),
+        ("always_fails:app", "unserialisable:make_job", "unserialisable:make_job(0): "),
+        ("always_fails:app", "unserialisable:make_object", "Allowed: a signature such as resize.s(640)"),
+        ("always_fails:app", "unserialisable:nothing", "has no attribute 'nothing'"),
+    ],
+)
+def test_what_cannot_be_raced_is_told_from_the_apps_folder_without_a_traceback(tmp_path, app, jobs, said):
+    words = () if jobs == "-" else ("--jobs", jobs)
+    done = poolrace("race", "--app", app, *(words or ("--task", "x")), "--out", str(tmp_path), folder=APPS / "bad")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "poolrace/" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_the_app_does_not_register_is_told_with_those_near_it(tmp_path):
+    done = poolrace("race", "--app", "newsletter:app", "--task", "newsletter.checksun", folder=APPS / "bound")
+    assert done.returncode == 2
+    assert "--task newsletter.checksun: the app registers no such task. Near it: newsletter.checksum" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--jobs", "jobs.jsonl"), "name it with --app"),
+        (("--app", "newsletter:app"), "say what to send: --jobs FILE"),
+        (
+            ("--app", "newsletter:app", "--jobs", "jobs.jsonl", "--workload", "cpu"),
+            "--workload cpu: no task of the jobs",
+        ),
+        (("--app", "newsletter:app", "--jobs", "jobs.jsonl", "--queue", "x", "--queue", "y"), "--queue"),
+        (
+            ("--app", "newsletter:app", "--jobs", "jobs.jsonl", "--job-timeout", "0"),
+            "--job-timeout '0': must be a time",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(words, said):
+    done = poolrace("race", *words, folder=APPS / "bound")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_task_that_raises_every_time_is_counted_as_failed_and_not_ranked(tmp_path):
+    done = poolrace(
+        "race", "--app", "always_fails:app", "--task", "always_fails.fail", *TINY[:-2], "--out", str(tmp_path),
+        "--json", folder=APPS / "bad",
+    )  # fmt: skip
+    summary = json.loads(done.stdout)
+    lanes = summary["workloads"][0]["lanes"]
+    assert [lane["settlement"]["failed"] == lane["settlement"]["sent"] > 0 for lane in lanes] == [True, True]
+    assert {verdict["word"] for verdict in summary["workloads"][0]["verdicts"]} == {"no verdict"}
+    assert summary["answers"][0]["lane"] is None
+    assert "ValueError" in " ".join(summary["warnings"])
+
+
+@pytest.mark.parametrize("first", sorted(LANES))
+def test_a_task_that_never_returns_ends_the_trial_and_leaves_nothing(tmp_path, first):
+    lanes = [first, *(LANES - {first})]
+    done = poolrace(
+        "race", "--app", "never_returns:app", "--task", "never_returns.stay", "--job-timeout", "1s",
+        "--concurrency", "1",
+        *(word for lane in lanes for word in ("--lane", lane)), "--out", str(tmp_path), folder=APPS / "bad",
+    )  # fmt: skip
+    assert done.returncode == GENERATOR_LATE, done.stderr
+    assert f"on lane {first} never came to an end in time" in done.stderr
+    assert "No job ended for 1 s, which is --job-timeout" in done.stderr
+    here = str(APPS / "bad")
+    assert [process for process in psutil.process_iter() if folder_of(process) == here] == []
+
+
+def test_load_limit_and_sweep_take_the_same_app(tmp_path):
+    words = ("--app", "parcels.app", "--jobs", "jobs.jsonl", "--lane", "threads:2", "--out", str(tmp_path), "--json")
+    commands = {
+        "load": ("--rate", "20/s", "--duration", "0.5s"),
+        "sweep": ("--over", "prefetch=1,2", "--pairs", "1", "--duration", "0.1s"),
+        "limit": ("--slo", "p99(sojourn) < 0.01ms", "--probe", "1s", "--precision", "0.5", "--from", "1/s"),
+    }
+    with ThreadPoolExecutor(3) as together:
+        found = {
+            command: together.submit(poolrace, command, *words, *rest, folder=APPS / "pydantic_")
+            for command, rest in commands.items()
+        }
+    told = {command: json.loads(done.result().stdout) for command, done in found.items()}
+    settled = [each["settlement"] for each in told.values()]
+    assert [each["done"] == each["sent"] > 0 for each in settled] == [True] * 3
+    assert [each["settings"]["app"]["app"] for each in told.values()] == ["parcels.app"] * 3
+
+
+def folder_of(process):
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return ""
