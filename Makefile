@@ -34,6 +34,9 @@ test: setup  ## all tests that need no Docker
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
 
+test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
+	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py
+
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping
+from benchmarks import adoption, analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError
@@ -25,6 +25,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark(name="publishing", asks="How fast does one process send?", measure=publishing.measure, takes_s=20),
         Benchmark(name="stamping", asks="What does stamping cost?", measure=stamping.measure, takes_s=250),
+        Benchmark(name="adoption", asks="What does it cost an app?", measure=adoption.measure, takes_s=90),
         Benchmark(name="fidelity", asks="Does what was asked for happen?", measure=fidelity.measure, takes_s=70),
         Benchmark(name="contrast", asks="Does a race see what is known?", measure=contrast.measure, takes_s=75),
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),
@@ -56,8 +57,8 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     Measure what Poolrace promises of itself, as ratios measured side by side.
 
-    The median of the rounds decides. Takes about 25 minutes, best on a machine that does nothing else. Names:
-    publishing, stamping, fidelity, contrast, arrivals, limits, endurance, analysis; all of them if none is given.
+    The median of the rounds decides. Takes about 27 minutes, best on a machine that does nothing else. Names:
+    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, analysis; all if none is given.
     """
     interrupts.install()
     try:

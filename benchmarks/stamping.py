@@ -229,11 +229,17 @@ def start_node(processes: Processes, folder: Path, broker_url: str, app: Celery,
     environment = {**inherited_environment(os.environ), "POOLRACE_BROKER_URL": broker_url}
     child = processes.start("node", command, log=folder / "node.log", env=environment)
     node = Node(name=f"{NODE}@benchmark", queue=NODE, process=psutil.Process(child.process.pid))
-    _wait_for(app, node, child)
+    await_node(app, node, child)
     return node
 
 
-def _wait_for(app: Celery, node: Node, child: Child) -> None:
+def await_node(app: Celery, node: Node, child: Child) -> None:
+    """
+    Wait until a node answers.
+
+    Raises:
+        FleetError: If it does not, or ends.
+    """
     deadline_s = time.monotonic() + PATIENCE_S
     while not app.control.ping(destination=[node.name], timeout=0.2):
         child.check()

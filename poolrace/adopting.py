@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import threading
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.app.utils import find_app
@@ -37,6 +37,8 @@ BACKEND_VARIABLE = "CELERY_RESULT_BACKEND"
 
 KEPT_TRANSPORT_OPTIONS = ("visibility_timeout",)
 """All others say how to reach the app's own broker, or how its keys are named there."""
+
+_SCHEMES = re.compile(r"[A-Za-z0-9+]+(?=://)")
 
 FRAMES = 3
 """How much of a traceback through the user's own files is shown."""
@@ -97,7 +99,7 @@ def find(path: str) -> Celery:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = _called(path) if path.endswith("()") else find_app(path)
+        found = _named(path)
     except Exception as error:
         raise AdoptionError(f"{path} cannot be imported from {here}: {told(error, here)}") from error
     found = getattr(found, "extensions", {}).get("celery", found) if not isinstance(found, Celery) else found
@@ -109,9 +111,14 @@ def find(path: str) -> Celery:
     return found
 
 
-def _called(path: str) -> Any:
-    module, _, name = path.removesuffix("()").partition(":")
-    return getattr(importlib.import_module(module), name)()
+def _named(path: str) -> Any:
+    module, separator, name = path.removesuffix("()").partition(":")
+    if path.endswith("()"):
+        return getattr(importlib.import_module(module), name)()
+    if separator:
+        # Celery would take the whole for a module's name, and say that there is none.
+        getattr(importlib.import_module(module), name)
+    return find_app(path)
 
 
 def told(error: BaseException, folder: str) -> str:
@@ -137,17 +144,24 @@ def adopt(app: Celery, terms: Terms) -> dict[str, str]:
     """
     settings = led_settings(app.conf, terms)
     changed = {
-        name: f"{_shown(before)} -> {_shown(value)}"
+        name: f"{_shown(name, before)} -> {_shown(name, value)}"
         for name, value in settings.items()
-        if (before := app.conf.get(name)) != value
+        if _differ(before := app.conf.get(name), value)
     }
     app.conf.update(settings)
     for name, value in settings.items():
         if app.conf.get(name) != value:
-            raise AdoptionError(f"{name} of the app cannot be set; it stays {_shown(app.conf.get(name))}.")
+            raise AdoptionError(f"{name} of the app cannot be set; it stays {_shown(name, app.conf.get(name))}.")
     _lead(app, terms.queue)
     stamping.attach(app)
     return changed
+
+
+def _differ(before: Any, after: Any) -> bool:
+    """A list for a tuple, or one way of nothing for another, is no change."""
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        return list(before) != list(after)
+    return bool(before or after) and before != after
 
 
 def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
@@ -192,11 +206,11 @@ def _with_json(accepted: Any) -> list[str]:
     return kept if {"json", "application/json"} & set(kept) else [*kept, "json"]
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, str) and "://" in value:
-        parts = urlsplit(value)
-        return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-    return repr(value)
+def _shown(name: str, value: Any) -> str:
+    """A setting's value; of what may hold a password no more than how a broker or backend is reached."""
+    if name.endswith(("_options", "_ssl")):
+        return ", ".join(sorted(value)) if isinstance(value, dict) and value else "nothing"
+    return ", ".join(_SCHEMES.findall(repr(value))) or repr(value)
 
 
 def _lead(app: Any, queue: str) -> None:

@@ -62,7 +62,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         **facts,
         "changed": changed,
         "inert": own,
-        "hazards": {pool: [f"{h.module} {h.warning}" for h in hazards(pool, sys.modules)] for pool in POOLS},
+        "hazards": {pool: [f"{h.module}: {h.warning}" for h in hazards(pool, sys.modules)] for pool in POOLS},
         "messages": [_message(app, job) for job in chosen],
         "globals": written_globals(app, [job for job in chosen if job.get("repeatable")]),
     }

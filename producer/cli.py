@@ -21,6 +21,7 @@ from producer.limit.cli import limit
 from producer.live_cli import live
 from producer.load.cli import load, steer
 from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.recording.cli import record
 from producer.secrets_cli import flower, secrets
 from producer.settings import WORKLOADS, RaceSettings, fraction, parse_duration_s
 from producer.stack_cli import stack
@@ -86,6 +87,7 @@ main.add_command(live)
 main.add_command(limit)
 main.add_command(load)
 main.add_command(sweep)
+main.add_command(record)
 main.add_command(steer)
 main.add_command(secrets)
 main.add_command(flower)

@@ -182,6 +182,7 @@ def fleet_settings(
     job_timeout: str = "60s",
     keep_backend: bool = False,
     yes_live: bool = False,
+    replay: bool = False,
     least_lanes: int = 2,
 ) -> dict[str, Any]:
     """
@@ -192,6 +193,11 @@ def fleet_settings(
     """
     # A container of the stack knows its broker from the environment.
     broker = broker_from_environment() if broker is None else broker
+    if app is not None:
+        if queues:
+            raise UsageError("--queue: not with --app, which runs on nodes and queues of its own.")
+        live_broker(broker, yes_live=yes_live)
+        start_nodes = True
     if broker and not start_nodes and lanes:
         raise UsageError(
             "--lane: with --broker the nodes that run there are raced as they are. Start them as you want them, or let "
@@ -214,9 +220,6 @@ def fleet_settings(
     ready_s = parse_duration_s(ready_within, "--ready-within", 1, 3600)
     adopted = None
     if app is not None:
-        live_broker(broker, yes_live=yes_live)
-        if queues:
-            raise UsageError("--queue: not with --app, which runs on nodes and queues of its own.")
         adopted = _adopt(
             app,
             specs,
@@ -227,9 +230,9 @@ def fleet_settings(
             timeout_s=parse_duration_s(job_timeout, "--job-timeout", 1, 3600),
             keep_backend=keep_backend,
             patience_s=ready_s,
+            replay=replay,
         )
         chosen = {**as_app_says(adopted.facts), **{name: value for name, value in chosen.items() if value is not None}}
-        start_nodes = True
     defaults = {"slots": 8, "prefetch": 4, "acks": "early"}
     chosen = {**defaults, **{name: value for name, value in chosen.items() if value is not None}}
     return {

@@ -117,7 +117,8 @@ def nodes_for(rate_per_s: float | None, capacity_per_s: float | None) -> int | N
     """How many such nodes a rate takes, each at 70 % of its capacity; nodes that share a machine do less."""
     if not rate_per_s or not capacity_per_s:
         return None
-    return math.ceil(rate_per_s / (FULL * capacity_per_s))
+    # Rounded first: 63 / (0.7 * 90) is a little more than 1 for a computer.
+    return math.ceil(round(rate_per_s / (FULL * capacity_per_s), 9))
 
 
 def compose_service(command: str, pool: str, memory_bytes: float | None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer.course import Jobs
+from producer.errors import UsageError
 from producer.mix import draw
 from producer.publish import Call, Message
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MIX = "mix"
 """The workload of all tasks together, each as often as the weights of its jobs say."""
+
+MAX_TASKS = 200
+"""A plan tells the tasks of its jobs by a byte."""
 
 PICKS = 4_999
 """So many jobs of a task are drawn by weight before they begin again: a prime, so that publishers share them evenly."""
@@ -34,6 +38,7 @@ class Adopted:
         jobs: What to send, by workload: each task, and all together if there are several.
         timeout_s: How long to wait for the end of a job.
         keep_backend: Results go where the app's settings say.
+        recorded: When each job came and its workload, if the job file is a recording that is to be replayed.
     """
 
     app: str
@@ -42,6 +47,7 @@ class Adopted:
     jobs: Mapping[str, Jobs]
     timeout_s: float
     keep_backend: bool = False
+    recorded: tuple[tuple[float, str], ...] = ()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -83,7 +89,12 @@ def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, see
         messages: As `poolrace.asking` gives them.
         timeout_s: How long to wait for the end of a job.
         seed: Of the draws by weight.
+
+    Raises:
+        UsageError: If there are too many tasks.
     """
+    if len({message["task"] for message in messages}) > MAX_TASKS:
+        raise UsageError(f"--jobs: more than {MAX_TASKS} tasks. Choose some with --task.")
     by_task: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for message in messages:
         by_task[message["task"]].append(message)
@@ -96,6 +107,33 @@ def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, see
     return jobs
 
 
+def replayed_jobs(
+    messages: Sequence[Mapping[str, Any]], *, timeout_s: float
+) -> tuple[dict[str, Jobs], tuple[tuple[float, str], ...]]:
+    """
+    The same for a recording: the jobs of each task, and when each of all came.
+
+    Sent in the order in which they came, each job is the one that was recorded.
+
+    Raises:
+        UsageError: If a job does not say when it came.
+    """
+    if len({message["task"] for message in messages}) > MAX_TASKS:
+        raise UsageError(f"--jobs: more than {MAX_TASKS} tasks. Choose some with --task.")
+    if timeless := [message["line"] for message in messages if message["at"] is None]:
+        raise UsageError(f'--replay: {timeless[0]}: does not say when the job came, as "at": 1.5 does.')
+    ordered = sorted(messages, key=lambda message: message["at"])
+    names = short_names(list(dict.fromkeys(message["task"] for message in ordered)))
+    jobs = {}
+    for task, name in names.items():
+        made = [message for message in ordered if message["task"] == task]
+        places = iter(range(len(made)))
+        picks = tuple(next(places) if message["task"] == task else 0 for message in ordered)
+        call = Call(task=task, workload=name, messages=tuple(map(message_of, made)), picks=picks)
+        jobs[name] = _jobs(name, [call], (), timeout_s)
+    return jobs, tuple((float(message["at"]), names[message["task"]]) for message in ordered)
+
+
 def _jobs(workload: str, calls: Iterable[Call], weights: tuple[float, ...], timeout_s: float) -> Jobs:
     return Jobs(workload=workload, calls=tuple(calls), expected_s=0.0, weights=weights, timeout_s=timeout_s)
 
@@ -103,9 +141,10 @@ def _jobs(workload: str, calls: Iterable[Call], weights: tuple[float, ...], time
 def short_names(tasks: Sequence[str]) -> dict[str, str]:
     """The last part of each task's name, where no other task has the same; reports call its jobs so."""
     tails = [task.rpartition(".")[2] for task in tasks]
-    return {
+    names = {
         task: tail if tails.count(tail) == 1 and tail != MIX else task for task, tail in zip(tasks, tails, strict=True)
     }
+    return {task: f"task {name}" if name == MIX else name for task, name in names.items()}
 
 
 def _call(name: str, made: Sequence[Mapping[str, Any]], seed: int) -> Call:

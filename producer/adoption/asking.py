@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from poolrace.adopting import BACKEND_VARIABLE, Terms
-from producer.adoption.app import Adopted, jobs_by_task
+from producer.adoption.app import Adopted, jobs_by_task, replayed_jobs
 from producer.adoption.environment import for_app
 from producer.adoption.jobfile import read_jobs
 from producer.errors import FleetError, UsageError
@@ -43,6 +43,7 @@ def ask(
     timeout_s: float,
     keep_backend: bool,
     patience_s: float,
+    replay: bool = False,
 ) -> Adopted:
     """
     Have an app say what it is, and make its jobs.
@@ -57,6 +58,7 @@ def ask(
         timeout_s: How long a run will wait for the end of a job.
         keep_backend: Results go where the app's settings say.
         patience_s: How long the app may take to answer.
+        replay: The jobs are a recording, to be sent as they came.
 
     Raises:
         UsageError: If the app, a task or a job is not what it should be.
@@ -72,11 +74,17 @@ def ask(
     if error := told.get("error"):
         raise UsageError(f"--app {error}" if str(error).startswith(app) else str(error))
     messages = told.pop("messages")
+    recorded: tuple[tuple[float, str], ...] = ()
+    if replay:
+        sized, recorded = replayed_jobs(messages, timeout_s=timeout_s)
+    else:
+        sized = jobs_by_task(messages, timeout_s=timeout_s, seed=seed)
     return Adopted(
         app=app,
         folder=folder,
         facts=told,
-        jobs=jobs_by_task(messages, timeout_s=timeout_s, seed=seed),
+        jobs=sized,
+        recorded=recorded,
         timeout_s=timeout_s,
         keep_backend=keep_backend,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 KEYS = ("task", "args", "kwargs", "weight", "queue", "headers", "repeatable", "at")
 MAX_LINES = 100_000
+MAX_NUMBER = 1e12
 
 KINDS: Mapping[str, tuple[Any, str]] = {
     "task": (str, "a task's name"),
@@ -36,7 +36,7 @@ def read_jobs(path: Path) -> list[dict[str, Any]]:
         UsageError: If the file cannot be read, or a line is no job; with its number, and what is allowed.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise UsageError(
@@ -54,7 +54,7 @@ def read_jobs(path: Path) -> list[dict[str, Any]]:
 def _job(line: str, where: str) -> dict[str, Any]:
     try:
         job = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where}: not JSON: {error}.") from error
     if not isinstance(job, dict) or "task" not in job:
         raise UsageError(f'{where}: a job is an object with at least a task, e.g. {{"task": "shop.tasks.resize"}}.')
@@ -68,7 +68,9 @@ def _check(key: str, value: Any, where: str) -> None:
         raise UsageError(f"{where}: unknown key {key!r}. Allowed: {one_of(key, KEYS)}.")
     kind, words = KINDS[key]
     right = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+    if key == "task":
+        right = right and bool(value)
     if right and key in {"weight", "at"}:
-        right = math.isfinite(value) and (value > 0 if key == "weight" else value >= 0)
+        right = 0 < value < MAX_NUMBER if key == "weight" else 0 <= value < MAX_NUMBER
     if not right:
         raise UsageError(f"{where}: {key} {value!r} must be {words}.")

@@ -11,10 +11,10 @@ from producer.commands import finish, tell, tells_errors
 from producer.errors import UsageError
 from producer.lanes import whole_number
 from producer.options import fleet_options, fleet_settings, if_given, output_options, shares_of
-from producer.settings import fraction, parse_duration_s, parse_size_bytes
+from producer.settings import WORKLOADS, fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from producer.load.hold import LoadSettings
     from producer.load.scenario import Scenario
@@ -109,6 +109,8 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
               help="What must be kept; repeatable. Exit code 99 if it is not.")  # fmt: skip
 @click.option("--abort-on-fail", default=None, metavar="TIME",
               help="After so long, end the load as soon as a threshold is broken.")  # fmt: skip
+@click.option("--replay", "speed", default=None, metavar="SPEED",
+              help="With --app: the jobs at the times that their file has, e.g. 1x or 10x as fast.")  # fmt: skip
 @fleet_options
 @output_options
 @tells_errors
@@ -141,6 +143,7 @@ def load_settings(
     priority: str | None,
     thresholds: tuple[str, ...],
     abort_on_fail: str | None,
+    speed: str | None = None,
     **shared: Any,
 ) -> LoadSettings:
     """
@@ -152,14 +155,20 @@ def load_settings(
     from producer.load.hold import LoadSettings
     from producer.load.scenario import scaled
     from producer.load.thresholds import parse_threshold
+    from producer.recording.replay import parse_speed, replay
 
     if scenario and (rate or duration or mix):
         raise UsageError(
             "--rate, --duration, --mix: a scenario says these itself. Change its file, or use --scale-rate and "
             "--scale-time."
         )
-    given = fleet_settings(**shared, least_lanes=1)
+    times = if_given(speed, parse_speed)
+    given = fleet_settings(**shared, replay=times is not None, least_lanes=1)
     adopted = given["adopted"]
+    if times is not None and (adopted is None or rate or duration or mix):
+        raise UsageError(
+            "--replay: needs --app and --jobs with a recording, and says itself what --rate, --duration or --mix do."
+        )
     if adopted and (scenario or payload != "0"):
         raise UsageError(
             "--app: a scenario names the demonstration's workloads, and --payload its messages. Say what your app is "
@@ -170,6 +179,8 @@ def load_settings(
     script = scaled(
         script, rate=fraction(scale_rate, "--scale-rate", *FACTORS), time=fraction(scale_time, "--scale-time", *FACTORS)
     )
+    if times is not None:
+        script = replay(adopted.recorded, times)
     chosen: dict[str, Any] = {
         **given,
         "workloads": script.workloads,
@@ -213,16 +224,18 @@ def steer(*, run: Path | None, out: Path, **words: Any) -> int:
 
     What was changed on one lane holds on the lanes after it at the very same offsets, and is in the run's manifest.
     """
-    from producer.load.helm import give_order, running_load
+    from producer.load.helm import give_order, running_load, workloads_of
 
-    order = steering_order(**words)
     found = run or running_load(out)
+    order = steering_order(**words, known=workloads_of(found))
     give_order(found, order)
     click.echo(f"{found}: {', '.join(f'{name} {value}' for name, value in order.items())}.")
     return 0
 
 
-def steering_order(*, rate: str | None, mix: str | None, pause: bool, resume: bool, script: bool) -> dict[str, Any]:
+def steering_order(
+    *, rate: str | None, mix: str | None, pause: bool, resume: bool, script: bool, known: Sequence[str] = ()
+) -> dict[str, Any]:
     """
     What is to be different from now on.
 
@@ -240,7 +253,7 @@ def steering_order(*, rate: str | None, mix: str | None, pause: bool, resume: bo
     if rate:
         order["rate_per_s"] = parse_rate(rate, "--rate")
     if mix:
-        order["mix"] = parse_mix(mix, "--mix")
+        order["mix"] = parse_mix(mix, "--mix", tuple(dict.fromkeys((*WORKLOADS, *known))))
     if pause or resume:
         order["paused"] = pause
     return order

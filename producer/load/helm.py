@@ -59,6 +59,14 @@ class Helm:
         return [json.loads(line) for line in new]
 
 
+def workloads_of(run: Path) -> tuple[str, ...]:
+    """What a run's jobs are; nothing if it is no run, which whoever gives it an order is told."""
+    try:
+        return tuple(json.loads((run / "manifest.json").read_text())["settings"]["workloads"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
 def give_order(run: Path, order: dict[str, Any]) -> None:
     """
     Have a load do something else from now on.
@@ -80,6 +88,10 @@ def give_order(run: Path, order: dict[str, Any]) -> None:
         raise UsageError(f"{run}: only a load can be steered, and this is a {manifest['settings'].get('kind')}.")
     if manifest["status"] != RUNNING:
         raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer one that runs.")
+    if manifest["settings"].get("replay"):
+        raise UsageError(
+            f"{run}: a replay is as it was recorded, and cannot be steered. Use --rate instead of --replay."
+        )
     sized = manifest["settings"]["workloads"]
     unknown = [name for name in order.get("mix") or () if name not in sized]
     if unknown:

@@ -55,6 +55,11 @@ class LoadSettings(FleetSettings):
     payload_bytes: int = 0
     priority: int | None = None
 
+    @property
+    def replays(self) -> bool:
+        """Jobs come as they were recorded, and cannot be steered."""
+        return bool(self.adopted and self.adopted.recorded)
+
     def to_dict(self) -> dict[str, Any]:
         """For the manifest."""
         plain = FleetSettings.to_dict(self)
@@ -62,6 +67,7 @@ class LoadSettings(FleetSettings):
         return {
             **plain,
             "profile": self.script.text,
+            "replay": self.replays,
             "duration_s": self.script.duration_s,
             "offered_per_s": self.script.mean_per_s,
             "phases": [phase.to_dict() for phase in self.script.phases],
@@ -147,7 +153,7 @@ class _Watch:
         """Once a second."""
         script = self._settings.script
         if not self.broken and moment.at_s < script.duration_s:
-            if self._helm.turned(moment.at_s):
+            if self._helm.turned(moment.at_s) and not self._settings.replays:
                 steering.replan(self.plan(), script.duration_s)
             self._abort(moment, steering)
         self._progress.lane(

@@ -51,18 +51,51 @@ def race(kind, out, *arguments, **variables):
 
 
 @pytest.fixture(scope="module")
-def races(tmp_path_factory):
-    """By kind, its race; some run at the same time, since most of their time is waiting."""
+def commands(tmp_path_factory):
+    """Runs commands, a few at the same time: most of their time is waiting for nodes."""
     with ThreadPoolExecutor(3) as together:
-        yield {
-            kind: together.submit(race, kind, tmp_path_factory.mktemp(kind))
-            for kind in KINDS
-            if importlib.util.find_spec(NEEDS.get(kind, "celery"))
-        }
+        yield together
+
+
+@pytest.fixture(scope="module")
+def races(commands, tmp_path_factory):
+    """By kind, its race."""
+    return {
+        kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind))
+        for kind in KINDS
+        if importlib.util.find_spec(NEEDS.get(kind, "celery"))
+    }
+
+
+@pytest.fixture(scope="module")
+def endless(commands, tmp_path_factory):
+    """By the lane that is first, a race of a task that never returns."""
+    return {
+        first: commands.submit(
+            poolrace,
+            "race",
+            "--app",
+            "never_returns:app",
+            "--task",
+            "never_returns.stay",
+            "--job-timeout",
+            "1s",
+            "--concurrency",
+            "1",
+            "--lane",
+            first,
+            "--lane",
+            *(LANES - {first}),
+            "--out",
+            str(tmp_path_factory.mktemp(first)),
+            folder=APPS / "bad",
+        )
+        for first in LANES
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, kind):
+def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, endless, kind):
     if kind not in races:
         pytest.skip(f"{NEEDS[kind]} is not installed")
     summary, run = races[kind].result()
@@ -203,32 +236,31 @@ def test_a_task_that_raises_every_time_is_counted_as_failed_and_not_ranked(tmp_p
 
 
 @pytest.mark.parametrize("first", sorted(LANES))
-def test_a_task_that_never_returns_ends_the_trial_and_leaves_nothing(tmp_path, first):
-    lanes = [first, *(LANES - {first})]
-    done = poolrace(
-        "race", "--app", "never_returns:app", "--task", "never_returns.stay", "--job-timeout", "1s",
-        "--concurrency", "1",
-        *(word for lane in lanes for word in ("--lane", lane)), "--out", str(tmp_path), folder=APPS / "bad",
-    )  # fmt: skip
+def test_a_task_that_never_returns_ends_the_trial_on_either_pool(endless, first):
+    done = endless[first].result()
     assert done.returncode == GENERATOR_LATE, done.stderr
     assert f"on lane {first} never came to an end in time" in done.stderr
     assert "No job ended for 1 s, which is --job-timeout" in done.stderr
-    here = str(APPS / "bad")
-    assert [process for process in psutil.process_iter() if folder_of(process) == here] == []
 
 
-def test_load_limit_and_sweep_take_the_same_app(tmp_path):
+def test_after_races_of_every_kind_no_process_of_an_app_is_left(races, endless):
+    for each in (*races.values(), *endless.values()):
+        each.result()
+    folders = {str(folder) for folder in APPS.iterdir()}
+    assert [process for process in psutil.process_iter() if folder_of(process) in folders] == []
+
+
+def test_load_limit_and_sweep_take_the_same_app(commands, tmp_path):
     words = ("--app", "parcels.app", "--jobs", "jobs.jsonl", "--lane", "threads:2", "--out", str(tmp_path), "--json")
-    commands = {
+    asked = {
         "load": ("--rate", "20/s", "--duration", "0.5s"),
         "sweep": ("--over", "prefetch=1,2", "--pairs", "1", "--duration", "0.1s"),
         "limit": ("--slo", "p99(sojourn) < 0.01ms", "--probe", "1s", "--precision", "0.5", "--from", "1/s"),
     }
-    with ThreadPoolExecutor(3) as together:
-        found = {
-            command: together.submit(poolrace, command, *words, *rest, folder=APPS / "pydantic_")
-            for command, rest in commands.items()
-        }
+    found = {
+        command: commands.submit(poolrace, command, *words, *rest, folder=APPS / "pydantic_")
+        for command, rest in asked.items()
+    }
     told = {command: json.loads(done.result().stdout) for command, done in found.items()}
     settled = [each["settlement"] for each in told.values()]
     assert [each["done"] == each["sent"] > 0 for each in settled] == [True] * 3

@@ -1,0 +1,140 @@
+"""
+What it costs a user's app to be raced from outside: the capacity of a node that Poolrace took in against that of a
+node of the very same app as its owner starts it, on the same stored messages in turn.
+
+Two nodes of one program differ by a few percent for as long as they run, whatever they run; so there are several
+starts, and both nodes are there in each.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from celery import Celery
+from kombu import Producer
+
+from benchmarks.figures import Figure, Promise, jobs_per_s
+from benchmarks.stamping import ASK_S, LEAST_S_PER_JOB, PATIENCE_S, Node, await_node
+from poolrace.adopting import Terms
+from producer.adoption.asking import ask
+from producer.adoption.environment import for_app
+from producer.collect import Collector
+from producer.control import Control
+from producer.errors import FleetError
+from producer.fleet.broker import start_embedded
+from producer.fleet.local import ADOPTED_APP
+from producer.fleet.processes import Processes
+from producer.lanes import Lane
+from producer.plan import backlog
+from producer.publish import JobSender, Order, send_when_due
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROMISE = Promise(least=0.97)
+POOLS = ("prefork", "threads")
+SLOTS = 4
+APP = "shop.celery:app"
+TASK = "shop.tasks.invoice"
+"""About a millisecond of work: short enough that what is added to a job would show."""
+
+FOLDER = Path(__file__).parents[1] / "examples" / "shop"
+PLAIN, TAKEN_IN = "plain", "taken-in"
+SHELF = "shelf"
+RUN_ID = "00" * 8
+
+
+def measure(*, pools: Sequence[str] = POOLS, starts: int = 4, rounds: int = 8, jobs: int = 500) -> list[Figure]:
+    """Start both nodes of each pool several times, and alternate."""
+    return [
+        Figure.of(
+            f"{pool}: capacity of an app raced from outside / of the same app alone",
+            [pair for _ in range(starts) for pair in _measure_start(pool, rounds, jobs)],
+            jobs_per_s,
+            PROMISE,
+        )
+        for pool in pools
+    ]
+
+
+def _measure_start(pool: str, rounds: int, jobs: int) -> list[tuple[float, float]]:
+    with ExitStack() as stack:
+        bench = _Bench(stack, pool, jobs)
+        for name in (PLAIN, TAKEN_IN):
+            bench.turn(name)  # first connections count for nothing
+        return [bench.pair(number) for number in range(rounds)]
+
+
+class _Bench:
+    """A broker, both nodes, and the backlog on its shelf."""
+
+    def __init__(self, stack: ExitStack, pool: str, jobs: int) -> None:
+        processes = stack.enter_context(Processes())
+        folder = processes.folder()
+        broker = start_embedded(processes, folder)
+        app = stack.enter_context(Celery("benchmark", broker=broker.url, set_as_current=False))
+        connection = stack.enter_context(app.connection_for_write())
+        channel: Any = connection.default_channel
+        self._client = channel.client
+        self._jobs = jobs
+        _fill_shelf(app, connection, pool, jobs)
+        terms = Terms(app=APP, broker_url=broker.url, queue=TAKEN_IN, acks="early")
+        own = {**for_app(os.environ), "CELERY_BROKER_URL": broker.url}
+        for name, code, environment in ((PLAIN, APP, own), (TAKEN_IN, ADOPTED_APP, {**own, **terms.variables()})):
+            lane = Lane(key=name, pool=pool, slots=SLOTS)
+            command = [
+                sys.executable, "-m", "celery", "-A", code, "worker", *lane.worker_flags(), "-n", f"{name}@benchmark",
+                "-Q", name, "--without-gossip", "--without-mingle", "--loglevel", "WARNING",
+            ]  # fmt: skip
+            log = folder / f"{name}.log"
+            child = processes.start(f"node {name}", command, cwd=FOLDER, env=environment, log=log)
+            await_node(
+                app, Node(name=f"{name}@benchmark", queue=name, process=psutil.Process(child.process.pid)), child
+            )
+        self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}, publisher_correction_s=0.0))
+        control = Control(app)
+        stack.callback(control.close)
+        control.hello(RUN_ID, [f"{TAKEN_IN}@benchmark"])
+
+    def pair(self, number: int) -> tuple[float, float]:
+        """A turn of each; which goes first changes each round."""
+        first, second = (PLAIN, TAKEN_IN) if number % 2 else (TAKEN_IN, PLAIN)
+        found = {name: self.turn(name) for name in (first, second)}
+        return found[TAKEN_IN], found[PLAIN]
+
+    def turn(self, name: str) -> float:
+        """Give a node the backlog; jobs per second until the broker has none of them."""
+        self._collector.expect(0, self._jobs if name == TAKEN_IN else 0)
+        began_s = time.perf_counter()
+        self._client.copy(SHELF, name)
+        while left := self._left(name):
+            if time.perf_counter() - began_s > PATIENCE_S:
+                raise FleetError(f"{left} of {self._jobs} jobs are still on the broker after {PATIENCE_S:.0f} s.")
+            time.sleep(max(ASK_S, left * LEAST_S_PER_JOB))
+        took_s = time.perf_counter() - began_s
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self._collector.missing:
+            self._collector.poll(ASK_S)
+            if time.monotonic() > deadline_s:
+                raise FleetError(f"{name} did not tell of {self._collector.missing} of its jobs.")
+        return self._jobs / took_s
+
+    def _left(self, queue: str) -> int:
+        with self._client.pipeline() as pipe:
+            return sum(pipe.llen(queue).hlen("unacked").execute())
+
+
+def _fill_shelf(app: Celery, connection: Any, pool: str, jobs: int) -> None:
+    adopted = ask(
+        APP, folder=FOLDER, jobs=str(FOLDER / "jobs.jsonl"), tasks=[TASK], lane=Lane(key=pool, pool=pool, slots=1),
+        seed=1, timeout_s=60.0, keep_backend=False, patience_s=30.0,
+    )  # fmt: skip
+    (sent,) = adopted.jobs.values()
+    order = Order(run_id=RUN_ID, trial=0, calls=sent.calls, queue=SHELF, plan=backlog(jobs))
+    send_when_due(order, start_at=time.time(), part=(0, 1), send=JobSender(app, Producer(connection)).send)

@@ -1,0 +1,113 @@
+"""`poolrace record`: write the jobs of a live system to a file, without taking one away."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from producer.brokers import hide_password
+from producer.commands import tells_errors
+from producer.errors import UsageError
+from producer.live_cli import broker_of, broker_option
+from producer.settings import parse_duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from producer.recording.recorder import Recording
+
+MAX_S = 24 * 3600
+
+EXAMPLES = """\b
+Examples:
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --duration 60s --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --queue images --queue mail --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --mask email --mask 0 --jobs masked.jsonl --yes-live
+  poolrace load --app shop.celery:app --jobs jobs.jsonl --replay 2x"""
+
+
+@click.command(epilog=EXAMPLES)
+@broker_option
+@click.option("--queue", "queues", multiple=True, metavar="NAME",
+              help="Look at this queue in place, Redis only; repeatable. [default: the workers' events]")  # fmt: skip
+@click.option("--duration", default="60s", show_default=True, metavar="TIME", help="For how long.")
+@click.option("--jobs", default="jobs.jsonl", show_default=True, metavar="FILE", help="The job file to write.",
+              type=click.Path(path_type=Path, dir_okay=False))  # fmt: skip
+@click.option("--mask", "masked", multiple=True, metavar="NAME",
+              help="Hide this keyword argument, or the positional one of this number, from 0; repeatable.")  # fmt: skip
+@click.option("--mask-all", is_flag=True, help="Hide all arguments.")
+@click.option("--yes-live", is_flag=True, help="Yes, that broker.")
+@click.option("--force", is_flag=True, help="Replace the job file if it is there already.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
+@tells_errors
+def record(
+    *, broker: str | None, queues: tuple[str, ...], duration: str, jobs: Path, masked: tuple[str, ...], mask_all: bool,
+    yes_live: bool, force: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """
+    Write the jobs of a live system to a file, with the times at which they came; no job is taken away.
+
+    By default it listens to Celery's task events, which workers send with -E, and which show arguments as text: what is
+    cut or no plain value cannot be recorded. With --queue it looks at the queue's own messages, on Redis, many times a
+    second; a job that comes and goes between two looks is missed.
+    """
+    from producer.fleet.broker import connect
+    from producer.recording.mask import SALT_BYTES, Mask
+    from producer.recording.recorder import record as listen
+    from producer.recording.recorder import write_jobs
+
+    duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
+    url = broker_of(broker)
+    if jobs.exists() and not force:
+        raise UsageError(f"--jobs {jobs}: is there already. Name another file, or add --force.")
+    what = f"the queues {', '.join(queues)}, looked at in place" if queues else "the task events of its workers"
+    if not yes_live:
+        raise UsageError(
+            f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
+            "is the broker, add --yes-live."
+        )
+    found = listen(connect(url).url, queues=queues, duration_s=duration_s, tell=_tell)
+    if not found.jobs:
+        raise UsageError(_nothing(found, queues))
+    mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
+    write_jobs(jobs, found.jobs, mask, force=force)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else told(found, jobs))
+    return 0
+
+
+def _tell(counts: Mapping[str, int]) -> None:
+    click.echo(f"{sum(counts.values())} jobs so far", err=True)
+
+
+def _nothing(found: Recording, queues: tuple[str, ...]) -> str:
+    if found.unreadable:
+        return f"no job can be sent again: {unreadable(found)}."
+    remedy = (
+        "Is that the queue's name, and are jobs sent to it?"
+        if queues
+        else "Do its workers send events (celery worker -E)? On Redis, --queue NAME needs none."
+    )
+    return f"no job came. {remedy}"
+
+
+def unreadable(found: Recording) -> str:
+    """Which jobs' arguments cannot be told."""
+    counts = ", ".join(f"{count} of {task}" for task, count in found.unreadable.items())
+    return f"arguments that were cut or are no plain values: {counts}"
+
+
+def told(found: Recording, path: Path) -> str:
+    """What was recorded, in a few lines."""
+    span_s = found.jobs[-1].at - found.jobs[0].at
+    tasks = ", ".join(f"{count} of {task}" for task, count in found.to_dict()["tasks"].items())
+    lines = [f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}."]
+    if found.children:
+        lines.append(f"{found.children} jobs that others started are left out: a replay starts them again.")
+    if found.unreadable:
+        lines.append(f"Left out: {unreadable(found)}. On Redis, --queue sees the arguments themselves.")
+    lines.append(f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x")
+    return "\n".join(lines)

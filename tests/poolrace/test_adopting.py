@@ -1,0 +1,429 @@
+"""A user's app is found as Celery finds it, and led to the race's broker and queue, whatever its settings say."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+
+import pytest
+from celery import Celery, chain
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu import Exchange, Queue
+
+from poolrace import adopting
+from poolrace.adopting import BROKER_VARIABLES, TERMS, AdoptionError, Terms, adopt, find, led_settings
+
+ROOT = Path(adopting.__file__).parents[1]
+RACE = Terms(app="shop", broker_url="memory://race", queue="poolrace.r.threads", acks="early")
+WITH_BACKEND = Terms(
+    app="shop", broker_url="memory://race", queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:"
+)  # fmt: skip
+
+terms = st.builds(
+    Terms,
+    app=st.text(),
+    broker_url=st.text(),
+    queue=st.text(),
+    acks=st.sampled_from(["early", "late"]),
+    backend_url=st.none() | st.text(),
+    backend_prefix=st.text(),
+)
+
+
+@pytest.fixture(autouse=True)
+def attached(monkeypatch):
+    """The apps that were to be stamped: the signals of it are the whole process's, and so of every other test."""
+    attached = []
+    monkeypatch.setattr(adopting.stamping, "attach", attached.append)
+    for name in BROKER_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return attached
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes modules into the current folder; their names begin with that of the package."""
+    name = f"shop_{secrets.token_hex(4)}"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def package(**sources):
+        (tmp_path / name).mkdir()
+        for module, source in {"__init__": "", **sources}.items():
+            (tmp_path / name / f"{module}.py").write_text(textwrap.dedent(source))
+        return name
+
+    yield package
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
+def app_of(**settings):
+    app = Celery("shop", broker="memory://theirs", set_as_current=False)
+    app.conf.update(settings)
+    return app
+
+
+AN_APP = """
+    from celery import Celery
+    app = Celery("found", broker="memory://", set_as_current=False)
+"""
+
+
+@given(given=terms)
+def test_terms_are_the_same_after_a_round_trip(given):
+    assert Terms.from_json(given.to_json()) == given
+
+
+@given(given=terms)
+def test_a_node_is_told_its_terms_and_no_app_of_its_process_can_reach_another_broker(given):
+    said = given.variables()
+    assert Terms.from_json(said.pop(TERMS)) == given
+    assert {said.pop(name) for name in BROKER_VARIABLES} == {given.broker_url}
+    assert said == ({} if given.backend_url is None else {"CELERY_RESULT_BACKEND": given.backend_url})
+
+
+@pytest.mark.parametrize("path", ["{0}.celery:app", "{0}.celery", "{0}", "{0}.celery.app"])
+def test_an_app_is_found_by_each_name_that_celery_takes(package, path):
+    found = find(path.format(package(celery=AN_APP)))
+    assert (type(found), found.main) == (Celery, "found")
+
+
+def test_a_factory_is_called(package):
+    source = """
+        from celery import Celery
+
+        def make():
+            return Celery("made", broker="memory://", set_as_current=False)
+    """
+    assert find(f"{package(factory=source)}.factory:make()").main == "made"
+
+
+@pytest.mark.parametrize("path", ["{0}.site:flask_app", "{0}.site:make()"])
+def test_a_flask_app_has_it_among_its_extensions(package, path):
+    source = """
+        from celery import Celery
+
+        class Flask:
+            extensions = {"celery": Celery("extension", broker="memory://", set_as_current=False)}
+
+        flask_app, make = Flask(), Flask
+    """
+    assert find(path.format(package(site=source))).main == "extension"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("{0}.other:number", "int 7. "),
+        ("{0}.other:make", "function <function make at 0x"),
+        ("{0}.other:make()", "dict {}. "),
+        ("{0}.other:flask_app", "Flask <"),
+    ],
+)
+def test_what_is_no_app_is_told_with_what_it_is_and_how_to_name_one(package, path, kind):
+    source = """
+        number = 7
+
+        class Flask:
+            extensions = {}
+
+        flask_app = Flask()
+
+        def make():
+            return {}
+    """
+    named = path.format(package(other=source))
+    with pytest.raises(AdoptionError) as told:
+        find(named)
+    assert str(told.value).startswith(f"{named} is no Celery app but {kind}")
+    assert str(told.value).endswith(
+        "Name it as `celery -A` takes it, e.g. shop.celery:app; a function that makes it, as shop.factory:make()."
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("nowhere_at_all:app", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("nowhere_at_all:make()", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("{0}.celery:nothing()", "AttributeError: module '{0}.celery' has no attribute 'nothing'"),
+        ("{0}.celery:app.main()", "AttributeError: module '{0}.celery' has no attribute 'app.main'"),
+    ],
+)
+def test_what_cannot_be_found_is_told_with_the_folder_and_why(package, path, why, tmp_path):
+    name = package(celery=AN_APP)
+    with pytest.raises(AdoptionError, match="cannot be imported") as told:
+        find(path.format(name))
+    assert str(told.value) == f"{path.format(name)} cannot be imported from {tmp_path}: {why.format(name)}"
+
+
+def test_what_fails_on_import_is_told_with_the_users_own_lines_and_none_of_ours(package):
+    name = package(celery="from . import settings\n", settings="\nKEY = {}['SECRET_KEY']\n")
+    with pytest.raises(AdoptionError) as told:
+        find(f"{name}.celery:app")
+    assert str(told.value).endswith(
+        f"KeyError: 'SECRET_KEY'\n    {name}/celery.py:1: from . import settings"
+        f"\n    {name}/settings.py:2: KEY = {{}}['SECRET_KEY']"
+    )
+
+
+def test_of_a_long_way_to_an_error_only_the_last_lines_are_told(package):
+    source = "def fall(n):\n    return 1 / n if n == 0 else fall(n - 1)\n\n\nmake = lambda: fall(9)\n"
+    with pytest.raises(AdoptionError) as told:
+        find(f"{package(deep=source)}.deep:make()")
+    assert len(str(told.value).splitlines()) == 1 + adopting.FRAMES
+
+
+def test_an_app_is_led_to_one_queue_of_the_races_broker():
+    settings = led_settings(app_of().conf, RACE)
+    assert {settings[f"broker_{name}"] for name in ("url", "read_url", "write_url")} == {"memory://race"}
+    assert settings["broker_use_ssl"] is None
+    (queue,) = settings["task_queues"]
+    assert (queue.name, queue.routing_key) == ("poolrace.r.threads",) * 2
+    assert (queue.exchange.name, queue.exchange.type) == ("poolrace.r.threads", "direct")
+    assert {settings[f"task_default_{name}"] for name in ("queue", "exchange", "routing_key")} == {queue.name}
+    assert (settings["task_routes"], settings["task_always_eager"]) == (None, False)
+
+
+def test_of_the_transport_options_only_the_visibility_timeout_stays():
+    options = {"visibility_timeout": 7200, "global_keyprefix": "theirs:", "sentinel_kwargs": {"password": "x"}}
+    settings = led_settings({"broker_transport_options": options}, RACE)
+    assert settings["broker_transport_options"] == {"visibility_timeout": 7200}
+
+
+@pytest.mark.parametrize("options", [None, {}, {"global_keyprefix": "theirs:"}])
+def test_transport_options_that_say_nothing_to_keep_are_empty(options):
+    assert led_settings({"broker_transport_options": options}, RACE)["broker_transport_options"] == {}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "led"),
+    [
+        (["json"], ["json"]),
+        (["pickle"], ["pickle", "json"]),
+        (("yaml", "json"), ["yaml", "json"]),
+        (["application/json"], ["application/json"]),
+        ([], ["json"]),
+        (None, ["json"]),
+    ],
+)
+def test_an_app_also_takes_json_for_that_is_what_the_races_commands_are(theirs, led):
+    assert led_settings({"accept_content": theirs}, RACE)["accept_content"] == led
+
+
+@given(theirs=st.lists(st.sampled_from(["json", "pickle", "yaml", "msgpack", "shout"]), unique=True))
+def test_what_an_app_takes_it_still_takes_and_json_once(theirs):
+    led = led_settings({"accept_content": theirs}, RACE)["accept_content"]
+    assert led[: len(theirs)] == theirs
+    assert led.count("json") == 1
+
+
+@pytest.mark.parametrize(("acks", "late"), [("early", False), ("late", True)])
+@pytest.mark.parametrize("theirs", [False, True])
+def test_jobs_are_acknowledged_as_the_lane_says(acks, late, theirs):
+    given = Terms(app="shop", broker_url="memory://", queue="q", acks=acks)
+    assert led_settings({"task_acks_late": theirs}, given)["task_acks_late"] is late
+
+
+def test_results_stay_where_they_go_unless_the_terms_say_otherwise():
+    assert {name for name in led_settings({}, RACE) if "result" in name} == set()
+    assert led_settings({}, WITH_BACKEND)["result_backend"] == "cache+memory://"
+    assert led_settings({}, WITH_BACKEND)["result_backend_transport_options"] == {"global_keyprefix": "r:"}
+
+
+def test_an_adopted_app_has_the_led_settings_and_is_stamped(attached):
+    app = app_of(task_acks_late=True, task_routes={"shop.*": "images"}, task_always_eager=True)
+    adopt(app, RACE)
+    assert attached == [app]
+    assert {name: app.conf.get(name) for name in led_settings({}, RACE)} == led_settings({}, RACE)
+    assert list(app.amqp.queues) == ["poolrace.r.threads"]
+    assert app.control.mailbox.serializer == "json"
+
+
+def test_what_was_changed_is_told_from_what_to_what_and_the_rest_is_not():
+    app = app_of(task_acks_late=True, broker_url="redis://user:secret@host:6380/1", task_default_queue="images")
+    changed = adopt(app, RACE)
+    assert changed["task_acks_late"] == "True -> False"
+    assert changed["broker_url"] == "redis -> memory"
+    assert changed["task_default_queue"] == "'images' -> 'poolrace.r.threads'"
+    assert {"task_always_eager", "worker_direct"}.isdisjoint(changed)
+    assert "secret" not in json.dumps(changed)
+
+
+def test_an_app_that_was_led_once_has_nothing_to_change():
+    app = app_of()
+    adopt(app, RACE)
+    assert adopt(app, RACE) == {}
+
+
+class Settings:
+    """As a Django project has them."""
+
+    CELERY_BROKER_URL = "memory://theirs"
+    CELERY_TASK_ROUTES = {"shop.resize": {"queue": "images"}}  # noqa: RUF012
+    CELERY_TASK_QUEUES = (Queue("images"), Queue("letters"))
+    CELERY_TASK_DEFAULT_QUEUE = "letters"
+    CELERY_TASK_ACKS_LATE = True
+    CELERY_ACCEPT_CONTENT = ["pickle"]  # noqa: RUF012
+    CELERY_RESULT_BACKEND = "redis://theirs/1"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60, "global_keyprefix": "x"}  # noqa: RUF012
+    CELERY_TASK_TIME_LIMIT = 30
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_settings_under_a_namespace_are_led_like_any_other(read_before):
+    app = Celery("shop", set_as_current=False)
+    app.config_from_object(Settings, namespace="CELERY")
+    if read_before:
+        assert app.conf.task_default_queue == "letters"
+        assert set(app.amqp.queues) == {"images", "letters"}
+    adopt(app, WITH_BACKEND)
+    assert (app.conf.task_routes, app.conf.task_default_queue) == (None, "q")
+    assert app.conf.accept_content == ["pickle", "json"]
+    assert app.conf.broker_transport_options == {"visibility_timeout": 60}
+    assert (app.conf.broker_url, app.conf.result_backend) == ("memory://race", "cache+memory://")
+    assert (app.connection_for_write().hostname, app.connection_for_read().hostname) == ("race", "race")
+    assert list(app.amqp.queues) == ["q"]
+    assert app.conf.task_time_limit == 30
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        "sentinel://:secret@a:26379;sentinel://:secret@b:26379",
+        ["redis://:secret@a/0", "redis://:secret@b/0"],
+    ],
+)
+def test_no_password_is_told_however_many_brokers_an_app_has(urls):
+    app = app_of(broker_url=urls, broker_transport_options={"sentinel_kwargs": {"password": "secret"}})
+    assert "secret" not in str(adopt(app, RACE))
+
+
+def test_what_is_nothing_before_and_after_or_the_same_in_another_form_is_no_change():
+    changed = adopt(app_of(accept_content=("json",), broker_use_ssl=False), RACE)
+    assert {"accept_content", "broker_use_ssl"}.isdisjoint(changed)
+
+
+class Stubborn(dict):
+    """Settings that keep one of theirs."""
+
+    def update(self, settings):
+        super().update({**settings, "task_routes": self["task_routes"]})
+
+
+def test_an_app_that_does_not_let_itself_be_led_is_refused(attached):
+    class App:
+        conf = Stubborn(task_routes="amqp://user:secret@host/routes")
+
+    with pytest.raises(AdoptionError) as told:
+        adopt(App(), RACE)
+    assert str(told.value) == "task_routes of the app cannot be set; it stays amqp."
+    assert attached == []
+
+
+def nothing(*_):
+    """What a task does of which only the message is looked at."""
+
+
+class Office:
+    """An app of two tasks with routes of its own, adopted on a broker in memory."""
+
+    def __init__(self):
+        self.queue = f"poolrace.{secrets.token_hex(4)}.threads"
+        self.other = f"images.{secrets.token_hex(4)}"
+        self.app = Celery("office", broker="memory://", set_as_current=False)
+        self.app.conf.task_routes = {"office.routed": {"queue": self.other}}
+        self.app.conf.task_queues = [Queue(self.other, Exchange(self.other), routing_key=self.other)]
+        # A shared task would be every other app's, too.
+        alike = {"ignore_result": True, "shared": False}
+        self.plain = self.app.task(nothing, name="office.plain", **alike)
+        self.routed = self.app.task(nothing, name="office.routed", **alike)
+        self.own = self.app.task(nothing, name="office.own", queue=self.other, priority=3, **alike)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a task that names its queue: Celery would rather have routes
+            self.app.finalize()
+        self.plain.apply_async()  # an app may have been used before: it knows its own broker and queues then
+        adopt(self.app, Terms(app="office", broker_url="memory://", queue=self.queue, acks="early"))
+
+    def waiting(self):
+        """The messages in the race's queue."""
+        with self.app.connection_for_read() as connection:
+            queue = connection.SimpleQueue(self.queue)
+            found = [queue.get_nowait() for _ in range(queue.qsize())]
+            for message in found:
+                message.ack()
+            queue.close()
+            return found
+
+
+@pytest.fixture
+def office():
+    return Office()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"queue": "letters"},
+        {"exchange": "letters", "routing_key": "letters.new"},
+        {"exchange": "letters", "exchange_type": "topic", "routing_key": "letters.#"},
+        {"routing_key": "letters"},
+        {"queue": Queue("letters", Exchange("letters"), routing_key="letters")},
+    ],
+)
+@pytest.mark.parametrize("task", ["plain", "routed", "own"])
+def test_whatever_destination_a_job_names_it_stays_in_the_lane(office, task, options):
+    getattr(office, task).apply_async(args=(1,), **options)
+    (message,) = office.waiting()
+    assert message.headers["task"] == f"office.{task}"
+    assert message.delivery_info["exchange"] in {"", office.queue}
+    assert message.delivery_info["routing_key"] == office.queue
+
+
+def test_what_else_a_job_says_of_itself_is_kept(office):
+    office.plain.apply_async(args=(1,), queue="letters", priority=7, headers={"tenant": "a"}, expires=60)
+    office.own.apply_async()
+    office.app.send_task("elsewhere.unknown", queue="letters")
+    first, own, unknown = office.waiting()
+    assert (first.headers["tenant"], first.properties["priority"]) == ("a", 7)
+    assert first.headers["expires"]
+    assert own.properties["priority"] == 3
+    assert unknown.headers["task"] == "elsewhere.unknown"
+
+
+def test_a_chain_begins_in_the_lane(office):
+    chain(office.routed.si(), office.own.si()).apply_async(queue="letters")
+    assert [message.headers["task"] for message in office.waiting()] == ["office.routed"]
+
+
+def test_a_node_takes_its_app_in_on_the_terms_of_its_environment(tmp_path):
+    """In a process of its own, with all that stamping needs."""
+    source = """
+        from celery import Celery
+        app = Celery("found", broker="redis://theirs.invalid/0")
+
+        @app.task
+        def resize():
+            pass
+    """
+    (tmp_path / "shop.py").write_text(textwrap.dedent(source))
+    given = Terms(app="shop:app", broker_url="memory://race", queue="q", acks="late")
+    code = (
+        "from poolrace.adopted import app; from poolrace.contract import HOLD_TASK; "
+        "print(app.main, app.connection_for_write().hostname, app.conf.task_acks_late, *app.amqp.queues, "
+        "HOLD_TASK in app.tasks, 'shop.resize' in app.tasks)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **given.variables()},
+    )  # fmt: skip
+    assert done.stdout.split() == ["found", "race", "True", "q", "True", "True"], done.stderr
+    assert not re.search(r"theirs\.invalid", done.stderr)
