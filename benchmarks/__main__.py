@@ -25,7 +25,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark(name="publishing", asks="How fast does one process send?", measure=publishing.measure, takes_s=20),
         Benchmark(name="stamping", asks="What does stamping cost?", measure=stamping.measure, takes_s=250),
-        Benchmark(name="adoption", asks="What does it cost an app?", measure=adoption.measure, takes_s=90),
+        Benchmark(name="adoption", asks="What does it cost an app?", measure=adoption.measure, takes_s=200),
         Benchmark(name="fidelity", asks="Does what was asked for happen?", measure=fidelity.measure, takes_s=70),
         Benchmark(name="contrast", asks="Does a race see what is known?", measure=contrast.measure, takes_s=75),
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),

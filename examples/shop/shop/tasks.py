@@ -84,7 +84,7 @@ def invoice(number, lines):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@app.task(bind=True, autoretry_for=(SiteBusyError,), default_retry_delay=0.2, max_retries=5)
+@app.task(bind=True, autoretry_for=(SiteBusyError,), default_retry_delay=0.02, max_retries=5)
 def price(self, article):
     """Ask the site for an article's price, again if it is busy, and return the price in cents."""
     answer = json.loads(fetch(f"/prices/{article}", attempt=self.request.retries))
