@@ -10,17 +10,16 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace.adopting import BACKEND_VARIABLE, Terms
+from poolrace.adopting import BACKEND_VARIABLE, BROKER_VARIABLES, Terms
 from producer.adoption.app import Adopted, jobs_by_task, replayed_jobs
 from producer.adoption.environment import for_app
 from producer.adoption.jobfile import read_jobs
 from producer.errors import FleetError, UsageError
 from producer.fleet.local import interpreter, source_path
+from producer.lanes import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from producer.lanes import Lane
 
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FACTORY_JOBS = 200
@@ -88,6 +87,25 @@ def ask(
         timeout_s=timeout_s,
         keep_backend=keep_backend,
     )
+
+
+def broker_of_app(app: str, *, folder: Path, patience_s: float) -> str:
+    """
+    The broker of an app: what the environment says of it, or else its own settings.
+
+    Raises:
+        UsageError: If the app cannot be had, or has none.
+        FleetError: If it does not answer.
+    """
+    if given := for_app(os.environ).get(BROKER_VARIABLES[0]):
+        return given
+    lane = Lane(key="threads", pool="threads", slots=1)
+    told = _answer({"terms": _terms(app), "broker": True}, folder, lane, patience_s)
+    if error := told.get("error"):
+        raise UsageError(f"--app {error}")
+    if "://" not in told["broker_url"]:
+        raise UsageError(f"--app {app}: its settings name no broker as a URL. Name it: --broker URL.")
+    return str(told["broker_url"])
 
 
 def _terms(app: str) -> dict[str, Any]:

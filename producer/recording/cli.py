@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from producer.recording.recorder import Recording
 
 MAX_S = 24 * 3600
+PATIENCE_S = 30.0
 
 EXAMPLES = """\b
 Examples:
+  poolrace record --app shop.celery:app --duration 60s --yes-live
   poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --duration 60s --yes-live
   poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --queue images --queue mail --yes-live
   poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --mask email --mask 0 --jobs masked.jsonl --yes-live
@@ -32,6 +34,11 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @broker_option
+@click.option(
+    "--app", default=None, metavar="APP", help="Your Celery app, whose own broker is watched, instead of --broker."
+)
+@click.option("--workdir", default=".", show_default=True, metavar="DIR", help="With --app: where it is imported.",
+              type=click.Path(path_type=Path, file_okay=False, exists=True))  # fmt: skip
 @click.option("--queue", "queues", multiple=True, metavar="NAME",
               help="Look at this queue in place, Redis only; repeatable. [default: the workers' events]")  # fmt: skip
 @click.option("--duration", default="60s", show_default=True, metavar="TIME", help="For how long.")
@@ -45,8 +52,8 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
 @tells_errors
 def record(
-    *, broker: str | None, queues: tuple[str, ...], duration: str, jobs: Path, masked: tuple[str, ...], mask_all: bool,
-    yes_live: bool, force: bool, as_json: bool,
+    *, broker: str | None, app: str | None, workdir: Path, queues: tuple[str, ...], duration: str, jobs: Path,
+    masked: tuple[str, ...], mask_all: bool, yes_live: bool, force: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """
     Write the jobs of a live system to a file, with the times at which they came; no job is taken away.
@@ -55,13 +62,16 @@ def record(
     cut or no plain value cannot be recorded. With --queue it looks at the queue's own messages, on Redis, many times a
     second; a job that comes and goes between two looks is missed.
     """
+    from producer.adoption.asking import broker_of_app
     from producer.fleet.broker import connect
     from producer.recording.mask import SALT_BYTES, Mask
     from producer.recording.recorder import record as listen
     from producer.recording.recorder import write_jobs
 
     duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
-    url = broker_of(broker)
+    if app is not None and broker is not None:
+        raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
+    url = broker_of(broker) if app is None else broker_of_app(app, folder=workdir.resolve(), patience_s=PATIENCE_S)
     if jobs.exists() and not force:
         raise UsageError(f"--jobs {jobs}: is there already. Name another file, or add --force.")
     what = f"the queues {', '.join(queues)}, looked at in place" if queues else "the task events of its workers"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from integration.commands import until
 
+from producer.brokers import hide_password
 from producer.rundir import read_run
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -95,3 +96,30 @@ def test_a_broker_on_which_nothing_comes_is_told_with_what_to_look_at(site, tmp_
     assert done.returncode == 2
     assert "no job came. Do its workers send events (celery worker -E)?" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_app_tells_its_own_broker_which_still_has_to_be_confirmed(site, tmp_path):
+    words = ("--app", "site_", "--workdir", str(APPS / "django_"), "--jobs", str(tmp_path / "jobs.jsonl"))
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "site_.settings", "DJANGO_BROKER": site.broker.url}
+    environment.pop("CELERY_BROKER_URL", None)
+    done = subprocess.run(
+        [POOLRACE, "record", *words], env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 2
+    assert f"would watch {hide_password(site.broker.url)}" in done.stderr
+    done = subprocess.run(
+        [POOLRACE, "record", *words, "--duration", "0.3s", "--yes-live"],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "no job came" in done.stderr) == (2, True)
+
+
+def test_an_app_that_cannot_be_imported_is_told(tmp_path):
+    done = subprocess.run(
+        [POOLRACE, "record", "--app", "no_module:app", "--workdir", str(APPS / "bad"), "--yes-live", "--jobs",
+         str(tmp_path / "jobs.jsonl")],
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--app no_module:app cannot be imported from" in done.stderr
+    assert "Traceback" not in done.stderr
