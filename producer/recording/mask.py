@@ -35,6 +35,10 @@ class Mask:
         """Keyword arguments, likewise."""
         return {name: self.hidden(value) if self._hides(name) else value for name, value in kwargs.items()}
 
+    def headers(self, headers: Mapping[str, Any]) -> dict[str, Any]:
+        """Headers of the app's own, which have no names of arguments: hidden where everything is."""
+        return {name: self.hidden(value) if self.everything else value for name, value in headers.items()}
+
     def _hides(self, name: str) -> bool:
         return self.everything or name in self.names
 

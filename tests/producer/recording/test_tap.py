@@ -9,7 +9,9 @@ from celery import Celery
 from kombu import Connection
 from kombu.serialization import dumps
 
+from poolrace.contract import HEADER
 from producer.errors import UsageError
+from producer.recording.events import NOT_CELERY, UNDECODABLE
 from producer.recording.tap import Tap, decoded
 
 AT = 100.0
@@ -78,3 +80,15 @@ def test_a_job_that_another_started_is_its_child(app):
 def test_a_broker_that_cannot_be_looked_into_is_told_with_what_to_do():
     with Connection("memory://") as connection, pytest.raises(UsageError, match="listen to the workers' events"):
         Tap(connection, ["images"])
+
+
+def test_headers_of_the_apps_own_are_kept_and_celerys_are_not(app):
+    made = message(app, headers={"tenant": "north"})
+    made["headers"] |= {"tenant": "north", HEADER: "a stamp"}
+    assert decoded(made, "images", AT).headers == {"tenant": "north"}
+
+
+def test_why_a_message_cannot_be_read_is_told(app):
+    assert decoded({**message(app), "body": "no base64!"}, "images", AT).reason == UNDECODABLE
+    for strange in ({"body": "x"}, {"headers": None}, {"headers": {"id": "x"}}):
+        assert decoded(strange, "images", AT).reason == NOT_CELERY
