@@ -1,5 +1,5 @@
 """
-Takes a user's own Celery app into a race: found as `celery -A` finds it, stamped, led to the race's broker and queue.
+Takes a user's own Celery app into a race: found as `celery -A` finds it, stamped, led to the race's broker and queues.
 
 Nothing in the app's code is changed. What is changed of its settings, and why, is in `TERMS` and in the answer of
 `adopt`, so that a manifest can state it.
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from celery import Celery
 from celery.app.utils import find_app
-from kombu import Exchange, Queue
 
 from poolrace import stamping
+from poolrace.routing import LaneRouter, counterpart, race_queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +56,9 @@ class Terms:
     Attributes:
         app: Where it is, as `celery -A` takes it; `module:factory()` calls a factory.
         broker_url: The broker of the race.
-        queue: The one queue that the node consumes, and to which the app's own jobs send theirs.
+        queue: The lane's queue, which stands for the app's default queue.
         acks: `early` or `late`.
+        queues: Names of the app's other queues; each has a counterpart in the lane, which the node consumes as well.
         backend_url: Where results go instead of where the app says; None to leave that alone.
         backend_prefix: What the keys of results begin with there, so that they can be found again.
     """
@@ -66,6 +67,7 @@ class Terms:
     broker_url: str
     queue: str
     acks: str
+    queues: tuple[str, ...] = ()
     backend_url: str | None = None
     backend_prefix: str = ""
 
@@ -76,7 +78,8 @@ class Terms:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read what `to_json` wrote."""
-        return cls(**json.loads(text))
+        said = json.loads(text)
+        return cls(**{**said, "queues": tuple(said["queues"])})
 
     def variables(self) -> dict[str, str]:
         """What a node's environment says besides the user's."""
@@ -134,7 +137,7 @@ def told(error: BaseException, folder: str) -> str:
 
 def adopt(app: Celery, terms: Terms) -> dict[str, str]:
     """
-    Lead an app to the race's broker and queue, and have its nodes stamp jobs.
+    Lead an app to the race's broker and queues, and have its nodes stamp jobs.
 
     Returns:
         What was changed, by setting: from what to what, without passwords.
@@ -148,11 +151,12 @@ def adopt(app: Celery, terms: Terms) -> dict[str, str]:
         for name, value in settings.items()
         if _differ(before := app.conf.get(name), value)
     }
+    router = LaneRouter(app, terms.queue, terms.queues)
     app.conf.update(settings)
     for name, value in settings.items():
         if app.conf.get(name) != value:
             raise AdoptionError(f"{name} of the app cannot be set; it stays {_shown(name, app.conf.get(name))}.")
-    _lead(app, terms.queue)
+    _lead(app, router)
     stamping.attach(app)
     return changed
 
@@ -167,7 +171,6 @@ def _differ(before: Any, after: Any) -> bool:
 def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     """The settings that an app has in a race, whatever it says itself."""
     options = conf.get("broker_transport_options") or {}
-    queue = _queue(terms.queue)
     settings: dict[str, Any] = {
         "broker_url": terms.broker_url,
         "broker_read_url": terms.broker_url,
@@ -179,7 +182,7 @@ def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
         "task_default_exchange_type": "direct",
         "task_default_routing_key": terms.queue,
         "task_default_queue_type": "classic",
-        "task_queues": [queue],
+        "task_queues": [race_queue(counterpart(terms.queue, own)) for own in ("", *terms.queues)],
         "task_routes": None,
         "task_create_missing_queues": True,
         "task_always_eager": False,
@@ -197,10 +200,6 @@ def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
     return settings
 
 
-def _queue(name: str) -> Queue:
-    return Queue(name, Exchange(name, type="direct"), routing_key=name)
-
-
 def _with_json(accepted: Any) -> list[str]:
     kept = list(accepted or ())
     return kept if {"json", "application/json"} & set(kept) else [*kept, "json"]
@@ -213,28 +212,16 @@ def _shown(name: str, value: Any) -> str:
     return ", ".join(_SCHEMES.findall(repr(value))) or repr(value)
 
 
-def _lead(app: Any, queue: str) -> None:
+def _lead(app: Any, router: LaneRouter) -> None:
     # An app may have been used while it was imported, and then keeps what leads to its own broker and backend.
     app._pool = None  # noqa: SLF001 - Celery has no other name for it
     app._backend_cache = None  # noqa: SLF001 - Celery has no other name for it
     app._local = threading.local()  # noqa: SLF001 - Celery has no other name for it
     app.amqp._producer_pool = None  # noqa: SLF001 - Celery has no other name for it
     app.amqp.queues = app.amqp.Queues(app.conf.task_queues)
-    app.amqp.router = _OneQueue(queue)
+    app.amqp.router = router
     # Answers to commands would be in the app's own serialiser, which only the app knows.
     app.control.mailbox.serializer = "json"
-
-
-class _OneQueue:
-    """A router that sends every job to one queue, whatever queue, exchange or key its task or its caller names."""
-
-    def __init__(self, queue: str) -> None:
-        self._queue = _queue(queue)
-
-    def route(self, options: Mapping[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
-        """The options of a job, with its destination replaced."""
-        elsewhere = ("queue", "exchange", "exchange_type", "routing_key")
-        return {**{name: value for name, value in options.items() if name not in elsewhere}, "queue": self._queue}
 
 
 def adopted(environ: Mapping[str, str]) -> Celery:

@@ -25,6 +25,7 @@ from poolrace.adopting import AdoptionError, Terms, adopt, find, told
 from poolrace.hazards import hazards
 from poolrace.pools import POOLS, inert_settings
 from poolrace.repeating import written_globals
+from poolrace.routing import DESTINATION, own_queues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,8 +52,9 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     _load_modules(app)
     own = {pool: [warning.consequence for warning in inert_settings(pool, app.conf)] for pool in POOLS}
     facts = _facts(app, question["own_backend"])
-    changed = adopt(app, Terms(**question["terms"]))
     jobs = list(_made(question) if question.get("factory") else question["jobs"])
+    queues = own_queues(app, (job.get("queue") for job in jobs))
+    changed = adopt(app, Terms(**{**question["terms"], "queues": queues}))
     wanted = question.get("tasks") or ()
     _check_names(app, wanted)
     chosen = [job for job in jobs if not wanted or job["task"] in wanted]
@@ -60,6 +62,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         raise AdoptionError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_names_of(jobs))}.")
     return {
         **facts,
+        "queues": list(queues),
         "changed": changed,
         "inert": own,
         "hazards": {pool: [f"{h.module}: {h.warning}" for h in hazards(pool, sys.modules)] for pool in POOLS},
@@ -93,7 +96,7 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
         "acks_late": bool(conf.task_acks_late),
         "prefetch": conf.worker_prefetch_multiplier,
         "concurrency": conf.worker_concurrency,
-        "queues": sorted(app.amqp.queues),
+        "default_queue": conf.task_default_queue,
         "python": sys.version.split()[0],
         "folder": str(Path.cwd()),
     }
@@ -160,7 +163,7 @@ def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
         "line": where,
         "weight": job.get("weight", 1.0),
         "at": job.get("at"),
-        "queue": job.get("queue"),
+        "queue": _own_queue(app, task, args, kwargs, job),
         "body": base64.b64encode(raw).decode(),
         "text": isinstance(body, str),
         "content_type": content_type,
@@ -169,6 +172,15 @@ def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
         "reply_to": message.properties.get("reply_to") or "",
         "priority": task.priority if task.priority is not None else app.conf.task_default_priority,
     }
+
+
+def _own_queue(app: Celery, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], job: Mapping[str, Any]) -> str:
+    """To which of the app's queues a job goes: as its line says, or else as the app's routes do."""
+    options = {key: getattr(task, key, None) for key in DESTINATION}
+    if job.get("queue"):
+        options = {"queue": job["queue"]}
+    router: Any = app.amqp.router
+    return str(router.own_queue(options, task.name, args, kwargs, task))
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from poolrace.contract import HEADER, Stamp, WireError
 from producer.brokers import needing_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from celery import Celery
     from kombu import Connection
@@ -30,17 +30,17 @@ class Depth:
     unacked: int
 
 
-def depth(connection: Connection, queue: str) -> Depth | None:
-    """How many jobs wait in a queue; None on a broker whose queues cannot be looked into."""
+def depth(connection: Connection, *queues: str) -> Depth | None:
+    """How many jobs wait in some queues; None on a broker whose queues cannot be looked into."""
     channel: Any = connection.default_channel
     client = getattr(channel, "client", None)
     if client is None or not hasattr(client, "lrange"):
         return None
-    ready = sum(client.llen(channel._q_for_pri(queue, step)) for step in channel.priority_steps)  # noqa: SLF001 - see _ready
-    return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queue)))
+    ready = sum(client.llen(key) for key in _lists(channel, queues))
+    return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queues)))
 
 
-def waiting(app: Celery, queue: str, run_id: str, trial: int) -> list[int] | None:
+def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list[int] | None:
     """
     Sequence numbers of a trial's jobs that are still on the broker, ready or unacked.
 
@@ -55,21 +55,26 @@ def waiting(app: Celery, queue: str, run_id: str, trial: int) -> list[int] | Non
         client = getattr(channel, "client", None)
         if client is None or not hasattr(client, "lrange"):
             return None
-        messages = [*_ready(channel, client, queue), *_unacked(channel, client, queue)]
+        messages = [*_ready(channel, client, queues), *_unacked(channel, client, queues)]
     stamps = (_stamp(message) for message in messages)
     return sorted({s.seq for s in stamps if s is not None and (s.run_id, s.trial) == (run_id, trial)})
 
 
-def _ready(channel: Any, client: Any, queue: str) -> Iterator[dict[str, Any]]:
-    for step in channel.priority_steps:
-        for raw in client.lrange(channel._q_for_pri(queue, step), 0, -1):  # noqa: SLF001 - kombu has no public name
+def _lists(channel: Any, queues: Sequence[str]) -> list[str]:
+    """The lists of the queues, one a step of priority."""
+    return [channel._q_for_pri(queue, step) for queue in queues for step in channel.priority_steps]  # noqa: SLF001 - kombu has no public name
+
+
+def _ready(channel: Any, client: Any, queues: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for key in _lists(channel, queues):
+        for raw in client.lrange(key, 0, -1):
             yield json.loads(raw)
 
 
-def _unacked(channel: Any, client: Any, queue: str) -> Iterator[dict[str, Any]]:
+def _unacked(channel: Any, client: Any, queues: Sequence[str]) -> Iterator[dict[str, Any]]:
     for raw in client.hvals(channel.unacked_key):
         message, _exchange, routing_key = json.loads(raw)
-        if routing_key == queue:
+        if routing_key in queues:
             yield message
 
 

@@ -280,7 +280,7 @@ class Course:
 
     def _waiting(self, lane: Lane) -> Depth | None:
         with needing_broker():
-            return depth(self._looking, self._fleet.queue(lane))
+            return depth(self._looking, *self._fleet.queues(lane))
 
     def _write_down(self, number: int) -> None:
         """Write what has come in, if it is much: a long trial must not need more memory than a short one."""
@@ -296,7 +296,7 @@ class Course:
         sent = self._publishers.ledger()
         if not complete:
             lane = next(lane for lane in self._fleet.lanes if lane.key == trial.lane)
-            left = waiting(self._fleet.app, self._fleet.queue(lane), self._run_id, trial.trial)
+            left = waiting(self._fleet.app, self._fleet.queues(lane), self._run_id, trial.trial)
             trial = replace(trial, queued=tuple(left or ()))
         records, samples = self._collector.take()
         with held():

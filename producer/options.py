@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from poolrace.routing import counterpart
 from producer.brokers import hide_password
 from producer.commands import broker_from_environment
 from producer.errors import UsageError
@@ -223,6 +224,7 @@ def fleet_settings(
         adopted = _adopt(
             app,
             specs,
+            broker,
             folder=workdir.resolve(),
             jobs=app_jobs,
             tasks=tasks,
@@ -255,7 +257,7 @@ def fleet_settings(
     }
 
 
-def _adopt(app: str, specs: Sequence[str], **words: Any) -> Adopted:
+def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> Adopted:
     """Ask an app what it is, and say what there is to mind of it before anything runs."""
     from producer.adoption.asking import ask
     from producer.adoption.forewarning import forewarnings
@@ -264,6 +266,9 @@ def _adopt(app: str, specs: Sequence[str], **words: Any) -> Adopted:
     adopted = ask(app, lane=lanes[0], **words)
     for line in forewarnings(adopted.facts, [lane.pool for lane in lanes]):
         click.echo(f"Mind: {line}", err=True)
+    if live:
+        names = [counterpart(f"poolrace.<run id>.{lane.key}", own) for lane in lanes for own in ("", *adopted.queues)]
+        click.echo(f"On {hide_password(live)}: {', '.join(names)}, poolrace.records.<run id>; no others.", err=True)
     return adopted
 
 

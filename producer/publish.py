@@ -28,6 +28,7 @@ from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore
 from kombu.serialization import dumps
 
 from poolrace.contract import HEADER, Stamp
+from poolrace.routing import counterpart
 from producer.errors import FleetError
 from producer.interrupts import held
 from producer.plan import Plan, split
@@ -74,6 +75,7 @@ class Message:
         headers: Celery's, and those of the job file.
         reply_to: Where the app wants its results; empty for nowhere.
         priority: Of the message; None for none.
+        queue: Which of the app's own queues it goes to, or its counterpart; empty for the default queue.
     """
 
     body: bytes | str
@@ -82,6 +84,7 @@ class Message:
     headers: Mapping[str, Any]
     reply_to: str = ""
     priority: int | None = None
+    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ class JobSender:
         self._producer.publish(
             message.body,
             exchange="",
-            routing_key=order.queue,
+            routing_key=counterpart(order.queue, message.queue),
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             headers={**message.headers, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},

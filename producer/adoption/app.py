@@ -55,6 +55,11 @@ class Adopted:
         return tuple(name for name in self.jobs if name != MIX)
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """Names of its queues, its default queue apart."""
+        return tuple(self.facts["queues"])
+
+    @property
     def shares(self) -> dict[str, float]:
         """How many of all jobs are of each task, from 0 to 1."""
         calls = self.jobs[MIX if MIX in self.jobs else self.tasks[0]]
@@ -170,4 +175,5 @@ def message_of(made: Mapping[str, Any]) -> Message:
         headers=made["headers"],
         reply_to=made["reply_to"],
         priority=made["priority"],
+        queue=made["queue"],
     )

@@ -30,8 +30,7 @@ def led(app: Mapping[str, Any]) -> list[str]:
         f"The broker of its settings ({facts['broker_scheme']}) is left alone; it runs on the run's own.",
         f"Results: {app['backend']}.",
     ]
-    if len(facts["queues"]) > 1:
-        lines.append(
-            f"Its queues ({', '.join(facts['queues'])}) are one here; what it sends to any of them stays in the lane."
-        )
+    if facts["queues"]:
+        names = ", ".join([facts["default_queue"], *facts["queues"]])
+        lines.append(f"Each of its queues ({names}) has a counterpart on each lane; no job leaves the lane.")
     return lines

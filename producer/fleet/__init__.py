@@ -52,7 +52,10 @@ class Fleet(Protocol):
         """The lanes under test."""
 
     def queue(self, lane: Lane) -> str:
-        """Where the jobs of a lane go."""
+        """Where the jobs of a lane go, unless they say otherwise."""
+
+    def queues(self, lane: Lane) -> Sequence[str]:
+        """All queues of a lane, that one first."""
 
     def nodes(self, lane: Lane) -> Sequence[str]:
         """Names of the nodes of a lane."""

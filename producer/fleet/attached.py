@@ -88,6 +88,10 @@ class AttachedFleet:
         """The queue that the lane's nodes consume already."""
         return self._found[lane.key].queue
 
+    def queues(self, lane: Lane) -> Sequence[str]:
+        """That alone."""
+        return [self.queue(lane)]
+
     def nodes(self, lane: Lane) -> Sequence[str]:
         """All nodes of the lane's pool that answered."""
         return self._found[lane.key].nodes

@@ -16,6 +16,7 @@ from celery import Celery
 
 from poolrace.adopting import Terms
 from poolrace.contract import records_queue
+from poolrace.routing import counterpart
 from producer.adoption.environment import for_app
 from producer.brokers import needing_broker
 from producer.control import Control
@@ -63,6 +64,7 @@ class LocalFleet:
         self._needs_upstream = needs_upstream
         self._ready_s = ready_s
         self._adopted = adopted
+        self._own_queues = adopted.queues if adopted else ()
         self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
         self._nodes: dict[str, Child] = {}
@@ -111,6 +113,10 @@ class LocalFleet:
         """A queue of this run alone, so that nothing else on a shared broker is touched."""
         return f"poolrace.{self._run_id}.{lane.key}"
 
+    def queues(self, lane: Lane) -> list[str]:
+        """That, and a counterpart of each queue of a user's app."""
+        return [counterpart(self.queue(lane), own) for own in ("", *self._own_queues)]
+
     def nodes(self, lane: Lane) -> list[str]:
         """The one node of the lane: the pool's name, and the host."""
         return [f"{lane.key}@{socket.gethostname()}"]
@@ -133,7 +139,7 @@ class LocalFleet:
 
     def _forget_queues(self) -> None:
         # The nodes' last shipments came after the collector had left.
-        names = [records_queue(self._run_id), *map(self.queue, self.lanes)]
+        names = [records_queue(self._run_id), *(name for lane in self.lanes for name in self.queues(lane))]
         with suppress(FleetError), needing_broker(), self.app.connection_for_write() as connection:
             for name in names:
                 with suppress(*connection.channel_errors):
@@ -148,9 +154,13 @@ class LocalFleet:
         # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
         return [
             interpreter(lane), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
-            *lane.worker_flags(), "-n", f"{lane.key}@%h", "-Q", self.queue(lane), "--without-gossip",
+            *lane.worker_flags(), "-n", f"{lane.key}@%h", *self._consumed(lane), "--without-gossip",
             "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
+
+    def _consumed(self, lane: Lane) -> list[str]:
+        # A user's app is led to its queues by its settings; their names may hold what the option takes for two.
+        return [] if self._adopted else ["-Q", self.queue(lane)]
 
     def _environment(self, lane: Lane) -> dict[str, str]:
         if self._adopted:
@@ -172,6 +182,7 @@ class LocalFleet:
             broker_url=self.broker.url,
             queue=self.queue(lane),
             acks=lane.acks,
+            queues=self._own_queues,
             backend_url=None if adopted.keep_backend else backend_for(self.broker.url, adopted.facts["backend_scheme"]),
             backend_prefix=self._results,
         )

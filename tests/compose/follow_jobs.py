@@ -57,7 +57,8 @@ class Follower:
     def queued(self) -> list[list[int]]:
         """By lane, what the broker still has."""
         return [
-            waiting(self._app, queue, self._run_id, number) or [] for number, queue in enumerate(self._wanted["queues"])
+            waiting(self._app, [queue], self._run_id, number) or []
+            for number, queue in enumerate(self._wanted["queues"])
         ]
 
     def follow(self) -> None:

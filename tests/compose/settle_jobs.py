@@ -47,7 +47,7 @@ def main() -> None:
                     ended = pl.concat(records).filter(pl.col("outcome") != "retried")["seq"].n_unique()
         except FleetError:
             time.sleep(1)  # the broker is being restarted
-    queued = waiting(app, queue, run_id, 0) or []
+    queued = waiting(app, [queue], run_id, 0) or []
     trial = Trial(
         trial=0,
         kind=Kind.CAPACITY,

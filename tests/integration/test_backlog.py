@@ -40,7 +40,7 @@ def taker(site, queue, jobs):
 
 
 def test_an_empty_queue_has_nothing_waiting(site, queue):
-    assert waiting(site.app, queue, RUN_ID, TRIAL) == []
+    assert waiting(site.app, [queue], RUN_ID, TRIAL) == []
 
 
 def test_jobs_of_every_priority_are_waiting(site, queue):
@@ -48,7 +48,7 @@ def test_jobs_of_every_priority_are_waiting(site, queue):
         send(site, queue, 100 - priority, priority=priority)
     lists = [key for key in site.client.keys("*") if queue.encode() in key]
     assert len(lists) > 1
-    assert waiting(site.app, queue, RUN_ID, TRIAL) == list(range(91, 101))
+    assert waiting(site.app, [queue], RUN_ID, TRIAL) == list(range(91, 101))
 
 
 def test_only_jobs_of_this_run_trial_and_queue_are_waiting(site, queue):
@@ -58,9 +58,9 @@ def test_only_jobs_of_this_run_trial_and_queue_are_waiting(site, queue):
     send(site, queue + " of another lane", 4)
     site.app.send_task("foreign.ok", queue=queue)
     site.app.send_task("foreign.ok", queue=queue, headers={HEADER: "somebody else's"})
-    assert waiting(site.app, queue, RUN_ID, TRIAL) == [1]
-    assert waiting(site.app, queue, OTHER_RUN, TRIAL) == [2]
-    assert waiting(site.app, queue, RUN_ID, TRIAL + 1) == [3]
+    assert waiting(site.app, [queue], RUN_ID, TRIAL) == [1]
+    assert waiting(site.app, [queue], OTHER_RUN, TRIAL) == [2]
+    assert waiting(site.app, [queue], RUN_ID, TRIAL + 1) == [3]
 
 
 def test_jobs_that_were_taken_wait_until_they_are_acknowledged(site, queue):
@@ -69,10 +69,10 @@ def test_jobs_that_were_taken_wait_until_they_are_acknowledged(site, queue):
     send(site, queue + " of another lane", 9)
     with taker(site, queue, 3) as taken, taker(site, queue + " of another lane", 1):
         assert site.client.llen(queue) == 2
-        assert waiting(site.app, queue, RUN_ID, TRIAL) == [0, 1, 2, 3, 4]
+        assert waiting(site.app, [queue], RUN_ID, TRIAL) == [0, 1, 2, 3, 4]
         taken[1].ack()
         assert Stamp.from_header(taken[1].headers[HEADER]).seq == 1
-        assert waiting(site.app, queue, RUN_ID, TRIAL) == [0, 2, 3, 4]
+        assert waiting(site.app, [queue], RUN_ID, TRIAL) == [0, 2, 3, 4]
 
 
 def test_jobs_that_were_taken_come_back_with_the_taker_and_are_counted_once(site, queue):
@@ -80,10 +80,10 @@ def test_jobs_that_were_taken_come_back_with_the_taker_and_are_counted_once(site
         send(site, queue, seq)
     with taker(site, queue, 4):
         assert site.client.llen(queue) == 0
-    assert waiting(site.app, queue, RUN_ID, TRIAL) == [0, 1, 2, 3]
+    assert waiting(site.app, [queue], RUN_ID, TRIAL) == [0, 1, 2, 3]
     assert site.client.llen(queue) == 4
 
 
 def test_a_broker_that_cannot_be_looked_into_gives_none():
     with Celery("memory", broker="memory://", set_as_current=False) as app:
-        assert waiting(app, "queue", RUN_ID, TRIAL) is None
+        assert waiting(app, ["queue"], RUN_ID, TRIAL) is None

@@ -219,7 +219,7 @@ def test_a_node_that_ends_in_order_ships_all_its_records_first(site, run_on, tmp
         until(lambda: "Warm shutdown" in node.log.read_text())
         (tmp_path / "go").touch()
         until(lambda: node.child.process.poll() is not None)
-        left = waiting(run.app, node.queue, run.run_id, 0)
+        left = waiting(run.app, [node.queue], run.run_id, 0)
         recorded = [record["seq"] for record in run.records(len(quick + running + behind) - len(left))]
     site.processes.stop(node.child)
     assert set(recorded) >= {*quick, *running}

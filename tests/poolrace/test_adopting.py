@@ -1,4 +1,4 @@
-"""A user's app is found as Celery finds it, and led to the race's broker and queue, whatever its settings say."""
+"""A user's app is found as Celery finds it, and led to the race's broker and queues, whatever its settings say."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ terms = st.builds(
     broker_url=st.text(),
     queue=st.text(),
     acks=st.sampled_from(["early", "late"]),
+    queues=st.lists(st.text()).map(tuple),
     backend_url=st.none() | st.text(),
     backend_prefix=st.text(),
 )
@@ -181,7 +183,7 @@ def test_of_a_long_way_to_an_error_only_the_last_lines_are_told(package):
     assert len(str(told.value).splitlines()) == 1 + adopting.FRAMES
 
 
-def test_an_app_is_led_to_one_queue_of_the_races_broker():
+def test_an_app_without_queues_of_its_own_is_led_to_one_of_the_races_broker():
     settings = led_settings(app_of().conf, RACE)
     assert {settings[f"broker_{name}"] for name in ("url", "read_url", "write_url")} == {"memory://race"}
     assert settings["broker_use_ssl"] is None
@@ -190,6 +192,13 @@ def test_an_app_is_led_to_one_queue_of_the_races_broker():
     assert (queue.exchange.name, queue.exchange.type) == ("poolrace.r.threads", "direct")
     assert {settings[f"task_default_{name}"] for name in ("queue", "exchange", "routing_key")} == {queue.name}
     assert (settings["task_routes"], settings["task_always_eager"]) == (None, False)
+
+
+def test_each_queue_of_an_app_has_a_counterpart_that_nodes_consume():
+    settings = led_settings({}, replace(RACE, queues=("images", "mail")))
+    assert [(queue.name, queue.exchange.name, queue.routing_key) for queue in settings["task_queues"]] == [
+        (name,) * 3 for name in ("poolrace.r.threads", "poolrace.r.threads.images", "poolrace.r.threads.mail")
+    ]
 
 
 def test_of_the_transport_options_only_the_visibility_timeout_stays():
@@ -314,16 +323,20 @@ def test_what_is_nothing_before_and_after_or_the_same_in_another_form_is_no_chan
 class Stubborn(dict):
     """Settings that keep one of theirs."""
 
+    @property
+    def task_default_queue(self):
+        return self["task_default_queue"]
+
     def update(self, settings):
         super().update({**settings, "task_routes": self["task_routes"]})
 
 
 def test_an_app_that_does_not_let_itself_be_led_is_refused(attached):
-    class App:
-        conf = Stubborn(task_routes="amqp://user:secret@host/routes")
-
+    app = app_of()
+    app.amqp.router.route({}, "shop.resize")
+    app.conf = Stubborn(task_default_queue="celery", task_routes="amqp://user:secret@host/routes")
     with pytest.raises(AdoptionError) as told:
-        adopt(App(), RACE)
+        adopt(app, RACE)
     assert str(told.value) == "task_routes of the app cannot be set; it stays amqp."
     assert attached == []
 

@@ -13,6 +13,7 @@ from producer.settings import RaceSettings
 
 FACTS = {
     "concurrency": 3, "prefetch": 2, "acks_late": True, "inert": {}, "hazards": {}, "globals": [], "backend_scheme": "",
+    "queues": ["images"],
 }  # fmt: skip
 WORDS = {
     "lanes": (), "concurrency": None, "job_duration": None, "cpu_share": None, "arrivals": "poisson", "prefetch": None,
@@ -26,6 +27,7 @@ def adopted(*weighted, facts=FACTS):
         {
             "task": task, "line": "", "weight": weight, "at": None, "body": "", "text": True, "headers": {},
             "content_type": "application/json", "content_encoding": "utf-8", "reply_to": "", "priority": None,
+            "queue": "",
         }
         for task, weight in weighted or [("shop.resize", 1), ("shop.send", 3)]
     ]  # fmt: skip
@@ -169,6 +171,13 @@ def test_a_live_broker_is_refused_before_the_app_is_asked_and_else_has_nodes_of_
     assert "app" not in asked
     found = settings(app="shop", broker="redis://host/0", yes_live=True)
     assert (found["start_nodes"], found["broker_url"]) == (True, "redis://host/0")
+
+
+def test_a_live_brokers_queues_are_told_before_anything_runs(asked, capsys):
+    settings(app="shop", broker="redis://user:secret@host/0", yes_live=True, lanes=("threads:2", "prefork:2"))
+    said = capsys.readouterr().err
+    assert "secret" not in said
+    assert "poolrace.<run id>.threads.images, poolrace.<run id>.prefork, " in said
 
 
 def test_a_broker_of_the_environment_is_a_live_one_too(asked, monkeypatch):

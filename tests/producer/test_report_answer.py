@@ -14,6 +14,7 @@ APP = {
         "inert": {"threads": ["task_time_limit = 30 is ignored silently."]}, "hazards": {"prefork": ["torch: x"]},
         "globals": ["shop.count writes the global shop.SEEN"], "broker_scheme": "amqp", "backend_scheme": "",
         "queues": ["images", "letters"],
+        "default_queue": "celery",
     },
     "backend": "none, as in the app's settings",
 }  # fmt: skip
@@ -92,7 +93,7 @@ def test_what_was_known_of_the_app_comes_first_for_its_pools_only():
     assert prose.lines == [
         "The broker of its settings (amqp) is left alone; it runs on the run's own.",
         "Results: none, as in the app's settings.",
-        "Its queues (images, letters) are one here; what it sends to any of them stays in the lane.",
+        "Each of its queues (celery, images, letters) has a counterpart on each lane; no job leaves the lane.",
         "On threads, the app's setting task_time_limit = 30 is ignored silently.",
         "shop.count writes the global shop.SEEN.",
     ]

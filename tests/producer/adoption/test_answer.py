@@ -19,7 +19,7 @@ APP = {
     "app": "shop.celery:app",
     "shares": {"sleep": 1.0},
     "facts": {
-        "inert": {}, "hazards": {}, "globals": [], "broker_scheme": "redis", "backend_scheme": "", "queues": ["celery"],
+        "inert": {}, "hazards": {}, "globals": [], "broker_scheme": "redis", "backend_scheme": "", "queues": [],
     },
     "backend": "none, as in the app's settings",
 }  # fmt: skip

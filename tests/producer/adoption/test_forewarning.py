@@ -15,7 +15,8 @@ FACTS = {
     },
     "globals": ["shop.count writes the global shop.SEEN"],
     "broker_scheme": "amqp",
-    "queues": ["images"],
+    "queues": [],
+    "default_queue": "celery",
 }
 OF_THREADS = [
     "On threads, the app's setting task_time_limit = 30 is ignored silently: a job that hangs keeps its slot for ever.",
@@ -55,8 +56,8 @@ def test_a_run_says_where_broker_and_results_go():
     ]
 
 
-def test_several_queues_are_said_to_be_one_here():
+def test_queues_of_its_own_are_said_to_have_counterparts():
     facts = {**FACTS, "queues": ["images", "letters"]}
     assert led({"facts": facts, "backend": "x"})[2:] == [
-        "Its queues (images, letters) are one here; what it sends to any of them stays in the lane."
+        "Each of its queues (celery, images, letters) has a counterpart on each lane; no job leaves the lane."
     ]
