@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 import types
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 PATIENCE_S = 10.0
-PLAIN = (int, float, complex, str, bytes, bool, type(None), list, dict, set, tuple, frozenset, bytearray)
+PLAIN = (
+    int, float, complex, str, bytes, bool, type(None), list, dict, set, tuple, frozenset, bytearray, array, Counter,
+    OrderedDict, defaultdict, deque,
+)  # fmt: skip
 """Values that can be compared without asking them for more than they show."""
 
 _IGNORED = (types.ModuleType, types.FunctionType, type)
@@ -53,10 +58,10 @@ def _of_one(task: Any, job: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _seen(module: types.ModuleType) -> dict[str, str]:
-    """What a module's plain globals hold, as text: the value itself may change in place."""
+def _seen(module: types.ModuleType) -> dict[str, int]:
+    """What a module's plain globals hold, as the hash of their text: the value itself may change in place."""
     return {
-        name: f"{value!r:.2000}"
+        name: hash(repr(value))
         for name, value in vars(module).items()
         if not name.startswith("__") and not isinstance(value, _IGNORED) and type(value) in PLAIN
     }

@@ -62,11 +62,23 @@ def test_a_task_that_only_reads_its_module_is_not_named(noted):
 
 @pytest.mark.parametrize(
     "body",
-    ["global COUNT; COUNT += 1", "KNOWN['a'] = 1", "TAGS.add('a')", "global NEW; NEW = 1", "global GONE; del GONE"],
+    [
+        "global COUNT; COUNT += 1",
+        "KNOWN['a'] = 1",
+        "TAGS.add('a')",
+        "global NEW; NEW = 1",
+        "global GONE; del GONE",
+        "BY_KEY['a'] += 1",
+        "LATEST.append(1)",
+        "LONG[-1] = 1",
+    ],
 )
 def test_whatever_way_it_is_written_a_global_is_named(noted, body):
     source = f"""
+        from collections import defaultdict, deque
+
         COUNT, KNOWN, TAGS, GONE = 0, {{}}, set(), [1]
+        BY_KEY, LATEST, LONG = defaultdict(int), deque(maxlen=9), [0] * 10_000
 
         def write():
             try:
@@ -75,7 +87,7 @@ def test_whatever_way_it_is_written_a_global_is_named(noted, body):
                 pass  # the other thread was first
     """
     (line,) = noted(source, ("write", []))
-    assert re.fullmatch(rf"notes\.write writes the global notes\.(COUNT|KNOWN|TAGS|NEW|GONE): {SHARED}", line)
+    assert re.fullmatch(rf"notes\.write writes the global notes\.[A-Z_]+: {SHARED}", line)
 
 
 def test_each_global_that_is_written_has_a_line_in_order_of_name(noted):
