@@ -111,10 +111,12 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
               help="After so long, end the load as soon as a threshold is broken.")  # fmt: skip
 @click.option("--replay", "speed", default=None, metavar="SPEED",
               help="With --app: the jobs at the times that their file has, e.g. 1x or 10x as fast.")  # fmt: skip
+@click.option("--live/--no-live", default=None,
+              help="Lanes side by side with sparklines, or a line a second. [default: live on a terminal]")  # fmt: skip
 @fleet_options
 @output_options
 @tells_errors
-def load(*, as_json: bool, junit: Path | None, **options: Any) -> int:
+def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """
     Hold a load on each lane, one after the other, and print what was offered and what was achieved.
 
@@ -126,7 +128,7 @@ def load(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     from producer.load.hold import run_load
     from producer.report.progress import progress_for
 
-    with progress_for(quiet=as_json) as progress:
+    with progress_for(quiet=as_json, live=live) as progress:
         path, error = run_load(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from producer.report.formats import NONE, count, milliseconds, number
+from producer.errors import UsageError
+from producer.report.formats import NONE, count, milliseconds
+from producer.report.lanes_view import LanesView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import RenderableType
 
@@ -75,9 +84,9 @@ class Lines:
 
 
 class Bar:
-    """A bar that moves; with a table above it while a lane is under load."""
+    """A bar that moves; below the lanes while one is under load."""
 
-    def __init__(self, progress: _WithTable) -> None:
+    def __init__(self, progress: _WithLanes) -> None:
         self._progress = progress
         self._task: TaskID = progress.add_task("Starting", total=None)
 
@@ -95,41 +104,23 @@ class Bar:
 
     def lane(self, now: Now, ended: int, of: int) -> None:
         """Show how it does; what the lanes before it did last stays."""
-        self._progress.lanes[now.lane] = now
+        self._progress.lanes.add(now)
         text = f"{now.lane}: {ended:,} of {of:,} jobs ended" + (", paused" if now.paused else "")
         self._progress.update(self._task, description=text)
 
 
-class _WithTable(Progress):
-    """A bar below a table of lanes under load."""
+class _WithLanes(Progress):
+    """A bar below the lanes under load."""
 
-    lanes: dict[str, Now]
+    def __init__(self, *columns: ProgressColumn, console: Console, **options: Any) -> None:
+        self.lanes = LanesView()
+        super().__init__(*columns, console=console, **options)
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The table, if any lane was under load, and the bar."""
-        if lanes := getattr(self, "lanes", None):
-            yield table(list(lanes.values()))
+        """The lanes, if any was under load, and the bar."""
+        if self.lanes:
+            yield self.lanes
         yield from super().get_renderables()
-
-
-COLUMNS = (
-    "lane", "s", "offered/s", "accepted/s", "started/s", "finished/s", "backlog", "behind", "failed", "wait p50", "p99",
-)  # fmt: skip
-
-
-def table(lanes: Sequence[Now]) -> Table:
-    """How lanes do, one row each; queue wait in ms."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for number_, column in enumerate(COLUMNS):
-        shown.add_column(column, justify="right" if number_ else "left")
-    for now in lanes:
-        shown.add_row(
-            now.lane, f"{now.at_s:.0f} of {now.of_s:.0f}",
-            *(number(each) for each in (now.offered_per_s, now.accepted_per_s, now.started_per_s, now.finished_per_s)),
-            count(now.backlog), count(now.behind), count(now.failed),
-            milliseconds(now.queue_wait_p50_s), milliseconds(now.queue_wait_p99_s),
-        )  # fmt: skip
-    return shown
 
 
 def line(now: Now, ended: int, of: int) -> str:
@@ -146,15 +137,25 @@ def line(now: Now, ended: int, of: int) -> str:
 
 
 @contextmanager
-def progress_for(*, quiet: bool) -> Iterator[Silent | Lines | Bar]:
-    """What suits the terminal: nothing if quiet, a bar on a terminal, plain lines elsewhere. NO_COLOR is respected."""
+def progress_for(*, quiet: bool, live: bool | None = None) -> Iterator[Silent | Lines | Bar]:
+    """
+    What suits the terminal: nothing if quiet, what moves on a terminal, plain lines elsewhere. NO_COLOR is respected.
+
+    Args:
+        quiet: Say nothing.
+        live: Whether to show what moves; None for where there is a terminal.
+
+    Raises:
+        UsageError: If it is wanted and there is no terminal.
+    """
     console = Console(stderr=True)
+    if live and not console.is_terminal:
+        raise UsageError("--live: standard error is no terminal. Leave it out to have a line a second.")
     if quiet:
         yield Silent()
-    elif console.is_terminal:
+    elif console.is_terminal if live is None else live:
         columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
-        with _WithTable(*columns, console=console, transient=True) as progress:
-            progress.lanes = {}
+        with _WithLanes(*columns, console=console, transient=True) as progress:
             yield Bar(progress)
     else:
         yield Lines(sys.stderr)

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from producer.errors import UsageError
 from producer.load.now import Now
-from producer.report.progress import COLUMNS, Bar, Lines, Silent, _WithTable, line, progress_for, table
+from producer.report.progress import Bar, Lines, Silent, _WithLanes, line, progress_for
 
 
 class Clock:
@@ -124,50 +125,47 @@ def test_silence_says_nothing_of_lanes(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def cells(shown):
-    """Rows of a table, as text."""
-    return [list(row) for row in zip(*(column.cells for column in shown.columns), strict=True)]
-
-
-def test_a_table_has_a_row_for_each_lane_with_a_cell_for_each_column():
-    other = replace(NOW, lane="prefork", failed=2, started_per_s=None, backlog=None, queue_wait_p50_s=None)
-    shown = table([NOW, other])
-    assert tuple(column.header for column in shown.columns) == COLUMNS
-    assert cells(shown) == [
-        ["threads", "12 of 60", "50.4", "49.6", "48.0", "47.5", "1,234", "1,300", "0", "12.5", "1,500"],
-        ["prefork", "12 of 60", "50.4", "49.6", "-", "47.5", "-", "1,300", "2", "-", "1,500"],
-    ]
-
-
 @pytest.fixture
 def screen():
     """A bar on a terminal that is wide enough, which writes when it is asked to."""
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    progress = _WithTable(console=console, auto_refresh=False)
-    progress.lanes = {}
-    return progress
+    return _WithLanes(console=console, auto_refresh=False)
 
 
-def tables(progress):
-    return [cells(each) for each in progress.get_renderables() if hasattr(each, "columns") and len(each.columns) > 5]
+def written(screen):
+    """What stands on it."""
+    return "".join(segment.text for part in screen.get_renderables() for segment in screen.console.render(part))
 
 
-def test_a_bar_has_no_table_until_a_lane_is_under_load(screen):
+def test_a_bar_shows_no_lanes_until_one_is_under_load(screen):
     bar = Bar(screen)
     bar.begin(2)
-    assert tables(screen) == []
+    assert "threads" not in written(screen)
     bar.lane(NOW, 700, 3000)
-    ((row,),) = tables(screen)
-    assert row[0] == "threads"
+    assert "threads  12 of 60 s" in written(screen)
 
 
-def test_a_table_shows_each_lane_as_it_is_now_and_the_lanes_before_it_as_they_were_last(screen):
+def test_lanes_are_shown_as_they_are_now_and_those_before_as_they_were_last(screen):
     bar = Bar(screen)
     bar.lane(NOW, 700, 3000)
     bar.lane(replace(NOW, at_s=60.0), 3000, 3000)
     bar.lane(replace(NOW, lane="prefork", at_s=1.0), 5, 3000)
-    (rows,) = tables(screen)
-    assert [row[:2] for row in rows] == [["threads", "60 of 60"], ["prefork", "1 of 60"]]
+    assert "threads  60 of 60 s" in written(screen)
+    assert "prefork  1 of 60 s" in written(screen)
+
+
+@pytest.mark.parametrize(("live", "kind"), [(None, Bar), (True, Bar), (False, Lines)])
+def test_on_a_terminal_what_moves_is_shown_unless_lines_are_wanted(monkeypatch, live, kind):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    monkeypatch.setattr("producer.report.progress.Console", lambda **_: console)
+    with progress_for(quiet=False, live=live) as progress:
+        assert type(progress) is kind
+
+
+def test_what_moves_is_refused_where_there_is_no_terminal(monkeypatch):
+    monkeypatch.setattr("producer.report.progress.Console", lambda **_: Console(file=io.StringIO()))
+    with pytest.raises(UsageError, match="no terminal"), progress_for(quiet=False, live=True):
+        pass
 
 
 def test_a_bar_says_how_many_jobs_have_ended_and_that_it_is_paused(screen):
