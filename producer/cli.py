@@ -13,7 +13,7 @@ import click
 from poolrace import __version__
 from producer import interrupts
 from producer.adoption.environment import set_aside
-from producer.commands import finish, show_summary, tells_errors, write
+from producer.commands import draw, finish, show_summary, tells_errors, write
 from producer.errors import UsageError
 from producer.export.cli import export
 from producer.lanes import one_of, whole_number
@@ -55,7 +55,9 @@ REPORT_EXAMPLES = """\b
 Examples:
   poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c
   poolrace report --json runs/2026-01-31T12-00-00Z-race-1a2b3c
-  poolrace report --markdown runs/2026-01-31T12-00-00Z-race-1a2b3c > report.md"""
+  poolrace report --markdown runs/2026-01-31T12-00-00Z-race-1a2b3c > report.md
+  poolrace report --html runs/2026-01-31T12-00-00Z-race-1a2b3c
+  poolrace report --png pictures runs/2026-01-31T12-00-00Z-race-1a2b3c"""
 
 COMPARE_EXAMPLES = """\b
 Examples:
@@ -170,14 +172,20 @@ def race_settings(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the report as Markdown.")
+@click.option("--html", is_flag=True, help="Write the page with pictures, report.html in the run directory.")
+@click.option("--png", metavar="FOLDER", help="Write each picture to a folder as PNG; needs a browser.",
+              type=click.Path(path_type=Path, file_okay=False))  # fmt: skip
+@click.option("--svg", metavar="FOLDER", help="The same as SVG.", type=click.Path(path_type=Path, file_okay=False))
 @tells_errors
-def report(run: Path, *, as_json: bool, markdown: bool) -> int:
-    """Recompute a run's figures and verdicts from its records, and print them."""
+def report(run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None) -> int:
+    """Recompute a run's figures and verdicts from its records, and print them; with pictures, if they are wanted."""
     from producer.report.markdown import as_markdown
     from producer.summary import summarise
 
     summary = summarise(run)
     code = write(run, summary)
+    for line in draw(run, summary, html=html, files={"png": png, "svg": svg}):
+        click.echo(line, err=True)
     if markdown and not as_json:
         click.echo(as_markdown(summary), nl=False)
     else:

@@ -75,6 +75,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)
     show_summary(summary, as_json=as_json)
+    _page_of(path, summary)
     if error is not None:
         click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
         return tell(error)
@@ -92,6 +93,51 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
     if not summary["valid"]:
         return InvalidRunError.exit_code
     return 0 if kept(summary) else BROKEN_THRESHOLD
+
+
+def _page_of(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
+    try:
+        draw(path, summary, html=True)
+    except Exception as error:  # even one of ours: the run itself is good
+        click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
+
+
+def draw(
+    path: Path, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
+) -> list[str]:
+    """
+    Write pictures of a run.
+
+    Args:
+        path: Its directory.
+        summary: What it found.
+        html: As a page in the directory.
+        files: By format, a folder for a file each; None for none.
+
+    Returns:
+        A line for each thing written.
+
+    Raises:
+        UsageError: If there is no place for it, or no browser to draw files.
+        FleetError: If the browser does not draw.
+    """
+    folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
+    if not html and not folders:
+        return []
+    from producer.charts.export import export
+    from producer.charts.gallery import pictures_of
+    from producer.charts.page import page
+    from producer.rundir import RunWriter, read_run
+
+    run = read_run(path)
+    told = []
+    if html:
+        RunWriter(path, {}).write_text("report.html", page(summary, run))
+        told.append(f"Page: {path / 'report.html'}")
+    for kind, folder in folders.items():
+        told += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
+    return told
 
 
 def kept(summary: Mapping[str, Any]) -> bool:

@@ -1,0 +1,34 @@
+"""All pictures of a run, in the order of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from producer.charts.cost import cost
+from producer.charts.lanes import lanes
+from producer.charts.memory import memory
+from producer.charts.ping import ping
+from producer.charts.spectrum import spectrum
+from producer.charts.throughput import throughput
+from producer.charts.verdict import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from producer.charts.picture import Picture
+    from producer.rundir import Run
+
+PICTURES: Sequence[Callable[[Mapping[str, Any], Run], Picture]] = (
+    verdict, throughput, spectrum, lanes, memory, ping, cost,
+)  # fmt: skip
+
+
+def pictures_of(summary: Mapping[str, Any], run: Run) -> list[Picture]:
+    """
+    Every picture; one that the run has nothing for says what is missing.
+
+    Args:
+        summary: Of the run.
+        run: The same run, read.
+    """
+    return [picture(summary, run) for picture in PICTURES]

@@ -1,0 +1,100 @@
+"""One page with all pictures of a run, their figures as tables, and the report; needs nothing but a browser."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from plotly.offline import get_plotlyjs
+
+from producer.charts.gallery import pictures_of
+from producer.report.document import document
+from producer.report.parts import Prose, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from producer.charts.picture import Picture
+    from producer.rundir import Run
+
+CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": False}
+"""Of plotly: no link that leads to the network."""
+
+
+def page(summary: Mapping[str, Any], run: Run) -> str:
+    """
+    The report of a run as HTML, whole: style and script are in it.
+
+    Args:
+        summary: Of the run.
+        run: The same run, read.
+    """
+    pictures = pictures_of(summary, run)
+    heading, *rest = document(summary)
+    prose = [part for part in rest if isinstance(part, Prose)]
+    tables = [part for part in rest if isinstance(part, Table)]
+    kind = summary["settings"].get("kind", "race")
+    return Template(_resource("page.html")).substitute(
+        title=escape(f"Poolrace {kind}: {summary['run']['directory']}"),
+        style=_resource("page.css"),
+        script=get_plotlyjs(),
+        heading=_parts([heading]),
+        links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
+        findings=_parts(prose),
+        pictures="\n".join(map(_picture, pictures)),
+        tables=_parts(tables) or '<p class="missing">No job was settled, so there is no figure.</p>',
+        foot=f"From the run directory alone. Again: <code>poolrace report {escape(run.path.name)} --html</code>",
+    )  # fmt: skip
+
+
+def _resource(name: str) -> str:
+    return files("producer.charts").joinpath(name).read_text(encoding="utf-8")
+
+
+def _picture(picture: Picture) -> str:
+    heading = f'<h2 id="{picture.key}">{escape(picture.title)}</h2>'
+    if picture.figure is None or picture.table is None:
+        missing = f'<p class="missing">{escape(picture.missing)}</p>'
+        return f'<section aria-labelledby="{picture.key}">{heading}{missing}</section>'
+    chart = picture.figure.to_html(
+        full_html=False, include_plotlyjs=False, config=CONFIG, div_id=f"{picture.key}-chart", default_width="100%"
+    )
+    return (
+        f'<section aria-labelledby="{picture.key}">{heading}<p>{escape(picture.shows)}</p>'
+        f'<figure aria-labelledby="{picture.key}" aria-describedby="{picture.key}-reads">'
+        f'<div role="img" aria-label="{escape(f"{picture.title}. {picture.shows}")}">{chart}</div>'
+        f'<figcaption><p class="reads" id="{picture.key}-reads">{escape(picture.reads)}</p></figcaption></figure>'
+        f"<details><summary>The same as a table</summary>{_table(picture.table)}</details></section>"
+    )
+
+
+def _parts(parts: Iterable[Table | Prose]) -> str:
+    return "\n".join(_table(part) if isinstance(part, Table) else _prose(part) for part in parts)
+
+
+def _prose(part: Prose) -> str:
+    title = f"<h3>{escape(part.title)}</h3>" if part.title else ""
+    lines = "".join(f"<p>{_lines(line)}</p>" for line in part.lines)
+    commands = f"<pre>{escape(chr(10).join(part.commands))}</pre>" if part.commands else ""
+    return title + lines + commands
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    rows = "".join(map(_row, table.rows))
+    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
+        f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *rest = (_lines(cell) for cell in cells)
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -1,0 +1,86 @@
+"""How pictures look: one colour, mark, dash and pattern a lane, readable on light, on dark, and without colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import plotly.graph_objects as go
+
+INK, GRID = "#7d7d7d", "rgba(128,128,128,0.25)"
+"""Greys with enough contrast on white and on near-black: the page is see-through."""
+
+FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
+HEIGHT = 420
+TOP = 90
+"""Room for a legend of two rows and a title, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """
+    What tells a lane from the others.
+
+    Attributes:
+        colour: Of its lines and marks.
+        symbol: Plotly's name of its mark.
+        dash: Plotly's name of its line.
+        pattern: Plotly's shape that fills its bars; empty for solid.
+    """
+
+    colour: str
+    symbol: str
+    dash: str
+    pattern: str
+
+
+LOOKS = (
+    Look(colour="#3b7dd8", symbol="circle", dash="solid", pattern=""),
+    Look(colour="#d9822b", symbol="square", dash="dash", pattern="/"),
+    Look(colour="#2a9d6f", symbol="diamond", dash="dot", pattern="x"),
+    Look(colour="#b05fc4", symbol="cross", dash="dashdot", pattern="-"),
+    Look(colour="#8a8a3a", symbol="triangle-up", dash="longdash", pattern="."),
+)
+
+
+def look(keys: Sequence[str], key: str) -> Look:
+    """How a lane, or a workload, of several looks; the first ones look the same in every picture."""
+    return LOOKS[list(keys).index(key) % len(LOOKS)]
+
+
+def text(words: str) -> str:
+    """Words as they are: plotly would take what looks like a tag for one."""
+    return escape(words, quote=False)
+
+
+def logarithmic() -> dict[str, Any]:
+    """An axis of powers with marks at 1, 2 and 5, written out."""
+    marks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in (1, 2, 5)]
+    return {
+        "type": "log",
+        "tickvals": marks,
+        "ticktext": [f"{mark:,g}" if mark < 1e6 else f"{mark:g}" for mark in marks],
+    }
+
+
+def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Figure:
+    """Give a figure the look of all, with the names of its axes."""
+    axis = {"gridcolor": GRID, "linecolor": INK, "zerolinecolor": GRID, "automargin": True}
+    figure.update_xaxes(**axis)
+    figure.update_yaxes(**axis)
+    return figure.update_layout(
+        template="none",
+        height=height,
+        font={"family": FONT, "color": INK, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 60, "r": 20, "t": TOP, "b": 50},
+        legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1, "x": 0},
+        xaxis_title=x,
+        yaxis_title=y,
+        hovermode="closest",
+    )

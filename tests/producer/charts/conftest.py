@@ -1,0 +1,18 @@
+"""A small run, of which every figure can be worked out by hand."""
+
+import pytest
+from sample_run import make_run
+
+from producer.rundir import read_run
+from producer.summary import summarise
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """
+    Summary and run: two lanes of two slots, jobs of 100 ms, threads twice as fast, three pairs of twelve jobs.
+
+    Prefork does 20 jobs a second and threads 40; each job uses 1 ms of CPU.
+    """
+    path = make_run(tmp_path_factory.mktemp("sample"), speeds={"threads": 2.0})
+    return summarise(path), read_run(path)

@@ -1,0 +1,129 @@
+"""The page in a real browser: no network, no error, marks in every chart, readable in light and dark and on a phone."""
+
+import dataclasses
+import os
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from producer.charts.gallery import pictures_of
+from producer.charts.page import page
+
+if os.environ.get("POOLRACE_BROWSER") != "required":
+    pytest.importorskip("playwright", reason="playwright (make test-page installs it) is not installed")
+
+from pictures import browser as browsers
+
+MANY = 100_000
+MOST_MS = 4000
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if os.environ.get("POOLRACE_BROWSER") != "required":
+        try:
+            browsers.find()
+        except browsers.BrowserMissingError as error:
+            pytest.skip(str(error))
+    with browsers.started() as started:
+        yield started
+
+
+class Seen:
+    """A page that is open, what it asked the network for, and what it complained of."""
+
+    def __init__(self, browser, path, **context):
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.requests, self.errors = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function("() => document.querySelectorAll('.js-plotly-plot').length > 0")
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the page of a summary and a run."""
+    seen = []
+
+    def opened(summary, run, **context):
+        path = tmp_path / f"{len(seen)}.html"
+        path.write_text(page(summary, run), encoding="utf-8")
+        seen.append(Seen(browser, path, **context))
+        return seen[-1]
+
+    yield opened
+    for each in seen:
+        each.context.close()
+
+
+def test_it_asks_the_network_for_nothing_and_has_no_error(opened, sample):
+    seen = opened(*sample)
+    assert [url for url in seen.requests if not url.startswith("file:")] == []
+    assert len(seen.requests) == 1
+    assert seen.errors == []
+
+
+def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample):
+    seen = opened(*sample)
+    for picture in pictures_of(*sample):
+        chart = seen.page.locator(f"#{picture.key}-chart")
+        assert chart.locator("svg.main-svg").first.bounding_box()["width"] > 300
+        marks = chart.locator(".scatterlayer path, .barlayer path, .boxlayer path, .gl-canvas").count()
+        assert marks > 0, picture.key
+        section = seen.page.locator(f"section[aria-labelledby={picture.key}]")
+        section.locator("summary").press("Enter")
+        assert section.locator("tbody tr").all_inner_texts() == ["\t".join(row) for row in picture.table.rows]
+
+
+def test_a_screen_reader_is_given_a_name_for_every_chart(opened, sample):
+    seen = opened(*sample)
+    for picture in pictures_of(*sample):
+        assert seen.page.get_by_role("img", name=picture.title, exact=False).count() == 1
+        assert seen.page.get_by_role("figure", name=picture.title).count() == 1
+
+
+def brightness(seen, path):
+    """Colours of the whole page: the commonest as grey from 0 to 255, and how many there are."""
+    seen.page.screenshot(path=path, full_page=True)
+    with Image.open(path) as shot:
+        colours = shot.convert("L").getcolors()
+        return max(colours)[1], len(shot.convert("RGB").getcolors(10_000_000))
+
+
+def test_it_is_light_or_dark_as_the_reader_likes_and_not_blank(opened, sample, tmp_path):
+    light, colours = brightness(opened(*sample, color_scheme="light"), tmp_path / "light.png")
+    dark, dark_colours = brightness(opened(*sample, color_scheme="dark"), tmp_path / "dark.png")
+    assert light > 240
+    assert dark < 40
+    assert min(colours, dark_colours) > 50
+
+
+def test_on_a_phone_nothing_is_cut_off_at_the_side(opened, sample):
+    seen = opened(*sample, viewport=PHONE, device_scale_factor=2)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_hundred_thousand_jobs_are_there_in_four_seconds_and_can_be_panned(opened, sample):
+    summary, run = sample
+    last = [trial for trial in run.trials if trial.kind == "capacity"][-1]
+    offsets = pl.int_range(MANY).cast(pl.Float64) / 1000
+    jobs = pl.concat([run.records.filter(pl.col("trial") == last.trial).head(1)] * MANY).with_columns(
+        seq=pl.int_range(MANY, dtype=pl.UInt32),
+        received_at=last.began_at + offsets,
+        started_at=last.began_at + offsets,
+        finished_at=last.began_at + offsets + 0.0008,
+    )
+    others = run.records.filter(pl.col("trial") != last.trial)
+    seen = opened(summary, dataclasses.replace(run, records=pl.concat([others, jobs])))
+    timing = seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
+    assert timing < MOST_MS
+    drawn = "document.getElementById('lanes-chart').data.map(trace => trace.x.length)"
+    assert 3 * MANY in seen.page.evaluate(drawn)
+    seen.page.evaluate("Plotly.relayout('lanes-chart', {'xaxis.range': [10, 11]})")
+    assert seen.page.evaluate("document.getElementById('lanes-chart').layout.xaxis.range") == [10, 11]
+    assert seen.errors == []

@@ -1,0 +1,23 @@
+"""Lanes differ by more than colour, labels are text, and logarithmic axes say their numbers in full."""
+
+from producer.charts.theme import LOOKS, logarithmic, look, text
+
+
+def test_lanes_differ_in_colour_mark_dash_and_pattern():
+    for field in ("colour", "symbol", "dash", "pattern"):
+        assert len({getattr(each, field) for each in LOOKS}) == len(LOOKS)
+
+
+def test_a_lane_looks_the_same_wherever_it_stands_at_its_place():
+    assert look(["prefork", "threads"], "threads") is LOOKS[1]
+    assert look([str(n) for n in range(9)], "7") is LOOKS[7 - len(LOOKS)]
+
+
+def test_what_looks_like_a_tag_is_text():
+    assert text("<b>x</b>&") == "&lt;b&gt;x&lt;/b&gt;&amp;"
+
+
+def test_a_logarithmic_axis_has_marks_at_one_two_and_five():
+    axis = logarithmic()
+    labels = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
+    assert [labels[value] for value in (0.001, 0.5, 20.0, 1000.0)] == ["0.001", "0.5", "20", "1,000"]
