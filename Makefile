@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-compose check docker-check bench bench-stack screenshots clean
+.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -33,6 +33,9 @@ test: setup  ## all tests that need no Docker
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
+
+test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chromium
+	@$(BIN)/python -m pytest tests/producer/charts
 
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
 	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from producer.trials import Trial
 
 KEY, TITLE = "lanes", "Lanes: what each slot did"
-MOST = 100_000
-"""Jobs that are drawn, the first of the trial; more could not be panned without a stutter."""
+MOST = 5_000
+"""Jobs of a lane that are drawn one by one; with more, a page would be slow to come up and to pan."""
+
+COLUMNS = 4_000
+"""In how many stretches a trial of more jobs is cut; each has a shade for what its jobs held of the CPU."""
 
 ROW, FRAME = 26, 120
 BAR, FILL, WAIT = 15, 9, 3
@@ -45,7 +48,7 @@ def lanes(summary: Mapping[str, Any], run: Run) -> Picture:
     return Picture(
         key=KEY,
         title=TITLE,
-        shows=_shows(trials[0], drawn, rows, trials),
+        shows=_shows(trials[0], drawn, rows),
         reads=(
             "Each row is a process or a thread, each pale bar a job from start to end, and its dark part how much "
             "of that time the job held the CPU: four threads that share one interpreter lock are each a quarter full. "
@@ -83,7 +86,6 @@ def _jobs(run: Run, trial: Trial) -> pl.DataFrame:
         run.records.filter((pl.col("trial") == trial.trial) & pl.col("started_at").is_not_nan())
         .drop_nulls(["started_at", "finished_at"])
         .sort("started_at")
-        .head(MOST)
         .with_columns(row=pl.struct("node", "pid", "thread_id").rank("dense").cast(pl.Int64) - 1)
         .select(
             "row", "node", "pid", "thread_id", pl.col("cpu_s").fill_nan(0.0).fill_null(0.0),
@@ -112,6 +114,34 @@ def _segments(
     return x.ravel().astype(np.float32), y.ravel().astype(np.float32)
 
 
+def shades(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], cpu_s: NDArray[np.float64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """
+    Which part of each stretch of time jobs held the CPU, from 0 to 1, if each held it evenly.
+
+    Args:
+        starts: Of the jobs, in seconds.
+        ends: Of the jobs.
+        cpu_s: CPU time of each.
+        edges: Of the stretches, ascending; one more than there are stretches.
+    """
+    rates = cpu_s / np.maximum(ends - starts, 1e-9)
+    held_s = np.diff(_since(starts, rates, edges) - _since(ends, rates, edges))
+    share: NDArray[np.float64] = np.clip(held_s / np.diff(edges), 0, 1)
+    return share
+
+
+def _since(moments: NDArray[np.float64], rates: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What has come together by some instants, if each rate counts from its moment on."""
+    order = np.argsort(moments)
+    before = np.searchsorted(moments[order], at, side="right")
+    rate = np.concatenate([[0.0], np.cumsum(rates[order])])[before]
+    offset = np.concatenate([[0.0], np.cumsum(rates[order] * moments[order])])[before]
+    grown: NDArray[np.float64] = rate * at - offset
+    return grown
+
+
 def _figure(drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame]) -> go.Figure:
     heights = [max(frame.height, 2) for frame in rows.values()]
     figure = make_subplots(
@@ -119,20 +149,8 @@ def _figure(drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame])
         vertical_spacing=60 / (ROW * sum(heights) + FRAME * len(heights)),
     )  # fmt: skip
     for place, (lane, jobs) in enumerate(drawn.items(), start=1):
-        starts, ends, level = (jobs[name].cast(pl.Float64).to_numpy() for name in ("starts", "ends", "row"))
-        look = LOOKS[(place - 1) % len(LOOKS)]
-        waits = np.minimum(jobs["waits"].fill_nan(None).fill_null(pl.Series(starts)).to_numpy(), starts)
-        filled = np.minimum(starts + jobs["cpu_s"].to_numpy(), ends)
-        for name, begin, end, width, opacity in (
-            ("fetched, waits", waits, starts, WAIT, 0.35),
-            ("runs", starts, ends, BAR, 0.3),
-            ("holds the CPU", starts, filled, FILL, 1.0),
-        ):
-            x, y = _segments(begin, end, level)
-            figure.add_scattergl(
-                x=x, y=y, mode="lines", name=f"{text(lane)}: {name}", opacity=opacity, hoverinfo="skip",
-                line={"color": look.colour, "width": width}, row=place, col=1,
-            )  # fmt: skip
+        add = _add_bars if jobs.height <= MOST else _add_shades
+        add(figure, lane, jobs, place)
         names = [
             str(pid) if pid == thread else f"{pid}/{thread}"
             for pid, thread in rows[lane].select("pid", "thread_id").rows()
@@ -143,19 +161,50 @@ def _figure(drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame])
     return figure.update_layout(dragmode="pan").update_annotations(font={"family": FONT, "color": INK, "size": 14})
 
 
-def _shows(
-    trial: Trial, drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame], trials: Sequence[Trial]
-) -> str:
+def _add_bars(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
+    """A bar for each job."""
+    starts, ends, level = (jobs[name].cast(pl.Float64).to_numpy() for name in ("starts", "ends", "row"))
+    waits = np.minimum(jobs["waits"].fill_nan(None).fill_null(pl.Series(starts)).to_numpy(), starts)
+    filled = np.minimum(starts + jobs["cpu_s"].to_numpy(), ends)
+    colour = LOOKS[(place - 1) % len(LOOKS)].colour
+    for name, begin, end, width, opacity in (
+        ("fetched, waits", waits, starts, WAIT, 0.35),
+        ("runs", starts, ends, BAR, 0.3),
+        ("holds the CPU", starts, filled, FILL, 1.0),
+    ):
+        x, y = _segments(begin, end, level)
+        figure.add_scattergl(
+            x=x, y=y, mode="lines", name=f"{text(lane)}: {name}", opacity=opacity, hoverinfo="skip",
+            line={"color": colour, "width": width}, row=place, col=1,
+        )  # fmt: skip
+
+
+def _add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
+    """A shade for each stretch of each row."""
+    edges = np.linspace(0.0, float(jobs["ends"].max()), COLUMNS + 1)  # type: ignore[arg-type] # there are jobs
+    grid = [
+        shades(part["starts"].to_numpy(), part["ends"].to_numpy(), part["cpu_s"].to_numpy(), edges)
+        for _, part in jobs.sort("row").group_by("row", maintain_order=True)
+    ]
+    colour = LOOKS[(place - 1) % len(LOOKS)].colour
+    figure.add_heatmap(
+        x=edges[:-1] + edges[1] / 2, z=np.array(grid, dtype=np.float32), zmin=0, zmax=1, showscale=False,
+        colorscale=[[0, "rgba(128,128,128,0.12)"], [1, colour]], name=text(lane), ygap=4,
+        hovertemplate="%{x:.3f} s: %{z:.0%} on the CPU<extra>%{fullData.name}</extra>", row=place, col=1,
+    )  # fmt: skip
+
+
+def _shows(trial: Trial, drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame]) -> str:
     parts = [
         f"{lane}: {drawn[lane].height:,} jobs on {rows[lane].height} rows, which held the CPU "
         f"{_share_on_cpu(rows[lane])} of the time that they ran"
         for lane in drawn
     ]
-    more = any(one.jobs > drawn[one.lane].height for one in trials)
+    many = [lane for lane, jobs in drawn.items() if jobs.height > MOST]
     cut = (
-        f" Drawn are the first {MOST:,} jobs of each." if more and any(f.height == MOST for f in drawn.values()) else ""
+        f" More than {MOST:,} jobs are drawn as shades ({', '.join(many)}): how much of its time a row was on the CPU."
     )
-    return f"Jobs of {trial.workload} in one trial. {'; '.join(parts)}.{cut}"
+    return f"Jobs of {trial.workload} in one trial. {'; '.join(parts)}.{cut if many else ''}"
 
 
 def _share_on_cpu(rows: pl.DataFrame) -> str:

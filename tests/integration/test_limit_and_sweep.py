@@ -1,6 +1,8 @@
 """A search for the limit and sweeps on real nodes: every probe and value is in the summary, and nothing is left."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,18 +75,32 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     assert all(found["fits"] == ["1", "4"] for found in summary["sweep"]["findings"])
 
 
-@pytest.mark.parametrize(
-    ("over", "workload", "values"),
-    [
-        ("prefetch=1,3", "sleep", ["1", "3"]),
-        ("cpu-share=0,1", "mixed", ["0", "1"]),
-        ("payload=0,64KiB", "noop", ["0", "64KiB"]),
-        ("acks=early,late", "sleep", ["early", "late"]),
-    ],
-)
-def test_other_things_are_varied_as_well(tmp_path: Path, over: str, workload: str, values: list[str]) -> None:
-    words = ("--workload", workload, "--pairs", "1", "--duration", "0.2s")
-    code, summary, run = ran(tmp_path, "sweep", "--over", over, *words)
+VARIED = [
+    ("prefetch=1,3", "sleep", ["1", "3"]),
+    ("cpu-share=0,1", "mixed", ["0", "1"]),
+    ("payload=0,64KiB", "noop", ["0", "64KiB"]),
+    ("acks=early,late", "sleep", ["early", "late"]),
+]
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
+    """By what is varied, the sweep over it; two at the same time, since most of it is waiting for nodes."""
+    with ThreadPoolExecutor(2) as together:
+        yield {
+            over: together.submit(
+                ran, tmp_path_factory.mktemp("sweep"), "sweep", "--over", over, "--workload", workload, "--pairs", "1",
+                "--duration", "0.2s",
+            )
+            for over, workload, _ in VARIED
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("over", "workload", "values"), VARIED)
+def test_other_things_are_varied_as_well(
+    sweeps: dict[str, Future[Any]], over: str, workload: str, values: list[str]
+) -> None:
+    code, summary, run = sweeps[over].result()
     assert code == (4 if summary["problems"] else 0)
     for lane in run.manifest["settings"]["lanes"]:
         told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]

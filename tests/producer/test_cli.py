@@ -214,6 +214,22 @@ def test_markdown_is_what_is_written(poolrace, run_maker):
     assert (code, out) == (0, (path / "report.md").read_text())
 
 
+def test_the_page_is_written_where_the_run_is(poolrace, run_maker):
+    path = run_maker()
+    code, out, err = poolrace("report", "--html", "--json", str(path))
+    assert (code, err) == (0, f"Page: {path / 'report.html'}\n")
+    assert json.loads(out)["valid"]
+    assert (path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_pictures_as_files_are_refused_without_a_browser(poolrace, run_maker, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out, err = poolrace("report", "--png", str(tmp_path / "pictures"), str(run_maker()))
+    assert (code, out) == (2, "")
+    assert "apt-get install chromium" in err
+    assert not (tmp_path / "pictures").exists()
+
+
 def test_a_report_of_an_invalid_run_says_so_in_its_exit_code(poolrace, run_maker):
     code, out, _ = poolrace("report", str(run_maker(status="incomplete", reason="The broker is gone.")))
     assert code == 4

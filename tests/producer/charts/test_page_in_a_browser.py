@@ -16,7 +16,7 @@ if os.environ.get("POOLRACE_BROWSER") != "required":
 from pictures import browser as browsers
 
 MANY = 100_000
-MOST_MS = 4000
+FACTOR = 4
 PHONE = {"width": 390, "height": 844}
 
 
@@ -73,7 +73,9 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample):
     for picture in pictures_of(*sample):
         chart = seen.page.locator(f"#{picture.key}-chart")
         assert chart.locator("svg.main-svg").first.bounding_box()["width"] > 300
-        marks = chart.locator(".scatterlayer path, .barlayer path, .boxlayer path, .gl-canvas").count()
+        marks = chart.locator(
+            ".scatterlayer path, .barlayer path, .boxlayer path, .gl-canvas, .heatmaplayer image"
+        ).count()
         assert marks > 0, picture.key
         section = seen.page.locator(f"section[aria-labelledby={picture.key}]")
         section.locator("summary").press("Enter")
@@ -108,7 +110,11 @@ def test_on_a_phone_nothing_is_cut_off_at_the_side(opened, sample):
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_a_hundred_thousand_jobs_are_there_in_four_seconds_and_can_be_panned(opened, sample):
+def loaded_in_ms(seen):
+    return seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
+
+
+def test_a_hundred_thousand_jobs_cost_little_more_than_twelve_and_can_be_panned(opened, sample):
     summary, run = sample
     last = [trial for trial in run.trials if trial.kind == "capacity"][-1]
     offsets = pl.int_range(MANY).cast(pl.Float64) / 1000
@@ -119,11 +125,27 @@ def test_a_hundred_thousand_jobs_are_there_in_four_seconds_and_can_be_panned(ope
         finished_at=last.began_at + offsets + 0.0008,
     )
     others = run.records.filter(pl.col("trial") != last.trial)
+    few = loaded_in_ms(opened(summary, run))
     seen = opened(summary, dataclasses.replace(run, records=pl.concat([others, jobs])))
-    timing = seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
-    assert timing < MOST_MS
-    drawn = "document.getElementById('lanes-chart').data.map(trace => trace.x.length)"
-    assert 3 * MANY in seen.page.evaluate(drawn)
-    seen.page.evaluate("Plotly.relayout('lanes-chart', {'xaxis.range': [10, 11]})")
-    assert seen.page.evaluate("document.getElementById('lanes-chart').layout.xaxis.range") == [10, 11]
+    # Side by side on the same machine; alone it takes about two seconds on two cores.
+    assert loaded_in_ms(seen) < FACTOR * few
+    assert seen.page.locator("#lanes-chart .heatmaplayer image").count() == 1
+    before, after = dragged(seen.page, "lanes", by_px=120)
+    assert (after[0] < before[0], after[1] < before[1]) == (True, True)
     assert seen.errors == []
+
+
+def dragged(page_, key, by_px):
+    """Drag a chart to the right with the mouse: what its time axis showed before, and then."""
+    shown = f"document.getElementById('{key}-chart')._fullLayout.xaxis.range"
+    before = page_.evaluate(shown)
+    area = page_.locator(f"#{key}-chart .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    at = box["x"] + box["width"] / 3, box["y"] + box["height"] / 2
+    page_.mouse.move(*at)
+    page_.mouse.down()
+    page_.mouse.move(at[0] + by_px, at[1], steps=3)
+    page_.mouse.up()
+    page_.wait_for_function(f"() => {shown}[0] !== {before[0]}")
+    return before, page_.evaluate(shown)

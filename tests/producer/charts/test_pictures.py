@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from producer.charts.cost import cost
 from producer.charts.gallery import PICTURES, pictures_of
-from producer.charts.lanes import lanes
+from producer.charts.lanes import lanes, shades
 from producer.charts.memory import memory
 from producer.charts.ping import ping
 from producer.charts.spectrum import POINTS, nines, spectrum, thinned
@@ -117,16 +117,32 @@ def test_lanes_have_a_bar_a_job_filled_by_its_cpu_share(sample):
     assert column(found, "of that on the CPU") == ["1%", "1%", "2%", "2%"]
 
 
-def test_a_hundred_thousand_jobs_are_three_lines_a_lane_and_more_are_cut_and_said_to_be(sample):
+def test_shades_are_the_share_of_each_stretch_that_was_on_the_cpu():
+    edges = np.array([0.0, 1.0, 2.0, 3.0])
+    # One job from 0.5 to 2.5 that held the CPU half of the time, another one for all of the last half second.
+    found = shades(np.array([2.5, 0.5]), np.array([3.0, 2.5]), np.array([0.5, 1.0]), edges)
+    assert found == pytest.approx([0.25, 0.5, 0.75])
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0.01, 1), st.floats(0, 1)), min_size=1, max_size=20))
+def test_no_cpu_time_is_lost_in_shades(jobs):
+    starts = np.array([start for start, _, _ in jobs])
+    ends = starts + np.array([length for _, length, _ in jobs])
+    cpu_s = np.array([length * share for _, length, share in jobs]) / len(jobs)
+    edges = np.linspace(0, 10, 41)
+    assert (shades(starts, ends, cpu_s, edges) * 0.25).sum() == pytest.approx(cpu_s.sum(), abs=1e-9)
+
+
+def test_a_hundred_thousand_jobs_are_one_picture_a_lane_and_said_to_be_shades(sample):
     summary, run = sample
     last = [trial for trial in run.trials if trial.kind == "capacity"][-1]
     one = run.records.filter(pl.col("trial") == last.trial).head(1)
-    many = pl.concat([one] * 100_001).with_columns(seq=pl.int_range(100_001, dtype=pl.UInt32))
-    trials = [dataclasses.replace(trial, jobs=100_001) if trial is last else trial for trial in run.trials]
-    found = lanes(summary, dataclasses.replace(run, records=many, trials=trials))
-    assert len(found.figure.data) == 3
-    assert len(found.figure.data[1].x) == 300_000
-    assert "Drawn are the first 100,000 jobs of each." in found.shows
+    many = pl.concat([one] * 100_000).with_columns(seq=pl.int_range(100_000, dtype=pl.UInt32))
+    found = lanes(summary, dataclasses.replace(run, records=many))
+    (trace,) = found.figure.data
+    assert (trace.type, np.array(trace.z).shape) == ("heatmap", (1, 4000))
+    assert "More than 5,000 jobs are drawn as shades (threads)" in found.shows
+    assert column(found, "jobs") == ["100,000"]
 
 
 def test_memory_is_that_of_a_whole_node(sample):
