@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
+from itertools import islice
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 from plotly.offline import get_plotlyjs
 
 from producer.charts.gallery import pictures_of
-from producer.report.document import document
+from producer.report.document import document, heading
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": False}
 """Of plotly: no link that leads to the network."""
 
+FIRST = ("This run is not valid", "Mind", "Ended early", "What to run", "What that means")
+"""Titles of what a reader needs before all else, in order."""
+
 
 def page(summary: Mapping[str, Any], run: Run) -> str:
     """
@@ -32,21 +36,25 @@ def page(summary: Mapping[str, Any], run: Run) -> str:
         run: The same run, read.
     """
     pictures = pictures_of(summary, run)
-    heading, *rest = document(summary)
-    prose = [part for part in rest if isinstance(part, Prose)]
+    top, rest = heading(summary), list(islice(document(summary), 1, None))
+    prose = sorted((part for part in rest if isinstance(part, Prose)), key=_place)
     tables = [part for part in rest if isinstance(part, Table)]
-    kind = summary["settings"].get("kind", "race")
     return Template(_resource("page.html")).substitute(
-        title=escape(f"Poolrace {kind}: {summary['run']['directory']}"),
+        title=escape(top.title),
         style=_resource("page.css"),
         script=get_plotlyjs(),
-        heading=_parts([heading]),
+        run=escape(run.path.name),
+        heading=_paragraphs(top),
         links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
         findings=_parts(prose),
         pictures="\n".join(map(_picture, pictures)),
         tables=_parts(tables) or '<p class="missing">No job was settled, so there is no figure.</p>',
-        foot=f"From the run directory alone. Again: <code>poolrace report {escape(run.path.name)} --html</code>",
     )  # fmt: skip
+
+
+def _place(part: Prose) -> int:
+    """What is wrong with a run stands before what to do, and that before why; the rest keeps its order."""
+    return FIRST.index(part.title) if part.title in FIRST else len(FIRST)
 
 
 def _resource(name: str) -> str:
@@ -75,10 +83,13 @@ def _parts(parts: Iterable[Table | Prose]) -> str:
 
 
 def _prose(part: Prose) -> str:
-    title = f"<h3>{escape(part.title)}</h3>" if part.title else ""
-    lines = "".join(f"<p>{_lines(line)}</p>" for line in part.lines)
+    title = f"<h2>{escape(part.title)}</h2>" if part.title else ""
     commands = f"<pre>{escape(chr(10).join(part.commands))}</pre>" if part.commands else ""
-    return title + lines + commands
+    return title + _paragraphs(part) + commands
+
+
+def _paragraphs(part: Prose) -> str:
+    return "".join(f"<p>{_lines(line)}</p>" for line in part.lines)
 
 
 def _lines(text: str) -> str:

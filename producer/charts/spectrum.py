@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from producer.analyse import first_successes
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, layout, logarithmic, look, text
+from producer.charts.theme import FONT, INK, lane_of, layout, logarithmic, look, text
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
 from producer.trials import Kind
@@ -32,6 +32,9 @@ STRETCHES = (
     ("service", "returned_at", "started_at", "dashdot", 1.5),
 )
 """Name, from where to where, dash, width: from due is corrected for what the generator was late, from sent is not."""
+
+MARKS = 6
+"""On a line at most, to tell the lanes apart."""
 
 POINTS = 400
 """Of a line at most; ranks are taken closer together the rarer they are."""
@@ -87,6 +90,11 @@ class _Line:
     def __init__(self, workload: str, lane: str, stretch: str, values: NDArray[np.float64]) -> None:
         self.workload, self.lane, self.stretch, self.values = workload, lane, stretch, values
 
+    @property
+    def name(self) -> str:
+        """As the legend has it."""
+        return f"{self.lane}: {self.stretch}"
+
 
 def _lines(summary: Mapping[str, Any], run: Run) -> Iterator[_Line]:
     jobs = first_successes(run.records, run.children)
@@ -96,7 +104,8 @@ def _lines(summary: Mapping[str, Any], run: Run) -> Iterator[_Line]:
             for name, end, begin, _, _ in STRETCHES if frame.height else ():
                 values = (frame[end] - frame[begin]).drop_nulls().drop_nans().to_numpy()
                 if len(values):
-                    yield _Line(workload["workload"], lane["lane"], name, np.maximum(values, 1e-6))
+                    key = lane_of(summary, lane["lane"])
+                    yield _Line(workload["workload"], key, name, np.maximum(values, 1e-6))
 
 
 def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataFrame:
@@ -122,15 +131,17 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
         vertical_spacing=0.3 / len(workloads),
     )
     styles = {name: (dash, width) for name, _, _, dash, width in STRETCHES}
+    told = {line.name: line for line in reversed(lines)}
     for line in lines:
         row = workloads.index(line.workload) + 1
         own, (dash, width) = look(lanes, line.lane), styles[line.stretch]
         places, values = thinned(line.values)
-        name = f"{line.lane}: {line.stretch}"
         figure.add_scatter(
-            x=places, y=values * 1000, mode="lines",
+            x=places, y=values * 1000, mode="lines+markers",
             line={"color": own.colour, "dash": dash, "width": width, "shape": "hv"},
-            name=text(name), legendgroup=name, showlegend=line.workload == workloads[0], row=row, col=1,
+            # The dash tells the stretch, so the mark has to tell the lane where there is no colour.
+            marker={"color": own.colour, "symbol": own.symbol, "size": 3 + 2 * width, "maxdisplayed": MARKS},
+            name=text(line.name), legendgroup=line.name, showlegend=told[line.name] is line, row=row, col=1,
             hovertemplate="%{y:.3g} ms<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     figure.update_xaxes(

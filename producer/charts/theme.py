@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import plotly.graph_objects as go
 
@@ -52,14 +52,20 @@ def look(keys: Sequence[str], key: str) -> Look:
     return LOOKS[list(keys).index(key) % len(LOOKS)]
 
 
+def lane_of(summary: Mapping[str, Any], key: str) -> str:
+    """The lane that a sweep varies, by the key that it has at one of the values; of any other run the key itself."""
+    points = summary["settings"].get("points", ())
+    return str(next((point["lanes"][key] for point in points if key in point["lanes"]), key))
+
+
 def text(words: str) -> str:
     """Words as they are: plotly would take what looks like a tag for one."""
     return escape(words, quote=False)
 
 
-def logarithmic() -> dict[str, Any]:
-    """An axis of powers with marks at 1, 2 and 5, written out."""
-    marks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in (1, 2, 5)]
+def logarithmic(digits: Sequence[int] = (1, 2, 5)) -> dict[str, Any]:
+    """An axis of powers with marks at 1, 2 and 5, or at other digits, written out."""
+    marks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in digits]
     return {
         "type": "log",
         "tickvals": marks,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
 from producer.charts.picture import Picture
-from producer.charts.theme import INK, LOOKS, layout, logarithmic, text
+from producer.charts.theme import INK, LOOKS, lane_of, layout, logarithmic, text
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
     from producer.rundir import Run
 
 KEY, TITLE = "verdict", "Verdict: lane against lane"
-ROW, FRAME = 44, 150
+ROW, FRAME = 48, 150
 """Height of a row, and of all that is no row, in pixels."""
+
+MOST_TOLD = 6
+"""Comparisons in a sentence; of more it says how they came out."""
+
+DENSE = 100.0
+"""An axis that spans more than this has marks at powers of ten alone."""
 
 
 def verdict(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
@@ -40,41 +48,68 @@ def verdict(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - 
             f"band, {number(1 / (1 + margin))} to {number(1 + margin)}, the difference does not matter, and an "
             "interval that crosses the band's edge leaves it open."
         ),
-        figure=_figure(drawn, margin),
+        figure=_figure(drawn, margin, _pair_of_all(drawn, summary)),
         table=_table(judged),
     )
 
 
 def _shows(drawn: Sequence[Mapping[str, Any]]) -> str:
-    words = [f"{text_of(each)}: {each['word']}" for each in drawn]
-    return f"{'; '.join(words)}."
+    if len(drawn) <= MOST_TOLD:
+        return f"{'; '.join(map(_told, drawn))}."
+    words = Counter(each["word"] for each in drawn)
+    furthest = max(drawn, key=lambda each: abs(math.log(each["ratio"])))
+    counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
+    return f"{len(drawn)} comparisons: {counts}. The furthest from 1 is {_told(furthest)}."
+
+
+def _told(each: Mapping[str, Any]) -> str:
+    low, high = number(each["low"]), number(each["high"])
+    return f"{text_of(each)}: {each['word']}, {number(each['ratio'])} ({low} to {high})"
 
 
 def text_of(each: Mapping[str, Any]) -> str:
     """What a comparison is of."""
-    percentile = f" {each['percentile']}" if each["percentile"] else ""
-    return f"{each['workload']}, {each['measure']}{percentile}, {each['a']} / {each['b']}"
+    return f"{each['workload']}, {_measure(each)}, {each['a']} / {each['b']}"
 
 
-def _figure(drawn: Sequence[Mapping[str, Any]], margin: float) -> go.Figure:
+def _measure(each: Mapping[str, Any]) -> str:
+    return f"{each['measure']} {each['percentile'].replace('_', '.')}" if each["percentile"] else str(each["measure"])
+
+
+def _pair_of_all(drawn: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:
+    """The two lanes, if all comparisons are of the same; otherwise empty."""
+    pairs = {f"{lane_of(summary, each['a'])} / {lane_of(summary, each['b'])}" for each in drawn}
+    return pairs.pop() if len(pairs) == 1 else ""
+
+
+def _label(each: Mapping[str, Any], pair: str) -> str:
+    """Of a row, in two lines: a phone has no room for one."""
+    lanes = "" if pair else f", {each['a']} / {each['b']}"
+    return f"{text(each['workload'])}<br>{text(_measure(each) + lanes)}"
+
+
+def _figure(drawn: Sequence[Mapping[str, Any]], margin: float, pair: str) -> go.Figure:
     figure = go.Figure()
+    span = max(each["high"] for each in drawn) / min(each["low"] for each in drawn)
     for measure, look in zip(sorted({each["measure"] for each in drawn}), LOOKS, strict=False):
         rows = [each for each in drawn if each["measure"] == measure]
         figure.add_scatter(
-            x=[each["ratio"] for each in rows], y=[text(text_of(each)) for each in rows], mode="markers",
+            x=[each["ratio"] for each in rows], y=[_label(each, pair) for each in rows], mode="markers",
             name=measure, marker={"color": look.colour, "symbol": look.symbol, "size": 11},
             error_x={
                 "array": [each["high"] - each["ratio"] for each in rows],
                 "arrayminus": [each["ratio"] - each["low"] for each in rows],
                 "color": look.colour, "thickness": 2,
             },
-            hovertemplate="%{x:.3f}<extra>%{y}</extra>",
+            hovertemplate="%{x:.3f}<extra></extra>",
         )  # fmt: skip
     figure.add_vrect(x0=1 / (1 + margin), x1=1 + margin, fillcolor=INK, opacity=0.2, line_width=0, name="no difference")
     figure.add_vline(x=1, line={"color": INK, "width": 1})
-    figure.update_xaxes(**logarithmic())
-    figure.update_yaxes(autorange="reversed")
-    return layout(figure, x="ratio, logarithmic", y="", height=FRAME + ROW * len(drawn))
+    figure.update_xaxes(**logarithmic((1, 2, 5) if span < DENSE else (1,)))
+    figure.update_yaxes(
+        autorange="reversed", categoryorder="array", categoryarray=[_label(each, pair) for each in drawn]
+    )
+    return layout(figure, x=text(pair or "ratio"), y="", height=FRAME + ROW * len(drawn))
 
 
 def _table(judged: Sequence[Mapping[str, Any]]) -> Table:
