@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from producer.charts.picture import Picture
-from producer.charts.theme import layout, look, text
+from producer.charts.theme import FONT, INK, lane_of, layout, look, text
 from producer.report.formats import number
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import plotly.graph_objects as go
 
     from producer.rundir import Run
 
@@ -21,50 +24,70 @@ MILLION = 1_000_000
 HOUR_S = 3600
 MIB = 2**20
 
-Row = tuple[str, str, float, float | None]
-"""Workload, lane, CPU hours and MiB-hours (None if the memory is unknown) of a million jobs."""
+PART, FRAME = 280, 120
+"""Height of each of the two charts, and of all else, in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """
+    What a million jobs of a workload take on a lane.
+
+    Attributes:
+        workload: What the jobs do.
+        lane: Its key; in a sweep that of the lane that is varied.
+        under: Whether it was measured over a `backlog` or at a `held rate`.
+        cpu_s: CPU seconds of the whole node.
+        mib_hours: Memory of the whole node, for as long as a million jobs take at its capacity; None if unknown.
+    """
+
+    workload: str
+    lane: str
+    under: str
+    cpu_s: float
+    mib_hours: float | None
+
+    @property
+    def cpu_hours(self) -> float:
+        """CPU hours of the whole node."""
+        return self.cpu_s / HOUR_S
 
 
 def cost(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
     """What a million jobs of each workload take on each lane."""
-    rows = _rows(summary)
-    if not rows:
+    costs = _costs(summary)
+    if not costs:
         return Picture(
             key=KEY, title=TITLE,
-            missing="No node told its CPU time for a whole trial, so no job's cost is known. A race asks for it.",
+            missing="No node told its CPU time for a whole trial, so no cost is known: poolrace race asks for it.",
         )  # fmt: skip
-    dear = max(rows, key=lambda row: row[2])
     return Picture(
-        key=KEY,
-        title=TITLE,
-        shows=f"A million {dear[0]} jobs on {dear[1]} take the most, {number(dear[2])} CPU hours of the node.",
-        reads=(
-            "A bar is the CPU time of the whole node over a backlog, with what Celery itself takes: multiply it by "
-            "what a core-hour costs you. The table has the memory beside it, as MiB held for an hour."
-        ),
-        figure=_figure(rows),
-        table=Table(
-            title="For a million jobs",
-            columns=["workload", "lane", "CPU hours", "CPU seconds", "MiB-hours"],
-            rows=[
-                [workload, lane, number(hours), number(hours * HOUR_S), number(held)]
-                for workload, lane, hours, held in rows
-            ],
-        ),
+        key=KEY, title=TITLE, shows=_shows(costs), reads=_reads(costs), figure=_figure(costs), table=_table(costs)
     )
 
 
-def _rows(summary: Mapping[str, Any]) -> list[Row]:
+def _costs(summary: Mapping[str, Any]) -> list[Cost]:
     per_slot = {lane["key"]: lane["memory_per_slot_bytes"] for lane in summary["lanes"]}
     return [
-        (
-            workload["workload"], lane["lane"], lane["backlog_cpu_s_per_job"] * MILLION / HOUR_S,
-            _held(per_slot.get(lane["lane"]), lane),
+        Cost(
+            workload=workload["workload"],
+            lane=lane_of(summary, lane["lane"]),
+            under=under,
+            cpu_s=cpu_s * MILLION,
+            mib_hours=_held(per_slot.get(lane["lane"]), lane),
         )
         for workload in summary["workloads"]
         for lane in workload["lanes"]
-        if lane["backlog_cpu_s_per_job"]
-    ]  # fmt: skip
+        for under, cpu_s in [_cpu_of_a_job(lane)]
+        if cpu_s
+    ]
+
+
+def _cpu_of_a_job(lane: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Over a backlog, where nothing idles; a load has none, and is taken at the rate it held."""
+    if lane["backlog_cpu_s_per_job"]:
+        return "backlog", lane["backlog_cpu_s_per_job"]
+    return "held rate", lane["latency_cpu_s_per_job"]
 
 
 def _held(per_slot_bytes: float | None, lane: Mapping[str, Any]) -> float | None:
@@ -76,15 +99,60 @@ def _held(per_slot_bytes: float | None, lane: Mapping[str, Any]) -> float | None
     return per_slot_bytes * int(lane["slots"]) / MIB * hours
 
 
-def _figure(rows: Sequence[Row]) -> go.Figure:
-    figure = go.Figure()
-    keys = list(dict.fromkeys(lane for _, lane, _, _ in rows))
-    for key in keys:
-        own = look(keys, key)
-        mine = [(workload, hours) for workload, lane, hours, _ in rows if lane == key]
-        figure.add_bar(
-            x=[text(workload) for workload, _ in mine], y=[hours for _, hours in mine], name=text(key),
-            marker={"color": own.colour, "pattern": {"shape": own.pattern}},
-            hovertemplate="%{y:.2f} CPU hours<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
-    return layout(figure, x="workload", y="CPU hours for a million jobs")
+def _shows(costs: Sequence[Cost]) -> str:
+    dear, cheap = max(costs, key=lambda each: each.cpu_s), min(costs, key=lambda each: each.cpu_s)
+    most = f"A million {dear.workload} jobs on {dear.lane} take {number(dear.cpu_hours)} CPU hours of the node"
+    if dear is cheap:
+        return f"{most}."
+    return f"{most}, the most, and {cheap.workload} jobs on {cheap.lane} {number(cheap.cpu_hours)}, the least."
+
+
+def _reads(costs: Sequence[Cost]) -> str:
+    under = " and ".join(f"at a {each}" if each == "held rate" else f"over a {each}" for each in _unders(costs))
+    cpu = (
+        f"A bar is the CPU time of the whole node {under}, with what Celery itself takes: multiply it by what a "
+        "core-hour costs you"
+    )
+    if not _remembers(costs):
+        return f"{cpu}; what they hold of memory is not known here: poolrace race tells it."
+    return f"{cpu}. Below is the memory that the node holds, for as long as it would take for them at its capacity."
+
+
+def _unders(costs: Sequence[Cost]) -> list[str]:
+    return list(dict.fromkeys(each.under for each in costs))
+
+
+def _remembers(costs: Sequence[Cost]) -> bool:
+    return any(each.mib_hours is not None for each in costs)
+
+
+def _figure(costs: Sequence[Cost]) -> go.Figure:
+    parts = [("CPU hours", "cpu_hours"), *([("MiB-hours", "mib_hours")] if _remembers(costs) else [])]
+    figure = make_subplots(rows=len(parts), cols=1, subplot_titles=[name for name, _ in parts], vertical_spacing=0.2)
+    keys = list(dict.fromkeys(each.lane for each in costs))
+    for row, (unit, field) in enumerate(parts, start=1):
+        for key in keys:
+            own, mine = look(keys, key), [each for each in costs if each.lane == key]
+            figure.add_bar(
+                x=[text(each.workload) for each in mine], y=[getattr(each, field) for each in mine], name=text(key),
+                marker={"color": own.colour, "pattern": {"shape": own.pattern}}, legendgroup=key, showlegend=row == 1,
+                hovertemplate=f"%{{y:.3g}} {unit}<extra>%{{fullData.name}}</extra>", row=row, col=1,
+            )  # fmt: skip
+    layout(figure, x="", y="", height=PART * len(parts) + FRAME)
+    # A workload's name is a word even if it looks like a number.
+    figure.update_xaxes(type="category")
+    return figure.update_annotations(font={"family": FONT, "color": INK, "size": 14})
+
+
+def _table(costs: Sequence[Cost]) -> Table:
+    return Table(
+        title="For a million jobs",
+        columns=["workload", "lane", "measured under", "CPU hours", "CPU seconds", "MiB-hours"],
+        rows=[
+            [
+                each.workload, each.lane, each.under, number(each.cpu_hours), number(each.cpu_s),
+                number(each.mib_hours),
+            ]
+            for each in costs
+        ],
+    )  # fmt: skip

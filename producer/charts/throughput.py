@@ -168,7 +168,8 @@ def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], 
     figure.add_scatter(
         x=[point.x for point in ordered], y=medians, mode="lines+markers", name=text(points[0].lane),
         legendgroup=points[0].lane, showlegend=row == 1, line={"color": own.colour, "dash": own.dash},
-        marker={"color": own.colour, "symbol": own.symbol, "size": 11},
+        # Open, since lanes of one number of slots lie on one another.
+        marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
         error_y={
             "array": [point.capacity["max"] - point.capacity["median"] for point in ordered],
             "arrayminus": [point.capacity["median"] - point.capacity["min"] for point in ordered],

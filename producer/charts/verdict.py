@@ -25,8 +25,8 @@ ROW, FRAME = 48, 150
 MOST_TOLD = 6
 """Comparisons in a sentence; of more it says how they came out."""
 
-DENSE = 100.0
-"""An axis that spans more than this has marks at powers of ten alone."""
+DENSE, ENDLESS = 100.0, 10_000.0
+"""An axis that spans more than the first has marks at powers of ten alone, more than the second at some of them."""
 
 
 def verdict(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
@@ -36,7 +36,7 @@ def verdict(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - 
     if not drawn:
         return Picture(
             key=KEY, title=TITLE,
-            missing="No two lanes could be compared: a comparison takes a race of two lanes and 3 pairs or more.",
+            missing="No two lanes could be compared: that takes a race or a sweep of two lanes, and 2 pairs or more.",
         )  # fmt: skip
     margin = summary["settings"]["margin"]
     return Picture(
@@ -105,11 +105,18 @@ def _figure(drawn: Sequence[Mapping[str, Any]], margin: float, pair: str) -> go.
         )  # fmt: skip
     figure.add_vrect(x0=1 / (1 + margin), x1=1 + margin, fillcolor=INK, opacity=0.2, line_width=0, name="no difference")
     figure.add_vline(x=1, line={"color": INK, "width": 1})
-    figure.update_xaxes(**logarithmic((1, 2, 5) if span < DENSE else (1,)))
+    figure.update_xaxes(**_axis(span))
     figure.update_yaxes(
         autorange="reversed", categoryorder="array", categoryarray=[_label(each, pair) for each in drawn]
     )
     return layout(figure, x=text(pair or "ratio"), y="", height=FRAME + ROW * len(drawn))
+
+
+def _axis(span: float) -> dict[str, Any]:
+    """A logarithmic axis with as many marks as a phone has room for, of this largest value over the smallest."""
+    if span > ENDLESS:
+        return {"type": "log", "nticks": 6, "exponentformat": "power"}
+    return logarithmic((1, 2, 5) if span < DENSE else (1,))
 
 
 def _table(judged: Sequence[Mapping[str, Any]]) -> Table:

@@ -1,6 +1,6 @@
 """Lanes differ by more than colour, labels are text, and logarithmic axes say their numbers in full."""
 
-from producer.charts.theme import LOOKS, logarithmic, look, text
+from producer.charts.theme import LOOKS, lane_of, logarithmic, look, text
 
 
 def test_lanes_differ_in_colour_mark_dash_and_pattern():
@@ -21,3 +21,9 @@ def test_a_logarithmic_axis_has_marks_at_one_two_and_five():
     axis = logarithmic()
     labels = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
     assert [labels[value] for value in (0.001, 0.5, 20.0, 1000.0)] == ["0.001", "0.5", "20", "1,000"]
+
+
+def test_a_lane_of_a_sweep_is_the_one_that_it_varies():
+    summary = {"settings": {"points": [{"lanes": {"threads-c2": "threads"}}, {"lanes": {"threads-c4": "threads"}}]}}
+    assert [lane_of(summary, key) for key in ("threads-c4", "prefork")] == ["threads", "prefork"]
+    assert lane_of({"settings": {}}, "prefork") == "prefork"
