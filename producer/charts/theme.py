@@ -15,7 +15,7 @@ INK, GRID = "#7d7d7d", "rgba(128,128,128,0.25)"
 """Greys with enough contrast on white and on near-black: the page is see-through."""
 
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-HEIGHT = 420
+SIZE, HEIGHT = 13, 420
 TOP = 90
 """Room for a legend of two rows and a title, in pixels."""
 
@@ -75,13 +75,17 @@ def logarithmic(digits: Sequence[int] = (1, 2, 5)) -> dict[str, Any]:
 
 def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Figure:
     """Give a figure the look of all, with the names of its axes."""
-    axis = {"gridcolor": GRID, "linecolor": INK, "zerolinecolor": GRID, "automargin": True}
+    axis = {
+        "gridcolor": GRID, "linecolor": INK, "zerolinecolor": GRID, "automargin": True,
+        # No larger than all words: a phone is narrow.
+        "title_font_size": SIZE,
+    }  # fmt: skip
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure.update_layout(
         template="none",
         height=height,
-        font={"family": FONT, "color": INK, "size": 13},
+        font={"family": FONT, "color": INK, "size": SIZE},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 60, "r": 20, "t": TOP, "b": 50},

@@ -2,8 +2,10 @@
 
 import pytest
 
-from producer.commands import broker_from_environment
-from producer.errors import UsageError
+from producer import commands
+from producer.commands import broker_from_environment, draw, finish
+from producer.errors import InvalidRunError, UsageError
+from producer.summary import summarise
 
 
 def test_a_container_of_the_stack_knows_its_broker(monkeypatch, tmp_path):
@@ -18,3 +20,30 @@ def test_a_password_file_that_is_not_there_is_a_message_and_no_crash(monkeypatch
     monkeypatch.setenv("POOLRACE_BROKER_PASSWORD_FILE", str(tmp_path / "missing"))
     with pytest.raises(UsageError, match="No such file"):
         broker_from_environment()
+
+
+def test_a_run_whose_page_cannot_be_made_is_told_and_good_all_the_same(run_maker, monkeypatch, capsys):
+    def broken(*words, **options):
+        raise ZeroDivisionError("of a picture")
+
+    path = run_maker()
+    monkeypatch.setattr(commands, "draw", broken)
+    assert finish(path, None, as_json=False) == 0
+    printed = capsys.readouterr()
+    assert "What to run" in printed.out
+    assert printed.err == "The page with pictures was not made: ZeroDivisionError: of a picture\n"
+    assert (path / "summary.json").exists()
+
+
+def test_a_run_that_has_ended_has_its_page(run_maker):
+    path = run_maker()
+    assert finish(path, None, as_json=True) == 0
+    assert (path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_page_that_cannot_be_written_is_told_and_leaves_no_draft(run_maker):
+    path = run_maker()
+    (path / "report.html").mkdir()
+    with pytest.raises(InvalidRunError, match=r"report\.html cannot be written"):
+        draw(path, summarise(path), html=True)
+    assert list(path.glob("*.part")) == []
