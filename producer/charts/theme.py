@@ -90,7 +90,7 @@ def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Fig
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 60, "r": 20, "t": TOP, "b": 50},
         legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1, "x": 0},
-        xaxis_title=x,
-        yaxis_title=y,
+        xaxis_title_text=x,
+        yaxis_title_text=y,
         hovermode="closest",
     )

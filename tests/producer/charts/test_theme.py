@@ -1,6 +1,8 @@
 """Lanes differ by more than colour, labels are text, and logarithmic axes say their numbers in full."""
 
-from producer.charts.theme import LOOKS, lane_of, logarithmic, look, text
+import plotly.graph_objects as go
+
+from producer.charts.theme import LOOKS, SIZE, lane_of, layout, logarithmic, look, text
 
 
 def test_lanes_differ_in_colour_mark_dash_and_pattern():
@@ -27,3 +29,9 @@ def test_a_lane_of_a_sweep_is_the_one_that_it_varies():
     summary = {"settings": {"points": [{"lanes": {"threads-c2": "threads"}}, {"lanes": {"threads-c4": "threads"}}]}}
     assert [lane_of(summary, key) for key in ("threads-c4", "prefork")] == ["threads", "prefork"]
     assert lane_of({"settings": {}}, "prefork") == "prefork"
+
+
+def test_names_of_axes_are_no_larger_than_other_words():
+    figure = layout(go.Figure(go.Bar(x=[1], y=[1])), x="slots", y="jobs/s")
+    assert figure.layout.xaxis.title.to_plotly_json() == {"text": "slots", "font": {"size": SIZE}}
+    assert figure.layout.yaxis.title.to_plotly_json() == {"text": "jobs/s", "font": {"size": SIZE}}
