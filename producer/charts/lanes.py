@@ -1,7 +1,8 @@
-"""Lanes: a row a process or thread, a bar a job, filled as far as it held the CPU, so that the GIL can be seen."""
+"""Lanes: a row a process or thread, a bar a job, filled as high as its CPU share, so that the GIL can be seen."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, LOOKS, layout, text
-from producer.report.formats import count
+from producer.charts.theme import FONT, GRID, INK, LOOKS, layout, look, text
+from producer.report.formats import NONE, count, seconds
 from producer.report.parts import Table
 from producer.trials import Kind
 
@@ -23,100 +24,265 @@ if TYPE_CHECKING:
     from producer.rundir import Run
     from producer.trials import Trial
 
-KEY, TITLE = "lanes", "Lanes: what each slot did"
+    Floats = NDArray[np.float64]
+
+KEY, TITLE = "lanes", "What each slot did"
+MISSING = (
+    "No trial has a job that was started and finished, so no slot has a bar. Race for longer, "
+    "e.g. --duration 5s, or see the nodes' logs in the run directory."
+)
 MOST = 5_000
 """Jobs of a lane that are drawn one by one; with more, a page would be slow to come up and to pan."""
 
 COLUMNS = 4_000
-"""In how many stretches a trial of more jobs is cut; each has a shade for what its jobs held of the CPU."""
+"""In how many stretches a trial of more jobs is cut; each has a shade for what its jobs held of a core."""
 
-ROW, FRAME = 26, 120
-BAR, FILL, WAIT = 15, 9, 3
-"""Widths of a job's outline, of its CPU share and of its wait, in pixels."""
+MOST_ROWS = 64
+"""Of a lane; lower rows could not be told apart. The table has all."""
+
+KINDS = (Kind.CAPACITY, Kind.LOAD, Kind.CONFIRMATION, Kind.PROBE, Kind.LATENCY)
+"""Under a backlog slots are busy all the time, so that trial says most; the others in its absence."""
+
+BAR, LOWER = 0.8, 0.8
+"""A bar's height where rows are 1 apart, and by how much lower the bars of each further workload are."""
+
+ROW_PX, LANE_PX = 22, 70
+NAMED_ROWS = 32
+"""More rows than this are named only now and then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Course:
+    """
+    What the slots of one lane did in one trial.
+
+    Attributes:
+        trial: Which.
+        jobs: One row a job that a slot ran, by start: `row`, `workload`, `fetched_s`, `started_s`, `finished_s` from
+            the trial's zero, and `cpu_s`, all in seconds.
+        slots: One row a process or thread: `row`, `node`, `pid`, `thread_id`, `jobs`, `busy_s` and `cpu_s`.
+        span_s: From the first start to the last end.
+        gil: The interpreter lock was on in every slot.
+    """
+
+    trial: Trial
+    jobs: pl.DataFrame
+    slots: pl.DataFrame
+    span_s: float
+    gil: bool
+
+    @property
+    def lane(self) -> str:
+        """The lane's key."""
+        return self.trial.lane
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU time over service time, of all jobs together."""
+        return _over(_total(self.slots["cpu_s"]), _total(self.slots["busy_s"])) or 0.0
+
+    @property
+    def cores(self) -> float:
+        """Cores that the slots used together, on average."""
+        return _over(_total(self.slots["cpu_s"]), self.span_s) or 0.0
+
+    @property
+    def locked(self) -> bool:
+        """Whether its threads are all of one process and share its interpreter lock."""
+        return self.gil and self.slots.height > 1 and self.slots["pid"].n_unique() == 1
+
+    @property
+    def busy_share(self) -> float:
+        """Which part of the time the slots ran a job, on average."""
+        return _over(_total(self.slots["busy_s"]), self.span_s * self.slots.height) or 0.0
 
 
 def lanes(summary: Mapping[str, Any], run: Run) -> Picture:
     """One trial of each lane, of the workload that holds the CPU most, job by job."""
-    trials = _chosen(summary, run)
-    if not trials:
-        return Picture(
-            key=KEY, title=TITLE,
-            missing="No slot ended a job, so there is none to draw: see the problems above, and the nodes' logs.",
-        )  # fmt: skip
-    drawn = {trial.lane: _jobs(run, trial) for trial in trials}
-    rows = {lane: _rows(jobs) for lane, jobs in drawn.items()}
+    courses = [_course(run, trial) for trial in _chosen(summary, run)]
+    if not courses:
+        return Picture(key=KEY, title=TITLE, missing=MISSING)
     return Picture(
         key=KEY,
         title=TITLE,
-        shows=_shows(trials[0], drawn, rows),
-        reads=(
-            "Each row is a process or a thread, each pale bar a job from start to end, and its dark part how much "
-            "of that time the job held the CPU: four threads that share one interpreter lock are each a quarter full. "
-            "The thin line before a bar is the time that the job waited in the node after it was fetched."
-        ),
-        figure=_figure(drawn, rows),
-        table=_table(rows),
+        shows=_shows(courses),
+        reads=_reads(courses),
+        figure=_figure(courses),
+        table=_table(courses),
     )
+
+
+def _total(column: pl.Series) -> float:
+    return float(column.sum())
+
+
+def _over(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _ran() -> pl.Expr:
+    """A slot began the job and ended it."""
+    return pl.col("started_at").fill_nan(None).is_not_null() & pl.col("finished_at").fill_nan(None).is_not_null()
 
 
 def _chosen(summary: Mapping[str, Any], run: Run) -> list[Trial]:
-    """The last trial under full load of each lane, of the workload whose jobs hold the CPU most."""
-    ended = set(run.records["trial"].unique())
-    able = [trial for trial in run.trials if trial.kind is not Kind.WARM_UP and trial.trial in ended]
-    full = [trial for trial in able if trial.kind is Kind.CAPACITY] or able
-    if not full:
+    """The last trial of each lane, of the kind that says most and the workload whose jobs hold the CPU most."""
+    ran = set(run.records.filter(_ran())["trial"].to_list())
+    among = _last_point(summary)
+    able = [trial for trial in run.trials if trial.trial in ran and (among is None or trial.lane in among)]
+    kind = next((kind for kind in KINDS if any(trial.kind is kind for trial in able)), None)
+    able = [trial for trial in able if trial.kind is kind]
+    if not able:
         return []
-    workload = max({trial.workload for trial in full}, key=lambda name: (_cpu_share(run, full, name), name))
-    last = {trial.lane: trial for trial in full if trial.workload == workload}
-    known = [lane["key"] for lane in summary["lanes"]]
-    return [last[key] for key in [*known, *(key for key in last if key not in known)] if key in last]
+    workload = _hungriest(run, able)
+    last = {trial.lane: trial for trial in able if trial.workload == workload}
+    order = [lane["key"] for lane in summary["lanes"]]
+    return sorted(last.values(), key=lambda trial: order.index(trial.lane) if trial.lane in order else len(order))
 
 
-def _cpu_share(run: Run, trials: Sequence[Trial], workload: str) -> float:
-    numbers = [trial.trial for trial in trials if trial.workload == workload]
-    part = run.records.filter(pl.col("trial").is_in(numbers))
-    held_s = float((part["finished_at"] - part["started_at"]).fill_nan(0).sum())
-    return float(part["cpu_s"].fill_nan(0).sum()) / held_s if held_s else 0.0
+def _last_point(summary: Mapping[str, Any]) -> set[str] | None:
+    """The lanes of a sweep's last value, whose lanes are too many to be drawn; None for other runs."""
+    points = summary["settings"].get("points") if summary["sweep"] else None
+    measured = {point["value"] for point in summary["sweep"]["points"]} if points else set()
+    last = next((point for point in reversed(points or []) if point["value"] in measured), None)
+    return set(last["lanes"]) if last and last["lanes"] else None
 
 
-def _jobs(run: Run, trial: Trial) -> pl.DataFrame:
-    """Jobs of a trial that a slot ran, in order: offsets in seconds from the trial's zero, row, and CPU time."""
-    zero = trial.began_at
-    return (
-        run.records.filter((pl.col("trial") == trial.trial) & pl.col("started_at").is_not_nan())
-        .drop_nulls(["started_at", "finished_at"])
-        .sort("started_at")
-        .with_columns(row=pl.struct("node", "pid", "thread_id").rank("dense").cast(pl.Int64) - 1)
-        .select(
-            "row", "node", "pid", "thread_id", pl.col("cpu_s").fill_nan(0.0).fill_null(0.0),
-            waits=pl.col("received_at") - zero, starts=pl.col("started_at") - zero, ends=pl.col("finished_at") - zero,
+def _hungriest(run: Run, trials: Sequence[Trial]) -> str:
+    """The workload with the highest CPU share over all lanes; of equals the first."""
+    shares = {}
+    for name in dict.fromkeys(trial.workload for trial in trials):
+        numbers = [trial.trial for trial in trials if trial.workload == name]
+        jobs = run.records.filter(pl.col("trial").is_in(numbers), _ran())
+        service_s = _total(jobs["finished_at"] - jobs["started_at"])
+        shares[name] = _over(_total(jobs["cpu_s"].fill_nan(None)), service_s) or 0.0
+    return max(shares, key=lambda name: shares[name])
+
+
+def _course(run: Run, trial: Trial) -> _Course:
+    slot = ("node", "pid", "thread_id")
+    records = run.records.filter(pl.col("trial") == trial.trial, _ran()).sort("started_at", "seq")
+    parts = run.sent.filter(pl.col("trial") == trial.trial).select("seq", "part").unique("seq")
+    slots = (
+        records.group_by(slot, maintain_order=True)
+        .agg(
+            jobs=pl.len(),
+            busy_s=(pl.col("finished_at") - pl.col("started_at")).sum(),
+            cpu_s=pl.col("cpu_s").fill_nan(None).sum(),
         )
+        .sort(slot)
+        .with_row_index("row")
+    )
+    jobs = records.join(slots.select("row", *slot), on=slot, how="left", maintain_order="left")
+    jobs = jobs.join(parts, on="seq", how="left", maintain_order="left").select(
+        "row",
+        pl.col("cpu_s").fill_nan(None).fill_null(0.0),
+        workload=pl.col("part").map_elements(
+            lambda part: _named(trial, part), return_dtype=pl.String, skip_nulls=False
+        ),
+        fetched_s=pl.col("received_at").fill_nan(None).fill_null(pl.col("started_at")) - trial.began_at,
+        started_s=pl.col("started_at") - trial.began_at,
+        finished_s=pl.col("finished_at") - trial.began_at,
+    )
+    span_s = float(np.ptp(jobs.select("started_s", "finished_s").to_numpy()))
+    return _Course(trial=trial, jobs=jobs, slots=slots, span_s=span_s, gil=bool(records["gil"].all()))
+
+
+def _named(trial: Trial, part: int | None) -> str:
+    """What a job did: a load mixes workloads, other trials have one."""
+    return trial.parts[part] if part is not None and part < len(trial.parts) else trial.workload
+
+
+def _drawn(course: _Course) -> pl.DataFrame:
+    return course.jobs.filter(pl.col("row") < MOST_ROWS)
+
+
+def _figure(courses: Sequence[_Course]) -> go.Figure:
+    rows = [min(course.slots.height, MOST_ROWS) for course in courses]
+    height = ROW_PX * sum(rows) + LANE_PX * len(rows) + 110
+    figure = make_subplots(
+        rows=len(courses), cols=1, shared_xaxes="all", row_heights=[max(row, 2) for row in rows],
+        subplot_titles=[_heading(course) for course in courses],
+        vertical_spacing=min(LANE_PX / height, 0.8 / len(courses)),
+    )  # fmt: skip
+    workloads = list(
+        dict.fromkeys(name for course in courses for name in course.jobs["workload"].unique(maintain_order=True))
+    )
+    for place, course in enumerate(courses, start=1):
+        jobs = _drawn(course)
+        if jobs.height > MOST:
+            _add_shades(figure, course.lane, jobs, place)
+        else:
+            _add_bars(figure, jobs, workloads, place)
+        figure.update_yaxes(**_names(course), row=place, col=1)
+    layout(figure, x="", y="", height=height)
+    figure.update_xaxes(title_text="seconds since the trial began", row=len(courses), col=1)
+    return figure.update_layout(dragmode="pan").update_annotations(font={"family": FONT, "color": INK, "size": 14})
+
+
+def _heading(course: _Course) -> str:
+    share = f"{_percent(course.cpu_share)} of their time on a core"
+    return text(f"{course.lane}: jobs spend {share}, {_cores(course)} cores in all")
+
+
+def _names(course: _Course) -> dict[str, Any]:
+    """Each row's name at its height, the first one on top."""
+    slots = course.slots.head(MOST_ROWS)
+    step = -(-slots.height // NAMED_ROWS)
+    several = slots["node"].n_unique() > 1
+    shown = slots.gather_every(step)
+    names = [_slot_name(slot, course, several=several) for slot in shown.iter_rows(named=True)]
+    return {
+        "tickvals": shown["row"].to_list(), "ticktext": names, "range": [slots.height - 0.5, -0.6],
+        "showgrid": False, "zeroline": False,
+    }  # fmt: skip
+
+
+def _slot_name(slot: Mapping[str, Any], course: _Course, *, several: bool) -> str:
+    shared = course.slots.filter(pl.col("pid") == slot["pid"], pl.col("node") == slot["node"]).height > 1
+    name = f"thread {slot['thread_id']}" if shared else f"pid {slot['pid']}"
+    return text(f"{slot['node']} {name}" if several else name)
+
+
+def _add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> None:
+    """A trace for the waits, and for each workload one of whole bars, one of their filled parts and one to point at."""
+    first = place == 1
+    figure.add_scattergl(
+        **_waits(jobs), mode="lines", name="waits in the node", legendgroup="waits", showlegend=first,
+        line={"color": INK, "width": 2}, opacity=0.5, hoverinfo="skip", row=place, col=1,
+    )  # fmt: skip
+    for name in workloads:
+        mine, own = jobs.filter(pl.col("workload") == name), look(workloads, name)
+        tall = BAR * LOWER ** (workloads.index(name) % len(LOOKS))
+        shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
+        shared["legendgroup"] = text(name)
+        figure.add_scattergl(
+            **_boxes(mine, tall, np.ones(mine.height)), name=f"{text(name)}: runs", showlegend=first,
+            line={"color": own.colour, "width": 1}, fillcolor=_see_through(own.colour), opacity=0.75, **shared,
+        )  # fmt: skip
+        figure.add_scattergl(
+            **_boxes(mine, tall, _share(mine)), name=f"{text(name)}: on a core", showlegend=first,
+            line={"color": own.colour, "width": 0.5}, fillcolor=own.colour, **shared,
+        )  # fmt: skip
+        figure.add_scattergl(**_points(mine), name=text(name), showlegend=False, row=place, col=1)
+
+
+def _add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
+    """A shade for each stretch of each row, the darker the more of it was on a core."""
+    edges: Floats = np.linspace(0.0, float(jobs["finished_s"].to_numpy().max()), COLUMNS + 1)
+    parts = jobs.sort("row", "started_s").partition_by("row", maintain_order=True)
+    grid = [
+        shades(part["started_s"].to_numpy(), part["finished_s"].to_numpy(), part["cpu_s"].to_numpy(), edges)
+        for part in parts
+    ]
+    figure.add_heatmap(
+        x=edges[:-1] + edges[1] / 2, y=[part["row"][0] for part in parts], z=np.array(grid, dtype=np.float32), zmin=0,
+        zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]], name=text(lane),
+        ygap=4, hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
     )  # fmt: skip
 
 
-def _rows(jobs: pl.DataFrame) -> pl.DataFrame:
-    """Of each row its name, jobs, and which part of the trial it was busy and held the CPU."""
-    span_s = float(jobs["ends"].max() or 0) - float(jobs["starts"].min() or 0)  # type: ignore[arg-type]
-    return (
-        jobs.group_by("row", "node", "pid", "thread_id")
-        .agg(jobs=pl.len(), held_s=(pl.col("ends") - pl.col("starts")).sum(), cpu_s=pl.col("cpu_s").sum())
-        .sort("row")
-        .with_columns(busy=pl.col("held_s") / max(span_s, 1e-9), on_cpu=pl.col("cpu_s") / pl.col("held_s"))
-    )
-
-
-def _segments(
-    begins: NDArray[np.float64], ends: NDArray[np.float64], rows: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lines from begin to end on their rows, one trace for all: a gap after each."""
-    gap = np.full(len(begins), np.nan)
-    x, y = np.stack([begins, ends, gap], axis=1), np.stack([rows, rows, gap], axis=1)
-    return x.ravel().astype(np.float32), y.ravel().astype(np.float32)
-
-
-def shades(
-    starts: NDArray[np.float64], ends: NDArray[np.float64], cpu_s: NDArray[np.float64], edges: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def shades(starts: Floats, ends: Floats, cpu_s: Floats, edges: Floats) -> Floats:
     """
     Which part of each stretch of time jobs held the CPU, from 0 to 1, if each held it evenly.
 
@@ -128,104 +294,133 @@ def shades(
     """
     rates = cpu_s / np.maximum(ends - starts, 1e-9)
     held_s = np.diff(_since(starts, rates, edges) - _since(ends, rates, edges))
-    share: NDArray[np.float64] = np.clip(held_s / np.diff(edges), 0, 1)
+    share: Floats = np.clip(held_s / np.diff(edges), 0, 1)
     return share
 
 
-def _since(moments: NDArray[np.float64], rates: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+def _since(moments: Floats, rates: Floats, at: Floats) -> Floats:
     """What has come together by some instants, if each rate counts from its moment on."""
     order = np.argsort(moments)
     before = np.searchsorted(moments[order], at, side="right")
     rate = np.concatenate([[0.0], np.cumsum(rates[order])])[before]
     offset = np.concatenate([[0.0], np.cumsum(rates[order] * moments[order])])[before]
-    grown: NDArray[np.float64] = rate * at - offset
+    grown: Floats = rate * at - offset
     return grown
 
 
-def _figure(drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame]) -> go.Figure:
-    heights = [max(frame.height, 2) for frame in rows.values()]
-    figure = make_subplots(
-        rows=len(drawn), cols=1, shared_xaxes="all", row_heights=heights, subplot_titles=[text(lane) for lane in drawn],
-        vertical_spacing=60 / (ROW * sum(heights) + FRAME * len(heights)),
-    )  # fmt: skip
-    for place, (lane, jobs) in enumerate(drawn.items(), start=1):
-        add = _add_bars if jobs.height <= MOST else _add_shades
-        add(figure, lane, jobs, place)
-        names = [
-            str(pid) if pid == thread else f"{pid}/{thread}"
-            for pid, thread in rows[lane].select("pid", "thread_id").rows()
-        ]
-        figure.update_yaxes(tickvals=rows[lane]["row"].to_list(), ticktext=names, row=place, col=1)
-    figure.update_xaxes(title_text="seconds since the first job was due", row=len(drawn), col=1)
-    layout(figure, x="", y="", height=ROW * sum(heights) + FRAME * len(heights))
-    return figure.update_layout(dragmode="pan").update_annotations(font={"family": FONT, "color": INK, "size": 14})
+def _see_through(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.2)"
 
 
-def _add_bars(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
-    """A bar for each job."""
-    starts, ends, level = (jobs[name].cast(pl.Float64).to_numpy() for name in ("starts", "ends", "row"))
-    waits = np.minimum(jobs["waits"].fill_nan(None).fill_null(pl.Series(starts)).to_numpy(), starts)
-    filled = np.minimum(starts + jobs["cpu_s"].to_numpy(), ends)
-    colour = LOOKS[(place - 1) % len(LOOKS)].colour
-    for name, begin, end, width, opacity in (
-        ("fetched, waits", waits, starts, WAIT, 0.35),
-        ("runs", starts, ends, BAR, 0.3),
-        ("holds the CPU", starts, filled, FILL, 1.0),
-    ):
-        x, y = _segments(begin, end, level)
-        figure.add_scattergl(
-            x=x, y=y, mode="lines", name=f"{text(lane)}: {name}", opacity=opacity, hoverinfo="skip",
-            line={"color": colour, "width": width}, row=place, col=1,
-        )  # fmt: skip
+def _share(jobs: pl.DataFrame) -> Floats:
+    """CPU time over service time, from 0 to 1: the two clocks tick apart, so a full bar may be a little over."""
+    service_s = (jobs["finished_s"] - jobs["started_s"]).to_numpy()
+    cpu_s = jobs["cpu_s"].to_numpy()
+    share: Floats = np.divide(cpu_s, service_s, out=np.zeros_like(cpu_s), where=service_s > 0)
+    return share.clip(0.0, 1.0)
 
 
-def _add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
-    """A shade for each stretch of each row."""
-    edges = np.linspace(0.0, float(jobs["ends"].max()), COLUMNS + 1)  # type: ignore[arg-type] # there are jobs
-    grid = [
-        shades(part["starts"].to_numpy(), part["ends"].to_numpy(), part["cpu_s"].to_numpy(), edges)
-        for _, part in jobs.sort("row").group_by("row", maintain_order=True)
-    ]
-    colour = LOOKS[(place - 1) % len(LOOKS)].colour
-    figure.add_heatmap(
-        x=edges[:-1] + edges[1] / 2, z=np.array(grid, dtype=np.float32), zmin=0, zmax=1, showscale=False,
-        colorscale=[[0, "rgba(128,128,128,0.12)"], [1, colour]], name=text(lane), ygap=4,
-        hovertemplate="%{x:.3f} s: %{z:.0%} on the CPU<extra>%{fullData.name}</extra>", row=place, col=1,
-    )  # fmt: skip
+def _boxes(jobs: pl.DataFrame, tall: float, share: Floats) -> dict[str, NDArray[np.float32]]:
+    """A box a job, as one line with gaps: one shape each would be too many. Rows count downwards."""
+    begin, end = jobs["started_s"].to_numpy(), jobs["finished_s"].to_numpy()
+    low = jobs["row"].to_numpy() + tall / 2
+    high = low - tall * share
+    return {"x": _line(begin, end, end, begin, begin), "y": _line(low, low, high, high, low)}
 
 
-def _shows(trial: Trial, drawn: Mapping[str, pl.DataFrame], rows: Mapping[str, pl.DataFrame]) -> str:
-    parts = [
-        f"{lane}: {drawn[lane].height:,} jobs on {rows[lane].height} rows, which held the CPU "
-        f"{_share_on_cpu(rows[lane])} of the time that they ran"
-        for lane in drawn
-    ]
-    many = [lane for lane, jobs in drawn.items() if jobs.height > MOST]
-    cut = (
-        f" More than {MOST:,} jobs are drawn as shades ({', '.join(many)}): how much of its time a row was on the CPU."
+def _waits(jobs: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
+    """A thin line below the row on which the job ran, from when its node had it to when it was started."""
+    level = jobs["row"].to_numpy() + 0.47
+    return {"x": _line(jobs["fetched_s"].to_numpy(), jobs["started_s"].to_numpy()), "y": _line(level, level)}
+
+
+def _line(*corners: Floats) -> NDArray[np.float32]:
+    """One coordinate of a line from corner to corner, and a gap after each job. Half as long as in 64 bits."""
+    gap = np.full(len(corners[0]), np.nan)
+    return np.stack([*corners, gap], axis=1).ravel().astype(np.float32)
+
+
+def _points(jobs: pl.DataFrame) -> dict[str, Any]:
+    """Marks that are not seen and say what a bar is when it is pointed at."""
+    service_s, wait_s = jobs["finished_s"] - jobs["started_s"], jobs["started_s"] - jobs["fetched_s"]
+    told = [(service_s * 1000).to_numpy(), _share(jobs) * 100, (wait_s * 1000).to_numpy()]
+    return {
+        "x": ((jobs["started_s"] + jobs["finished_s"]) / 2).to_numpy(),
+        "y": jobs["row"].cast(pl.Float64).to_numpy(),
+        "mode": "markers",
+        "marker": {"opacity": 0, "size": 12, "color": GRID},
+        "customdata": np.stack(told, axis=1).astype(np.float32),
+        "hovertemplate": (
+            "ran %{customdata[0]:.1f} ms, %{customdata[1]:.0f} % of it on a core<br>"
+            "waited in the node %{customdata[2]:.1f} ms"
+        ),
+    }
+
+
+def _shows(courses: Sequence[_Course]) -> str:
+    trial = courses[0].trial
+    told = "; ".join(_did(course) for course in courses)
+    return f"The last {trial.kind.value} trial of {trial.workload} on each lane, {_extent(courses)}. {told}."
+
+
+def _did(course: _Course) -> str:
+    slots, jobs = course.slots.height, course.jobs.height
+    return (
+        f"{course.lane}: {count(jobs)} jobs on {slots} slots that were busy {_percent(course.busy_share)} of "
+        f"{seconds(course.span_s)}, {_percent(course.cpu_share)} of that on a core"
     )
-    return f"Jobs of {trial.workload} in one trial. {'; '.join(parts)}.{cut if many else ''}"
 
 
-def _share_on_cpu(rows: pl.DataFrame) -> str:
-    return _percent(float(rows["cpu_s"].sum()) / max(float(rows["held_s"].sum()), 1e-9))
+def _extent(courses: Sequence[_Course]) -> str:
+    """Which part is drawn, and how."""
+    shaded = [course.lane for course in courses if _drawn(course).height > MOST]
+    cut = [course.lane for course in courses if course.slots.height > MOST_ROWS]
+    told = f"all jobs of the first {MOST_ROWS} slots of {', '.join(cut)}" if cut else "all jobs"
+    if not shaded:
+        return told
+    return f"{told}, those of {', '.join(shaded)} as shades of a row's time on a core, being more than {count(MOST)}"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}"
+def _reads(courses: Sequence[_Course]) -> str:
+    """How to read it, by the lane whose threads share one lock, or else the one whose jobs have least of a core."""
+    begin = (
+        "A row is a process or a thread and a bar a job, dark as high as its share of CPU time; the thin line is jobs "
+        "waiting in the node"
+    )
+    if any(_drawn(course).height > MOST for course in courses):
+        begin = "A row is a process or a thread, the darker the more of a stretch of time its jobs were on a core"
+    locked = [course for course in courses if course.locked]
+    least = min(locked or courses, key=lambda course: course.cpu_share)
+    why = (
+        f"{least.slots.height} threads in one process share one interpreter lock (GIL)"
+        if locked
+        else "the rest is waiting, for a core, a lock or an answer"
+    )
+    full = f"jobs of {least.lane} are {_percent(least.cpu_share)} full, {_cores(least)} cores in all"
+    return f"{begin}: {full}, and {why}."
 
 
-def _table(rows: Mapping[str, pl.DataFrame]) -> Table:
-    cells = [
+def _table(courses: Sequence[_Course]) -> Table:
+    rows = [
         [
-            lane, row["node"], str(row["pid"]), str(row["thread_id"]), count(row["jobs"]), _percent(row["busy"]),
-            _percent(row["on_cpu"]),
+            course.lane, slot["node"], str(slot["pid"]), str(slot["thread_id"]), count(slot["jobs"]),
+            _percent(_over(slot["busy_s"], course.span_s)), _percent(_over(slot["cpu_s"], slot["busy_s"])),
         ]
-        for lane, frame in rows.items()
-        for row in frame.iter_rows(named=True)
+        for course in courses
+        for slot in course.slots.iter_rows(named=True)
     ]  # fmt: skip
     return Table(
         title="What each process or thread did",
-        columns=["lane", "node", "process", "thread", "jobs", "busy", "of that on the CPU"],
-        rows=cells,
+        columns=["lane", "node", "process", "thread", "jobs", "busy", "CPU share"],
+        rows=rows,
+        note="Busy is from the lane's first start to its last end; CPU share is CPU time over service time.",
     )
+
+
+def _cores(course: _Course) -> str:
+    return f"{course.cores:.2f}"
+
+
+def _percent(share: float | None) -> str:
+    return NONE if share is None else f"{share * 100:.0f} %"

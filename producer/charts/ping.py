@@ -1,92 +1,192 @@
-"""Ping under load: how long a node takes to answer a control command while its slots work."""
+"""Ping: how long nodes take to answer control commands while their slots work, by workload and lane."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from producer.analyse import FIRM_BEYOND, Percentiles, percentiles
 from producer.charts.picture import Picture
-from producer.charts.theme import layout, logarithmic, look, text
-from producer.report.formats import count, milliseconds
+from producer.charts.theme import INK, layout, logarithmic, look, text
+from producer.report.formats import NONE, count, milliseconds
 from producer.report.parts import Table
+from producer.report.tables import get, lane_keys, percentile_cell
+from producer.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from producer.rundir import Run
 
-KEY, TITLE = "ping", "Ping under load"
+KEY, TITLE = "ping", "Control round trips under load"
+MISSING = (
+    "No node was pinged during a trial. Pings are sent in the capacity trials of a race that starts its own nodes: "
+    "poolrace race --workload cpu --workload sleep --duration 5s."
+)
+PATIENCE_S = 2.0
+"""A ping without an answer in this time counts as unanswered; its mark stands there."""
 
-Group = tuple[str, str, list[float], int]
-"""Workload, lane, round trips in seconds, and how many pings had no answer."""
+MOST_POINTS = 2_000
+"""Of a box; with more, only those outside its whiskers are drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """
+    The pings of one workload and lane.
+
+    Attributes:
+        workload: What the slots did meanwhile.
+        lane: Whose nodes were asked.
+        trips_s: Round trips of those that were answered.
+        found: Their percentiles; None without any.
+        silent: How many had no answer.
+    """
+
+    workload: str
+    lane: str
+    trips_s: Sequence[float]
+    found: Percentiles | None
+    silent: int
 
 
 def ping(summary: Mapping[str, Any], run: Run) -> Picture:
-    """Every control round trip during a trial, by workload and lane."""
-    groups = _groups(summary, run)
-    if not any(trips for _, _, trips, _ in groups):
-        return Picture(
-            key=KEY, title=TITLE,
-            missing="No node was pinged: poolrace race does so while a backlog is worked off.",
-        )  # fmt: skip
-    workload, lane, trips, _ = max(groups, key=lambda group: max(group[2], default=0.0))
-    silent = sum(group[3] for group in groups)
+    """Every control round trip in a trial, by workload; the one that holds the CPU most is last."""
+    shares = _cpu_shares(summary)
+    groups = _groups(run, list(shares), lane_keys(summary))
+    if not groups:
+        return Picture(key=KEY, title=TITLE, missing=MISSING)
     return Picture(
         key=KEY,
         title=TITLE,
-        shows=(
-            f"The slowest answer took {milliseconds(max(trips))} ms, of a {lane} node at work on {workload} jobs; "
-            f"pings without an answer: {silent}."
-        ),
-        reads=(
-            "A mark is one ping and its answer, the box holds the middle half of them: high ones say that the node's "
-            "main process had to wait for the CPU or for the interpreter lock, and would be as late to a revoke or a "
-            "health check."
-        ),
-        figure=_figure(groups),
-        table=_table(groups),
+        shows=_shows(groups),
+        reads=_reads(groups, shares),
+        figure=_figure(groups, shares, lane_keys(summary)),
+        table=_table(groups, shares),
     )
 
 
-def _groups(summary: Mapping[str, Any], run: Run) -> list[Group]:
-    of_trial = {trial.trial: (trial.workload, trial.lane) for trial in run.trials}
-    groups = []
-    for workload in summary["workloads"]:
-        for lane in workload["lanes"]:
-            mine = [p["rtt_s"] for p in run.pings if of_trial.get(p["trial"]) == (workload["workload"], lane["lane"])]
-            answered = [trip for trip in mine if trip is not None]
-            if mine:
-                groups.append((workload["workload"], lane["lane"], answered, len(mine) - len(answered)))
-    return groups
+def _cpu_shares(summary: Mapping[str, Any]) -> dict[str, float | None]:
+    """By workload, ascending: CPU time over service time on the lane where jobs waited least for a core."""
+    shares = {each["workload"]: max(map(_cpu_share, each["lanes"]), default=0.0) for each in summary["workloads"]}
+    return {name: shares[name] or None for name in sorted(shares, key=lambda name: shares[name])}
 
 
-def _figure(groups: Sequence[Group]) -> go.Figure:
+def _cpu_share(result: Mapping[str, Any]) -> float:
+    cpu_s, service_s = (get(result, "backlog", name, "mean") for name in ("cpu", "service"))
+    return min(cpu_s / service_s, 1.0) if cpu_s and service_s else 0.0
+
+
+def _groups(run: Run, workloads: Sequence[str], lanes: Sequence[str]) -> list[_Group]:
+    of = {trial.trial: (trial.workload, trial.lane) for trial in run.trials if trial.kind is not Kind.WARM_UP}
+    trips: dict[tuple[str, str], list[float | None]] = {(name, lane): [] for name in workloads for lane in lanes}
+    for each in run.pings:
+        if of.get(each["trial"]) in trips:
+            trips[of[each["trial"]]].append(each["rtt_s"])
+    return [_group(name, lane, found) for (name, lane), found in trips.items() if found]
+
+
+def _group(workload: str, lane: str, trips_s: Sequence[float | None]) -> _Group:
+    answered = [trip_s for trip_s in trips_s if trip_s is not None]
+    return _Group(
+        workload=workload, lane=lane, trips_s=answered, found=percentiles(np.array(answered, dtype=np.float64)),
+        silent=len(trips_s) - len(answered),
+    )  # fmt: skip
+
+
+def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes: Sequence[str]) -> go.Figure:
     figure = go.Figure()
-    keys = list(dict.fromkeys(lane for _, lane, _, _ in groups))
-    for key in keys:
-        own = look(keys, key)
-        mine = [(workload, trip) for workload, lane, trips, _ in groups if lane == key for trip in trips]
+    for lane in dict.fromkeys(group.lane for group in groups):
+        own, mine = look(lanes, lane), [group for group in groups if group.lane == lane]
+        points = "all" if all(len(group.trips_s) <= MOST_POINTS for group in mine) else "outliers"
         figure.add_box(
-            x=[text(workload) for workload, _ in mine], y=[trip * 1000 for _, trip in mine], name=text(key),
-            boxpoints="all", jitter=0.5, pointpos=0, line={"color": own.colour},
-            marker={"color": own.colour, "symbol": own.symbol, "opacity": 0.6},
+            x=[_name(group.workload, shares) for group in mine for _ in group.trips_s],
+            y=[trip_s * 1000 for group in mine for trip_s in group.trips_s],
+            name=text(lane), offsetgroup=text(lane), boxpoints=points, jitter=0.5, pointpos=0,
+            fillcolor="rgba(128,128,128,0.12)",
+            line={"color": own.colour}, marker={"color": own.colour, "symbol": own.symbol, "opacity": 0.7},
         )  # fmt: skip
+    _add_silent(figure, groups, shares)
+    layout(figure, x="workload, with its share of CPU time", y="round trip, ms")
     figure.update_yaxes(**logarithmic())
-    layout(figure, x="workload", y="round trip, ms")
+    order = [_name(name, shares) for name in shares if any(group.workload == name for group in groups)]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=order)
     return figure.update_layout(boxmode="group")
 
 
-def _table(groups: Sequence[Group]) -> Table:
+def _add_silent(figure: go.Figure, groups: Sequence[_Group], shares: Mapping[str, float | None]) -> None:
+    """Where the answer would be that did not come."""
+    silent = [group for group in groups if group.silent]
+    if silent:
+        figure.add_scatter(
+            x=[_name(group.workload, shares) for group in silent], y=[PATIENCE_S * 1000] * len(silent), mode="markers",
+            name=f"no answer in {PATIENCE_S:g} s", marker={"symbol": "x", "color": INK, "size": 12},
+            hovertext=[text(f"{group.lane}: {group.silent} without an answer") for group in silent], hoverinfo="text",
+        )  # fmt: skip
+
+
+def _name(workload: str, shares: Mapping[str, float | None]) -> str:
+    return text(f"{workload} ({_percent(shares[workload])})" if shares[workload] is not None else workload)
+
+
+def _percent(share: float | None) -> str:
+    return NONE if share is None else f"{share * 100:.0f} %"
+
+
+def _shows(groups: Sequence[_Group]) -> str:
+    told = "; ".join(_told(group) for group in groups)
+    silent, sent = sum(group.silent for group in groups), sum(group.silent + len(group.trips_s) for group in groups)
+    none = (
+        f"{count(silent)} of {count(sent)} pings had no answer in {PATIENCE_S:g} s"
+        if silent
+        else "every ping was answered"
+    )
+    return f"Round trips of control pings, p50 and max: {told}; {none}."
+
+
+def _told(group: _Group) -> str:
+    if group.found is None:
+        return f"{group.workload} on {group.lane} none was answered"
+    return f"{group.workload} on {group.lane} {milliseconds(group.found.p50)} and {milliseconds(group.found.max)} ms"
+
+
+def _reads(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> str:
+    begin = "A mark is a ping, the box the middle half of them, and workloads stand by their share of CPU time"
+    heaviest = [group for group in groups if group.workload == groups[-1].workload and group.found]
+    if len(heaviest) < 2:
+        return f"{begin}: the higher, the later a node would heed a revoke or a health check."
+    slow, fast = (pick(heaviest, key=_median) for pick in (max, min))
+    times = _median(slow) / _median(fast)
+    share = f" ({_percent(shares[slow.workload])} CPU)" if shares[slow.workload] is not None else ""
+    return (
+        f"{begin}: by the p50 at {slow.workload}{share}, a node of {slow.lane} takes {times:.1f} times as long as one "
+        f"of {fast.lane} to heed a revoke or a health check."
+    )
+
+
+def _median(group: _Group) -> float:
+    return group.found.p50 if group.found else 0.0
+
+
+def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Table:
     rows = [
         [
-            workload, lane, milliseconds(float(np.median(trips)) if trips else None),
-            milliseconds(max(trips, default=None)),
-            count(len(trips)), count(silent),
+            group.workload, _percent(shares[group.workload]), group.lane,
+            *(percentile_cell(group.found.to_dict() if group.found else None, name) for name in ("p50", "p99")),
+            milliseconds(group.found.max if group.found else None), count(len(group.trips_s) + group.silent),
+            count(group.silent),
         ]
-        for workload, lane, trips, silent in groups
+        for group in groups
     ]  # fmt: skip
     return Table(
-        title="Round trips in ms", columns=["workload", "lane", "median", "slowest", "answers", "no answer"], rows=rows
+        title="Control round trips, in ms",
+        columns=["workload", "CPU share", "lane", "p50", "p99", "max", "pings", "no answer"],
+        rows=rows,
+        note=(
+            "CPU share is of the lane where jobs wait least for a core; ~ marks a percentile with fewer than "
+            f"{FIRM_BEYOND} pings beyond it."
+        ),
     )

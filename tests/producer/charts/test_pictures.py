@@ -3,16 +3,12 @@
 import dataclasses
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.charts.cost import cost
 from producer.charts.gallery import PICTURES, pictures_of
-from producer.charts.lanes import lanes, shades
-from producer.charts.memory import memory
-from producer.charts.ping import ping
 from producer.charts.spectrum import POINTS, nines, spectrum, thinned
 from producer.charts.throughput import Point, per_slot, throughput
 from producer.charts.verdict import verdict
@@ -102,70 +98,6 @@ def test_the_spectrum_has_a_line_a_stretch_and_lane_in_milliseconds(sample):
     assert set(np.round(service.y, 3)) == {50.0}
     assert column(found, "p50")[3] == "100"
     assert column(found, "stretch")[:4] == ["sojourn", "sojourn from sent", "queue wait", "service"]
-
-
-def test_lanes_have_a_bar_a_job_filled_by_its_cpu_share(sample):
-    found = lanes(*sample)
-    (runs,) = traces(found, name="prefork: runs")
-    (holds,) = traces(found, name="prefork: holds the CPU")
-    begins, ends = runs.x[0::3], runs.x[1::3]
-    assert len(begins) == 12
-    assert ends - begins == pytest.approx(np.full(12, 0.1), abs=1e-3)
-    assert holds.x[1::3] - holds.x[0::3] == pytest.approx(np.full(12, 0.001), abs=1e-4)
-    assert np.isnan(runs.x[2::3]).all()
-    assert column(found, "jobs") == ["6", "6", "6", "6"]
-    assert column(found, "of that on the CPU") == ["1%", "1%", "2%", "2%"]
-
-
-def test_shades_are_the_share_of_each_stretch_that_was_on_the_cpu():
-    edges = np.array([0.0, 1.0, 2.0, 3.0])
-    # One job from 0.5 to 2.5 that held the CPU half of the time, another one for all of the last half second.
-    found = shades(np.array([2.5, 0.5]), np.array([3.0, 2.5]), np.array([0.5, 1.0]), edges)
-    assert found == pytest.approx([0.25, 0.5, 0.75])
-
-
-@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0.01, 1), st.floats(0, 1)), min_size=1, max_size=20))
-def test_no_cpu_time_is_lost_in_shades(jobs):
-    starts = np.array([start for start, _, _ in jobs])
-    ends = starts + np.array([length for _, length, _ in jobs])
-    cpu_s = np.array([length * share for _, length, share in jobs]) / len(jobs)
-    edges = np.linspace(0, 10, 41)
-    assert (shades(starts, ends, cpu_s, edges) * 0.25).sum() == pytest.approx(cpu_s.sum(), abs=1e-9)
-
-
-def test_a_hundred_thousand_jobs_are_one_picture_a_lane_and_said_to_be_shades(sample):
-    summary, run = sample
-    last = [trial for trial in run.trials if trial.kind == "capacity"][-1]
-    one = run.records.filter(pl.col("trial") == last.trial).head(1)
-    many = pl.concat([one] * 100_000).with_columns(seq=pl.int_range(100_000, dtype=pl.UInt32))
-    found = lanes(summary, dataclasses.replace(run, records=many))
-    (trace,) = found.figure.data
-    assert (trace.type, np.array(trace.z).shape) == ("heatmap", (1, 4000))
-    assert "More than 5,000 jobs are drawn as shades (threads)" in found.shows
-    assert column(found, "jobs") == ["100,000"]
-
-
-def test_memory_is_that_of_a_whole_node(sample):
-    found = memory(*sample)
-    assert [(trace.x, trace.y) for trace in found.figure.data] == [(("2",), (50.0,)), (("2",), (50.0,))]
-    assert (column(found, "node"), column(found, "a slot")) == (["50.0 MiB"] * 2, ["25.0 MiB"] * 2)
-
-
-def test_a_memory_limit_is_drawn(sample):
-    summary, run = sample
-    machine = {**summary["machine"], "limits": {"memory_bytes": 512 << 20, "cpu_quota": None}}
-    found = memory({**summary, "machine": machine}, run)
-    assert [shape.y0 for shape in found.figure.layout.shapes] == [512.0]
-    assert "the limit is 512 MiB" in found.shows
-
-
-def test_pings_are_drawn_one_by_one_and_those_without_answer_counted(sample):
-    summary, run = sample
-    silent = {**run.pings[0], "rtt_s": None}
-    found = ping(summary, dataclasses.replace(run, pings=[*run.pings, silent]))
-    assert [set(trace.y) for trace in found.figure.data] == [{5.0}, {5.0}]
-    assert column(found, "no answer") == ["1", "0"]
-    assert found.shows.endswith("pings without an answer: 1.")
 
 
 def test_the_cost_of_a_million_jobs_is_a_jobs_cpu_time_in_hours(sample):

@@ -1,0 +1,88 @@
+"""The picture of memory: what all nodes of a lane take, by slots where they vary, and the limit."""
+
+import dataclasses
+
+import polars as pl
+
+from producer.charts.memory import memory
+
+MIB = 2**20
+
+
+def point(slots, **taken):
+    """A value of a sweep over concurrency: MiB by lane."""
+    lanes = [
+        {"lane": lane, "slots": slots, "memory_bytes": size and size * MIB, "memory_per_slot_bytes": None}
+        for lane, size in taken.items()
+    ]
+    return {"value": str(slots), "workload": "sleep", "lanes": lanes, "verdicts": []}
+
+
+def swept(summary, *points, limit=None, axis="concurrency"):
+    found = {"axis": axis, "memory_bytes": limit, "points": list(points), "findings": [], "crossover": None}
+    return {**summary, "sweep": found}
+
+
+def limited(summary, size):
+    return {**summary, "machine": {**summary["machine"], "limits": {"memory_bytes": size, "cpu_quota": None}}}
+
+
+def test_a_lane_is_a_bar_of_its_nodes(sample):
+    summary, run = sample
+    second = run.samples.with_columns(node=pl.lit("second@host"), pss_bytes=pl.lit(30 * MIB, dtype=pl.UInt64))
+    both = pl.concat([run.samples, second.filter(pl.col("lane") == "threads")])
+    found = memory(summary, dataclasses.replace(run, samples=both))
+    assert [(trace.x[0], trace.name, trace.y[0]) for trace in found.figure.data] == [
+        ("prefork", "prefork@host", 50.0), ("threads", "second@host", 30.0), ("threads", "threads@host", 50.0),
+    ]  # fmt: skip
+    assert found.figure.layout.barmode == "stack"
+    assert "prefork 50.0 MiB for 2 slots; threads 80.0 MiB for 2 slots on 2 nodes" in found.shows
+    assert "a slot takes 25.0 MiB on prefork, 40.0 MiB on threads" in found.reads
+    assert [list(row) for row in found.table.rows] == [
+        ["prefork", "2", "1", "50.0 MiB", "25.0 MiB", "-"], ["threads", "2", "2", "80.0 MiB", "40.0 MiB", "-"],
+    ]  # fmt: skip
+
+
+def test_lanes_differ_without_colour(sample):
+    shapes = [trace.marker.pattern.shape for trace in memory(*sample).figure.data]
+    assert len(set(shapes)) == 2
+
+
+def test_a_limit_that_is_near_is_a_line(sample):
+    summary, run = sample
+    found = memory(limited(summary, 100 * MIB), run)
+    assert [shape.y0 for shape in found.figure.layout.shapes] == [100.0]
+    assert "The limit is 100 MiB (the container), the dashed line." in found.shows
+    assert [row[-1] for row in found.table.rows] == ["50 %", "50 %"]
+
+
+def test_a_limit_far_above_is_told_and_does_not_flatten_the_bars(sample):
+    summary, run = sample
+    found = memory(limited(summary, 512 * MIB), run)
+    assert not found.figure.layout.shapes
+    assert "The limit is 512 MiB (the container), too far above to be drawn." in found.shows
+
+
+def test_a_sweep_over_concurrency_is_a_line_a_lane_against_slots(sample):
+    summary, run = sample
+    points = [point(1, prefork=60, threads=50), point(8, prefork=200, threads=57)]
+    found = memory(swept(summary, *points, limit=180 * MIB), run)
+    assert [(trace.name, tuple(trace.x), tuple(trace.y)) for trace in found.figure.data] == [
+        ("prefork", (1, 8), (60.0, 200.0)), ("threads", (1, 8), (50.0, 57.0)),
+    ]  # fmt: skip
+    assert len({trace.marker.symbol for trace in found.figure.data}) == 2
+    assert len({trace.line.dash for trace in found.figure.data}) == 2
+    assert "prefork 60.0 MiB to 200 MiB from 1 to 8 slots" in found.shows
+    # (200 - 60) / 7 and (57 - 50) / 7
+    assert "20.0 MiB on prefork, 1.00 MiB on threads" in found.reads
+    assert found.reads.endswith("beyond the limit is prefork with 8 slots.")
+
+
+def test_a_lane_that_was_not_sampled_is_left_out_and_without_any_it_says_so(sample):
+    summary, run = sample
+    some = run.samples.filter(pl.col("lane") == "threads")
+    assert [row[0] for row in memory(summary, dataclasses.replace(run, samples=some)).table.rows] == ["threads"]
+    none = memory(summary, dataclasses.replace(run, samples=run.samples.clear()))
+    assert (none.figure, none.table) == (None, None)
+    assert "run longer there" in none.missing
+    assert memory(swept(summary, point(1, prefork=None)), run).figure is None
