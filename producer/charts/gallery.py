@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from producer.charts.cost import cost
 from producer.charts.lanes import lanes
 from producer.charts.memory import memory
+from producer.charts.nodes import nodes
 from producer.charts.ping import ping
 from producer.charts.spectrum import spectrum
 from producer.charts.throughput import throughput
+from producer.charts.timeline import timeline
 from producer.charts.verdict import verdict
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from producer.rundir import Run
 
 PICTURES: Sequence[Callable[[Mapping[str, Any], Run], Picture]] = (
-    verdict, throughput, spectrum, lanes, memory, ping, cost,
+    verdict, throughput, spectrum, timeline, lanes, memory, nodes, ping, cost,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import pytest
 from sample_run import make_run
 
+from producer.charts.gallery import pictures_of
 from producer.rundir import read_run
 from producer.summary import summarise
 
@@ -16,3 +17,11 @@ def sample(tmp_path_factory):
     """
     path = make_run(tmp_path_factory.mktemp("sample"), speeds={"threads": 2.0})
     return summarise(path), read_run(path)
+
+
+@pytest.fixture(scope="session")
+def drawn(sample):
+    """The pictures of that run that have a chart: all but that of nodes, since each lane has one."""
+    pictures = pictures_of(*sample)
+    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes"]
+    return [picture for picture in pictures if picture.figure is not None]

@@ -60,9 +60,9 @@ def test_it_is_one_small_file_that_leads_nowhere(whole):
     assert [dict_ for tag, dict_ in outline.tags if tag in {"script", "img", "link"} and "src" in dict_] == []
 
 
-def test_every_picture_is_in_it_with_its_sentences_and_its_table(whole, sample):
+def test_every_picture_is_in_it_with_its_sentences_and_its_table(whole, drawn):
     tables = Outline(whole).tables
-    for picture in pictures_of(*sample):
+    for picture in drawn:
         assert f'id="{picture.key}-chart"' in whole
         assert [list(picture.table.columns), *map(list, picture.table.rows)] in tables
 

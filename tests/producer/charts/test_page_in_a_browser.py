@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from producer.charts.gallery import pictures_of
 from producer.charts.page import page
 
 if os.environ.get("POOLRACE_BROWSER") != "required":
@@ -68,9 +67,9 @@ def test_it_asks_the_network_for_nothing_and_has_no_error(opened, sample):
     assert seen.errors == []
 
 
-def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample):
+def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample, drawn):
     seen = opened(*sample)
-    for picture in pictures_of(*sample):
+    for picture in drawn:
         chart = seen.page.locator(f"#{picture.key}-chart")
         assert chart.locator("svg.main-svg").first.bounding_box()["width"] > 300
         marks = chart.locator(
@@ -82,9 +81,9 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample):
         assert section.locator("tbody tr").all_inner_texts() == ["\t".join(row) for row in picture.table.rows]
 
 
-def test_a_screen_reader_is_given_a_name_for_every_chart(opened, sample):
+def test_a_screen_reader_is_given_a_name_for_every_chart(opened, sample, drawn):
     seen = opened(*sample)
-    for picture in pictures_of(*sample):
+    for picture in drawn:
         assert seen.page.get_by_role("img", name=picture.title, exact=False).count() == 1
         assert seen.page.get_by_role("figure", name=picture.title).count() == 1
 
