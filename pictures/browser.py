@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import Error as PageError
 from playwright.sync_api import sync_playwright
+
+from producer.charts.export import BROWSERS, find_browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BrowserMissingError", "PageError", "find", "opened", "started"]
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MISSING = (
-    f"no browser: none of {', '.join(NAMES)} is on the PATH. Install Chromium, on Debian with: apt-get install chromium"
-)
+_NAMES = ", ".join(BROWSERS)
+MISSING = f"no browser: none of {_NAMES} is on the PATH. Install Chromium, on Debian with: apt-get install chromium"
 PATIENCE_MS = 120_000.0
 """How long a page may take to show what is waited for. The machine may be busy."""
 
@@ -35,9 +34,8 @@ def find() -> str:
     Raises:
         BrowserMissingError: If there is none.
     """
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
+    if path := find_browser():
+        return path
     raise BrowserMissingError(MISSING)
 
 

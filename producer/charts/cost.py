@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plotly.subplots import make_subplots
-
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, lane_of, layout, look, text
+from producer.charts.theme import lane_of, layout, look, stacked, text
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -128,7 +126,7 @@ def _remembers(costs: Sequence[Cost]) -> bool:
 
 def _figure(costs: Sequence[Cost]) -> go.Figure:
     parts = [("CPU hours", "cpu_hours"), *([("MiB-hours", "mib_hours")] if _remembers(costs) else [])]
-    figure = make_subplots(rows=len(parts), cols=1, subplot_titles=[name for name, _ in parts], vertical_spacing=0.2)
+    figure = stacked([name for name, _ in parts], 0.2)
     keys = list(dict.fromkeys(each.lane for each in costs))
     for row, (unit, field) in enumerate(parts, start=1):
         for key in keys:
@@ -140,8 +138,7 @@ def _figure(costs: Sequence[Cost]) -> go.Figure:
             )  # fmt: skip
     layout(figure, x="", y="", height=PART * len(parts) + FRAME)
     # A workload's name is a word even if it looks like a number.
-    figure.update_xaxes(type="category")
-    return figure.update_annotations(font={"family": FONT, "color": INK, "size": 14})
+    return figure.update_xaxes(type="category")
 
 
 def _table(costs: Sequence[Cost]) -> Table:

@@ -25,21 +25,9 @@ PAPER = "white"
 """The page is see-through on a screen that may be dark; a document is white."""
 
 
-def find_browser() -> str:
-    """
-    The path of the browser.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    raise UsageError(
-        "pictures as files are drawn by a browser, and there is none: none of "
-        f"{', '.join(BROWSERS)} is on the PATH. Install one, on Debian with: apt-get install chromium. The page of "
-        "--html needs none."
-    )
+def find_browser() -> str | None:
+    """The path of the browser; None if there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
@@ -60,6 +48,12 @@ def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
     """
     drawn = [picture for picture in pictures if picture.figure is not None]
     browser = find_browser()
+    if browser is None:
+        raise UsageError(
+            "pictures as files are drawn by a browser, and there is none: none of "
+            f"{', '.join(BROWSERS)} is on the PATH. Install one, on Debian with: apt-get install chromium. The page of "
+            "--html needs none."
+        )
     try:
         from kaleido import PageGenerator, write_fig_from_object_sync
     except ImportError as error:

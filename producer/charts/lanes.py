@@ -10,8 +10,8 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, GRID, INK, LOOKS, layout, look, text
-from producer.report.formats import NONE, count, seconds
+from producer.charts.theme import GRID, HEADING, INK, LOOKS, layout, look, text
+from producer.report.formats import count, percent, seconds
 from producer.report.parts import Table
 from producer.trials import Kind
 
@@ -217,11 +217,11 @@ def _figure(courses: Sequence[_Course]) -> go.Figure:
         figure.update_yaxes(**_names(course), row=place, col=1)
     layout(figure, x="", y="", height=height)
     figure.update_xaxes(title_text="seconds since the trial began", row=len(courses), col=1)
-    return figure.update_layout(dragmode="pan").update_annotations(font={"family": FONT, "color": INK, "size": 14})
+    return figure.update_layout(dragmode="pan").update_annotations(font=HEADING)
 
 
 def _heading(course: _Course) -> str:
-    share = f"{_percent(course.cpu_share)} of their time on a core"
+    share = f"{percent(course.cpu_share)} of their time on a core"
     return text(f"{course.lane}: jobs spend {share}, {_cores(course)} cores in all")
 
 
@@ -367,8 +367,8 @@ def _shows(courses: Sequence[_Course]) -> str:
 def _did(course: _Course) -> str:
     slots, jobs = course.slots.height, course.jobs.height
     return (
-        f"{course.lane}: {count(jobs)} jobs on {slots} slots that were busy {_percent(course.busy_share)} of "
-        f"{seconds(course.span_s)}, {_percent(course.cpu_share)} of that on a core"
+        f"{course.lane}: {count(jobs)} jobs on {slots} slots that were busy {percent(course.busy_share)} of "
+        f"{seconds(course.span_s)}, {percent(course.cpu_share)} of that on a core"
     )
 
 
@@ -397,7 +397,7 @@ def _reads(courses: Sequence[_Course]) -> str:
         if locked
         else "the rest is waiting, for a core, a lock or an answer"
     )
-    full = f"jobs of {least.lane} are {_percent(least.cpu_share)} full, {_cores(least)} cores in all"
+    full = f"jobs of {least.lane} are {percent(least.cpu_share)} full, {_cores(least)} cores in all"
     return f"{begin}: {full}, and {why}."
 
 
@@ -405,7 +405,7 @@ def _table(courses: Sequence[_Course]) -> Table:
     rows = [
         [
             course.lane, slot["node"], str(slot["pid"]), str(slot["thread_id"]), count(slot["jobs"]),
-            _percent(_over(slot["busy_s"], course.span_s)), _percent(_over(slot["cpu_s"], slot["busy_s"])),
+            percent(_over(slot["busy_s"], course.span_s)), percent(_over(slot["cpu_s"], slot["busy_s"])),
         ]
         for course in courses
         for slot in course.slots.iter_rows(named=True)
@@ -420,7 +420,3 @@ def _table(courses: Sequence[_Course]) -> Table:
 
 def _cores(course: _Course) -> str:
     return f"{course.cores:.2f}"
-
-
-def _percent(share: float | None) -> str:
-    return NONE if share is None else f"{share * 100:.0f} %"

@@ -11,7 +11,7 @@ import polars as pl
 
 from producer.analyse import memory_per_slot_bytes
 from producer.charts.picture import Picture
-from producer.charts.theme import GRID, INK, layout, look, text
+from producer.charts.theme import GRID, INK, OVERLAY, layout, look, text
 from producer.report.formats import NONE, count, mebibytes
 from producer.report.parts import Table
 from producer.trials import Kind
@@ -27,9 +27,6 @@ MISSING = (
     "run longer there, e.g. --duration 5s."
 )
 MIB = 2**20
-OVERLAY = {"fillmode": "overlay", "solidity": 0.1, "size": 12}
-"""Words on a bar stay readable if its pattern is thin and the colour below it whole."""
-
 FAR = 3.0
 """A limit so many times above all that is measured would flatten it; it is told instead of drawn."""
 

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from producer.analyse import FIRM_BEYOND, Percentiles, percentiles
 from producer.charts.picture import Picture
 from producer.charts.theme import INK, layout, logarithmic, look, text
-from producer.report.formats import NONE, count, milliseconds
+from producer.control import ANSWER_S
+from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
 from producer.report.tables import get, lane_keys, percentile_cell
 from producer.trials import Kind
@@ -26,9 +27,6 @@ MISSING = (
     "No node was pinged during a trial. Pings are sent in the capacity trials of a race that starts its own nodes: "
     "poolrace race --workload cpu --workload sleep --duration 5s."
 )
-PATIENCE_S = 2.0
-"""A ping without an answer in this time counts as unanswered; its mark stands there."""
-
 MOST_POINTS = 2_000
 """Of a box; with more, only those outside its whiskers are drawn."""
 
@@ -122,25 +120,21 @@ def _add_silent(figure: go.Figure, groups: Sequence[_Group], shares: Mapping[str
     silent = [group for group in groups if group.silent]
     if silent:
         figure.add_scatter(
-            x=[_name(group.workload, shares) for group in silent], y=[PATIENCE_S * 1000] * len(silent), mode="markers",
-            name=f"no answer in {PATIENCE_S:g} s", marker={"symbol": "x", "color": INK, "size": 12},
+            x=[_name(group.workload, shares) for group in silent], y=[ANSWER_S * 1000] * len(silent), mode="markers",
+            name=f"no answer in {ANSWER_S:g} s", marker={"symbol": "x", "color": INK, "size": 12},
             hovertext=[text(f"{group.lane}: {group.silent} without an answer") for group in silent], hoverinfo="text",
         )  # fmt: skip
 
 
 def _name(workload: str, shares: Mapping[str, float | None]) -> str:
-    return text(f"{workload} ({_percent(shares[workload])})" if shares[workload] is not None else workload)
-
-
-def _percent(share: float | None) -> str:
-    return NONE if share is None else f"{share * 100:.0f} %"
+    return text(f"{workload} ({percent(shares[workload])})" if shares[workload] is not None else workload)
 
 
 def _shows(groups: Sequence[_Group]) -> str:
     told = "; ".join(_told(group) for group in groups)
     silent, sent = sum(group.silent for group in groups), sum(group.silent + len(group.trips_s) for group in groups)
     none = (
-        f"{count(silent)} of {count(sent)} pings had no answer in {PATIENCE_S:g} s"
+        f"{count(silent)} of {count(sent)} pings had no answer in {ANSWER_S:g} s"
         if silent
         else "every ping was answered"
     )
@@ -160,7 +154,7 @@ def _reads(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> str:
         return f"{begin}: the higher, the later a node would heed a revoke or a health check."
     slow, fast = (pick(heaviest, key=_median) for pick in (max, min))
     times = _median(slow) / _median(fast)
-    share = f" ({_percent(shares[slow.workload])} CPU)" if shares[slow.workload] is not None else ""
+    share = f" ({percent(shares[slow.workload])} CPU)" if shares[slow.workload] is not None else ""
     return (
         f"{begin}: by the p50 at {slow.workload}{share}, a node of {slow.lane} takes {times:.1f} times as long as one "
         f"of {fast.lane} to heed a revoke or a health check."
@@ -174,7 +168,7 @@ def _median(group: _Group) -> float:
 def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Table:
     rows = [
         [
-            group.workload, _percent(shares[group.workload]), group.lane,
+            group.workload, percent(shares[group.workload]), group.lane,
             *(percentile_cell(group.found.to_dict() if group.found else None, name) for name in ("p50", "p99")),
             milliseconds(group.found.max if group.found else None), count(len(group.trips_s) + group.silent),
             count(group.silent),

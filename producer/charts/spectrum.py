@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from plotly.subplots import make_subplots
 
-from producer.analyse import first_successes
+from producer.analyse import first_successes, percentiles
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, lane_of, layout, logarithmic, look, text
+from producer.charts.theme import lane_of, layout, logarithmic, look, stacked, text
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
 from producer.trials import Kind
@@ -51,7 +50,6 @@ def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
             key=KEY, title=TITLE,
             missing="No job was done at a held rate: a race and a load hold one on each lane.",
         )  # fmt: skip
-    table = _table(summary)
     return Picture(
         key=KEY,
         title=TITLE,
@@ -62,7 +60,7 @@ def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
             "that would show only the dashed one."
         ),
         figure=_figure(lines),
-        table=table,
+        table=_table(summary),
     )
 
 
@@ -124,12 +122,7 @@ def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataF
 def _figure(lines: Sequence[_Line]) -> go.Figure:
     workloads = list(dict.fromkeys(line.workload for line in lines))
     lanes = list(dict.fromkeys(line.lane for line in lines))
-    figure = make_subplots(
-        rows=len(workloads),
-        cols=1,
-        subplot_titles=[text(name) for name in workloads],
-        vertical_spacing=0.3 / len(workloads),
-    )
+    figure = stacked(workloads, 0.3 / len(workloads))
     styles = {name: (dash, width) for name, _, _, dash, width in STRETCHES}
     told = {line.name: line for line in reversed(lines)}
     for line in lines:
@@ -148,8 +141,7 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
         tickvals=[0, 0.30103, 1, 2, 3, 4, 5], ticktext=["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
     )
     figure.update_yaxes(**logarithmic(), title_text="ms")
-    layout(figure, x="", y="ms", height=ROW * len(workloads) + 120)
-    return figure.update_annotations(font={"family": FONT, "color": INK, "size": 14})
+    return layout(figure, x="", y="ms", height=ROW * len(workloads) + 120)
 
 
 def _shows(lines: Sequence[_Line]) -> str:
@@ -164,14 +156,15 @@ def _shows(lines: Sequence[_Line]) -> str:
 
 
 def _median(line: _Line) -> float:
-    return float(np.median(line.values))
+    found = percentiles(line.values)
+    return found.p50 if found else 0.0
 
 
 def _table(summary: Mapping[str, Any]) -> Table:
     stretches = ("sojourn", "sojourn_from_sent", "queue_wait", "service")
     rows = [
         [
-            workload["workload"], lane["lane"], stretch.replace("_", " "),
+            workload["workload"], lane_of(summary, lane["lane"]), stretch.replace("_", " "),
             *(milliseconds((lane["latency"][stretch] or {}).get(name)) for name in PERCENTILES),
         ]
         for workload in summary["workloads"]

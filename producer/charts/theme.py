@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from plotly.subplots import make_subplots
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,6 +20,13 @@ FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 SIZE, HEIGHT = 13, 420
 TOP = 90
 """Room for a legend of two rows and a title, in pixels."""
+
+
+OVERLAY = {"fillmode": "overlay", "solidity": 0.1, "size": 12}
+"""Of a pattern: words on a bar stay readable if it is thin and the colour below it whole."""
+
+HEADING = {"family": FONT, "color": INK, "size": 14}
+"""Font of the title of a chart that is one of several in a picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,12 @@ def logarithmic(digits: Sequence[int] = (1, 2, 5)) -> dict[str, Any]:
         "tickvals": marks,
         "ticktext": [f"{mark:,g}" if mark < 1e6 else f"{mark:g}" for mark in marks],
     }
+
+
+def stacked(titles: Sequence[str], spacing: float) -> go.Figure:
+    """Charts one above the other, each with its title and this much of the height between them."""
+    figure = make_subplots(rows=len(titles), cols=1, subplot_titles=list(map(text, titles)), vertical_spacing=spacing)
+    return figure.update_annotations(font=HEADING)
 
 
 def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Figure:

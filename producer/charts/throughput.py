@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plotly.subplots import make_subplots
-
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, lane_of, layout, look, text
+from producer.charts.theme import INK, lane_of, layout, look, stacked, text
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -137,12 +135,7 @@ def _of_sweep(summary: Mapping[str, Any], axis: str) -> list[Point]:
 def _figure(points: Sequence[Point], axis: str, cores: int | None) -> go.Figure:
     workloads = list(dict.fromkeys(point.workload for point in points))
     lanes = list(dict.fromkeys(point.lane for point in points))
-    figure = make_subplots(
-        rows=len(workloads),
-        cols=1,
-        subplot_titles=[text(name) for name in workloads],
-        vertical_spacing=0.3 / len(workloads),
-    )
+    figure = stacked(workloads, 0.3 / len(workloads))
     for row, workload in enumerate(workloads, start=1):
         here = [point for point in points if point.workload == workload]
         for lane in lanes:
@@ -156,7 +149,7 @@ def _figure(points: Sequence[Point], axis: str, cores: int | None) -> go.Figure:
     figure.update_xaxes(**{"rangemode": "tozero"} if axis == SLOTS else {"type": "category"})
     layout(figure, x="", y="jobs/s", height=ROW * len(workloads) + 60)
     figure.update_xaxes(title_text=axis, row=len(workloads), col=1)
-    return figure.update_annotations(font={"family": FONT, "color": INK, "size": 14})
+    return figure
 
 
 def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], row: int) -> None:

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from poolrace.contract import Outcome
 from producer.analyse import percentiles
 from producer.charts.picture import Picture
-from producer.charts.theme import FONT, INK, LOOKS, layout, text
+from producer.charts.theme import HEADING, INK, LOOKS, layout, text
 from producer.mix import mix_text
 from producer.report.formats import NONE, count, milliseconds, number, seconds
 from producer.report.parts import Table
@@ -215,7 +215,7 @@ def _figure(courses: Sequence[_Course], summary: Mapping[str, Any]) -> go.Figure
         rows=len(LABELS), cols=len(courses), shared_xaxes="all", shared_yaxes="rows", vertical_spacing=0.05,
         horizontal_spacing=0.03, row_heights=[3, 2, 2, 2], column_titles=[text(course.lane) for course in courses],
     )  # fmt: skip
-    figure.update_annotations(font={"family": FONT, "color": INK, "size": 14}, yshift=18)
+    figure.update_annotations(font=HEADING, yshift=18)
     for place, course in enumerate(courses, start=1):
         _add_lines(figure, course, place)
         _add_phases(figure, summary, course, place)

@@ -13,9 +13,8 @@ from producer.brokers import hide_password
 from producer.commands import tells_errors
 from producer.errors import UsageError
 from producer.live_cli import broker_of, broker_option
+from producer.recording.events import EVENTS, QUEUE, WAYS
 from producer.settings import parse_duration_s
-
-EVENTS, QUEUE = WAYS = ("events", "queue")  # as in the recorder, which is slow to import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+EVENTS, QUEUE = WAYS = ("events", "queue")
+"""How one can come to know of a job: it is told of, or it is seen where it lies."""
+
 KINDS = ("task-sent", "task-received")
 
 CUT = "cut by Celery to fit an event"

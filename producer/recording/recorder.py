@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from producer.brokers import needing_broker
-from producer.recording.events import NO_LITERAL, Ear, Heard
+from producer.recording.events import EVENTS, NO_LITERAL, QUEUE, Ear, Heard
 from producer.recording.jobfile import writable
 from producer.recording.tap import LOOK_EVERY_S, Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
-EVENTS, QUEUE = WAYS = ("events", "queue")
 TELL_EVERY_S = 1.0
 LISTEN_S = 0.25
 
@@ -71,7 +70,7 @@ def record(
     Args:
         broker_url: The live broker.
         queues: Looked at in place.
-        ways: Some of `WAYS`.
+        ways: Some of `events.WAYS`.
         duration_s: For how long.
         tell: Is told once a second how many jobs of each task came.
 

@@ -42,6 +42,11 @@ def gibibytes(value_bytes: float | None) -> str:
     return NONE if value_bytes is None else f"{number(value_bytes / 2**30)} GiB"
 
 
+def percent(share: float | None, digits: int = 0) -> str:
+    """A part of 1 as percent."""
+    return NONE if share is None else f"{share * 100:.{digits}f} %"
+
+
 def ratio(value: float | None, low: float | None, high: float | None) -> str:
     """A ratio with its interval."""
     if value is None:

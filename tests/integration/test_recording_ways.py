@@ -8,7 +8,8 @@ from integration.commands import until
 from integration.test_backlog import taker
 from kombu import Consumer, Exchange, Queue
 
-from producer.recording.recorder import EVENTS, QUEUE, record
+from producer.recording.events import EVENTS, QUEUE
+from producer.recording.recorder import record
 from producer.recording.tap import PAGE, Tap
 
 JOBS, EVERY_S, COUNTDOWN_S = 40, 0.05, 0.3

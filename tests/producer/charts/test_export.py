@@ -1,18 +1,17 @@
 """Pictures become files, one each, drawn by a real browser; what is lacking for that is told."""
 
 import os
-import shutil
 
 import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
 from producer.charts import export as exporting
-from producer.charts.export import BROWSERS, HEIGHT, SCALE, WIDTH, export, find_browser
+from producer.charts.export import HEIGHT, SCALE, WIDTH, export, find_browser
 from producer.charts.picture import Picture
 from producer.errors import UsageError
 
-here = any(map(shutil.which, BROWSERS)) or os.environ.get("POOLRACE_BROWSER") == "required"
+here = find_browser() or os.environ.get("POOLRACE_BROWSER") == "required"
 with_browser = pytest.mark.skipif(not here, reason="no Chromium on the PATH")
 
 
@@ -43,8 +42,10 @@ def test_an_svg_holds_its_words_as_text(tmp_path):
 
 def test_a_machine_without_a_browser_is_told_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_browser() is None
     with pytest.raises(UsageError, match="apt-get install chromium"):
-        find_browser()
+        export([picture("verdict")], tmp_path / "new", "png")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

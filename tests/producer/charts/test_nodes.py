@@ -1,4 +1,4 @@
-"""The picture of the nodes: each one's share of its lane's jobs, and what further nodes add."""
+"""The picture of the nodes: each one's share of its lane's jobs."""
 
 import dataclasses
 
@@ -14,21 +14,6 @@ def on_nodes(run, every, node="a@host"):
     return dataclasses.replace(
         run, records=run.records.with_columns(node=pl.when(moved).then(pl.lit(node)).otherwise("node"))
     )
-
-
-def swept(summary, axis="nodes", **rates):
-    """A sweep over 1, 2 and 4 nodes with these capacities by lane."""
-    points = [
-        {
-            "value": str(count), "workload": "sleep", "verdicts": [],
-            "lanes": [
-                {"lane": lane, "capacity_per_s": found[place] and {"median": found[place]}}
-                for lane, found in rates.items()
-            ],
-        }
-        for place, count in enumerate((1, 2, 4))
-    ]  # fmt: skip
-    return {**summary, "sweep": {"axis": axis, "points": points, "findings": [], "crossover": None}}
 
 
 def test_a_lane_is_a_bar_of_its_nodes_shares(sample):
@@ -81,24 +66,6 @@ def test_without_a_job_that_ended_no_node_was_measured(sample):
     summary, run = sample
     found = nodes(summary, dataclasses.replace(run, records=run.records.clear()))
     assert found.missing.startswith("No node ended a job")
-
-
-def test_a_sweep_over_nodes_has_capacity_against_them_beside_a_straight_line(sample):
-    summary, run = sample
-    found = nodes(swept(summary, prefork=[10.0, 20.0, 40.0], threads=[10.0, 18.0, 30.0]), run)
-    lines = {trace.name: (tuple(trace.x), tuple(trace.y)) for trace in found.figure.data}
-    assert lines["threads"] == ((1, 2, 4), (10.0, 18.0, 30.0))
-    assert lines["threads, straight"] == ((1, 2, 4), (10.0, 20.0, 40.0))
-    assert "threads: 10.0/s with 1 and 30.0/s with 4" in found.shows
-    assert "with 4 nodes threads reaches 75.0 % of it" in found.reads
-    assert list(found.table.rows[-1]) == ["threads", "4", "30.0", "75.0 %"]
-
-
-def test_a_value_without_capacity_is_left_out_and_other_sweeps_show_balance(sample):
-    summary, run = sample
-    found = nodes(swept(summary, threads=[10.0, None, 30.0]), run)
-    assert [row[1] for row in found.table.rows] == ["1", "4"]
-    assert nodes(swept(summary, axis="concurrency", threads=[1.0, 2.0, 3.0]), run).figure is None
 
 
 def test_a_node_that_looks_like_a_tag_is_words(sample):

@@ -77,8 +77,7 @@ def test_figures_have_names_for_those_who_do_not_see_them(whole):
 
 def test_what_comes_from_a_run_is_text(tmp_path):
     evil = "</script><script>alert(1)</script>"
-    settings = {"workloads": [evil]}
-    path = make_run(tmp_path, settings=settings, warnings=[evil], began_at=1.7e9)
+    path = make_run(tmp_path)
     summary = summarise(path)
     summary["warnings"].append(evil)
     text = page(summary, read_run(path))
@@ -86,8 +85,7 @@ def test_what_comes_from_a_run_is_text(tmp_path):
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
-@pytest.mark.parametrize("jobs", [0])
-def test_a_run_of_nothing_is_a_page_that_says_so(tmp_path, jobs):
-    path = make_run(tmp_path, pairs=jobs)
+def test_a_run_of_nothing_is_a_page_that_says_so(tmp_path):
+    path = make_run(tmp_path, pairs=0)
     text = page(summarise(path), read_run(path))
     assert len(re.findall('class="missing"', text)) == len(pictures_of(summarise(path), read_run(path))) + 1

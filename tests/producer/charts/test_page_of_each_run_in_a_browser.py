@@ -1,7 +1,6 @@
 """Whatever a run holds or lacks, its page opens without an error and says what is missing; names stay text."""
 
 import dataclasses
-import os
 
 import pytest
 from sample_run import make_run
@@ -12,24 +11,16 @@ from producer.lanes import parse_lanes
 from producer.rundir import read_run
 from producer.summary import summarise
 
-if os.environ.get("POOLRACE_BROWSER") != "required":
-    pytest.importorskip("playwright", reason="playwright is not installed; make check installs it")
-
-from pictures import browser as browsers
-
 EVIL = "</script><script>window.broken = true</script><b>x</b>"
 ONE_LANE = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")[1:]
 
 
 @pytest.fixture(scope="module")
-def window():
+def window(browser):
     """A window onto files of this machine."""
-    if os.environ.get("POOLRACE_BROWSER") != "required":
-        try:
-            browsers.find()
-        except browsers.BrowserMissingError as error:
-            pytest.skip(str(error))
-    with browsers.started() as running, browsers.opened(running, "file:///") as opened:
+    from pictures import browser as browsers
+
+    with browsers.opened(browser, "file:///") as opened:
         yield opened
 
 

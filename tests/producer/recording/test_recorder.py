@@ -3,9 +3,9 @@
 import pytest
 
 from producer.errors import UsageError
-from producer.recording.cli import EVENTS, QUEUE, chosen_ways, left_out
-from producer.recording.events import CUT, NO_LITERAL, Ear, Heard
-from producer.recording.recorder import WAYS, sorted_out, together
+from producer.recording.cli import chosen_ways, left_out
+from producer.recording.events import CUT, EVENTS, NO_LITERAL, QUEUE, WAYS, Ear, Heard
+from producer.recording.recorder import sorted_out, together
 
 
 class Tapped:
