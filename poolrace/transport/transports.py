@@ -1,0 +1,43 @@
+"""The transports as kombu starts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
+from poolrace.transport.channel import Taking
+from poolrace.transport.poller import Poller
+
+
+class Channel(Taking, RedisChannel):  # type: ignore[misc]
+    """A channel on one server."""
+
+    from_transport_options = (*RedisChannel.from_transport_options, "dead_letter_key")
+
+
+class SentinelChannel(Taking, RedisSentinelChannel):  # type: ignore[misc]
+    """A channel on the server that Sentinel names."""
+
+    from_transport_options = (*RedisSentinelChannel.from_transport_options, "dead_letter_key")
+
+
+class Transport(RedisTransport):  # type: ignore[misc]
+    """Takes messages from Redis or Valkey and notes them in one step."""
+
+    Channel = Channel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = Poller()
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let a loop drive it."""
+        super().register_with_event_loop(connection, loop)
+        self.cycle.hub = loop
+
+
+class SentinelTransport(Transport):
+    """The same behind Sentinel."""
+
+    default_port = 26379
+    Channel = SentinelChannel
