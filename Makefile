@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack screenshots clean
+.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack bench-transport kills screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -54,6 +54,12 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 	  docker compose --file docker-compose.yml --file compose.tls.yaml config --quiet && \
 	  docker compose --file compose.worker.yaml --profile '*' config --quiet; \
 	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
+
+bench-transport: setup  ## the atomic transport against kombu's, as a ratio
+	@$(BIN)/python -m benchmarks transport
+
+kills: setup  ## kill busy nodes on both transports and count lost jobs; takes minutes
+	@$(BIN)/python -m benchmarks.kills --kills 60
 
 bench-stack: setup  ## what the compose stack costs: start, idle, image; needs Docker
 	@$(BIN)/python -m benchmarks.stack

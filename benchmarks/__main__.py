@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from benchmarks import adoption, analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping
+from benchmarks import (
+    adoption,
+    analysis,
+    arrivals,
+    contrast,
+    endurance,
+    fidelity,
+    limits,
+    publishing,
+    stamping,
+    transport,
+)
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError
@@ -31,6 +42,7 @@ BENCHMARKS = {
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),
         Benchmark(name="limits", asks="Does the search find a known limit?", measure=limits.measure, takes_s=260),
         Benchmark(name="endurance", asks="Does memory stay as it is?", measure=endurance.measure, takes_s=630),
+        Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=90),
         Benchmark(name="analysis", asks="What does a large run cost?", measure=analysis.measure, takes_s=20),
     )
 }
@@ -57,8 +69,9 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     Measure what Poolrace promises of itself, as ratios measured side by side.
 
-    The median of the rounds decides. Takes about 27 minutes, best on a machine that does nothing else. Names:
-    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, analysis; all if none is given.
+    The median of the rounds decides. Takes about 28 minutes, best on a machine that does nothing else. Names:
+    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, transport, analysis; all
+    if none is given.
     """
     interrupts.install()
     try:

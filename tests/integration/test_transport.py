@@ -10,6 +10,9 @@ from integration.commands import until
 from kombu import Connection, Consumer, Exchange, Queue
 from redis.exceptions import ResponseError
 
+from benchmarks.busy import PREFETCH, make_app, start_node
+from benchmarks.kills import measure
+
 STOCK = "redis"
 ATOMIC = "poolrace.transport:Transport"
 KINDS = pytest.mark.parametrize("kind", [STOCK, ATOMIC])
@@ -81,7 +84,8 @@ class Holder:
         self.channel.do_restore = False
         self.channel.qos._delivered.clear()
         self.channel._disconnect_pools()
-        self.channel.client.connection.disconnect()
+        if self.channel.client.connection is not None:
+            self.channel.client.connection.disconnect()
         for waiter in getattr(self.channel, "_waiters", {}).values():
             waiter.close()
 
@@ -315,3 +319,43 @@ def test_noting_that_fails_leaves_messages_in_their_places(bench):
             holder.drain(1)
         assert bench.client.lrange("jobs", 0, -1) == before
         bench.client.delete("unacked")
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+def test_a_node_works_as_ever(site, tmp_path, pool):
+    """Jobs, a countdown, ping, inspect, and a queue added and cancelled at run time."""
+    app = make_app(site.broker.url)  # of its own: the flush takes the bindings that another one relies on
+    client, control, send = site.client, app.control, app.send_task
+    client.flushdb()
+    with (tmp_path / "log").open("wb") as log:
+        node = start_node(site.broker.url, pool, "atomic", log)
+    try:
+        until(lambda: node.poll() or control.ping(timeout=0.25))
+        send("busy.noop", queue="busy", countdown=2)
+        for _ in range(50):
+            send("busy.noop", queue="busy")
+        until(lambda: not client.llen("busy") and client.hlen("unacked") == 1)
+        inspect = control.inspect(timeout=2.0)
+        assert [len(jobs) for jobs in inspect.scheduled().values()] == [1]
+        until(lambda: not client.hlen("unacked"))
+        control.add_consumer("added", reply=True, timeout=0.5)
+        send("busy.noop", queue="added")
+        until(lambda: not client.llen("added") and not client.hlen("unacked"))
+        control.cancel_consumer("added", reply=True, timeout=0.5)
+        send("busy.noop", queue="added")
+        send("busy.noop", queue="busy")
+        until(lambda: not client.llen("busy") and not client.hlen("unacked"))
+        assert client.llen("added") == 1
+        assert [stats["total"] for stats in inspect.stats().values()] == [{"busy.noop": 53}]
+    finally:
+        node.terminate()
+        node.wait(30)
+    assert b"Traceback" not in (tmp_path / "log").read_bytes()
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_kills_lose_nothing(pool):
+    toll = measure(pool, "atomic", kills=3)
+    assert toll.lost == 0
+    assert max(toll.held) <= PREFETCH
+    assert toll.repeats <= sum(toll.held)
