@@ -20,7 +20,7 @@ from producer.lanes import one_of, whole_number
 from producer.limit.cli import limit
 from producer.live_cli import live
 from producer.load.cli import load, steer
-from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
 from producer.recording.cli import record
 from producer.secrets_cli import flower, secrets
 from producer.settings import WORKLOADS, RaceSettings, fraction, parse_duration_s
@@ -41,7 +41,7 @@ Exit codes:
 RACE_EXAMPLES = f"""\b
 Examples:
   poolrace race
-  poolrace race --quick
+  poolrace race --quick --live
   poolrace race --workload cpu --workload io --concurrency 4
   poolrace race --lane prefork:2 --lane threads:32 --workload io
   poolrace race --lane threads:8 --lane threads:8:python=/opt/py314t/bin/python3.14t
@@ -108,10 +108,11 @@ main.add_command(stack)
 @click.option("--margin", default="0.05", show_default=True, metavar="PART",
               help="Lanes closer than this show no difference.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Under 30 s: cpu and io only, 3 pairs, shorter trials.")
+@LIVE_OPTION
 @fleet_options
 @output_options
 @tells_errors
-def race(*, as_json: bool, junit: Path | None, quick: bool, **options: Any) -> int:
+def race(*, as_json: bool, junit: Path | None, live: bool | None, quick: bool, **options: Any) -> int:
     """
     Race pools on the same jobs, on this machine, and print the verdict.
 
@@ -122,7 +123,7 @@ def race(*, as_json: bool, junit: Path | None, quick: bool, **options: Any) -> i
     from producer.race import run_race
     from producer.report.progress import progress_for
 
-    with progress_for(quiet=as_json) as progress:
+    with progress_for(quiet=as_json, live=live) as progress:
         path, error = run_race(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 

@@ -182,7 +182,9 @@ class Course:
         jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
         began_at: dict[tuple[Any, ...], float] = {}
         for _ in range(HOLD_TRIES):
-            records = self._run(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots)))[1]
+            records = self.measure_with_records(
+                TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))
+            )[1]
             # With the node: containers count their processes each for itself.
             for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
                 slot = tuple(place)
@@ -206,9 +208,16 @@ class Course:
             InvalidRunError: If some of its jobs never come to an end.
             FleetError: If the broker, a node or a publisher is gone.
         """
-        return self._run(spec)[0]
+        return self.measure_with_records(spec)[0]
 
-    def _run(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
+    def measure_with_records(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
+        """
+        Run a trial and give its records, too, in the layout of `RECORD_SCHEMA`: of a long one the last of them.
+
+        Raises:
+            InvalidRunError: If some of its jobs never come to an end.
+            FleetError: If the broker, a node or a publisher is gone.
+        """
         number, self._next = self._next, self._next + 1
         spec = replace(spec, plan=parted(spec.plan, spec.jobs))
         order = Order(

@@ -144,6 +144,14 @@ OUTPUT_OPTIONS = (
 )
 
 
+LIVE_OPTION = click.option(
+    "--live/--no-live",
+    default=None,
+    help="Lanes side by side with a sparkline of their rounds, or plain lines. [default: a bar on a terminal]",
+)
+"""Of commands that race."""
+
+
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that can tell what it found in these ways, too."""
     for option in reversed(OUTPUT_OPTIONS):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
+
+import polars as pl
 
 from producer import session
 from producer.course import TrialSpec
@@ -24,6 +27,24 @@ MIN_JOBS_A_SLOT = 4
 """A backlog must fill every slot several times, or its first and last round of jobs are all there is."""
 
 LEAST_RATE_PER_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """
+    What a trial gave, roughly, for those who watch; reports compute their figures from records.
+
+    Attributes:
+        lane: Key of the lane.
+        workload: What the jobs do.
+        kind: Capacity or latency.
+        value: Jobs a second over a backlog, or the median queue wait at a held rate in seconds; None if no job ended.
+    """
+
+    lane: str
+    workload: str
+    kind: Kind
+    value: float | None
 
 
 def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
@@ -77,10 +98,11 @@ class Race:
         rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}
         for round_, plan in enumerate(plans):
             for lane in balanced(self._settings.lanes, round_):
-                trial = self._course.measure(
+                trial, records = self._course.measure_with_records(
                     TrialSpec(kind=kind, jobs=jobs, lane=lane, plan=plan, round=round_, ping=ping)
                 )
                 rates[lane.key].append(rate_per_s(trial))
+                self._progress.score(score(trial, records))
                 self._tell(trial)
         return rates
 
@@ -105,6 +127,13 @@ def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:
 def rate_per_s(trial: Trial) -> float:
     """Jobs a second over a whole trial; rough, for sizing the next one."""
     return trial.jobs / max(trial.ended_at - trial.began_at, 1e-3)
+
+
+def score(trial: Trial, records: pl.DataFrame) -> Score:
+    """What a trial gave, from its records."""
+    wait_s = records.select((pl.col("started_at") - pl.col("sent_at")).median()).item()
+    value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
+    return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
 
 
 def backlog_jobs(settings: RaceSettings, rates_per_s: Sequence[float]) -> int:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from producer.fleet import Fleet, NodeFacts
     from producer.lanes import Lane
     from producer.load.now import Now
+    from producer.race import Score
 
 S = TypeVar("S", bound=FleetSettings)
 
@@ -47,6 +48,9 @@ class Progress(Protocol):
 
     def trial(self, text: str) -> None:
         """A trial is through."""
+
+    def score(self, score: Score) -> None:
+        """What a trial of a race gave."""
 
     def lane(self, now: Now, ended: int, of: int) -> None:
         """How the lane does that is under load, and how many jobs of all have ended."""

@@ -82,6 +82,48 @@ def _height(value: float, top: float, heights: int) -> int:
     return min(int(value / top * heights), heights - 1) if top > 0 else 0
 
 
+def marks_for(options: ConsoleOptions) -> str:
+    """Marks that this terminal can show."""
+    return PLAIN if options.ascii_only else BLOCKS
+
+
+def room(width: int, label: int) -> int:
+    """How many marks a panel so wide has room for, beside labels so wide."""
+    return max(1, width - FRAME - label - VALUE - 2)
+
+
+def arranged(
+    options: ConsoleOptions, lines: Sequence[Text], panels: Callable[[int], Sequence[RenderableType]]
+) -> RenderableType:
+    """
+    Lanes side by side if there is room, else one above the other, else a line each.
+
+    Args:
+        options: Of the terminal as it is now.
+        lines: A line for each lane.
+        panels: A panel for each lane, for a width in columns.
+    """
+    width, lanes = options.max_width, len(lines)
+    if width < LEAST:
+        return Group(*lines)
+    if width // lanes < LEAST:
+        return Group(*panels(width))
+    grid = Table.grid(expand=True)
+    for _ in lines:
+        grid.add_column(ratio=1)
+    grid.add_row(*panels(width // lanes))
+    return grid
+
+
+def rows_of(label: int) -> Table:
+    """A table of figures: their names so wide, their values, their sparklines."""
+    rows = Table.grid(padding=(0, 1))
+    rows.add_column(width=label, no_wrap=True)
+    rows.add_column(width=VALUE, justify="right")
+    rows.add_column(no_wrap=True)
+    return rows
+
+
 class LanesView:
     """What lanes did until now; rich asks it again at each refresh."""
 
@@ -97,22 +139,12 @@ class LanesView:
         return bool(self._lanes)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Side by side if there is room, else one above the other, else a line each."""
-        width, lanes = options.max_width, len(self._lanes)
-        marks = PLAIN if options.ascii_only else BLOCKS
-        if width < LEAST:
-            yield Group(*(_line(moments[-1]) for moments in self._lanes.values()))
-        elif width // lanes < LEAST:
-            yield Group(*self._panels(width, marks))
-        else:
-            grid = Table.grid(expand=True)
-            for _ in self._lanes:
-                grid.add_column(ratio=1)
-            grid.add_row(*self._panels(width // lanes, marks))
-            yield grid
+        """As the terminal has room now."""
+        lines = [_line(moments[-1]) for moments in self._lanes.values()]
+        yield arranged(options, lines, lambda width: self._panels(width, marks_for(options)))
 
     def _panels(self, width: int, marks: str) -> list[RenderableType]:
-        shown = max(1, width - FRAME - LABEL - VALUE - 2)
+        shown = room(width, LABEL)
         tops = self._tops(shown)
         return [_panel(list(moments), shown, tops, marks) for moments in self._lanes.values()]
 
@@ -128,10 +160,7 @@ class LanesView:
 
 def _panel(moments: Sequence[Now], shown: int, tops: dict[str, float], marks: str) -> Panel:
     now = moments[-1]
-    rows = Table.grid(padding=(0, 1))
-    rows.add_column(width=LABEL)
-    rows.add_column(width=VALUE, justify="right")
-    rows.add_column(no_wrap=True)
+    rows = rows_of(LABEL)
     for row in ROWS:
         values = [row.read(each) for each in moments[-shown:]]
         rows.add_row(row.label, row.show(values[-1]), Text(sparkline(values, tops[row.scale], marks)))

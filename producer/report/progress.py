@@ -21,6 +21,7 @@ from rich.progress import (
 from producer.errors import UsageError
 from producer.report.formats import NONE, count, milliseconds
 from producer.report.lanes_view import LanesView
+from producer.report.race_view import RaceView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from producer.load.now import Now
+    from producer.race import Score
 
 
 class Silent:
@@ -40,6 +42,9 @@ class Silent:
         """Nothing."""
 
     def trial(self, text: str) -> None:
+        """Nothing."""
+
+    def score(self, score: Score) -> None:
         """Nothing."""
 
     def lane(self, now: Now, ended: int, of: int) -> None:
@@ -78,16 +83,20 @@ class Lines:
             left_s = (now_s - self._began_s) / self._done * (self._trials - self._done)
             self.stage(f"{self._done}/{self._trials} trials, about {left_s:.0f} s left; {text}")
 
+    def score(self, score: Score) -> None:
+        """Nothing: the line of the trial says it."""
+
     def lane(self, now: Now, ended: int, of: int) -> None:
         """Say how it does."""
         self.stage(line(now, ended, of))
 
 
 class Bar:
-    """A bar that moves; below the lanes while one is under load."""
+    """A bar that moves; below the lanes while one is under load, or below what they scored where that is wanted."""
 
-    def __init__(self, progress: _WithLanes) -> None:
+    def __init__(self, progress: _WithLanes, *, scores: bool = False) -> None:
         self._progress = progress
+        self._scores = scores
         self._task: TaskID = progress.add_task("Starting", total=None)
 
     def stage(self, text: str) -> None:
@@ -102,6 +111,11 @@ class Bar:
         """Move the bar."""
         self._progress.update(self._task, advance=1, description=text)
 
+    def score(self, score: Score) -> None:
+        """Show what a trial of a race gave, beside those before it."""
+        if self._scores:
+            self._progress.race.add(score)
+
     def lane(self, now: Now, ended: int, of: int) -> None:
         """Show how it does; what the lanes before it did last stays."""
         self._progress.lanes.add(now)
@@ -110,16 +124,16 @@ class Bar:
 
 
 class _WithLanes(Progress):
-    """A bar below the lanes under load."""
+    """A bar below the lanes under load, or below what they scored in a race."""
 
     def __init__(self, *columns: ProgressColumn, console: Console, **options: Any) -> None:
         self.lanes = LanesView()
+        self.race = RaceView()
         super().__init__(*columns, console=console, **options)
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The lanes, if any was under load, and the bar."""
-        if self.lanes:
-            yield self.lanes
+        """The lanes, if any has anything to show, and the bar."""
+        yield from filter(None, (self.race, self.lanes))
         yield from super().get_renderables()
 
 
@@ -143,19 +157,20 @@ def progress_for(*, quiet: bool, live: bool | None = None) -> Iterator[Silent | 
 
     Args:
         quiet: Say nothing.
-        live: Whether to show what moves; None for where there is a terminal.
+        live: Whether to show what moves; None for where there is a terminal. What each trial of a race gave is shown
+            only if it is wanted.
 
     Raises:
         UsageError: If it is wanted and there is no terminal.
     """
     console = Console(stderr=True)
     if live and not console.is_terminal:
-        raise UsageError("--live: standard error is no terminal. Leave it out to have a line a second.")
+        raise UsageError("--live: standard error is no terminal. Leave it out to have plain lines.")
     if quiet:
         yield Silent()
     elif console.is_terminal if live is None else live:
         columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")
         with _WithLanes(*columns, console=console, transient=True) as progress:
-            yield Bar(progress)
+            yield Bar(progress, scores=bool(live))
     else:
         yield Lines(sys.stderr)

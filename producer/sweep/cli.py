@@ -9,7 +9,7 @@ import click
 from producer.commands import finish, tells_errors
 from producer.errors import UsageError
 from producer.lanes import one_of, whole_number
-from producer.options import fleet_options, fleet_settings, if_given, output_options
+from producer.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
 from producer.settings import WORKLOADS, fraction, parse_duration_s, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ Exit codes:
               help="Held arrival rate, as a part of the slower lane's capacity at the same value.")  # fmt: skip
 @click.option("--margin", default="0.05", show_default=True, metavar="PART",
               help="Lanes closer than this show no difference.")  # fmt: skip
+@LIVE_OPTION
 @fleet_options
 @output_options
 @tells_errors
-def sweep(*, as_json: bool, junit: Path | None, **options: Any) -> int:
+def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """
     Race the pools at each of several values of one thing, and say where the knee or the crossover is.
 
@@ -63,7 +64,7 @@ def sweep(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     from producer.report.progress import progress_for
     from producer.sweep.run import run_sweep
 
-    with progress_for(quiet=as_json) as progress:
+    with progress_for(quiet=as_json, live=live) as progress:
         path, error = run_sweep(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 

@@ -9,7 +9,9 @@ from rich.progress import Progress
 
 from producer.errors import UsageError
 from producer.load.now import Now
+from producer.race import Score
 from producer.report.progress import Bar, Lines, Silent, _WithLanes, line, progress_for
+from producer.trials import Kind
 
 
 class Clock:
@@ -152,6 +154,32 @@ def test_lanes_are_shown_as_they_are_now_and_those_before_as_they_were_last(scre
     bar.lane(replace(NOW, lane="prefork", at_s=1.0), 5, 3000)
     assert "threads  60 of 60 s" in written(screen)
     assert "prefork  1 of 60 s" in written(screen)
+
+
+SCORE = Score(lane="threads", workload="cpu", kind=Kind.CAPACITY, value=30.0)
+
+
+def test_what_trials_of_a_race_gave_is_shown_where_it_is_wanted(screen):
+    Bar(screen).score(SCORE)
+    assert "jobs/s" not in written(screen)
+    Bar(screen, scores=True).score(SCORE)
+    assert "cpu jobs/s" in written(screen)
+
+
+@pytest.mark.parametrize(("live", "wanted"), [(None, False), (True, True)])
+def test_a_race_shows_a_bar_alone_unless_more_is_wanted(monkeypatch, live, wanted):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    monkeypatch.setattr("producer.report.progress.Console", lambda **_: console)
+    with progress_for(quiet=False, live=live) as progress:
+        progress.score(SCORE)
+        assert bool(progress._progress.race) is wanted
+
+
+def test_lines_and_silence_leave_what_trials_gave_to_the_lines(clock):
+    stream = io.StringIO()
+    Lines(stream, clock).score(SCORE)
+    Silent().score(SCORE)
+    assert stream.getvalue() == ""
 
 
 @pytest.mark.parametrize(("live", "kind"), [(None, Bar), (True, Bar), (False, Lines)])

@@ -4,13 +4,14 @@ from collections import Counter
 from itertools import permutations
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.course import Jobs
 from producer.lanes import Lane, parse_lanes
-from producer.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, race_all, rate_per_s
+from producer.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, race_all, rate_per_s, score
 from producer.settings import RaceSettings
 from producer.trials import Kind, Trial
 
@@ -80,6 +81,10 @@ def test_the_trials_of_a_round_together_last_what_they_should_give_or_take_a_job
         assert mean_s <= trial_s + a_job_s
 
 
+RECORDS = pl.DataFrame({"sent_at": [10.0, 11.0, 12.0], "started_at": [10.1, 11.3, 12.9]})
+"""Waits of 0.1, 0.3 and 0.9 s."""
+
+
 class Track:
     """A course whose lanes do a fixed number of jobs a second; notes every trial."""
 
@@ -90,10 +95,10 @@ class Track:
     def warm_up(self, jobs, lane):
         return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None)
 
-    def measure(self, spec):
+    def measure_with_records(self, spec):
         plan = spec.plan
         self.ran.append((spec.kind, spec.jobs.workload, spec.lane.key, spec.round, plan, spec.ping))
-        return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s)
+        return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s), RECORDS
 
     def _trial(self, kind, jobs, lane, round_, count, rate):
         return Trial(
@@ -116,6 +121,7 @@ class Notes:
     def __init__(self):
         self.trials = None
         self.told = []
+        self.scores = []
 
     def stage(self, text):
         self.told.append(text)
@@ -125,6 +131,9 @@ class Notes:
 
     def trial(self, text):
         self.told.append(text)
+
+    def score(self, score):
+        self.scores.append(score)
 
 
 def raced(rates=None, **changes):
@@ -164,6 +173,22 @@ def test_rounds_have_arrivals_of_their_own_and_the_seed_decides_them():
     assert first[0] != first[1]
     assert first == arrivals(seed=1)
     assert first != arrivals(seed=2)
+
+
+def test_whoever_watches_is_told_what_each_round_gave_on_each_lane():
+    _, notes = raced(pairs=1)
+    told = [(score.lane, score.workload, score.kind, score.value) for score in notes.scores]
+    assert told == [
+        ("prefork", "sleep", Kind.CAPACITY, pytest.approx(160.0)),
+        ("threads", "sleep", Kind.CAPACITY, pytest.approx(80.0)),
+        ("prefork", "sleep", Kind.LATENCY, pytest.approx(0.3)),
+        ("threads", "sleep", Kind.LATENCY, pytest.approx(0.3)),
+    ]
+
+
+def test_a_trial_whose_jobs_all_vanished_has_no_wait():
+    trial = Track({"threads": 80.0})._trial(Kind.LATENCY, JOBS, LANES[1], 0, 3, 40.0)
+    assert score(trial, RECORDS.clear()).value is None
 
 
 def test_the_held_rate_is_a_part_of_the_slower_lanes_capacity():
