@@ -143,7 +143,7 @@ def asked():
 
     def run(*words):
         context = main.commands["race"].make_context("race", list(words))
-        del context.params["as_json"], context.params["junit"]
+        del context.params["as_json"], context.params["junit"], context.params["live"]
         return cli.race_settings(**context.params)
 
     return run

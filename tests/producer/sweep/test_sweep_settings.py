@@ -18,7 +18,7 @@ OVER = ("--over", "concurrency=1,2")
 def asked(*words):
     """The settings that words on the command line become."""
     context = sweep.make_context("sweep", list(words))
-    del context.params["as_json"], context.params["junit"]
+    del context.params["as_json"], context.params["junit"], context.params["live"]
     return sweep_settings(**context.params)
 
 
