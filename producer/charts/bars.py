@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+MOST = 5_000
+"""Jobs of a lane that are drawn one by one; with more, a page would be slow to come up and to pan."""
+
 COLUMNS = 4_000
 """In how many stretches a trial of many jobs is cut; each has a shade for what its jobs held of a core."""
 
@@ -24,31 +28,43 @@ BAR, LOWER = 0.8, 0.8
 """A bar's height where rows are 1 apart, and by how much lower the bars of each further workload are."""
 
 
-def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> None:
-    """A trace for the waits, and for each workload one of whole bars, one of their filled parts and one to point at."""
-    first = place == 1
+def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], place: int, *, named: bool) -> None:
+    """
+    A trace for the waits, and for each workload one of whole bars, one of their filled parts and one to point at.
+
+    Args:
+        figure: With a chart for each lane, one above the other.
+        jobs: Of the lane: `row`, `workload`, `fetched_s`, `started_s`, `finished_s` and `cpu_s`.
+        workloads: Of all lanes, in the order of their looks.
+        place: Of the lane's chart, from 1.
+        named: Whether the legend takes its names from here.
+    """
     figure.add_scattergl(
-        **_waits(jobs), mode="lines", name="waits in the node", legendgroup="waits", showlegend=first,
+        **_waits(jobs), mode="lines", name="waits in the node", legendgroup="waits", showlegend=named,
         line={"color": INK, "width": 2}, opacity=0.5, hoverinfo="skip", row=place, col=1,
     )  # fmt: skip
     for name in workloads:
         mine, own = jobs.filter(pl.col("workload") == name), look(workloads, name)
-        tall = BAR * LOWER ** (workloads.index(name) % len(LOOKS))
+        tall = _tall(workloads, name)
         shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
         shared["legendgroup"] = text(name)
         figure.add_scattergl(
-            **_boxes(mine, tall, np.ones(mine.height)), name=f"{text(name)}: runs", showlegend=first,
+            **_boxes(mine, tall, np.ones(mine.height)), name=f"{text(name)}: runs", showlegend=named,
             line={"color": own.colour, "width": 1}, fillcolor=_see_through(own.colour), opacity=0.75, **shared,
         )  # fmt: skip
         figure.add_scattergl(
-            **_boxes(mine, tall, _share(mine)), name=f"{text(name)}: on a core", showlegend=first,
+            **_boxes(mine, tall, _share(mine)), name=f"{text(name)}: on a core", showlegend=named,
             line={"color": own.colour, "width": 0.5}, fillcolor=own.colour, **shared,
         )  # fmt: skip
         figure.add_scattergl(**_points(mine), name=text(name), showlegend=False, row=place, col=1)
 
 
+def _tall(workloads: Sequence[str], name: str) -> float:
+    return BAR * LOWER ** (workloads.index(name) % len(LOOKS))
+
+
 def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
-    """A shade for each stretch of each row, the darker the more of it was on a core."""
+    """A shade for each stretch of each row, the darker the more of it was on a core; jobs and place as for bars."""
     edges: Floats = np.linspace(0.0, float(jobs["finished_s"].to_numpy().max()), COLUMNS + 1)
     parts = jobs.sort("row", "started_s").partition_by("row", maintain_order=True)
     grid = [
@@ -60,6 +76,47 @@ def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> 
         zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]], name=text(lane),
         ygap=4, hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
     )  # fmt: skip
+
+
+def close_up(jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> dict[str, Any]:
+    """
+    The jobs of a shaded lane, for the page's script to draw one by one: numbers packed in the machine's order as text.
+
+    Args:
+        jobs: As for bars; at most 256 rows, which is more than are drawn.
+        workloads: Of all lanes.
+        place: Of the lane's chart, from 1.
+    """
+    ordered = jobs.sort("started_s")
+    axis = "axis" if place == 1 else f"axis{place}"
+    times = {name: ordered[f"{name}_s"].to_numpy().astype("<f4") for name in ("fetched", "started", "finished")}
+    marks = {
+        "row": ordered["row"].to_numpy(),
+        "share": np.rint(_share(ordered) * 255),
+        "workload": np.array([workloads.index(name) for name in ordered["workload"]]),
+    }
+    packed = {**times, **{name: values.astype("u1") for name, values in marks.items()}}
+    return {"xaxis": f"x{axis}", "yaxis": f"y{axis}"} | {
+        name: b64encode(values.tobytes()).decode() for name, values in packed.items()
+    }
+
+
+def close_up_look(workloads: Sequence[str]) -> dict[str, Any]:
+    """How the page's script draws the jobs of each workload: as bars are."""
+    return {
+        "most": MOST,
+        "colours": [look(workloads, name).colour for name in workloads],
+        "tall": [_tall(workloads, name) for name in workloads],
+    }
+
+
+def add_key(figure: go.Figure, workloads: Sequence[str]) -> None:
+    """Names of the workloads in the legend, for jobs that plotly does not draw."""
+    for name in workloads:
+        figure.add_scatter(
+            x=[None], y=[None], mode="markers", name=f"{text(name)}: runs", hoverinfo="skip",
+            marker={"symbol": "square", "size": 12, "color": look(workloads, name).colour}, row=1, col=1,
+        )  # fmt: skip
 
 
 def shades(starts: Floats, ends: Floats, cpu_s: Floats, edges: Floats) -> Floats:

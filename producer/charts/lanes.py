@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from plotly.subplots import make_subplots
 
-from producer.charts.bars import add_bars, add_shades
+from producer.charts.bars import MOST, add_bars, add_key, add_shades, close_up, close_up_look
 from producer.charts.picture import Picture
 from producer.charts.theme import HEADING, layout, text
 from producer.report.formats import count, percent, seconds
@@ -29,9 +29,6 @@ MISSING = (
     "No trial has a job that was started and finished, so no slot has a bar. Race for longer, "
     "e.g. --duration 5s, or see the nodes' logs in the run directory."
 )
-MOST = 5_000
-"""Jobs of a lane that are drawn one by one; with more, a page would be slow to come up and to pan."""
-
 MOST_ROWS = 64
 """Of a lane; lower rows could not be told apart. The table has all."""
 
@@ -200,15 +197,21 @@ def _figure(courses: Sequence[_Course]) -> go.Figure:
     workloads = list(
         dict.fromkeys(name for course in courses for name in course.jobs["workload"].unique(maintain_order=True))
     )
+    packed: list[dict[str, Any]] = []
     for place, course in enumerate(courses, start=1):
         jobs = _drawn(course)
         if jobs.height > MOST:
             add_shades(figure, course.lane, jobs, place)
+            packed.append(close_up(jobs, workloads, place))
         else:
-            add_bars(figure, jobs, workloads, place)
+            add_bars(figure, jobs, workloads, place, named=len(packed) == place - 1)
         figure.update_yaxes(**_names(course), row=place, col=1)
     layout(figure, x="", y="", height=height)
     figure.update_xaxes(title_text="seconds since the trial began", row=len(courses), col=1)
+    if packed:
+        figure.update_layout(meta={"bars": {**close_up_look(workloads), "lanes": packed}})
+    if len(packed) == len(courses) and len(workloads) > 1:
+        add_key(figure, workloads)
     return figure.update_layout(dragmode="pan").update_annotations(font=HEADING)
 
 
@@ -244,8 +247,9 @@ def _shows(courses: Sequence[_Course]) -> str:
 
 def _did(course: _Course) -> str:
     slots, jobs = course.slots.height, course.jobs.height
+    where = "1 slot that was" if slots == 1 else f"{slots} slots that were"
     return (
-        f"{course.lane}: {count(jobs)} jobs on {slots} slots that were busy {percent(course.busy_share)} of "
+        f"{course.lane}: {count(jobs)} jobs on {where} busy {percent(course.busy_share)} of "
         f"{seconds(course.span_s)}, {percent(course.cpu_share)} of that on a core"
     )
 
@@ -267,7 +271,10 @@ def _reads(courses: Sequence[_Course]) -> str:
         "waiting in the node"
     )
     if any(_drawn(course).height > MOST for course in courses):
-        begin = "A row is a process or a thread, the darker the more of a stretch of time its jobs were on a core"
+        begin = (
+            "A row is a process or a thread, the darker the more of a stretch of time its jobs were on a core; in the "
+            f"page, zoom in on less than {count(MOST)} jobs to see each as a bar, as full as its share"
+        )
     locked = [course for course in courses if course.locked]
     least = min(locked or courses, key=lambda course: course.cpu_share)
     why = (

@@ -48,8 +48,14 @@ def page(summary: Mapping[str, Any], run: Run) -> str:
         links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
         findings=_parts(prose),
         pictures="\n".join(map(_picture, pictures)),
+        more=f"<script>{_resource('bars.js')}</script>" if any(map(_has_bars, pictures)) else "",
         tables=_parts(tables) or '<p class="missing">No job was settled, so there is no figure.</p>',
     )  # fmt: skip
+
+
+def _has_bars(picture: Picture) -> bool:
+    """Whether it has jobs that the page's own script draws."""
+    return picture.figure is not None and "bars" in (picture.figure.layout.meta or {})
 
 
 def _place(part: Prose) -> int:

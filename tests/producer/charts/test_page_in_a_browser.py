@@ -96,7 +96,8 @@ def loaded_in_ms(seen):
     return seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
 
 
-def test_a_hundred_thousand_jobs_cost_little_more_than_twelve_and_can_be_panned(opened, sample):
+def crowded(sample):
+    """The same run, but that its last trial of capacity had 100,000 jobs on one slot, a millisecond apart."""
     summary, run = sample
     last = [trial for trial in run.trials if trial.kind == "capacity"][-1]
     offsets = pl.int_range(MANY).cast(pl.Float64) / 1000
@@ -107,14 +108,67 @@ def test_a_hundred_thousand_jobs_cost_little_more_than_twelve_and_can_be_panned(
         finished_at=last.began_at + offsets + 0.0008,
     )
     others = run.records.filter(pl.col("trial") != last.trial)
-    few = loaded_in_ms(opened(summary, run))
-    seen = opened(summary, dataclasses.replace(run, records=pl.concat([others, jobs])))
+    return summary, dataclasses.replace(run, records=pl.concat([others, jobs]))
+
+
+def test_a_hundred_thousand_jobs_cost_little_more_than_twelve_and_can_be_panned(opened, sample):
+    few = loaded_in_ms(opened(*sample))
+    seen = opened(*crowded(sample))
     # Side by side on the same machine: a bar for each job took ten times as long and more.
     assert loaded_in_ms(seen) < FACTOR * few
     assert seen.page.locator("#lanes-chart .heatmaplayer image").count() == 1
     before, after = dragged(seen.page, "lanes", by_px=120)
     assert (after[0] < before[0], after[1] < before[1]) == (True, True)
     assert seen.errors == []
+    # Jobs begin a millisecond apart and take 0.8 ms: 1,000 of them run between 50 and 51 s.
+    assert in_sight(seen.page, None, None) == "0"
+    assert inked(seen.page) == 0
+    assert in_sight(seen.page, 50.0001, 50.9999) == "1000"
+    assert inked(seen.page) > 1000
+    assert in_sight(seen.page, 10, 16) == "0"
+    assert inked(seen.page) == 0
+
+
+def in_sight(page_, begin, end):
+    """How many jobs are drawn one by one while the chart shows so many seconds; all, if none are named."""
+    wanted = {"autorange": True} if begin is None else {"autorange": False, "range": [begin, end]}
+    change = {f"{axis}.{name}": value for axis in ("xaxis", "xaxis2") for name, value in wanted.items()}
+    page_.evaluate("change => Plotly.relayout('lanes-chart', change)", change)
+    # A frame to draw in, and one more to be sure.
+    page_.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+    return page_.locator("#lanes-chart canvas.bars").get_attribute("data-jobs")
+
+
+def inked(page_):
+    """Points of the layer of bars that are not see-through."""
+    return page_.evaluate(
+        """() => {
+          const canvas = document.querySelector('#lanes-chart canvas.bars');
+          const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+          return data.filter((value, at) => at % 4 === 3 && value > 0).length;
+        }"""
+    )
+
+
+def test_bars_of_a_close_up_follow_the_mouse_and_the_window(opened, sample):
+    seen = opened(*crowded(sample))
+    assert in_sight(seen.page, 50.0001, 50.9999) == "1000"
+    begin, end = dragged(seen.page, "lanes", by_px=100)[1]
+    seen.page.wait_for_function(
+        "jobs => Math.abs(document.querySelector('#lanes-chart canvas.bars').dataset.jobs - jobs) <= 1",
+        arg=round((end - begin) * 1000),
+    )
+    wide = seen.page.locator("#lanes-chart canvas.bars").bounding_box()["width"]
+    seen.page.set_viewport_size({"width": 500, "height": 900})
+    seen.page.wait_for_function(
+        "wide => document.querySelector('#lanes-chart canvas.bars').getBoundingClientRect().width < wide", arg=wide
+    )
+    assert inked(seen.page) > 1000
+
+
+def test_a_page_whose_jobs_are_all_drawn_by_plotly_has_no_script_of_ours(sample):
+    assert "Draws the jobs of a lane one by one" not in page(*sample)
+    assert "Draws the jobs of a lane one by one" in page(*crowded(sample))
 
 
 def dragged(page_, key, by_px):
