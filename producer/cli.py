@@ -13,7 +13,7 @@ import click
 from poolrace import __version__
 from producer import interrupts
 from producer.adoption.environment import set_aside
-from producer.commands import draw, finish, show_summary, tells_errors, write
+from producer.commands import draw, draw_both, finish, show_summary, tells_errors, write
 from producer.errors import UsageError
 from producer.export.cli import export
 from producer.lanes import one_of, whole_number
@@ -63,7 +63,8 @@ COMPARE_EXAMPLES = """\b
 Examples:
   poolrace race --out before
   poolrace race --out after --like before/2026-01-31T12-00-00Z-race-1a2b3c
-  poolrace compare before/2026-01-31T12-00-00Z-race-1a2b3c after/2026-02-01T12-00-00Z-race-4d5e6f"""
+  poolrace compare before/2026-01-31T12-00-00Z-race-1a2b3c after/2026-02-01T12-00-00Z-race-4d5e6f
+  poolrace compare --html before/2026-01-31T12-00-00Z-race-1a2b3c after/2026-02-01T12-00-00Z-race-4d5e6f"""
 
 DOCTOR_EXAMPLES = """\b
 Examples:
@@ -198,8 +199,9 @@ def report(run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | 
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+@click.option("--html", is_flag=True, help="Write a page with both side by side into the directory of the second.")
 @tells_errors
-def compare(first: Path, second: Path, *, as_json: bool) -> int:
+def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     """
     Compare two runs that differ in one thing.
 
@@ -209,6 +211,8 @@ def compare(first: Path, second: Path, *, as_json: bool) -> int:
     from producer.report.terminal import show_comparison
 
     comparison = compare_runs(first, second)
+    if html:
+        click.echo(f"Page: {draw_both(comparison, first, second)}", err=True)
     if as_json:
         click.echo(json.dumps(comparison, indent=2, allow_nan=False))
     else:

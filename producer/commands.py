@@ -140,6 +140,24 @@ def draw(
     return told
 
 
+def draw_both(found: Mapping[str, Any], first: Path, second: Path) -> Path:
+    """
+    Write the page of two runs side by side into the directory of the second.
+
+    Raises:
+        UsageError: If there is no place for it.
+    """
+    from producer.charts.page import page_of_both
+    from producer.rundir import RunWriter, read_run
+    from producer.summary import summarise
+
+    paths = (first, second)
+    text = page_of_both(found, [summarise(path) for path in paths], [read_run(path) for path in paths])
+    name = f"compared-with-{first.resolve().name}.html"
+    RunWriter(second, {}).write_text(name, text)
+    return second / name
+
+
 def kept(summary: Mapping[str, Any]) -> bool:
     """Whether nothing that was asked of the lanes was broken."""
     held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])

@@ -34,6 +34,9 @@ HARDWARE = (
     "container",
 )
 SOFTWARE = ("python", "implementation", "free_threaded", "gil", "versions", "system", "kernel")
+COMPARED = ("race", "sweep")
+"""Kinds of run whose trials are repeated, so that there is an interval."""
+
 LEAST_TRIALS = 3
 
 
@@ -81,6 +84,9 @@ def compare_runs(first: Path, second: Path) -> dict[str, Any]:
 
 
 def _complete(run: Run) -> Run:
+    kind = run.manifest["settings"].get("kind")
+    if kind not in COMPARED:
+        raise UsageError(f"{run.path}: a {kind} cannot be compared. Give two races or two sweeps, which repeat trials.")
     if run.manifest["status"] != COMPLETE:
         raise UsageError(
             f"{run.path}: the run is {run.manifest['status']} and proves nothing. Run it again to the end."

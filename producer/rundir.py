@@ -165,7 +165,7 @@ def _space_for(target: Path) -> Iterator[None]:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:  # polars raises its own kinds for a full disk
         raise InvalidRunError(
-            f"{target} cannot be written ({error}). Make room, or name another place with --out. "
+            f"{target} cannot be written ({error}). Make room or allow it; another run goes elsewhere with --out. "
             "What had been written before is kept."
         ) from error
 

@@ -1,14 +1,16 @@
-"""All pictures of a run, in the order of the page."""
+"""All pictures of a run, and of two side by side, in the order of the page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from producer.charts.changes import changes
 from producer.charts.cost import cost
 from producer.charts.lanes import lanes
 from producer.charts.memory import memory
 from producer.charts.nodes import nodes
 from producer.charts.ping import ping
+from producer.charts.side_by_side import side_by_side
 from producer.charts.spectrum import spectrum
 from producer.charts.throughput import throughput
 from producer.charts.timeline import timeline
@@ -34,3 +36,22 @@ def pictures_of(summary: Mapping[str, Any], run: Run) -> list[Picture]:
         run: The same run, read.
     """
     return [picture(summary, run) for picture in PICTURES]
+
+
+OF_BOTH: Sequence[Callable[[Mapping[str, Any], Run], Picture]] = (throughput, spectrum, lanes, memory, ping, cost)
+"""Those that tell two runs apart: each run has a verdict of its own, and they ran at different times."""
+
+
+def pictures_of_both(
+    found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]
+) -> list[Picture]:
+    """
+    What changed between two runs, and pictures with the lanes of both.
+
+    Args:
+        found: What `producer.compare.compare_runs` found.
+        summaries: Of the first run and of the second.
+        runs: The same runs, read.
+    """
+    summary, run = side_by_side(summaries, runs)
+    return [changes(found), *(picture(summary, run) for picture in OF_BOTH)]

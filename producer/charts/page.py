@@ -1,4 +1,4 @@
-"""One page with all pictures of a run, their figures as tables, and the report; needs nothing but a browser."""
+"""One page with all pictures of a run, or of two, the same as tables, and the report; needs nothing but a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from plotly.offline import get_plotlyjs
 
-from producer.charts.gallery import pictures_of
+from producer.charts.gallery import pictures_of, pictures_of_both
+from producer.report.comparison import comparison
 from producer.report.document import document, heading
 from producer.report.parts import Prose, Table
 
@@ -35,15 +36,45 @@ def page(summary: Mapping[str, Any], run: Run) -> str:
         summary: Of the run.
         run: The same run, read.
     """
-    pictures = pictures_of(summary, run)
-    top, rest = heading(summary), list(islice(document(summary), 1, None))
+    return _whole(
+        heading(summary),
+        list(islice(document(summary), 1, None)),
+        pictures_of(summary, run),
+        source=f"Run directory: {run.path.name}",
+        again=f"poolrace report --html {run.path.name}",
+    )
+
+
+def page_of_both(found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> str:
+    """
+    Two runs side by side as HTML, whole like the page of one.
+
+    Args:
+        found: What `producer.compare.compare_runs` found.
+        summaries: Of the first run and of the second.
+        runs: The same runs, read.
+    """
+    top, *rest = comparison(found)
+    assert isinstance(top, Prose)
+    first, second = (run.path.name for run in runs)
+    return _whole(
+        top,
+        rest,
+        pictures_of_both(found, summaries, runs),
+        source=f"Before: {first}. After: {second}",
+        again=f"poolrace compare --html {first} {second}",
+    )
+
+
+def _whole(top: Prose, rest: Sequence[Table | Prose], pictures: Sequence[Picture], *, source: str, again: str) -> str:
     prose = sorted((part for part in rest if isinstance(part, Prose)), key=_place)
     tables = [part for part in rest if isinstance(part, Table)]
     return Template(_resource("page.html")).substitute(
         title=escape(top.title),
         style=_resource("page.css"),
         script=get_plotlyjs(),
-        run=escape(run.path.name),
+        source=escape(source),
+        again=escape(again),
         heading=_paragraphs(top),
         links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
         findings=_parts(prose),

@@ -72,7 +72,7 @@ def text(words: str) -> str:
     return escape(words, quote=False)
 
 
-def logarithmic(digits: Sequence[int] = (1, 2, 5)) -> dict[str, Any]:
+def logarithmic(digits: Sequence[float] = (1, 2, 5)) -> dict[str, Any]:
     """An axis of powers with marks at 1, 2 and 5, or at other digits, written out."""
     marks = [float(f"{digit}e{power}") for power in range(-4, 8) for digit in digits]
     return {

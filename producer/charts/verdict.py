@@ -25,8 +25,11 @@ ROW, FRAME = 48, 150
 MOST_TOLD = 6
 """Comparisons in a sentence; of more it says how they came out."""
 
-DENSE, ENDLESS = 100.0, 10_000.0
-"""An axis that spans more than the first has marks at powers of ten alone, more than the second at some of them."""
+NARROW, DENSE, ENDLESS = 6.0, 100.0, 10_000.0
+"""
+An axis that spans less than the first has marks close together, more than the second at powers of ten alone, and more
+than the third at some of them.
+"""
 
 
 def verdict(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
@@ -89,12 +92,24 @@ def _label(each: Mapping[str, Any], pair: str) -> str:
 
 
 def _figure(drawn: Sequence[Mapping[str, Any]], margin: float, pair: str) -> go.Figure:
+    return ratios([{**each, "label": _label(each, pair)} for each in drawn], margin, pair or "ratio")
+
+
+def ratios(drawn: Sequence[Mapping[str, Any]], margin: float, of: str) -> go.Figure:
+    """
+    Ratios with their intervals on one axis, a row each, and the band within which a difference does not matter.
+
+    Args:
+        drawn: Each with `label`, `measure`, `ratio`, `low` and `high`.
+        margin: From 1 to the upper end of the band.
+        of: What is divided by what.
+    """
     figure = go.Figure()
     span = max(each["high"] for each in drawn) / min(each["low"] for each in drawn)
     for measure, look in zip(sorted({each["measure"] for each in drawn}), LOOKS, strict=False):
         rows = [each for each in drawn if each["measure"] == measure]
         figure.add_scatter(
-            x=[each["ratio"] for each in rows], y=[_label(each, pair) for each in rows], mode="markers",
+            x=[each["ratio"] for each in rows], y=[each["label"] for each in rows], mode="markers",
             name=measure, marker={"color": look.colour, "symbol": look.symbol, "size": 11},
             error_x={
                 "array": [each["high"] - each["ratio"] for each in rows],
@@ -106,16 +121,16 @@ def _figure(drawn: Sequence[Mapping[str, Any]], margin: float, pair: str) -> go.
     figure.add_vrect(x0=1 / (1 + margin), x1=1 + margin, fillcolor=INK, opacity=0.2, line_width=0, name="no difference")
     figure.add_vline(x=1, line={"color": INK, "width": 1})
     figure.update_xaxes(**_axis(span))
-    figure.update_yaxes(
-        autorange="reversed", categoryorder="array", categoryarray=[_label(each, pair) for each in drawn]
-    )
-    return layout(figure, x=text(pair or "ratio"), y="", height=FRAME + ROW * len(drawn))
+    figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=[each["label"] for each in drawn])
+    return layout(figure, x=text(of), y="", height=FRAME + ROW * len(drawn))
 
 
 def _axis(span: float) -> dict[str, Any]:
     """A logarithmic axis with as many marks as a phone has room for, of this largest value over the smallest."""
     if span > ENDLESS:
         return {"type": "log", "nticks": 6, "exponentformat": "power"}
+    if span < NARROW:
+        return logarithmic((1, 1.2, 1.5, 2, 3, 4, 5, 6, 8))
     return logarithmic((1, 2, 5) if span < DENSE else (1,))
 
 

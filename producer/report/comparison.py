@@ -22,7 +22,12 @@ def comparison(found: Summary) -> Iterator[Table | Prose]:
         title=f"{found['second']} against {found['first']}",
         lines=differs or ["The two runs were asked for the same, on the same machine and software."],
     )
-    yield Table(
+    yield second_over_first(found)
+
+
+def second_over_first(found: Summary) -> Table:
+    """The ratio of every figure that both runs have."""
+    return Table(
         title="Second run over first",
         columns=["workload", "lane", "measure", "ratio", "verdict"],
         rows=[

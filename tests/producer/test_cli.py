@@ -255,6 +255,27 @@ def test_two_runs_are_compared(poolrace, run_maker):
     assert {change["word"] for change in json.loads(out)["changes"]} == {"faster", "no difference"}
 
 
+def test_two_runs_side_by_side_are_a_page_beside_the_second(poolrace, run_maker):
+    first, second = run_maker("first"), run_maker("<b>second</b>".replace("/", "-"), speeds={"prefork": 2.0})
+    page = second / f"compared-with-{first.name}.html"
+    code, out, err = poolrace("compare", "--html", "--json", str(first), str(second))
+    assert (code, err) == (0, f"Page: {page}\n")
+    assert json.loads(out)["second"] == second.name
+    written = page.read_text()
+    assert "What changed" in written
+    assert "<b>second" not in written
+    assert "&lt;b&gt;second" in written
+
+
+def test_a_page_for_which_there_is_no_place_is_told(poolrace, run_maker):
+    first, second = run_maker("first"), run_maker("second")
+    (second / f"compared-with-{first.name}.html").mkdir()
+    code, out, err = poolrace("compare", "--html", str(first), str(second))
+    assert (code, out) == (4, "")
+    assert "cannot be written" in err
+    assert "name another place" not in err
+
+
 def test_runs_that_differ_in_more_than_one_thing_are_refused(poolrace, run_maker):
     first, second = run_maker("first"), run_maker("second", settings={"pairs": 9, "utilisation": 0.5})
     code, out, err = poolrace("compare", str(first), str(second))

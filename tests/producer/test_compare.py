@@ -172,3 +172,9 @@ def test_welch_counts_fewer_degrees_of_freedom_where_one_run_varies_more():
 def test_welch_of_values_that_never_vary_is_a_point():
     assert welch([2.0] * 3, [4.0] * 3) == (2.0, 2.0, 2.0, 0.0)
     assert welch([2.0] * 3, [2.0] * 3) == (1.0, 1.0, 1.0, 1.0)
+
+
+def test_a_load_has_no_repeated_trials_and_is_refused_by_its_kind(run_maker):
+    first, second = (run_maker(name, settings={"kind": "load"}) for name in ("first", "second"))
+    with pytest.raises(UsageError, match=r"a load cannot be compared\. Give two races or two sweeps"):
+        compare_runs(first, second)

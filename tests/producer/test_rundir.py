@@ -280,7 +280,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_leaves_no_folder(tmp_pat
 def test_a_full_disk_is_told_and_costs_nothing_that_was_there(written, draft, write):
     before = files_of(written.path)
     fill(written.path / draft)
-    with pytest.raises(InvalidRunError, match=rf"cannot be written \(.*{SAYS_FULL}.*\)\. Make room, or name another"):
+    with pytest.raises(InvalidRunError, match=rf"cannot be written \(.*{SAYS_FULL}.*\)\. Make room or allow it; "):
         write(written)
     assert files_of(written.path) == before
     assert read_run(written.path).trials == [TRIAL]

@@ -5,8 +5,13 @@ import dataclasses
 import polars as pl
 import pytest
 from PIL import Image
+from sample_run import make_run
 
-from producer.charts.page import page
+from producer.charts.page import page, page_of_both
+from producer.compare import compare_runs
+from producer.report.formats import ratio
+from producer.rundir import read_run
+from producer.summary import summarise
 
 MANY = 100_000
 FACTOR = 4
@@ -62,6 +67,25 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample, drawn
         section = seen.page.locator(f"section[aria-labelledby={picture.key}]")
         section.locator("summary").press("Enter")
         assert section.locator("tbody tr").all_inner_texts() == ["\t".join(row) for row in picture.table.rows]
+
+
+def test_two_runs_side_by_side_are_a_page_like_any_other(browser, tmp_path):
+    paths = [make_run(tmp_path, "first"), make_run(tmp_path, "second", speeds={"prefork": 2.0})]
+    summaries, runs = [summarise(path) for path in paths], [read_run(path) for path in paths]
+    found = compare_runs(*paths)
+    written = tmp_path / "both.html"
+    written.write_text(page_of_both(found, summaries, runs), encoding="utf-8")
+    assert written.stat().st_size < 6_000_000
+    seen = Seen(browser, written, viewport=PHONE)
+    assert (len(seen.requests), seen.errors) == (1, [])
+    assert seen.page.locator(".js-plotly-plot").count() == 7
+    section = seen.page.locator("section[aria-labelledby=changes]")
+    section.locator("summary").press("Enter")
+    assert [row.split("\t")[3].split() for row in section.locator("tbody tr").all_inner_texts()] == [
+        ratio(each["ratio"], each["low"], each["high"]).split() for each in found["changes"]
+    ]
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    seen.context.close()
 
 
 def test_a_screen_reader_is_given_a_name_for_every_chart(opened, sample, drawn):

@@ -43,7 +43,9 @@ def test_of_many_comparisons_it_tells_how_they_came_out_and_the_furthest_from_on
     )
 
 
-@pytest.mark.parametrize(("high", "marks"), [(3.0, [0.5, 1.0, 2.0]), (300.0, [0.1, 1.0, 10.0])])
+@pytest.mark.parametrize(
+    ("high", "marks"), [(3.0, [0.8, 1.0, 1.2]), (30.0, [0.5, 1.0, 2.0]), (300.0, [0.1, 1.0, 10.0])]
+)
 def test_a_wide_axis_has_fewer_marks(sample, high, marks):
     ticks = drawn(sample, judged(high=high)).figure.layout.xaxis.tickvals
     at = ticks.index(1.0)
