@@ -110,8 +110,11 @@ def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:
 
 
 def _tell(counts: Mapping[str, int]) -> None:
+    if not counts:
+        click.echo("Listening. No job so far", err=True)
+        return
     tasks = ", ".join(f"{count} of {task}" for task, count in counts.items())
-    click.echo(f"{sum(counts.values())} jobs so far{': ' if tasks else ''}{tasks}", err=True)
+    click.echo(f"{sum(counts.values())} jobs so far: {tasks}", err=True)
 
 
 def _nothing(found: Recording, queues: tuple[str, ...]) -> str:

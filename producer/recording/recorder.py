@@ -72,7 +72,7 @@ def record(
         queues: Looked at in place.
         ways: Some of `events.WAYS`.
         duration_s: For how long.
-        tell: Is told once a second how many jobs of each task came.
+        tell: Is told how many jobs of each task came: none once it listens, and then once a second.
 
     Raises:
         FleetError: If the broker is gone.
@@ -94,6 +94,9 @@ def _repeat(
     duration_s: float,
     tell: Callable[[Mapping[str, int]], None],
 ) -> None:
+    if tap is not None:
+        tap.look()  # what lies there already is not what comes
+    tell({})
     begun = told = time.monotonic()
     while (now := time.monotonic()) - begun < duration_s:
         if tap is not None:
