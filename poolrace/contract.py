@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-VERSION = 2
+VERSION = 3
 """Of the wire format. A collector refuses messages of another version."""
 
 HEADER = "poolrace"
@@ -345,6 +345,8 @@ class NodeSample:
         at: Seconds since the epoch on the node's clock.
         cpu_s: CPU seconds, user and system, of the tree since it started, children that ended included.
         pss_bytes: Proportional set size of the tree; None where the system cannot tell it.
+        private_bytes: What of it each process has to itself; the rest is the tree's part of pages that are shared, with
+            each other or with other programs. None with `pss_bytes`.
         voluntary_switches: Context switches because a thread waited.
         involuntary_switches: Context switches because a thread's time was up.
         processes: Processes in the tree.
@@ -355,6 +357,7 @@ class NodeSample:
     at: float
     cpu_s: float
     pss_bytes: int | None
+    private_bytes: int | None
     voluntary_switches: int
     involuntary_switches: int
     processes: int

@@ -75,10 +75,12 @@ class Sampler:
             at = self._now()
             drift_s = at - self._monotonic()
             readings = self._read(_reading)
+            memories = list(map(_memory, self._tree)) if memory else [UNKNOWN]
             return NodeSample(
                 at=at,
                 cpu_s=self._cpu_s.advance(reading.cpu_s for reading in readings),
-                pss_bytes=_sum_known(map(_pss_bytes, self._tree)) if memory else None,
+                pss_bytes=_sum_known(each.pss_bytes for each in memories),
+                private_bytes=_sum_known(each.private_bytes for each in memories),
                 voluntary_switches=int(self._voluntary.advance(reading.voluntary for reading in readings)),
                 involuntary_switches=int(self._involuntary.advance(reading.involuntary for reading in readings)),
                 processes=len(readings),
@@ -170,14 +172,26 @@ def _task_switches(task: Path) -> tuple[int, int]:
     return int(voluntary), int(involuntary)
 
 
-def _pss_bytes(process: psutil.Process) -> int | None:
-    """Proportional set size; 0 of a process that has ended, None where the system does not tell."""
+class _Memory(NamedTuple):
+    """Of one process, in bytes; None where the system does not tell."""
+
+    pss_bytes: int | None
+    private_bytes: int | None
+
+
+UNKNOWN = _Memory(None, None)
+
+
+def _memory(process: psutil.Process) -> _Memory:
+    """Proportional set size and what of it is private, from one reading; 0 of a process that has ended."""
     try:
-        return getattr(process.memory_full_info(), "pss", None)
+        told = process.memory_full_info()
     except psutil.NoSuchProcess:
-        return 0
+        return _Memory(0, 0)
     except psutil.AccessDenied:
-        return None
+        return UNKNOWN
+    # macOS tells what is private but not the PSS, of which it is to be a part.
+    return _Memory(told.pss, told.uss) if hasattr(told, "pss") else UNKNOWN
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -512,7 +512,12 @@ def _pooled_latency(parts: Sequence[_Measured]) -> Latency | None:
 
 
 def memory_per_slot_bytes(
-    samples: pl.DataFrame, *, lane: str, windows: Sequence[tuple[float, float]], slots: int
+    samples: pl.DataFrame,
+    *,
+    lane: str,
+    windows: Sequence[tuple[float, float]],
+    slots: int,
+    column: Literal["pss_bytes", "private_bytes"] = "pss_bytes",
 ) -> float | None:
     """
     What a slot costs in memory while its lane works.
@@ -520,10 +525,12 @@ def memory_per_slot_bytes(
     The median over time of each node's proportional set size, summed over the lane's nodes, divided by their slots.
 
     Args:
-        samples: Columns lane, node, at, pss_bytes (of the node's process tree; null where the system cannot tell).
+        samples: Columns lane, node, at, and the one asked for (of the node's process tree; null where the system cannot
+            tell).
         lane: Key of the lane.
         windows: From when to when the lane worked, both ends included: its trials.
         slots: Concurrency of the lane, all nodes together.
+        column: The whole PSS, or what of it the processes have to themselves.
 
     Returns:
         Bytes per slot; None if any of the lane's nodes was never sampled while it worked.
@@ -531,6 +538,6 @@ def memory_per_slot_bytes(
     if slots < 1:
         raise ValueError(f"slots {slots!r}: must be 1 or more")
     working = [pl.col("at").is_between(began_at, ended_at) for began_at, ended_at in windows]
-    seen = pl.col("pss_bytes").filter(pl.any_horizontal(pl.lit(False), *working))
-    medians = samples.filter(pl.col("lane") == lane).group_by("node").agg(seen.median())["pss_bytes"]
+    seen = pl.col(column).filter(pl.any_horizontal(pl.lit(False), *working))
+    medians = samples.filter(pl.col("lane") == lane).group_by("node").agg(seen.median())[column]
     return float(medians.sum()) / slots if medians.len() and not medians.null_count() else None

@@ -59,6 +59,7 @@ SAMPLE_SCHEMA: Mapping[str, Any] = {
     "at": pl.Float64,
     "cpu_s": pl.Float64,
     "pss_bytes": pl.UInt64,
+    "private_bytes": pl.UInt64,
     "voluntary_switches": pl.UInt64,
     "involuntary_switches": pl.UInt64,
     "processes": pl.UInt32,

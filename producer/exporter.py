@@ -57,6 +57,9 @@ class Exporter:
         )
         self._cpu = made(Counter, "node_cpu_seconds", "CPU time of a node's process tree.", NODE)
         self._pss = made(Gauge, "node_pss_bytes", "Memory (PSS) of a node's process tree.", NODE)
+        self._private = made(
+            Gauge, "node_private_bytes", "What of its memory (PSS) a node's processes do not share.", NODE
+        )
         self._processes = made(Gauge, "node_processes", "Processes of a node.", NODE)
         self._threads = made(Gauge, "node_threads", "Threads of a node.", NODE)
         self._rate = made(Gauge, "live_rate", "Jobs per second that the load is told to send.", ("lane",))
@@ -96,7 +99,7 @@ class Exporter:
         """The nodes that answer now; those that are gone leave the gauges."""
         now = {node: (key, each.lane.pool, node) for key, each in found.items() for node in each.nodes}
         for node in set(self._nodes) - set(now):
-            for gauge in (self._slots, self._pss, self._processes, self._threads):
+            for gauge in (self._slots, self._pss, self._private, self._processes, self._threads):
                 if self._nodes[node] in gauge._metrics:  # noqa: SLF001 - remove() raises where there is none
                     gauge.remove(*self._nodes[node])
         self._nodes = now
@@ -138,6 +141,8 @@ class Exporter:
         self._threads.labels(*labels).set(row["threads"])
         if row["pss_bytes"] is not None:
             self._pss.labels(*labels).set(row["pss_bytes"])
+        if row["private_bytes"] is not None:
+            self._private.labels(*labels).set(row["private_bytes"])
 
     def _tell(self, text: str) -> None:
         if text != self._told:

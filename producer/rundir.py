@@ -48,6 +48,9 @@ TABLES: Mapping[str, Mapping[str, Any]] = {
     "samples": SAMPLE_SCHEMA,
     "children": RECORD_SCHEMA,
 }
+LATER: Mapping[str, Sequence[str]] = {"samples": ("private_bytes",)}
+"""Columns that came without a new format: a run from before them is read with nulls there."""
+
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"
 
 
@@ -293,10 +296,21 @@ def _read_table(path: Path, table: str, parts_named: str = "*") -> pl.DataFrame:
             part = pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _damaged(file, error) from error
+        part = _with_later(part, table)
         if part.schema != schema:
             raise _damaged(file, "its columns are not those of this table; see docs/run-directory.md")
         parts.append(part)
     return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+
+
+def _with_later(part: pl.DataFrame, table: str) -> pl.DataFrame:
+    """A part with the columns that were not there yet when it was written, in their place."""
+    missing = [name for name in LATER.get(table, ()) if name not in part.columns]
+    if not missing:
+        return part
+    schema = TABLES[table]
+    whole = part.with_columns(pl.lit(None, dtype=schema[name]).alias(name) for name in missing)
+    return whole.select(*schema) if set(schema) <= set(whole.columns) else part
 
 
 def _damaged(file: Path, why: object) -> UsageError:

@@ -6,7 +6,7 @@ What a run found, as plain data: recomputed from the run directory alone, writte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -146,6 +146,7 @@ def _lane(run: Run, lane: Lane) -> dict[str, Any]:
         "hello": node.get("hello"),
         "gil_in_slots": _gil(run.records, lane),
         "memory_per_slot_bytes": _memory(run, lane),
+        "private_per_slot_bytes": _memory(run, lane, "private_bytes"),
     }
 
 
@@ -156,9 +157,9 @@ def _gil(records: pl.DataFrame, lane: Lane) -> str | None:
     return "mixed" if len(seen) > 1 else ("on" if seen[0] else "off")
 
 
-def _memory(run: Run, lane: Lane) -> float | None:
+def _memory(run: Run, lane: Lane, column: Literal["pss_bytes", "private_bytes"] = "pss_bytes") -> float | None:
     windows = [(t.began_at, t.ended_at) for t in run.trials if t.lane == lane.key and t.kind is not Kind.WARM_UP]
-    return memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots)
+    return memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots, column=column)
 
 
 def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -92,7 +92,10 @@ def trial_frames(number, lane, began_at, ends_s, service_s):
         }
         for seq, end_s in enumerate(ends_s)
     ]  # fmt: skip
-    sample = {**node, "at": began_at, "cpu_s": 1.0, "pss_bytes": 50 << 20, "processes": 3, "threads": 6, "drift_s": 0.0}
+    sample = {
+        **node, "at": began_at, "cpu_s": 1.0, "pss_bytes": 50 << 20, "private_bytes": 40 << 20, "processes": 3,
+        "threads": 6, "drift_s": 0.0,
+    }  # fmt: skip
     return {
         "records": pl.DataFrame(records, schema=RECORD_SCHEMA),
         "sent": pl.DataFrame([{**job, "seq": seq, "accepted_at": began_at} for seq in range(len(ends_s))], SENT_SCHEMA),

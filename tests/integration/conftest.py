@@ -22,6 +22,7 @@ from producer.plan import backlog
 from producer.publish import Call, JobSender, Order
 
 APPS = Path(__file__).parents[1] / "apps"
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 SLOTS = 2
 PREFETCH = 4
@@ -79,7 +80,8 @@ class Node:
             log=self.log,
             env={
                 **inherited_environment(os.environ),
-                "PYTHONPATH": str(APPS),
+                # These sources, wherever an installed poolrace has its own.
+                "PYTHONPATH": os.pathsep.join(map(str, (APPS, ROOT))),
                 "FOREIGN_BROKER_URL": site.broker.url,
                 "FOREIGN_SETTINGS": json.dumps({"worker_prefetch_multiplier": PREFETCH // SLOTS, **settings}),
             },

@@ -189,6 +189,9 @@ def test_a_node_that_was_greeted_sends_samples_and_memory_in_some(run, node, con
     assert None in memory
     if Path("/proc/self/smaps_rollup").exists():
         assert any(memory)
+    for sample in samples:
+        assert (sample["private_bytes"] is None) == (sample["pss_bytes"] is None)
+        assert (sample["private_bytes"] or 0) <= (sample["pss_bytes"] or 0)
 
 
 def test_nothing_of_a_run_is_on_the_broker_once_its_collector_has_left(run_on, node):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import namedtuple
 
 import psutil
 import pytest
@@ -236,8 +237,36 @@ def test_shared_pages_are_counted_once(tree):
     tree.do("[(os.kill(pid, signal.SIGKILL), os.waitpid(pid, 0)) for pid in forks]")
 
 
+@ON_LINUX
+def test_pages_that_forked_children_have_in_common_are_not_private(tree):
+    """64 MB are private to one process, shared once it has forked, and private to a child that writes to them again."""
+    ballast = 64 * 1024**2
+    tree.do("ballast = bytearray(range(256)) * 262_144")
+    sampler = Sampler(tree.pid)
+    alone = sampler.sample()
+    tree.do("fork = os.fork() or signal.pause()")
+    forked = sampler.sample()
+    tree.do("[ballast.__setitem__(at, 1) for at in range(0, len(ballast), 4096)]")
+    written = sampler.sample()
+    tree.do("os.kill(fork, signal.SIGKILL), os.waitpid(fork, 0)")
+    assert alone.pss_bytes > alone.private_bytes > ballast
+    assert forked.pss_bytes - forked.private_bytes > ballast
+    # Once in the parent that wrote, and once in the child, which has the old pages to itself now.
+    assert written.private_bytes > 2 * ballast
+
+
 def test_memory_can_be_left_out(tree):
-    assert Sampler(tree.pid).sample(memory=False).pss_bytes is None
+    sample = Sampler(tree.pid).sample(memory=False)
+    assert (sample.pss_bytes, sample.private_bytes) == (None, None)
+
+
+@ON_LINUX
+def test_the_memory_of_a_process_is_read_once(tree, monkeypatch):
+    """To divide it costs no second reading."""
+    told, reads = psutil.Process.memory_full_info, []
+    monkeypatch.setattr(psutil.Process, "memory_full_info", lambda process: reads.append(process.pid) or told(process))
+    assert Sampler(tree.pid).sample().private_bytes > 0
+    assert reads == [tree.pid]
 
 
 @ON_LINUX
@@ -252,12 +281,15 @@ def test_memory_is_unknown_if_that_of_one_process_is(tree, monkeypatch):
         return told(process)
 
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse_the_child)
-    assert Sampler(tree.pid).sample().pss_bytes is None
+    sample = Sampler(tree.pid).sample()
+    assert (sample.pss_bytes, sample.private_bytes) == (None, None)
 
 
 def test_memory_is_unknown_where_the_system_has_no_pss(tree, monkeypatch):
-    monkeypatch.setattr(psutil.Process, "memory_full_info", psutil.Process.memory_info)
-    assert Sampler(tree.pid).sample().pss_bytes is None
+    on_macos = namedtuple("on_macos", ["rss", "uss"])
+    monkeypatch.setattr(psutil.Process, "memory_full_info", lambda _: on_macos(rss=2, uss=1))
+    sample = Sampler(tree.pid).sample()
+    assert (sample.pss_bytes, sample.private_bytes) == (None, None)
 
 
 def test_unknown_is_not_zero():

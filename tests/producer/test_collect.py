@@ -25,6 +25,7 @@ SAMPLE = NodeSample(
     at=1000.0,
     cpu_s=1.5,
     pss_bytes=2**30,
+    private_bytes=2**29,
     voluntary_switches=10,
     involuntary_switches=20,
     processes=3,
@@ -147,15 +148,19 @@ def test_an_offset_that_may_be_noise_moves_nothing(site):
 
 
 def test_samples_of_a_node_are_moved_too_and_name_lane_and_node(site):
-    site.ship(samples=(SAMPLE, replace(SAMPLE, pss_bytes=None)), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
+    site.ship(
+        samples=(SAMPLE, replace(SAMPLE, pss_bytes=None, private_bytes=None)),
+        clock=ClockOffset(offset_s=-2.0, bound_s=0.001),
+    )
     records, samples = site.collect()
     assert records.height == 0
     assert samples.rows(named=True) == [
         {
             "lane": "threads", "node": "threads@host", "at": 998.0, "cpu_s": 1.5, "pss_bytes": pss_bytes,
-            "voluntary_switches": 10, "involuntary_switches": 20, "processes": 3, "threads": 6, "drift_s": 0.25,
+            "private_bytes": private_bytes, "voluntary_switches": 10, "involuntary_switches": 20, "processes": 3,
+            "threads": 6, "drift_s": 0.25,
         }
-        for pss_bytes in (2**30, None)
+        for pss_bytes, private_bytes in ((2**30, 2**29), (None, None))
     ]  # fmt: skip
 
 

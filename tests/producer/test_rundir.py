@@ -57,7 +57,8 @@ SAMPLES = pl.DataFrame(
     [
         {
             "lane": "threads", "node": "threads@host", "at": 1000.5, "cpu_s": 1.5, "pss_bytes": None,
-            "voluntary_switches": 5, "involuntary_switches": 6, "processes": 1, "threads": 9, "drift_s": 0.5,
+            "private_bytes": None, "voluntary_switches": 5, "involuntary_switches": 6, "processes": 1,
+            "threads": 9, "drift_s": 0.5,
         }
     ],
     schema=SAMPLE_SCHEMA,
@@ -233,6 +234,15 @@ def test_a_table_of_other_columns_is_told(written):
     RECORDS.rename({"seq": "number"}).write_parquet(written.path / "records" / "00001.parquet")
     with pytest.raises(UsageError, match=r"00001\.parquet is damaged .* columns are not those of this table"):
         read_run(written.path)
+
+
+def test_a_run_from_before_private_memory_was_sampled_has_nulls_there(written):
+    part = next((written.path / "samples").iterdir())
+    pl.read_parquet(part).drop("private_bytes").write_parquet(part)
+    written.add_table("samples", 1, SAMPLES.with_columns(private_bytes=pl.lit(7, dtype=pl.UInt64)))
+    read = read_run(written.path).samples
+    assert read.schema == pl.Schema(SAMPLE_SCHEMA)
+    assert read["private_bytes"].to_list() == [None, 7]
 
 
 def test_a_place_that_cannot_be_written_is_told_with_what_to_do(tmp_path):
