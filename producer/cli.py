@@ -57,7 +57,8 @@ Examples:
   poolrace report --json runs/2026-01-31T12-00-00Z-race-1a2b3c
   poolrace report --markdown runs/2026-01-31T12-00-00Z-race-1a2b3c > report.md
   poolrace report --html runs/2026-01-31T12-00-00Z-race-1a2b3c
-  poolrace report --png pictures runs/2026-01-31T12-00-00Z-race-1a2b3c"""
+  poolrace report --png pictures runs/2026-01-31T12-00-00Z-race-1a2b3c
+  poolrace report --html --core-hour '0.04 EUR' runs/2026-01-31T12-00-00Z-race-1a2b3c"""
 
 COMPARE_EXAMPLES = """\b
 Examples:
@@ -178,13 +179,17 @@ def race_settings(
 @click.option("--png", metavar="FOLDER", help="Write each picture to a folder as PNG; needs a browser.",
               type=click.Path(path_type=Path, file_okay=False))  # fmt: skip
 @click.option("--svg", metavar="FOLDER", help="The same as SVG.", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--core-hour", default=None, metavar="PRICE", help="Of a core for an hour, e.g. 0.04 or '0.04 EUR'.")
 @tells_errors
-def report(run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None) -> int:
+def report(
+    run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None, core_hour: str | None
+) -> int:
     """Recompute a run's figures and verdicts from its records, and print them; with pictures, if they are wanted."""
+    from producer.price import parse_price
     from producer.report.markdown import as_markdown
     from producer.summary import summarise
 
-    summary = summarise(run)
+    summary = summarise(run, if_given(core_hour, parse_price))
     code = write(run, summary)
     for line in draw(run, summary, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)

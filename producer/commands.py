@@ -98,7 +98,8 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
 def _page_of(path: Path, summary: Mapping[str, Any]) -> None:
     """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
     try:
-        draw(path, summary, html=True)
+        for line in draw(path, summary, html=True):
+            click.echo(line, err=True)
     except Exception as error:  # even one of ours: the run itself is good
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from producer.price import Price
+
 SCHEMA = 1
 
 UNSETTLED = (Fate.LOST, Fate.DUPLICATED, Fate.QUEUED, Fate.RETRIED, Fate.REFUSED)
@@ -44,9 +46,13 @@ NOT_VALID = {"lane": None, "why": "the run is not valid", "advice": None}
 """Instead of a recommendation: its figures may be looked at, but not acted on."""
 
 
-def summarise(path: Path) -> dict[str, Any]:
+def summarise(path: Path, price: Price | None = None) -> dict[str, Any]:
     """
     Recompute everything from a run directory.
+
+    Args:
+        path: Of the run.
+        price: What the reader pays for a core; without it nothing is said of money.
 
     Raises:
         UsageError: If it is no run directory, or damaged.
@@ -60,7 +66,7 @@ def summarise(path: Path) -> dict[str, Any]:
     stray = unsettled(run, analysis)
     problems = [*_problems_of_the_run(run, analysis, stray), *_problems_of_the_generator(analysis, load, limit)]
     found_lanes = [_lane(run, lane) for lane in lanes]
-    workloads = [_workload(name, run, analysis, lanes, verdicts, problems) for name in _workloads(analysis)]
+    workloads = [_workload(name, run, analysis, lanes, verdicts, problems, price) for name in _workloads(analysis)]
     return {
         "schema": SCHEMA,
         "run": {
@@ -77,6 +83,7 @@ def summarise(path: Path) -> dict[str, Any]:
         "machine": run.manifest.get("machine"),
         "noise": run.manifest.get("noise"),
         "others_cores": run.manifest.get("others_cores"),
+        "price": price and price.to_dict(),
         "settlement": analysis.settlement.to_dict(),
         "strangers": analysis.strangers,
         "unsettled": stray,
@@ -111,16 +118,29 @@ def _workload(
     lanes: Sequence[Lane],
     verdicts: Sequence[Verdict],
     problems: Sequence[str],
+    price: Price | None,
 ) -> dict[str, Any]:
     ours = [verdict for verdict in verdicts if verdict.workload == name]
     results = [result for result in analysis.lanes if result.workload == name]
     return {
         "workload": name,
         "size": run.manifest.get("sizes", {}).get(name),
-        "lanes": [{**result.to_dict(), "ping": _ping(run, name, result.lane)} for result in results],
+        "lanes": [
+            {
+                **result.to_dict(),
+                "ping": _ping(run, name, result.lane),
+                "money_per_million_jobs": price and price.of_jobs(busiest_cpu_s_per_job(result)),
+            }
+            for result in results
+        ],
         "verdicts": [verdict.to_dict() for verdict in ours],
         "recommendation": NOT_VALID if problems else recommend(run, lanes, ours),
     }
+
+
+def busiest_cpu_s_per_job(result: LaneResult) -> float | None:
+    """Over a backlog, where nothing idles; a load has none, and is taken at the rate it held."""
+    return result.backlog_cpu_s_per_job or result.latency_cpu_s_per_job
 
 
 def _ping(run: Run, workload: str, lane: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Cost: CPU seconds of a million jobs, and the memory that a node holds while it does them."""
+"""Cost: CPU seconds of a million jobs, what they cost, and the memory that a node holds while it does them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from producer.charts.picture import Picture
 from producer.charts.theme import lane_of, layout, look, stacked, text
 from producer.report.formats import number
 from producer.report.parts import Table
+from producer.report.tables import PRICED, money_of_a_million, price_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class Cost:
         under: Whether it was measured over a `backlog` or at a `held rate`.
         cpu_s: CPU seconds of the whole node.
         mib_hours: Memory of the whole node, for as long as a million jobs take at its capacity; None if unknown.
+        money: What the CPU time costs at the reader's price; None if there is none.
     """
 
     workload: str
@@ -44,6 +46,7 @@ class Cost:
     under: str
     cpu_s: float
     mib_hours: float | None
+    money: float | None
 
     @property
     def cpu_hours(self) -> float:
@@ -60,7 +63,12 @@ def cost(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all
             missing="No node told its CPU time for a whole trial, so no cost is known: poolrace race asks for it.",
         )  # fmt: skip
     return Picture(
-        key=KEY, title=TITLE, shows=_shows(costs), reads=_reads(costs), figure=_figure(costs), table=_table(costs)
+        key=KEY,
+        title=TITLE,
+        shows=_shows(costs),
+        reads=_reads(costs, summary),
+        figure=_figure(costs, summary),
+        table=_table(costs, summary),
     )
 
 
@@ -73,6 +81,7 @@ def _costs(summary: Mapping[str, Any]) -> list[Cost]:
             under=under,
             cpu_s=cpu_s * MILLION,
             mib_hours=_held(per_slot.get(lane["lane"]), lane),
+            money=lane["money_per_million_jobs"],
         )
         for workload in summary["workloads"]
         for lane in workload["lanes"]
@@ -105,12 +114,14 @@ def _shows(costs: Sequence[Cost]) -> str:
     return f"{most}, the most, and {cheap.workload} jobs on {cheap.lane} {number(cheap.cpu_hours)}, the least."
 
 
-def _reads(costs: Sequence[Cost]) -> str:
+def _reads(costs: Sequence[Cost], summary: Mapping[str, Any]) -> str:
     under = " and ".join(f"at a {each}" if each == "held rate" else f"over a {each}" for each in _unders(costs))
-    cpu = (
-        f"A bar is the CPU time of the whole node {under}, with what Celery itself takes: multiply it by what a "
-        "core-hour costs you"
+    money = (
+        PRICED.format(price_of(summary)).replace("Money", "money", 1)
+        if summary["price"]
+        else "multiply it by what a core-hour costs you, or say it: poolrace report --core-hour 0.04"
     )
+    cpu = f"A bar is the CPU time of the whole node {under}, with what Celery itself takes: {money}"
     if not _remembers(costs):
         return f"{cpu}; what they hold of memory is not known here: poolrace race tells it."
     return f"{cpu}. Below is the memory that the node holds, for as long as it would take for them at its capacity."
@@ -124,9 +135,13 @@ def _remembers(costs: Sequence[Cost]) -> bool:
     return any(each.mib_hours is not None for each in costs)
 
 
-def _figure(costs: Sequence[Cost]) -> go.Figure:
-    parts = [("CPU hours", "cpu_hours"), *([("MiB-hours", "mib_hours")] if _remembers(costs) else [])]
-    figure = stacked([name for name, _ in parts], 0.2)
+def _figure(costs: Sequence[Cost], summary: Mapping[str, Any]) -> go.Figure:
+    parts = [
+        ("CPU hours", "cpu_hours"),
+        *([(money_of_a_million(summary), "money")] if summary["price"] else []),
+        *([("MiB-hours", "mib_hours")] if _remembers(costs) else []),
+    ]
+    figure = stacked([name for name, _ in parts], 0.4 / len(parts))
     keys = list(dict.fromkeys(each.lane for each in costs))
     for row, (unit, field) in enumerate(parts, start=1):
         for key in keys:
@@ -134,21 +149,25 @@ def _figure(costs: Sequence[Cost]) -> go.Figure:
             figure.add_bar(
                 x=[text(each.workload) for each in mine], y=[getattr(each, field) for each in mine], name=text(key),
                 marker={"color": own.colour, "pattern": {"shape": own.pattern}}, legendgroup=key, showlegend=row == 1,
-                hovertemplate=f"%{{y:.3g}} {unit}<extra>%{{fullData.name}}</extra>", row=row, col=1,
+                hovertemplate=f"%{{y:.3g}} {text(unit)}<extra>%{{fullData.name}}</extra>", row=row, col=1,
             )  # fmt: skip
     layout(figure, x="", y="", height=PART * len(parts) + FRAME)
     # A workload's name is a word even if it looks like a number.
     return figure.update_xaxes(type="category")
 
 
-def _table(costs: Sequence[Cost]) -> Table:
+def _table(costs: Sequence[Cost], summary: Mapping[str, Any]) -> Table:
+    priced = bool(summary["price"])
     return Table(
         title="For a million jobs",
-        columns=["workload", "lane", "measured under", "CPU hours", "CPU seconds", "MiB-hours"],
+        columns=[
+            "workload", "lane", "measured under", "CPU hours", "CPU seconds", "MiB-hours",
+            *([money_of_a_million(summary)] if priced else []),
+        ],
         rows=[
             [
                 each.workload, each.lane, each.under, number(each.cpu_hours), number(each.cpu_s),
-                number(each.mib_hours),
+                number(each.mib_hours), *([number(each.money)] if priced else []),
             ]
             for each in costs
         ],

@@ -94,14 +94,32 @@ def per_job(summary: Summary) -> Table:
         [
             workload["workload"], result["lane"], milliseconds(get(result, "backlog", "cpu", "mean")),
             milliseconds(result["backlog_cpu_s_per_job"]), milliseconds(result["latency_cpu_s_per_job"]),
+            *([number(result["money_per_million_jobs"])] if summary["price"] else []),
         ]
         for workload, result in results(summary)
     ]  # fmt: skip
     return Table(
         title="CPU per job, in ms",
-        columns=["workload", "lane", "the job itself", "whole node, backlog", "whole node, held rate"],
+        columns=[
+            "workload", "lane", "the job itself", "whole node, backlog", "whole node, held rate",
+            *([money_of_a_million(summary)] if summary["price"] else []),
+        ],
         rows=rows,
-    )
+        note=f"{PRICED.format(price_of(summary))}." if summary["price"] else "",
+    )  # fmt: skip
+
+
+PRICED = "Money is CPU time at {} a core-hour: what is paid for and idles costs more"
+
+
+def price_of(summary: Summary) -> str:
+    """The price of a core-hour, with its currency."""
+    return f"{number(summary['price']['core_hour'])} {summary['price']['currency']}".rstrip()
+
+
+def money_of_a_million(summary: Summary) -> str:
+    """The name of a column of money."""
+    return f"{summary['price']['currency']} a million jobs".lstrip()
 
 
 def lane_keys(summary: Summary) -> list[str]:

@@ -245,6 +245,18 @@ def test_a_report_is_printed_even_where_it_cannot_be_written(poolrace, run_maker
     assert "summary.json cannot be written" in err
 
 
+def test_a_report_tells_money_at_the_price_of_a_core(poolrace, run_maker):
+    path = run_maker()
+    code, out, _ = poolrace("report", "--core-hour", "0.04 EUR", str(path))
+    assert code == 0
+    assert "EUR a million" in out
+    assert "Money is CPU time at 0.04 EUR a core-hour" in out
+    assert "million" not in poolrace("report", str(path))[1]
+    code, out, err = poolrace("report", "--core-hour", "cheap", str(path))
+    assert (code, out) == (2, "")
+    assert "--core-hour 'cheap': no price" in err
+
+
 def test_two_runs_are_compared(poolrace, run_maker):
     first, second = run_maker("first"), run_maker("second", speeds={"prefork": 2.0})
     code, out, err = poolrace("compare", str(first), str(second))
@@ -323,11 +335,13 @@ def finished(path, error=None, *, as_json=False):
     return commands.finish(path, error, as_json=as_json)
 
 
-def test_a_race_that_ended_well_is_shown(run_maker, capsys):
-    assert finished(run_maker()) == 0
+def test_a_race_that_ended_well_is_shown_and_where_its_page_is(run_maker, capsys):
+    path = run_maker()
+    assert finished(path) == 0
     out, err = capsys.readouterr()
     assert "What to run" in out
-    assert err == ""
+    assert err == f"Page: {path / 'report.html'}\n"
+    assert (path / "report.html").is_file()
 
 
 def test_a_race_that_was_cut_short_shows_what_it_has_and_why_it_ended(run_maker, capsys):
@@ -336,6 +350,7 @@ def test_a_race_that_was_cut_short_shows_what_it_has_and_why_it_ended(run_maker,
     out, err = capsys.readouterr()
     assert "This run is not valid" in out
     assert err.splitlines() == [
+        f"Page: {path / 'report.html'}",
         f"What was measured until then is kept, marked incomplete: {path}",
         "poolrace: The broker is gone.",
     ]

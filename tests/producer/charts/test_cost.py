@@ -34,3 +34,18 @@ def test_where_no_node_told_its_cpu_time_it_says_so(sample):
     found = cost(*run_of(sample, backlog_cpu_s_per_job=None, latency_cpu_s_per_job=None))
     assert found.figure is None
     assert "No node told its CPU time" in found.missing
+
+
+def test_a_price_makes_it_money_in_a_chart_of_its_own_and_in_the_table(sample):
+    summary, run = run_of(sample, backlog_cpu_s_per_job=0.0036, money_per_million_jobs=0.04)
+    found = cost({**summary, "price": {"core_hour": 0.04, "currency": "EUR"}}, run)
+    assert found.table.columns[-1] == "EUR a million jobs"
+    assert {row[-1] for row in found.table.rows} == {"0.04"}
+    assert [each.text for each in found.figure.layout.annotations] == ["CPU hours", "EUR a million jobs", "MiB-hours"]
+    assert "money is CPU time at 0.04 EUR a core-hour: what is paid for and idles costs more" in found.reads
+
+
+def test_without_a_price_it_says_how_to_give_one(sample):
+    found = cost(*sample)
+    assert "poolrace report --core-hour 0.04" in found.reads
+    assert [each.text for each in found.figure.layout.annotations] == ["CPU hours", "MiB-hours"]
