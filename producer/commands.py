@@ -75,7 +75,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)
     show_summary(summary, as_json=as_json)
-    _page_of(path, summary)
+    _page_of(path, summary, tell=not as_json)
     if error is not None:
         click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
         return tell(error)
@@ -95,11 +95,12 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
     return 0 if kept(summary) else BROKEN_THRESHOLD
 
 
-def _page_of(path: Path, summary: Mapping[str, Any]) -> None:
+def _page_of(path: Path, summary: Mapping[str, Any], *, tell: bool) -> None:
     """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
     try:
         for line in draw(path, summary, html=True):
-            click.echo(line, err=True)
+            if tell:
+                click.echo(line, err=True)
     except Exception as error:  # even one of ours: the run itself is good
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 

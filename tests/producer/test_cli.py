@@ -342,6 +342,8 @@ def test_a_race_that_ended_well_is_shown_and_where_its_page_is(run_maker, capsys
     assert "What to run" in out
     assert err == f"Page: {path / 'report.html'}\n"
     assert (path / "report.html").is_file()
+    finished(path, as_json=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_race_that_was_cut_short_shows_what_it_has_and_why_it_ended(run_maker, capsys):
