@@ -15,6 +15,7 @@ from scipy.special import stdtr, stdtrit
 
 from producer.analyse import TrialResult, analyse, choose_percentile
 from producer.errors import UsageError
+from producer.lanes import Lane
 from producer.rundir import COMPLETE, Run, read_run
 from producer.trials import Kind
 from producer.verdict import MARGIN, NO_DIFFERENCE, NO_VERDICT, holm
@@ -126,7 +127,8 @@ def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in MEASUREMENT:
         yield name, settings[name]
     for lane in settings["lanes"]:
-        for field, value in lane.items():
+        # A run from before a field was there had what is now its default.
+        for field, value in Lane.from_dict(lane).to_dict().items():
             yield f"lane {lane['key']}: {field}", value
     for workload, size in manifest.get("sizes", {}).items():
         yield f"job sizes: {workload}", size["amount"]

@@ -1,7 +1,7 @@
 """
 Lanes: the configurations under test. The pool is data; lanes differ only in the flags that differ.
 
-A lane is written `POOL[:SLOTS][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1` or
+A lane is written `POOL[:SLOTS][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1`, `threads:8:nodes=2` or
 `threads:8:python=/opt/py314t/bin/python3.14t`.
 """
 
@@ -23,6 +23,9 @@ ACKS = ("early", "late")
 EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1 or threads:8:python=/path/to/python3.14t"
 MAX_SLOTS = 1024
 MAX_PREFETCH = 1000
+MAX_NODES = 64
+SETTINGS = ("prefetch", "acks", "nodes", "python")
+"""Keys that a lane's specification may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +36,11 @@ class Lane:
     Attributes:
         key: Short name, unique in the race; names the node and the queue, e.g. `threads` or `threads-2`.
         pool: `prefork` or `threads`.
-        slots: The node's concurrency.
+        slots: Jobs that the lane runs at once: the concurrency of its nodes, together.
         prefetch: Messages a node takes ahead, per slot (Celery's prefetch multiplier).
         acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
-        python: Interpreter that runs the node; empty for the one that runs this command.
+        nodes: How many nodes it has.
+        python: Interpreter that runs the nodes; empty for the one that runs this command.
     """
 
     key: str
@@ -44,12 +48,24 @@ class Lane:
     slots: int
     prefetch: int = 4
     acks: str = "early"
+    nodes: int = 1
     python: str = ""
+
+    @property
+    def concurrency(self) -> int:
+        """Slots of each of its nodes."""
+        return self.slots // self.nodes
 
     @property
     def label(self) -> str:
         """How reports name it: the key, and what a reader must know beside it."""
-        return f"{self.key} ({self.slots} slots)"
+        nodes = f"{self.nodes} nodes, " if self.nodes > 1 else ""
+        return f"{self.key} ({nodes}{self.slots} slots)"
+
+    def of(self, *, nodes: int | None = None, concurrency: int | None = None) -> Self:
+        """The same lane with another number of nodes, or of slots of each."""
+        nodes, concurrency = nodes or self.nodes, concurrency or self.concurrency
+        return replace(self, nodes=nodes, slots=nodes * concurrency)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -62,7 +78,7 @@ class Lane:
 
     def worker_flags(self) -> list[str]:
         """What comes after `celery -A app worker` to get such a node, without names of broker and queue."""
-        return ["-P", self.pool, "-c", str(self.slots), "--prefetch-multiplier", str(self.prefetch)]
+        return ["-P", self.pool, "-c", str(self.concurrency), "--prefetch-multiplier", str(self.prefetch)]
 
 
 def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str, least: int = 2) -> tuple[Lane, ...]:
@@ -106,9 +122,11 @@ def _with_setting(lane: Lane, spec: str, part: str) -> Lane:
         return replace(lane, prefetch=whole_number(value, f"--lane {spec}: prefetch", 1, MAX_PREFETCH))
     if key == "acks":
         return replace(lane, acks=_known_acks(spec, value))
+    if key == "nodes":
+        return lane.of(nodes=whole_number(value, f"--lane {spec}: nodes", 1, MAX_NODES))
     if key == "python":
         return replace(lane, python=value)
-    raise UsageError(f"--lane {spec}: unknown setting {key!r}. Allowed: {one_of(key, ('prefetch', 'acks', 'python'))}.")
+    raise UsageError(f"--lane {spec}: unknown setting {key!r}. Allowed: {one_of(key, SETTINGS)}.")
 
 
 def _known_acks(spec: str, acks: str) -> str:

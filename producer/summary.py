@@ -231,7 +231,8 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str, why: str) -> dict[str, An
         "lane": key,
         "why": why,
         "pool": lane.pool,
-        "concurrency": lane.slots,
+        "concurrency": lane.concurrency,
+        "nodes": lane.nodes,
         "command": f"celery -A {app} worker {flags} -n {lane.pool}@%h",
         "gives_up": list(gives_up(lane.pool)),
     }

@@ -66,18 +66,19 @@ def _answer(
     memory = lane["memory_per_slot_bytes"]
     capacity, latency = measured["capacity_per_s"], measured["latency"]
     sojourn = latency and latency["sojourn"]
+    concurrency, of_one = lane["slots"] // lane["nodes"], 1 / lane["nodes"]
     return {
         **found,
         "pool": lane["pool"],
-        "concurrency": lane["slots"],
+        "concurrency": concurrency,
         "prefetch": lane["prefetch"],
-        "memory_bytes": memory and memory * lane["slots"],
+        "memory_bytes": memory and memory * concurrency,
         "capacity_per_s": capacity and capacity["median"],
         "rate_per_s": measured["rate_per_s"],
         "p99_s": sojourn and sojourn["p99"],
-        "nodes": nodes_for(measured["rate_per_s"], capacity and capacity["median"]),
+        "nodes": nodes_for(measured["rate_per_s"], capacity and capacity["median"] * of_one),
         "command": chosen["command"],
-        "compose": compose_service(chosen["command"], lane["pool"], memory and memory * lane["slots"]),
+        "compose": compose_service(chosen["command"], lane["pool"], memory and memory * concurrency),
     }
 
 

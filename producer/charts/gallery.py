@@ -10,6 +10,7 @@ from producer.charts.lanes import lanes
 from producer.charts.memory import memory
 from producer.charts.nodes import nodes
 from producer.charts.ping import ping
+from producer.charts.scaling import scaling
 from producer.charts.side_by_side import side_by_side
 from producer.charts.spectrum import spectrum
 from producer.charts.throughput import throughput
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from producer.rundir import Run
 
 PICTURES: Sequence[Callable[[Mapping[str, Any], Run], Picture]] = (
-    verdict, throughput, spectrum, timeline, lanes, memory, nodes, ping, cost,
+    verdict, throughput, spectrum, timeline, lanes, memory, nodes, scaling, ping, cost,
 )  # fmt: skip
 
 

@@ -90,6 +90,8 @@ def _shows(points: Sequence[Point], axis: str) -> str:
 
 def _reads(points: Sequence[Point], axis: str, cores: int | None) -> str:
     mark = "A mark is the median of a lane's trials, its line the range"
+    if axis == "nodes":
+        return f"{mark}; each node has the same slots, so there are more of them from value to value."
     if axis != SLOTS:
         return f"{mark}; slots are the same at every value, so what differs comes from {axis} and from chance."
     known = any(_ideal_of(points, name) for name in {point.workload for point in points})

@@ -1,4 +1,4 @@
-"""Where a race runs: a broker and one node a lane."""
+"""Where a race runs: a broker and the nodes of each lane."""
 
 from __future__ import annotations
 

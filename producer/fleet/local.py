@@ -1,4 +1,4 @@
-"""A fleet on this machine: the broker embedded (or the user's own), one node a lane, all started and ended by us."""
+"""A fleet on this machine: the broker embedded (or the user's own), and nodes, all started and ended by us."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -67,7 +68,7 @@ class LocalFleet:
         self._own_queues = adopted.queues if adopted else ()
         self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
-        self._nodes: dict[str, Child] = {}
+        self._nodes: dict[str, list[Child]] = {}
         self._started_at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -86,27 +87,30 @@ class LocalFleet:
 
     def start(self, lane: Lane) -> list[NodeFacts]:
         """
-        Start the node of a lane and wait until it answers.
+        Start the nodes of a lane, all at once, and wait until they answer.
 
         Raises:
-            FleetError: If it ends or stays silent.
+            FleetError: If one ends or stays silent.
         """
-        node = self.nodes(lane)[0]
         self._started_at[lane.key] = time.time()
-        child = self._processes.start(
-            f"node {node}", self._command(lane), env=self._environment(lane), log=self._log(lane.key),
-            cwd=self._adopted.folder if self._adopted else self._folder,
-        )  # fmt: skip
-        self._nodes[lane.key] = child
-        hello = self._wait_for_hello(node, child)
-        return [NodeFacts(node=node, lane=lane.key, ready_s=None, hello=hello)]
+        children = self._nodes[lane.key] = []
+        for name in _names(lane):
+            child = self._processes.start(
+                f"node {_at_this_host(name)}", self._command(lane, name), env=self._environment(lane),
+                log=self._log(name), cwd=self._adopted.folder if self._adopted else self._folder,
+            )  # fmt: skip
+            children.append(child)
+        return [
+            NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._wait_for_hello(node, child))
+            for node, child in zip(self.nodes(lane), children, strict=True)
+        ]
 
     def stop(self, lane: Lane) -> None:
-        """End the node of a lane."""
-        self._processes.stop(self._nodes.pop(lane.key))
+        """End the nodes of a lane, together."""
+        self._processes.stop(*self._nodes.pop(lane.key))
 
     def started_at(self, lane: Lane) -> float:
-        """When the node's process was started, seconds since the epoch."""
+        """When the first of its processes was started, seconds since the epoch."""
         return self._started_at[lane.key]
 
     def queue(self, lane: Lane) -> str:
@@ -118,8 +122,8 @@ class LocalFleet:
         return [counterpart(self.queue(lane), own) for own in ("", *self._own_queues)]
 
     def nodes(self, lane: Lane) -> list[str]:
-        """The one node of the lane: the pool's name, and the host."""
-        return [f"{lane.key}@{socket.gethostname()}"]
+        """The nodes of the lane: its key, a number if there are several, and the host."""
+        return [_at_this_host(name) for name in _names(lane)]
 
     def check(self) -> None:
         """See that broker, upstream and nodes still run."""
@@ -130,7 +134,7 @@ class LocalFleet:
     ) -> None:
         try:
             # Nodes first and together: they say goodbye to the broker.
-            self._processes.stop(*self._nodes.values())
+            self._processes.stop(*chain.from_iterable(self._nodes.values()))
             self._nodes.clear()
             if self._broker_url and hasattr(self, "app"):
                 self._forget_queues()
@@ -150,11 +154,11 @@ class LocalFleet:
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _command(self, lane: Lane) -> list[str]:
+    def _command(self, lane: Lane, name: str) -> list[str]:
         # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
         return [
             interpreter(lane), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
-            *lane.worker_flags(), "-n", f"{lane.key}@%h", *self._consumed(lane), "--without-gossip",
+            *lane.worker_flags(), "-n", f"{name}@%h", *self._consumed(lane), "--without-gossip",
             "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
 
@@ -215,6 +219,15 @@ class LocalFleet:
             control.close()
         silence = f"The {child.name} did not become ready in {self._ready_s:.0f} s."
         raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
+
+
+def _names(lane: Lane) -> list[str]:
+    """What stands before the host in the names of a lane's nodes."""
+    return [lane.key] if lane.nodes == 1 else [f"{lane.key}-n{number}" for number in range(1, lane.nodes + 1)]
+
+
+def _at_this_host(name: str) -> str:
+    return f"{name}@{socket.gethostname()}"
 
 
 def backend_for(broker_url: str, scheme: str) -> str | None:

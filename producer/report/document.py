@@ -78,7 +78,8 @@ def _what(settings: Mapping[str, Any]) -> str:
 def _lane_name(lane: Mapping[str, Any]) -> str:
     extras = [f"prefetch {lane['prefetch']}", f"acks {lane['acks']}"]
     extras += [PurePath(lane["python"]).name] if lane["python"] else []
-    return f"{lane['key']} ({lane['slots']} slots, {', '.join(extras)})"
+    nodes = f"{lane['nodes']} nodes, " if lane.get("nodes", 1) > 1 else ""
+    return f"{lane['key']} ({nodes}{lane['slots']} slots, {', '.join(extras)})"
 
 
 def _machine(summary: Summary) -> str:
@@ -140,11 +141,14 @@ def recommendations(summary: Summary) -> Prose:
             why = _sentences(f"no recommendation: {chosen['why']}", chosen["advice"])
             lines.append(f"{workload['workload']}: {why}")
         else:
-            lines.append(
-                f"{workload['workload']}: {chosen['pool']} with {chosen['concurrency']} slots; {chosen['why']}."
-            )
+            lines.append(f"{workload['workload']}: {_chosen(chosen)}; {chosen['why']}.")
             commands.append(chosen["command"])
     return Prose(title="What to run", lines=lines, commands=list(dict.fromkeys(commands)))
+
+
+def _chosen(chosen: Mapping[str, Any]) -> str:
+    nodes = f"{chosen['nodes']} nodes of " if chosen["nodes"] > 1 else ""
+    return f"{chosen['pool']} with {nodes}{chosen['concurrency']} slots"
 
 
 def given_up(summary: Summary) -> Iterator[Prose]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from producer.report.formats import mebibytes, milliseconds, number, ratio
 from producer.report.parts import Prose, Table
 from producer.report.tables import Summary, get, percentile_cell
+from producer.sweep.scaling import LEAST_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,6 +70,10 @@ def _sentences(summary: Summary) -> Iterator[str]:
         yield _crossover(sweep["crossover"])
     for found in sweep["findings"]:
         yield _finding(found, sweep)
+    for found in sweep["scaling"] or ():
+        yield scaling_sentence(found["lane"], found["law"])
+    if sweep["scaling"]:
+        yield "All nodes shared the cores of the machines they ran on: more machines may scale further."
 
 
 def _crossover(found: Mapping[str, Any]) -> str:
@@ -79,6 +84,26 @@ def _crossover(found: Mapping[str, Any]) -> str:
         return f"Threads hold up to a CPU share of {held:g}; at none that was tried does prefork do more."
     kept = "at no lower share that was tried" if held is None else f"up to a CPU share of {held:g}"
     return f"Threads hold {kept}; from a CPU share of {lost:g} on prefork does more."
+
+
+def scaling_sentence(lane: str, law: Mapping[str, Any] | None) -> str:
+    """What the law says of a lane, within what was measured."""
+    if law is None:
+        return f"{lane}: no law of scaling: it takes {LEAST_VALUES} numbers of nodes or more that were measured."
+    contention, coherency = (_estimate(law[name]) for name in ("contention", "coherency"))
+    ends = (
+        f"throughput peaks at about {law['peak']:.1f} nodes"
+        if law["peak"] is not None
+        else f"no peak up to the {law['largest']} nodes that were measured, and nothing is said beyond"
+    )
+    return (
+        f"{lane}: one node does {number(law['one_node_per_s'])}/s; of the work {contention} is done by one node at a "
+        f"time (contention), and each pair of nodes costs {coherency} more (coherency); {ends}."
+    )
+
+
+def _estimate(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _finding(found: Mapping[str, Any], sweep: Mapping[str, Any]) -> str:

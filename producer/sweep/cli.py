@@ -23,6 +23,7 @@ MAX_MEMORY_BYTES = 2**50
 EXAMPLES = """\b
 Examples:
   poolrace sweep --over concurrency=1,2,4,8,16,32,64 --workload io --memory 512MiB
+  poolrace sweep --over nodes=1,2,4 --workload io --concurrency 4
   poolrace sweep --over cpu-share=0..1 --job-duration 40ms
   poolrace sweep --over prefetch=1,4,16 --workload noop --lane threads:8
   poolrace sweep --over payload=0,4KiB,64KiB,256KiB --workload noop
@@ -39,7 +40,7 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--over", "over", required=True, metavar="NAME=VALUES",
-              help="What is varied: concurrency, prefetch, acks, cpu-share or payload.")  # fmt: skip
+              help="What is varied: concurrency, nodes, prefetch, acks, cpu-share or payload.")  # fmt: skip
 @click.option("--workload", default=None, metavar="NAME",
               help=f"What jobs do: {', '.join(WORKLOADS)}. [default: io; mixed for cpu-share]")  # fmt: skip
 @click.option("--memory", default=None, metavar="SIZE", help="What a node may take, e.g. 512MiB; for the advice.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from producer.analyse import memory_per_slot_bytes
+from producer.sweep.scaling import fit
 from producer.verdict import NO_DIFFERENCE
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def sweep_of(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> dict[
         "points": points,
         "findings": [_finding(lane["key"], points, settings) for lane in settings["base"]] if points else [],
         "crossover": _crossover(points, _pools(settings)) if settings["axis"] == "cpu-share" else None,
+        "scaling": _scaling(analysis, settings) if settings["axis"] == "nodes" else None,
     }
 
 
@@ -69,7 +71,7 @@ def _finding(lane: str, points: Sequence[Mapping[str, Any]], settings: Mapping[s
     known = [(value, row) for value, row in rows if row["capacity_per_s"]]
     bound = settings["memory_bytes"]
     fitting = [each for each in known if bound is None or (each[1]["memory_bytes"] or float("inf")) <= bound]
-    slots_vary = settings["axis"] == "concurrency"
+    slots_vary = settings["axis"] in {"concurrency", "nodes"}
     return {
         "lane": lane,
         "best": _best(known),
@@ -87,6 +89,20 @@ def _knee(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
     most = max((row["capacity_per_s"]["median"] for _, row in rows), default=0.0)
     enough = [(row["slots"], value) for value, row in rows if row["capacity_per_s"]["median"] >= ENOUGH * most]
     return min(enough, key=lambda each: each[0])[1] if enough else None
+
+
+def _scaling(analysis: Analysis, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The law of each lane, from every trial of capacity; None where there are too few values for one."""
+    measured: dict[str, dict[int, list[float]]] = {lane["key"]: {} for lane in settings["base"]}
+    for point in settings["points"]:
+        for key, base in point["lanes"].items():
+            measured[base][int(point["value"])] = [
+                trial.capacity_per_s
+                for trial in analysis.trials
+                if (trial.lane, trial.workload) == (key, point["workload"]) and trial.capacity_per_s
+            ]
+    laws = {lane: fit(found) for lane, found in measured.items()}
+    return [{"lane": lane, "law": law and law.to_dict()} for lane, law in laws.items()]
 
 
 def _pools(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """
 What a sweep varies, and what that makes of lanes and jobs: a point for each value. Pure.
 
-Concurrency, prefetch and acks are of a lane, so each point has lanes of its own; CPU share and payload are of the jobs.
+Concurrency, nodes, prefetch and acks are of a lane, so each point has lanes of its own; CPU share and payload are of
+the jobs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
-from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
+from producer.lanes import ACKS, MAX_NODES, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
 from producer.settings import fraction, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 20
 MAX_PAYLOAD_BYTES = 64 * 2**20
-EXAMPLES = "concurrency=1,2,4,8, prefetch=1,4,16, acks=early,late, cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
+EXAMPLES = (
+    "concurrency=1,2,4,8, nodes=1,2,4, prefetch=1,4,16, acks=early,late, cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Axis:
     What is varied.
 
     Attributes:
-        name: `concurrency`, `prefetch`, `acks`, `cpu-share` or `payload`.
+        name: `concurrency`, `nodes`, `prefetch`, `acks`, `cpu-share` or `payload`.
         texts: The values as they were written, in the order given.
         values: What they mean.
     """
@@ -41,17 +44,22 @@ class Axis:
     @property
     def of_lanes(self) -> bool:
         """Whether it changes lanes; otherwise it changes jobs."""
-        return self.name in FIELDS
+        return self.name in VARIED
 
     def lanes(self, value: Any, lanes: Sequence[Lane]) -> list[Lane]:
         """The lanes of a point; each has a key of its own."""
         if not self.of_lanes:
             return list(lanes)
-        return [replace(lane, key=f"{lane.key}-{self.name[0]}{value}", **{FIELDS[self.name]: value}) for lane in lanes]
+        return [replace(VARIED[self.name](lane, value), key=f"{lane.key}-{self.name[0]}{value}") for lane in lanes]
 
 
-FIELDS = {"concurrency": "slots", "prefetch": "prefetch", "acks": "acks"}
-"""By what is varied: the field of a lane."""
+VARIED: Mapping[str, Callable[[Lane, Any], Lane]] = {
+    "concurrency": lambda lane, value: lane.of(concurrency=value),
+    "nodes": lambda lane, value: lane.of(nodes=value),
+    "prefetch": lambda lane, value: replace(lane, prefetch=value),
+    "acks": lambda lane, value: replace(lane, acks=value),
+}
+"""What a value makes of a lane, where it is the lane that is varied."""
 
 
 def parse_axis(text: str) -> Axis:
@@ -87,6 +95,7 @@ def _acks(text: str, name: str) -> str:
 
 READ: Mapping[str, Callable[[str, str], Any]] = {
     "concurrency": lambda text, name: whole_number(text, name, 1, MAX_SLOTS),
+    "nodes": lambda text, name: whole_number(text, name, 1, MAX_NODES),
     "prefetch": lambda text, name: whole_number(text, name, 1, MAX_PREFETCH),
     "acks": _acks,
     "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),

@@ -75,6 +75,30 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     assert all(found["fits"] == ["1", "4"] for found in summary["sweep"]["findings"])
 
 
+def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path) -> None:
+    words = ("--workload", "sleep", "--pairs", "1", "--duration", "0.5s")
+    code, summary, run = ran(tmp_path, "sweep", "--over", "nodes=1,2,3", *words)
+    assert code == (4 if summary["problems"] else 0)
+    host = run.manifest["nodes"][0]["node"].partition("@")[2]
+    names = {
+        count: sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"threads-n{count}")
+        for count in (1, 2, 3)
+    }
+    assert names == {
+        1: [f"threads-n1@{host}"],
+        2: [f"threads-n2-n{number}@{host}" for number in (1, 2)],
+        3: [f"threads-n3-n{number}@{host}" for number in (1, 2, 3)],
+    }
+    used = run.records.filter(run.records["lane"] == "threads-n3")
+    assert set(used["node"]) == set(names[3])
+    assert used.select("node", "thread_id").n_unique() == 3 * 2
+    assert [[row["slots"] for row in point["lanes"]] for point in summary["sweep"]["points"]] == [
+        [2, 2], [4, 4], [6, 6],
+    ]  # fmt: skip
+    for found in summary["sweep"]["scaling"]:
+        assert (found["law"]["largest"], found["law"]["one_node_per_s"] > 0) == (3, True)
+
+
 VARIED = [
     ("prefetch=1,3", "sleep", ["1", "3"]),
     ("cpu-share=0,1", "mixed", ["0", "1"]),

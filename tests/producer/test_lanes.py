@@ -39,6 +39,21 @@ def test_lanes_of_the_same_pool_get_keys_of_their_own():
     ]
 
 
+def test_slots_are_those_of_all_nodes_and_flags_those_of_one():
+    several, one = lanes("threads:8:nodes=3", "threads:nodes=1")
+    assert (several.slots, several.nodes, several.concurrency) == (24, 3, 8)
+    assert several.worker_flags() == ["-P", "threads", "-c", "8", "--prefetch-multiplier", "4"]
+    assert several.label == "threads (3 nodes, 24 slots)"
+    assert (one.slots, one.concurrency, one.label) == (8, 8, "threads-2 (8 slots)")
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 64))
+def test_one_of_nodes_and_slots_changes_while_the_other_stays(nodes, more, slots):
+    lane = lanes(f"threads:{slots}:nodes={nodes}", "threads")[0]
+    assert (lane.of(nodes=more).nodes, lane.of(nodes=more).concurrency) == (more, slots)
+    assert (lane.of(concurrency=more).nodes, lane.of(concurrency=more).concurrency) == (nodes, more)
+
+
 def test_a_node_is_started_with_the_flags_that_differ():
     assert lanes("prefork:2:prefetch=1", "threads")[0].worker_flags() == [
         "-P", "prefork", "-c", "2", "--prefetch-multiplier", "1",
@@ -82,8 +97,12 @@ def test_one_lane_is_no_race(specs):
         ("threads:8:prefetch", "'prefetch' is no KEY=VALUE"),
         ("threads:8:prefetch=", "'prefetch=' is no KEY=VALUE"),
         ("threads:8:prefetch=0", "prefetch: '0' must be a whole number from 1 to 1000"),
+        ("threads:8:nodes=0", "nodes: '0' must be a whole number from 1 to 64"),
         ("threads:8:acks=never", "acks=never: allowed are early and late"),
-        ("threads:8:prefech=1", r"unknown setting 'prefech'. Allowed: prefetch, acks, python \(did you mean prefetch"),
+        (
+            "threads:8:prefech=1",
+            r"unknown setting 'prefech'. Allowed: prefetch, acks, nodes, python \(did you mean prefetch",
+        ),
         ("threads:8:=1", "unknown setting ''"),
     ],
 )

@@ -45,6 +45,7 @@ def said(run_maker):
     def parts(points=(), findings=(), axis="concurrency", **changes):
         found = {
             "axis": axis, "memory_bytes": None, "points": list(points), "findings": list(findings), "crossover": None,
+            "scaling": None,
             **changes,
         }  # fmt: skip
         return {part.title.partition(":")[0]: part for part in document({**summary, "sweep": found})}
@@ -173,3 +174,26 @@ def test_a_sweep_that_was_cut_short_before_its_first_value_has_a_heading_and_no_
     summary = summarise(run_maker(settings=SETTINGS, pairs=0, status="incomplete", reason="Interrupted."))
     titles = [part.title.split(" of ")[0] for part in document(summary)]
     assert titles == ["Sweep", "This run is not valid"]
+
+
+LAW = {
+    "one_node_per_s": 100.0, "contention": {"value": 0.25, "low": 0.2, "high": 0.3},
+    "coherency": {"value": 0.01, "low": 0.0, "high": 0.02}, "largest": 16, "peak": 8.7,
+}  # fmt: skip
+
+
+def test_a_law_of_scaling_is_told_with_its_intervals_and_where_it_peaks(said):
+    parts = said([POINT], [finding()], axis="nodes", scaling=[{"lane": "threads", "law": LAW}])
+    *_, told, bound = parts["What that means"].lines
+    assert told == (
+        "threads: one node does 100/s; of the work 0.250 (0.200 to 0.300) is done by one node at a time (contention), "
+        "and each pair of nodes costs 0.010 (0.000 to 0.020) more (coherency); throughput peaks at about 8.7 nodes."
+    )
+    assert bound == "All nodes shared the cores of the machines they ran on: more machines may scale further."
+
+
+def test_nothing_is_said_beyond_the_most_nodes_that_were_measured(said):
+    scaling = [{"lane": "threads", "law": {**LAW, "peak": None}}, {"lane": "prefork", "law": None}]
+    lines = said([POINT], [], axis="nodes", scaling=scaling)["What that means"].lines
+    assert lines[0].endswith("no peak up to the 16 nodes that were measured, and nothing is said beyond.")
+    assert lines[1] == "prefork: no law of scaling: it takes 3 numbers of nodes or more that were measured."

@@ -24,8 +24,8 @@ APP = {
     "backend": "none, as in the app's settings",
 }  # fmt: skip
 LANES = [
-    {"key": "prefork", "pool": "prefork", "slots": 4, "prefetch": 1, "memory_per_slot_bytes": 50 * MIB},
-    {"key": "threads", "pool": "threads", "slots": 8, "prefetch": 2, "memory_per_slot_bytes": 10 * MIB},
+    {"key": "prefork", "pool": "prefork", "slots": 4, "nodes": 1, "prefetch": 1, "memory_per_slot_bytes": 50 * MIB},
+    {"key": "threads", "pool": "threads", "slots": 8, "nodes": 1, "prefetch": 2, "memory_per_slot_bytes": 10 * MIB},
 ]
 COMMAND = "celery -A shop.celery:app worker -P threads -c 8 --prefetch-multiplier 2 -n threads@%h"
 

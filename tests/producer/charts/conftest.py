@@ -23,9 +23,9 @@ def sample(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def drawn(sample):
-    """The pictures of that run that have a chart: all but that of nodes, since each lane has one."""
+    """The pictures of that run that have a chart: all but those of nodes, since each lane has one."""
     pictures = pictures_of(*sample)
-    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes"]
+    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes", "scaling"]
     return [picture for picture in pictures if picture.figure is not None]
 
 

@@ -37,7 +37,14 @@ def of_points(run, **private):
 
 
 def swept(summary, *points, limit=None, axis="concurrency"):
-    found = {"axis": axis, "memory_bytes": limit, "points": list(points), "findings": [], "crossover": None}
+    found = {
+        "axis": axis,
+        "memory_bytes": limit,
+        "points": list(points),
+        "findings": [],
+        "crossover": None,
+        "scaling": None,
+    }
     asked = [
         {**each, "lanes": {f"{lane['lane']}-{each['value']}": lane["lane"] for lane in each["lanes"]}}
         for each in points

@@ -52,7 +52,7 @@ def test_words_become_values(text, values):
         ("cpu-share=0..2", "must be a number from 0 to 1, e.g. 0.25"),
         ("cpu-share=..", "'': must be a number from 0 to 1"),
         ("cpu-share=0,nan", "'nan': must be a number from 0 to 1"),
-        ("lanes=1,2", "Allowed: concurrency, prefetch, acks, cpu-share, payload"),
+        ("lanes=1,2", "Allowed: concurrency, nodes, prefetch, acks, cpu-share, payload"),
         ("=1,2", "unknown ''"),
     ],
 )
@@ -71,6 +71,13 @@ def test_each_value_of_a_lane_has_lanes_of_its_own_that_differ_in_nothing_else()
     ]
     assert {(lane.prefetch, lane.acks) for lane in found} == {(4, "early")}
     assert axis.of_lanes
+
+
+def test_more_nodes_have_the_same_slots_each():
+    found = parse_axis("nodes=1,3").lanes(3, LANES)
+    assert [(lane.key, lane.nodes, lane.slots, lane.concurrency) for lane in found] == [
+        ("prefork-n3", 3, 3 * LANES[0].slots, LANES[0].slots), ("threads-n3", 3, 3 * LANES[1].slots, LANES[1].slots),
+    ]  # fmt: skip
 
 
 def test_what_is_of_the_jobs_leaves_the_lanes_alone():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from producer.analyse import analyse
 from producer.lanes import parse_lanes
 from producer.rundir import read_run
 from producer.summary import summarise
-from producer.sweep.figures import _crossover, _finding, sweep_of
+from producer.sweep.figures import _crossover, _finding, _scaling, sweep_of
 from producer.verdict import judge, pair
 
 MIB = 2**20
@@ -176,6 +177,24 @@ def figures(path):
     run = read_run(path)
     analysis = analyse(run.trials, run.sent, run.records)
     return sweep_of(run, analysis, judge(pair(analysis.trials), 0.05))
+
+
+def test_a_sweep_over_nodes_has_a_law_for_each_lane_from_all_its_trials():
+    lanes = [{"value": str(n), "workload": f"sleep {n}", "lanes": {f"threads-n{n}": "threads"}} for n in (1, 2, 4)]
+    settings = {"axis": "nodes", "points": lanes, "base": [{"key": "threads", "pool": "threads"}]}
+    trials = [
+        SimpleNamespace(lane=f"threads-n{n}", workload=f"sleep {n}", capacity_per_s=per_s)
+        for n in (1, 2, 4)
+        for per_s in (100.0 * n, 100.0 * n, None)
+    ]
+    (found,) = _scaling(SimpleNamespace(trials=trials), settings)
+    assert found["lane"] == "threads"
+    assert found["law"]["one_node_per_s"] == pytest.approx(100, rel=1e-3)
+    assert (found["law"]["contention"]["value"], found["law"]["largest"]) == (0, 4)
+
+
+def test_a_sweep_over_anything_else_has_no_law(run_maker):
+    assert figures(swept(run_maker))["scaling"] is None
 
 
 def test_a_value_has_what_each_lane_did_at_it(run_maker):
