@@ -118,8 +118,8 @@ def race(*, as_json: bool, junit: Path | None, live: bool | None, quick: bool, *
     """
     Race pools on the same jobs, on this machine, and print the verdict.
 
-    Starts a broker and the nodes of each lane, lets trials alternate between the lanes, and ends all it started. Writes a
-    run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
+    Starts a broker and the nodes of each lane, lets trials alternate between the lanes, and ends all it started. Writes
+    a run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
     """
     settings = race_settings(quick=quick, **options)
     from producer.race import run_race

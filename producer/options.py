@@ -27,7 +27,8 @@ OPTIONS = (
         "lanes",
         multiple=True,
         metavar="SPEC",
-        help="A lane as POOL[:SLOTS][:KEY=VALUE]…; repeatable. Keys: prefetch, acks, nodes, python. [default: both pools]",
+        help="A lane as POOL[:SLOTS][:KEY=VALUE]…; repeatable. Keys: prefetch, acks, nodes, python. "
+        "[default: both pools]",
     ),
     click.option(
         "--concurrency",

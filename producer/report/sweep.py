@@ -38,7 +38,7 @@ def values(summary: Summary) -> Table:
         title=f"Over {summary['sweep']['axis']}: capacity, and sojourn in ms at the held rate",
         columns=["lane", summary["sweep"]["axis"], "capacity/s", "rate/s", "p50", "p99", "memory", "CPU ms a job"],
         rows=rows,
-        note="Memory is that of the whole node (PSS). The rate held at a value is the same for all lanes.",
+        note="Memory is that of all nodes of a lane (PSS). The rate held at a value is the same for all lanes.",
     )
 
 
