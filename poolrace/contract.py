@@ -351,6 +351,7 @@ class NodeSample:
         involuntary_switches: Context switches because a thread's time was up.
         processes: Processes in the tree.
         threads: Threads in the tree.
+        children: Ids of the processes right below the root; on prefork those are the slots.
         drift_s: Wall clock minus monotonic clock; a jump between samples means that the clock was set.
     """
 
@@ -362,16 +363,17 @@ class NodeSample:
     involuntary_switches: int
     processes: int
     threads: int
+    children: tuple[int, ...]
     drift_s: float
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {**asdict(self), "children": list(self.children)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        return cls(**value)
+        return cls(**{**value, "children": tuple(value["children"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Sampler:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._tree: list[psutil.Process] = []
+        self._parents: dict[psutil.Process, int | None] = {}
         self._cpu_s = _Total()
         self._voluntary = _Total()
         self._involuntary = _Total()
@@ -85,8 +86,15 @@ class Sampler:
                 involuntary_switches=int(self._involuntary.advance(reading.involuntary for reading in readings)),
                 processes=len(readings),
                 threads=sum(reading.threads for reading in readings),
+                children=self._children(),
                 drift_s=drift_s,
             )
+
+    def _children(self) -> tuple[int, ...]:
+        # Who is whose child is asked once for each process.
+        known = self._parents
+        self._parents = {each: known[each] if each in known else _unless_ended(_parent, each) for each in self._tree}
+        return tuple(each.pid for each, parent in self._parents.items() if parent == self._root.pid)
 
     def _read(self, measure: Callable[[psutil.Process], T]) -> list[T]:
         # Parents are read before their children, so one thing alone can tear a reading: a child that its parent waits
@@ -138,6 +146,10 @@ def _unless_ended(measure: Callable[[psutil.Process], T], process: psutil.Proces
         return measure(process)
     except psutil.Error:
         return None
+
+
+def _parent(process: psutil.Process) -> int:
+    return process.ppid()
 
 
 def _reading(process: psutil.Process) -> _Reading:

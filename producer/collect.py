@@ -24,6 +24,7 @@ from poolrace.contract import (
 from poolrace.shipping import QUEUE_EXPIRES_S
 from producer.brokers import needing_broker
 from producer.errors import FleetError
+from producer.events import UNHEARD, EventLog, What, children_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,15 @@ class Collector:
         publisher_correction_s: What is added to the publisher's instants to have them on the broker's clock.
     """
 
-    def __init__(self, app: Celery, run_id: str, *, lane_of: Mapping[str, str], publisher_correction_s: float) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        run_id: str,
+        *,
+        lane_of: Mapping[str, str],
+        publisher_correction_s: float,
+        events: EventLog = UNHEARD,
+    ) -> None:
         self.clocks: dict[str, tuple[float, float]] = {}
         self._app = app
         self._run_id = run_id
@@ -93,7 +102,11 @@ class Collector:
         self._samples: list[pl.DataFrame] = []
         self._children: list[pl.DataFrame] = []
         self._looked = (0, 0)
+        self._events = events
+        self._joined: set[str] = set()
+        self._offspring: dict[str, set[int]] = {}
         self._trial = -1
+        self._lane = ""
         self._unended_children = 0
         self._ended = np.zeros(0, dtype=bool)
 
@@ -108,9 +121,10 @@ class Collector:
             self._consumer.consume()
         return self
 
-    def expect(self, trial: int, jobs: int) -> None:
-        """From now on, count the ends of this trial's jobs."""
+    def expect(self, trial: int, jobs: int, lane: str = "") -> None:
+        """From now on, count the ends of this trial's jobs, which are of a lane."""
         self._trial = trial
+        self._lane = lane
         self._ended = np.zeros(jobs, dtype=bool)
         self._unended_children = 0
 
@@ -172,6 +186,7 @@ class Collector:
         lane = self._lane_of.get(shipment.node, shipment.node)
         clock = shipment.clock
         self.clocks[shipment.node] = clock.offset_s, clock.bound_s
+        self._note(shipment, lane)
         rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
         if len(rows):
             self._count(rows)
@@ -181,8 +196,22 @@ class Collector:
                     frames.append(_table(part, shipment, lane, clock.correction_s, self.publisher_correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
-            frame = pl.DataFrame(rest, schema=SAMPLE_SCHEMA)
+            # Which children there were is told by events.
+            frame = pl.DataFrame([{name: row[name] for name in SAMPLE_SCHEMA} for row in rest], schema=SAMPLE_SCHEMA)
             self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
+
+    def _note(self, shipment: Shipment, lane: str) -> None:
+        """Take note of a node that was not there when the run began, and of slots' processes that are others now."""
+        if self._lane_of and shipment.node not in self._lane_of and shipment.node not in self._joined:
+            self._joined.add(shipment.node)
+            self._events.note(What.JOINED, lane=self._lane, node=shipment.node)
+        for sample in shipment.samples if shipment.pool == "prefork" else ():
+            now = set(sample.children)
+            before = self._offspring.setdefault(shipment.node, now)
+            self._offspring[shipment.node] = now
+            if told := children_text(before - now, now - before):
+                at = sample.at + shipment.clock.correction_s
+                self._events.note(What.CHILDREN, lane=lane, node=shipment.node, detail=told, at=at)
 
     def _count(self, rows: npt.NDArray[Any]) -> None:
         ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]

@@ -20,6 +20,7 @@ from producer.backlog import Depth, depth, waiting
 from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, InvalidRunError
+from producer.events import What
 from producer.interrupts import held
 from producer.mix import draw
 from producer.plan import Plan, backlog
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from producer.collect import Collector
+    from producer.events import EventLog
     from producer.fleet import Fleet
     from producer.lanes import Lane
     from producer.rundir import RunWriter
@@ -232,9 +234,19 @@ class Course:
         before = self._cpu_s(spec.lane)
         with _Pinging(self._fleet, spec.lane, number) if spec.ping else _Silence() as pinging:
             under_way = _UnderWay(spec, order, self._publishers, self._collector)
-            complete = self._follow(under_way)
+            complete = self._follow_noting(under_way)
         trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(spec, trial, pinging.answers, complete=complete)
+
+    def _follow_noting(self, under_way: _UnderWay) -> bool:
+        """Follow, and take note of what ends it before its time."""
+        try:
+            return self._follow(under_way)
+        except FleetError as error:
+            why = str(error).split(". ")[0]
+            lane = under_way.spec.lane.key
+            self._writer.events.note(What.CUT_SHORT, lane=lane, detail=f"trial {under_way.number}: {why}")
+            raise
 
     def _follow(self, under_way: _UnderWay) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
@@ -245,6 +257,7 @@ class Course:
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
+                under_way.note_refused(self._writer.events)
                 if self._silent(under_way) or self._stuck(under_way):
                     break
                 if watch:
@@ -338,7 +351,8 @@ class _UnderWay:
         self._collector = collector
         self._planned_s = spec.planned_s
         self._given_up_s: float | None = None
-        collector.expect(order.trial, order.plan.jobs)
+        self._refused, self._refusing = 0, False
+        collector.expect(order.trial, order.plan.jobs, spec.lane.key)
         self.began_at = publishers.begin(order)
         self._missing, self._heard_s = order.plan.jobs, time.monotonic()
 
@@ -364,6 +378,16 @@ class _UnderWay:
     def sent(self) -> bool:
         """Whether every job has been tried to send."""
         return sum(self._publishers.progress()) >= self.plan.jobs
+
+    def note_refused(self, events: EventLog) -> None:
+        """Take note where the broker begins to refuse jobs, and where it takes them again."""
+        _, refused = self._publishers.progress()
+        refusing = refused > self._refused
+        if refusing and not self._refusing:
+            events.note(What.REFUSED, lane=self.spec.lane.key, detail="the broker takes none or not all")
+        elif self._refusing and not refusing:
+            events.note(What.REFUSED, lane=self.spec.lane.key, detail=f"no more; {refused} until now")
+        self._refused, self._refusing = refused, refusing
 
     def over(self) -> bool:
         """Whether all jobs have ended and no more can come."""

@@ -7,6 +7,7 @@ A run directory: one folder with everything a run recorded. Reports are recomput
     sent/*.parquet     one row a job: when it was due, sent and accepted
     samples/*.parquet  one row a node and second
     pings.jsonl        one line a control ping
+    events.jsonl       one line an event: a node lost, a child replaced, a load changed
     logs/              what the nodes wrote
     summary.json       the figures and verdicts; report.md the same for reading
 
@@ -27,6 +28,7 @@ import polars as pl
 
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.errors import InvalidRunError, UsageError
+from producer.events import Event, EventLog, told_by_manifest
 from producer.interrupts import held
 from producer.publish import SENT_SCHEMA
 from producer.trials import Trial
@@ -35,11 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+EVENTS = "events.jsonl"
+"""Is there from the start: a run without it is from before events were noted."""
+
 FORMAT = 2
 """Of the run directory. A reader refuses other versions."""
 
 MANIFEST_KEYS = ("run_id", "status", "settings")
 PING_KEYS = ("trial", "rtt_s")
+EVENT_KEYS = ("at", "lane", "node", "kind", "detail")
 """What a reader cannot do without."""
 
 TABLES: Mapping[str, Mapping[str, Any]] = {
@@ -61,11 +67,13 @@ class RunWriter:
     Attributes:
         path: Where it is.
         manifest: As it stands.
+        events: Takes note of what happens meanwhile.
     """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         self.path = path
         self.manifest: dict[str, Any] = {"format": FORMAT, "status": RUNNING, **manifest}
+        self.events = EventLog(self._add_event)
         self._parts: Counter[tuple[str, int]] = Counter()
 
     @classmethod
@@ -83,6 +91,7 @@ class RunWriter:
             with held():
                 for folder in (*TABLES, "logs"):
                     (path / folder).mkdir(parents=True)
+                (path / EVENTS).touch()
                 writer.update_manifest()
         except KeyboardInterrupt:
             shutil.rmtree(path, ignore_errors=True)
@@ -126,6 +135,10 @@ class RunWriter:
     def add_pings(self, pings: Iterable[Mapping[str, Any]]) -> None:
         """Note control pings."""
         self._append("pings.jsonl", pings)
+
+    def _add_event(self, event: Event) -> None:
+        with held():
+            self._append(EVENTS, [event.to_dict()])
 
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
         """A trial's part of one of `TABLES`; an empty one leaves no file."""
@@ -187,6 +200,7 @@ class Run:
         samples: All parts, in the layout of `SAMPLE_SCHEMA`.
         children: Records of jobs that others started, each under the number of the one that was sent.
         pings: Control pings.
+        events: What happened meanwhile, in the order in which it was seen.
     """
 
     path: Path
@@ -197,6 +211,7 @@ class Run:
     samples: pl.DataFrame
     children: pl.DataFrame
     pings: Sequence[Mapping[str, Any]]
+    events: Sequence[Event] = ()
 
 
 def read_run(path: Path) -> Run:
@@ -207,15 +222,17 @@ def read_run(path: Path) -> Run:
         UsageError: If it is none, is of another version, or is damaged; with the file.
     """
     manifest = _read_manifest(path)
+    trials = [_trial(path, line) for line in _read_lines(path / "trials.jsonl")]
     return Run(
         path=path,
         manifest=manifest,
-        trials=[_trial(path, line) for line in _read_lines(path / "trials.jsonl")],
+        trials=trials,
         records=_read_table(path, "records"),
         sent=_read_table(path, "sent"),
         samples=_read_table(path, "samples"),
         children=_read_table(path, "children"),
         pings=[_with_keys(path / "pings.jsonl", line, PING_KEYS) for line in _read_lines(path / "pings.jsonl")],
+        events=_read_events(path, manifest, trials),
     )
 
 
@@ -279,6 +296,13 @@ def _parse(file: Path, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise _damaged(file, error) from error
+
+
+def _read_events(path: Path, manifest: Mapping[str, Any], trials: Sequence[Trial]) -> list[Event]:
+    file = path / EVENTS
+    if not file.exists():
+        return told_by_manifest(manifest, trials)
+    return [Event.from_dict(_with_keys(file, line, EVENT_KEYS)) for line in _read_lines(file)]
 
 
 def _trial(path: Path, line: Any) -> Trial:

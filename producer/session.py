@@ -170,7 +170,11 @@ def _run(
 def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
     if settings.attached and settings.broker_url:
         return AttachedFleet(
-            run_id, broker_url=settings.broker_url, expect_nodes=settings.expect_nodes, queues=settings.queues
+            run_id,
+            broker_url=settings.broker_url,
+            expect_nodes=settings.expect_nodes,
+            queues=settings.queues,
+            events=writer.events,
         )
     return LocalFleet(
         run_id,
@@ -180,6 +184,7 @@ def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFlee
         needs_upstream=settings.needs_upstream,
         ready_s=settings.ready_s,
         adopted=settings.adopted,
+        events=writer.events,
     )
 
 
@@ -208,10 +213,13 @@ def open_course(
     with fleet.app.connection_for_read() as connection:
         clock: ClockOffset = broker_offset(connection)
     writer.update_manifest(publisher_clock={"offset_s": clock.offset_s, "bound_s": finite(clock.bound_s)})
+    writer.events.correction_s = clock.correction_s
     lane_of = {node: lane.key for lane in fleet.lanes for node in fleet.nodes(lane)}
     with (
         Publishers(fleet.broker.url, settings.publishers) as publishers,
-        Collector(fleet.app, run_id, lane_of=lane_of, publisher_correction_s=clock.correction_s) as collector,
+        Collector(
+            fleet.app, run_id, lane_of=lane_of, publisher_correction_s=clock.correction_s, events=writer.events
+        ) as collector,
     ):
         course = Course(run_id, fleet, writer, publishers, collector)
         try:

@@ -1,4 +1,8 @@
-"""Timeline: what was offered, started and finished, what waited, for how long, and the CPU time of nodes, over time."""
+"""
+Timeline: what was offered, started and finished, what waited, for how long, and the CPU time of nodes, over time.
+
+Phases of a load are shaded; what happened to a lane meanwhile is a line with words.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ from poolrace.contract import Outcome
 from producer.analyse import percentiles
 from producer.charts.picture import Picture
 from producer.charts.theme import HEADING, INK, LOOKS, layout, text
-from producer.mix import mix_text
 from producer.report.formats import NONE, count, milliseconds, number, seconds
 from producer.report.parts import Table
 from producer.trials import Kind
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from numpy.typing import NDArray
 
+    from producer.events import Event
     from producer.rundir import Run
     from producer.trials import Trial
 
@@ -45,6 +49,9 @@ SHORT_S, FEWEST = 20.0, 20
 """Bins are a second and more, but a trial that is shorter than this is cut into so many."""
 
 STEPS = (1, 2, 5)
+MOST_MARKS, MOST_LETTERS = 12, 44
+"""Of a lane, and of the words beside one; more would hide the lines. The table has twice as many, in full."""
+
 MOST_LANES = 4
 """Side by side; more would be too narrow. The table has all."""
 
@@ -72,6 +79,8 @@ class _Course:
         wait_p50_s: Queue wait of the jobs started in each bin, the median; NaN without any.
         wait_p99_s: The same, the 99th percentile.
         cores: By node, instants and CPU seconds per second since the sample before.
+        phases: Of a load: name, begin and end, in seconds from the trial's zero.
+        events: When, likewise, and what happened.
     """
 
     trial: Trial
@@ -84,6 +93,8 @@ class _Course:
     wait_p50_s: Floats
     wait_p99_s: Floats
     cores: Mapping[str, tuple[Floats, Floats]]
+    phases: Sequence[tuple[str, float, float]]
+    events: Sequence[tuple[float, str]]
 
     @property
     def lane(self) -> str:
@@ -92,19 +103,19 @@ class _Course:
 
 
 def timeline(summary: Mapping[str, Any], run: Run) -> Picture:
-    """A trial of each lane over time, side by side, with a load's phases and what was changed while it ran."""
+    """A trial of each lane over time, side by side, with a load's phases and what happened while it ran."""
     trials = _chosen(summary, run)
     if not trials:
         return Picture(key=KEY, title=TITLE, missing=MISSING)
     bin_s = _bin_s(max(_span_s(run, trial) for trial in trials))
-    courses = [_course(run, trial, bin_s) for trial in trials]
+    courses = [_course(run, summary, trial, bin_s) for trial in trials]
     return Picture(
         key=KEY,
         title=TITLE,
         shows=_shows(courses),
         reads=_reads(courses),
-        figure=_figure(courses[:MOST_LANES], summary),
-        table=_table(courses),
+        figure=_figure(courses[:MOST_LANES]),
+        table=_table(courses, _elsewhere(run, courses)),
     )
 
 
@@ -137,7 +148,7 @@ def _span_s(run: Run, trial: Trial) -> float:
     return max(trial.planned_s or 0.0, float(np.nanmax(last)) - trial.began_at, float(np.nanmax(due)) - trial.began_at)
 
 
-def _course(run: Run, trial: Trial, bin_s: float) -> _Course:
+def _course(run: Run, summary: Mapping[str, Any], trial: Trial, bin_s: float) -> _Course:
     sent = run.sent.filter(pl.col("trial") == trial.trial)
     records = run.records.filter(pl.col("trial") == trial.trial)
     accepted = sent.filter(pl.col("accepted_at").fill_nan(None).is_not_null())
@@ -154,6 +165,7 @@ def _course(run: Run, trial: Trial, bin_s: float) -> _Course:
         finished_per_s=_per_s(_offsets(done, "finished_at", trial), edges),
         backlog=_backlog(_offsets(accepted, "sent_at", trial), _offsets(finals, "finished_at", trial), edges),
         wait_p50_s=p50, wait_p99_s=p99, cores=dict(_cores(run, trial, span_s)),
+        phases=list(_phases(summary, trial)), events=_events(run, summary, trial),
     )  # fmt: skip
 
 
@@ -210,7 +222,7 @@ def _cores(run: Run, trial: Trial, span_s: float) -> Iterator[tuple[str, tuple[F
             yield str(node), (at_s[1:][steps], np.diff(cpu_s)[steps] / np.diff(at_s)[steps])
 
 
-def _figure(courses: Sequence[_Course], summary: Mapping[str, Any]) -> go.Figure:
+def _figure(courses: Sequence[_Course]) -> go.Figure:
     figure = make_subplots(
         rows=len(LABELS), cols=len(courses), shared_xaxes="all", shared_yaxes="rows", vertical_spacing=0.05,
         horizontal_spacing=0.03, row_heights=[3, 2, 2, 2], column_titles=[text(course.lane) for course in courses],
@@ -218,8 +230,8 @@ def _figure(courses: Sequence[_Course], summary: Mapping[str, Any]) -> go.Figure
     figure.update_annotations(font=HEADING, yshift=18)
     for place, course in enumerate(courses, start=1):
         _add_lines(figure, course, place)
-        _add_phases(figure, summary, course, place)
-        _add_events(figure, summary, course, place)
+        _add_phases(figure, course, place)
+        _add_events(figure, course, place)
     layout(figure, x="", y="", height=HEIGHT).update_layout(hovermode="x", margin={"t": 130})
     for row, label in LABELS.items():
         figure.update_yaxes(title_text=label, row=row, col=1)
@@ -254,28 +266,22 @@ def _add_lines(figure: go.Figure, course: _Course, place: int) -> None:
         )  # fmt: skip
 
 
-def _add_phases(figure: go.Figure, summary: Mapping[str, Any], course: _Course, place: int) -> None:
+def _add_phases(figure: go.Figure, course: _Course, place: int) -> None:
     """Every second phase of a load is shaded, and each that was reached is named."""
-    begin_s = 0.0
-    phases = summary["settings"].get("phases", []) if course.trial.kind is Kind.LOAD else []
-    for turn, phase in enumerate(phases):
-        end_s = min(begin_s + phase["duration_s"], course.trial.planned_s or math.inf)
-        if end_s <= begin_s:
-            break
-        name = phase["name"] if phase["counts"] else f"{phase['name']} (does not count)"
+    for turn, (name, begin_s, end_s) in enumerate(course.phases):
         figure.add_vrect(
             x0=begin_s, x1=end_s, line_width=0, fillcolor=SHADE if turn % 2 else "rgba(0,0,0,0)", layer="below",
             row="all", col=place,
         )  # fmt: skip
-        if len(phases) > 1:
+        if name:
             _say(figure, text(name), begin_s, place)
-        begin_s = end_s
 
 
-def _add_events(figure: go.Figure, summary: Mapping[str, Any], course: _Course, place: int) -> None:
-    for at_s, name in _events(summary, course):
+def _add_events(figure: go.Figure, course: _Course, place: int) -> None:
+    for at_s, words in course.events[:MOST_MARKS]:
+        short = words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]}…"
         figure.add_vline(x=at_s, line={"color": INK, "dash": "dashdot", "width": 1}, row="all", col=place)
-        _say(figure, text(name), at_s, place)
+        _say(figure, text(short), at_s, place)
 
 
 def _say(figure: go.Figure, words: str, at_s: float, place: int) -> None:
@@ -286,22 +292,46 @@ def _say(figure: go.Figure, words: str, at_s: float, place: int) -> None:
     )  # fmt: skip
 
 
-def _events(summary: Mapping[str, Any], course: _Course) -> Iterator[tuple[float, str]]:
-    """What was done to the lane while it was under load, and when, in seconds."""
-    if course.trial.kind is not Kind.LOAD:
-        return
-    for change in (summary["changes"] or {}).get(course.lane, []):
-        yield change["at_s"], _change(change)
-    aborted = summary["aborted"]
-    if aborted and aborted["lane"] == course.lane:
-        yield aborted["at_s"], f"ended: {aborted['why']}"
+def _phases(summary: Mapping[str, Any], trial: Trial) -> Iterator[tuple[str, float, float]]:
+    """Those of a load that were reached; the only one needs no name."""
+    begin_s = 0.0
+    phases = summary["settings"].get("phases", []) if trial.kind is Kind.LOAD else []
+    for phase in phases:
+        end_s = min(begin_s + phase["duration_s"], trial.planned_s or math.inf)
+        if end_s <= begin_s:
+            return
+        name = phase["name"] if phase["counts"] else f"{phase['name']} (does not count)"
+        yield name if len(phases) > 1 else "", begin_s, end_s
+        begin_s = end_s
 
 
-def _change(change: Mapping[str, Any]) -> str:
-    if change["paused"]:
-        return "paused"
-    rate = "the script's rate" if change["rate_per_s"] is None else f"{change['rate_per_s']:g}/s"
-    return rate if change["mix"] is None else f"{rate}, {mix_text(change['mix'])}"
+def _events(run: Run, summary: Mapping[str, Any], trial: Trial) -> list[tuple[float, str]]:
+    """What happened to the trial's lane, or to no lane alone, while it ran; and since when a threshold was broken."""
+    happened = [(event.at - trial.began_at, event.words) for event in run.events if _within(event, trial)]
+    return sorted([*happened, *_broken(summary, trial)])
+
+
+def _within(event: Event, trial: Trial) -> bool:
+    # A node tells of its children up to a second later, and what ends a trial is seen as it ends.
+    return event.lane in ("", trial.lane) and trial.began_at - 1e-3 <= event.at <= trial.ended_at + 1.0
+
+
+def _broken(summary: Mapping[str, Any], trial: Trial) -> Iterator[tuple[float, str]]:
+    held = summary.get("load", ()) if trial.kind is Kind.LOAD else ()
+    for judged in (each for lane in held if lane["lane"] == trial.lane for each in lane["thresholds"]):
+        if judged["since_s"] is not None and not judged["kept"]:
+            yield judged["since_s"], f"broken since here: {judged['threshold']}"
+
+
+def _elsewhere(run: Run, courses: Sequence[_Course]) -> list[str]:
+    """What happened outside of the trials that are drawn, in short."""
+    trials = [course.trial for course in courses]
+    zero = min(trial.began_at for trial in trials)
+    return [
+        f"{event.at - zero:+.1f} s {event.lane} {event.words}"
+        for event in run.events
+        if not any(_within(event, trial) for trial in trials)
+    ]
 
 
 def _shows(courses: Sequence[_Course]) -> str:
@@ -345,12 +375,12 @@ def _highest(values: Floats) -> float | None:
     return float(known.max()) if len(known) else None
 
 
-def _table(courses: Sequence[_Course]) -> Table:
+def _table(courses: Sequence[_Course], elsewhere: Sequence[str]) -> Table:
     rows = [
         [
             course.lane, seconds(course.bin_s), *(number(float(rate.max())) for rate in _rates(course)),
             count(int(course.backlog.max())), milliseconds(_highest(course.wait_p50_s)),
-            milliseconds(_highest(course.wait_p99_s)), _most_cores(course),
+            milliseconds(_highest(course.wait_p99_s)), _most_cores(course), _marks(course),
         ]
         for course in courses
     ]  # fmt: skip
@@ -366,10 +396,28 @@ def _table(courses: Sequence[_Course]) -> Table:
             "wait p50 ms",
             "wait p99 ms",
             "cores",
+            "phases and events",
         ],
         rows=rows,
-        note="Each in its own bin. Queue waits are of the jobs started in a bin; cores are those of one node.",
+        note="Each in its own bin. Queue waits are of the jobs started in a bin; cores are those of one node. Seconds "
+        f"of phases and events are from the trial's zero.{_beside(elsewhere)}",
     )
+
+
+def _marks(course: _Course) -> str:
+    """All that is marked, in order, as words."""
+    phases = [(begin_s, name) for name, begin_s, _ in course.phases if name]
+    return _joined([f"{at_s:.1f} s {words}" for at_s, words in sorted([*phases, *course.events])]) or NONE
+
+
+def _beside(elsewhere: Sequence[str]) -> str:
+    told = _joined(elsewhere)
+    return f" Outside of these trials, seconds from the first one's zero: {told}." if told else ""
+
+
+def _joined(told: Sequence[str]) -> str:
+    more = len(told) - 2 * MOST_MARKS
+    return "; ".join(told[: 2 * MOST_MARKS]) + (f"; {more} more are in events.jsonl" if more > 0 else "")
 
 
 def _rates(course: _Course) -> tuple[Floats, Floats, Floats]:

@@ -18,8 +18,9 @@ from celery import Celery
 from poolrace.contract import records_queue
 from producer.backlog import Depth, depth
 from producer.claim import Claim
-from producer.control import Control
+from producer.control import ANSWER_S, Control
 from producer.errors import FleetError
+from producer.events import UNHEARD, EventLog, What
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_queue
 from producer.lanes import Lane
@@ -58,13 +59,23 @@ class AttachedFleet:
     Use as a context manager; leaving it lets others use them again.
     """
 
-    def __init__(self, run_id: str, *, broker_url: str, expect_nodes: int | None, queues: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        broker_url: str,
+        expect_nodes: int | None,
+        queues: Sequence[str] = (),
+        events: EventLog = UNHEARD,
+    ) -> None:
         self._run_id = run_id
         self._broker_url = broker_url
         self._expect_nodes = expect_nodes
         self._queues = queues
+        self._events = events
         self._hellos: Mapping[str, Mapping[str, Any]] = {}
         self._missed: Counter[str] = Counter()
+        self._pids: dict[str, int] = {}
         self._checked_s = 0.0
 
     def __enter__(self) -> Self:
@@ -114,14 +125,29 @@ class AttachedFleet:
         if time.monotonic() - self._checked_s < CHECK_EVERY_S:
             return
         self._claim.renew()
-        nodes = [node for found in self._found.values() for node in found.nodes]
-        answered = self._control.hello(self._run_id, nodes)
+        lane_of = {node: found.lane.key for found in self._found.values() for node in found.nodes}
+        answered = self._control.hello(self._run_id, list(lane_of))
         self._checked_s = time.monotonic()
-        for node in nodes:
-            self._missed[node] = 0 if node in answered else self._missed[node] + 1
+        for node, lane in lane_of.items():
+            self._hear(node, lane, answered.get(node))
         silent = [node for node, missed in self._missed.items() if missed >= CHECKS_MISSED]
         if silent:
             raise FleetError(f"No answer from {', '.join(silent)} any more. See that node's own log, and race again.")
+
+    def _hear(self, node: str, lane: str, hello: Mapping[str, Any] | None) -> None:
+        """Count what a node missed, and take note where that is another count than before."""
+        before, self._missed[node] = self._missed[node], 0 if hello else self._missed[node] + 1
+        if hello is None:
+            lost = self._missed[node] == CHECKS_MISSED
+            detail = f"no answer in {ANSWER_S:g} s" if not lost else f"no answer to {CHECKS_MISSED} questions"
+            self._events.note(What.LOST if lost else What.SILENT, lane=lane, node=node, detail=detail)
+            return
+        if before:
+            self._events.note(What.ANSWERS, lane=lane, node=node)
+        was = self._pids.setdefault(node, self._hellos[node]["pid"])
+        if hello["pid"] != was:
+            self._pids[node] = hello["pid"]
+            self._events.note(What.RESTARTED, lane=lane, node=node, detail=f"pid {was}, now {hello['pid']}")
 
     def __exit__(self, *_: object) -> None:
         try:

@@ -22,6 +22,7 @@ from producer.adoption.environment import for_app
 from producer.brokers import needing_broker
 from producer.control import Control
 from producer.errors import FleetError, UsageError
+from producer.events import UNHEARD, EventLog, What
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
 from producer.fleet.processes import Child, Processes
@@ -57,6 +58,7 @@ class LocalFleet:
         needs_upstream: bool,
         ready_s: float,
         adopted: Adopted | None = None,
+        events: EventLog = UNHEARD,
     ) -> None:
         self.lanes = tuple(lanes)
         self._run_id = run_id
@@ -65,6 +67,7 @@ class LocalFleet:
         self._needs_upstream = needs_upstream
         self._ready_s = ready_s
         self._adopted = adopted
+        self._events = events
         self._own_queues = adopted.queues if adopted else ()
         self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
@@ -127,6 +130,10 @@ class LocalFleet:
 
     def check(self) -> None:
         """See that broker, upstream and nodes still run."""
+        for lane in self.lanes:
+            child = self._nodes.get(lane.key)
+            if child is not None and (how := child.ended()):
+                self._events.note(What.LOST, lane=lane.key, node=self.nodes(lane)[0], detail=how)
         self._processes.check()
 
     def __exit__(

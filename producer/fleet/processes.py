@@ -47,9 +47,13 @@ class Child:
         Raises:
             FleetError: If it ended; with how, and the end of its log.
         """
+        if how := self.ended():
+            raise FleetError(f"The {self.name} ended with {how}. The end of its log, {self.log}:\n{self.tail()}")
+
+    def ended(self) -> str | None:
+        """How it ended, e.g. `signal SIGKILL`; None if it runs."""
         code = self.process.poll()
-        if code is not None:
-            raise FleetError(f"The {self.name} ended with {_how(code)}. The end of its log, {self.log}:\n{self.tail()}")
+        return None if code is None else _how(code)
 
     def tail(self) -> str:
         """The last lines of its log, indented."""

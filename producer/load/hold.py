@@ -9,6 +9,7 @@ import numpy as np
 
 from producer import session
 from producer.course import Jobs, TrialSpec
+from producer.events import What, change_text
 from producer.load.helm import Helm
 from producer.load.now import Pace
 from producer.load.sofar import SoFar
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from producer.course import Course, Moment, Steering
     from producer.errors import PoolraceError
+    from producer.events import EventLog
     from producer.lanes import Lane
     from producer.load.script import Script
     from producer.load.thresholds import Threshold
@@ -88,7 +90,7 @@ def hold(settings: LoadSettings, grounds: Grounds) -> None:
     grounds.progress.begin(len(settings.lanes))
     for lane in settings.lanes:
         warm_up(grounds.course, lane, mixed, grounds.progress)
-        watch = _Watch(settings, lane, helm, grounds.progress)
+        watch = _Watch(settings, lane, helm, grounds.progress, grounds.writer.events)
         trial = grounds.course.measure(
             TrialSpec(
                 kind=Kind.LOAD,
@@ -99,6 +101,7 @@ def hold(settings: LoadSettings, grounds: Grounds) -> None:
                 watch=watch.look,
             )
         )
+        watch.note_changes(trial.ended_at - trial.began_at)
         grounds.writer.update_manifest(
             changes={**grounds.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
         )
@@ -134,8 +137,11 @@ def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> list
 class _Watch:
     """Tells how a lane does, second by second; takes orders; ends the load when a threshold is broken."""
 
-    def __init__(self, settings: LoadSettings, lane: Lane, helm: Helm, progress: Progress) -> None:
+    def __init__(self, settings: LoadSettings, lane: Lane, helm: Helm, progress: Progress, events: EventLog) -> None:
         self.broken = ""
+        self._events = events
+        self._began_at: float | None = None
+        self._noted = 0
         self._settings = settings
         self._lane = lane
         self._helm = helm
@@ -152,6 +158,8 @@ class _Watch:
     def look(self, moment: Moment, steering: Steering) -> None:
         """Once a second."""
         script = self._settings.script
+        self._began_at = moment.began_at
+        self.note_changes(moment.at_s)
         if not self.broken and moment.at_s < script.duration_s:
             if self._helm.turned(moment.at_s) and not self._settings.replays:
                 steering.replan(self.plan(), script.duration_s)
@@ -160,6 +168,16 @@ class _Watch:
             self._pace.now(moment, script.duration_s, paused=self._helm.paused(moment.at_s)), moment.ended, moment.of
         )
 
+    def note_changes(self, at_s: float) -> None:
+        """Take note of the changes that have come into force on this lane until now."""
+        if self._began_at is None or self._settings.replays:
+            return
+        in_force = [change for change in self._helm.changes if change.at_s <= at_s]
+        for change in in_force[self._noted :]:
+            at, detail = self._began_at + change.at_s, change_text(change.to_dict())
+            self._events.note(What.CHANGED, lane=self._lane.key, detail=detail, at=at)
+        self._noted = len(in_force)
+
     def _abort(self, moment: Moment, steering: Steering) -> None:
         after_s = self._settings.abort_after_s
         if after_s is None:
@@ -167,6 +185,7 @@ class _Watch:
         self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
         if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
             self.broken = judged.threshold
+            self._events.note(What.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")
             steering.give_up(moment.at_s)
 
 

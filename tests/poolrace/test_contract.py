@@ -70,6 +70,7 @@ samples = st.builds(
     involuntary_switches=st.integers(0, 2**50),
     processes=st.integers(0, U32),
     threads=st.integers(0, U32),
+    children=st.lists(st.integers(0, U32)).map(tuple),
     drift_s=st.floats(allow_nan=False, allow_infinity=False),
 )
 clocks = st.builds(

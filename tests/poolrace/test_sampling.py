@@ -237,6 +237,18 @@ def test_shared_pages_are_counted_once(tree):
     tree.do("[(os.kill(pid, signal.SIGKILL), os.waitpid(pid, 0)) for pid in forks]")
 
 
+def test_children_are_those_right_below_the_root_as_they_come_and_go(tree):
+    sampler = Sampler(tree.pid)
+    assert sampler.sample(memory=False).children == ()
+    child = tree.start_child("import subprocess; below = subprocess.Popen(['sleep', '60'])")
+    sample = sampler.sample(memory=False)
+    assert sample.processes == 3
+    assert sample.children == (child,)
+    psutil.Process(child).children()[0].kill()
+    tree.end_child()
+    assert sampler.sample(memory=False).children == ()
+
+
 @ON_LINUX
 def test_pages_that_forked_children_have_in_common_are_not_private(tree):
     """64 MB are private to one process, shared once it has forked, and private to a child that writes to them again."""

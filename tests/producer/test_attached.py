@@ -3,7 +3,8 @@
 import pytest
 
 from producer.errors import FleetError
-from producer.fleet.attached import by_queue, group
+from producer.events import EventLog
+from producer.fleet.attached import AttachedFleet, by_queue, group
 
 
 def hello(pool, *queues, slots=8, prefetch=4, acks="early"):
@@ -55,3 +56,39 @@ def test_nodes_that_are_no_one_lane_are_refused(hellos, said):
 def test_nodes_of_one_pool_alone_are_no_race():
     with pytest.raises(FleetError, match="All nodes run the threads pool"):
         group({"threads@a": HELLOS["threads@a"]})
+
+
+@pytest.fixture
+def watched():
+    """A fleet of one node with process 7, and what it noted."""
+    events = []
+    fleet = AttachedFleet("00" * 8, broker_url="memory://", expect_nodes=None, events=EventLog(events.append))
+    fleet._hellos = {"threads@a": {**HELLOS["threads@a"], "pid": 7}}
+    return fleet, events
+
+
+def hear(watched, *pids):
+    """What it notes where the node answers as these processes, one question after the other; None for no answer."""
+    fleet, events = watched
+    for pid in pids:
+        fleet._hear("threads@a", "threads", None if pid is None else {**HELLOS["threads@a"], "pid": pid})
+    return [(event.lane, event.words) for event in events]
+
+
+def test_a_node_that_answers_is_no_event(watched):
+    assert hear(watched, 7, 7) == []
+
+
+def test_a_node_that_misses_a_question_is_silent_and_then_there_again(watched):
+    assert hear(watched, 7, None, 7, 7) == [
+        ("threads", "node silent: threads@a, no answer in 2 s"),
+        ("threads", "node answers again: threads@a"),
+    ]
+
+
+def test_a_node_that_misses_two_is_lost(watched):
+    assert hear(watched, None, None)[1:] == [("threads", "node lost: threads@a, no answer to 2 questions")]
+
+
+def test_a_node_that_answers_as_another_process_was_restarted_once(watched):
+    assert hear(watched, 7, 9, 9) == [("threads", "node restarted: threads@a, pid 7, now 9")]

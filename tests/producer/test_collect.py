@@ -20,6 +20,7 @@ from poolrace.contract import (
 )
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA, Collector, finite
 from producer.errors import FleetError
+from producer.events import Event, EventLog
 
 SAMPLE = NodeSample(
     at=1000.0,
@@ -30,6 +31,7 @@ SAMPLE = NodeSample(
     involuntary_switches=20,
     processes=3,
     threads=6,
+    children=(41, 42),
     drift_s=0.25,
 )
 
@@ -40,11 +42,13 @@ class Site:
     def __init__(self, publisher_correction_s=0.0):
         self.run_id = secrets.token_hex(8)
         self.app = Celery("site", broker="memory://", set_as_current=False)
+        self.events = []
         self.collector = Collector(
             self.app,
             self.run_id,
             lane_of={"threads@host": "threads"},
             publisher_correction_s=publisher_correction_s,
+            events=EventLog(self.events.append),
         )
 
     def record(self, seq, **changes):
@@ -63,8 +67,8 @@ class Site:
         )
         return replace(record, **changes)
 
-    def ship(self, *records, node="threads@host", clock=NO_OFFSET, samples=()):
-        shipment = Shipment(node=node, pool="threads", clock=clock, rows=join_rows(records), samples=samples)
+    def ship(self, *records, node="threads@host", clock=NO_OFFSET, samples=(), pool="threads"):
+        shipment = Shipment(node=node, pool=pool, clock=clock, rows=join_rows(records), samples=samples)
         self.put(shipment.encode())
 
     def put(self, body):
@@ -162,6 +166,35 @@ def test_samples_of_a_node_are_moved_too_and_name_lane_and_node(site):
         }
         for pss_bytes, private_bytes in ((2**30, 2**29), (None, None))
     ]  # fmt: skip
+
+
+def test_a_child_that_is_another_now_is_an_event_on_the_brokers_clock(site):
+    samples = [replace(SAMPLE, at=1000.0 + turn, children=pids) for turn, pids in enumerate([(7, 8), (7, 8), (8, 9)])]
+    site.ship(samples=samples, pool="prefork", clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
+    site.ship(samples=[replace(SAMPLE, at=1003.0, children=(8, 9))], pool="prefork")
+    site.collect()
+    assert site.events == [
+        Event(
+            at=1000.0, lane="threads", node="threads@host", kind="children replaced", detail="pid 7 ended, pid 9 began"
+        )
+    ]
+
+
+def test_children_of_a_node_whose_slots_are_threads_are_none_of_its_slots(site):
+    site.ship(samples=[replace(SAMPLE, children=pids) for pids in ((), (7,), ())])
+    site.collect()
+    assert site.events == []
+
+
+def test_a_node_that_was_not_there_at_first_is_an_event_once(site):
+    site.ship(site.record(0))
+    site.ship(site.record(1), node="threads@new")
+    site.ship(site.record(2), node="threads@new")
+    site.collector.expect(0, 3, "the lane")
+    site.collect()
+    assert [(event.kind, event.lane, event.node) for event in site.events] == [
+        ("node joined", "the lane", "threads@new")
+    ]
 
 
 def test_a_node_that_nobody_knows_keeps_its_own_name_as_its_lane(site):

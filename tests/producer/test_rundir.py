@@ -3,6 +3,7 @@
 import errno
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.errors import InvalidRunError, UsageError
+from producer.events import Event, What
 from producer.publish import SENT_SCHEMA
 from producer.rundir import FORMAT, RUNNING, RunWriter, as_json, read_run
 from producer.trials import Kind, Trial
@@ -101,6 +103,7 @@ def test_a_directory_is_named_by_the_time_and_what_it_holds(written, tmp_path):
 
 def test_there_are_no_drafts_beside_the_files(written):
     assert files_of(written.path) == [
+        "events.jsonl",
         "manifest.json",
         "pings.jsonl",
         "records/00000-000.parquet",
@@ -234,6 +237,37 @@ def test_a_table_of_other_columns_is_told(written):
     RECORDS.rename({"seq": "number"}).write_parquet(written.path / "records" / "00001.parquet")
     with pytest.raises(UsageError, match=r"00001\.parquet is damaged .* columns are not those of this table"):
         read_run(written.path)
+
+
+def test_events_are_there_at_once_in_the_order_in_which_they_were_noted(written):
+    written.events.note(What.LOST, lane="threads", node="threads@host", detail="signal SIGKILL", at=2.0)
+    written.events.note(What.CUT_SHORT, lane="threads", at=1.0)
+    assert read_run(written.path).events == [
+        Event(at=2.0, lane="threads", node="threads@host", kind="node lost", detail="signal SIGKILL"),
+        Event(at=1.0, lane="threads", node="", kind="cut short", detail=""),
+    ]
+
+
+def test_an_event_of_a_kind_that_is_not_known_yet_is_read(written):
+    line = {"at": 1.0, "lane": "", "node": "", "kind": "comet", "detail": "", "tail": "long"}
+    (written.path / "events.jsonl").write_text(json.dumps(line) + "\n")
+    assert [event.words for event in read_run(written.path).events] == ["comet"]
+
+
+def test_an_event_without_its_time_is_told(written):
+    (written.path / "events.jsonl").write_text('{"lane": "", "node": "", "kind": "comet", "detail": ""}\n')
+    with pytest.raises(UsageError, match=r"events\.jsonl is damaged or not ours: it lacks at"):
+        read_run(written.path)
+
+
+def test_a_run_from_before_events_tells_those_of_its_manifest(written):
+    (written.path / "events.jsonl").unlink()
+    assert read_run(written.path).events == []
+    line = replace(TRIAL, trial=1, kind=Kind.LOAD, lane="threads")
+    written.add_trial(line)
+    written.update_manifest(aborted={"lane": "threads", "at_s": 4.0, "why": "lost == 0"})
+    (event,) = read_run(written.path).events
+    assert (event.at, event.kind) == (line.began_at + 4.0, What.GIVEN_UP)
 
 
 def test_a_run_from_before_private_memory_was_sampled_has_nulls_there(written):

@@ -1,4 +1,4 @@
-"""The picture over time: rates, backlog, waits and CPU time in bins, with phases and what was changed."""
+"""The picture over time: rates, backlog, waits and CPU time in bins, with phases and what happened."""
 
 import dataclasses
 from pathlib import Path
@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from producer.charts.timeline import MOST_POINTS, _bin_s, timeline
+from producer.charts.timeline import MOST_MARKS, MOST_POINTS, _bin_s, timeline
 from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
+from producer.events import Event, What
 from producer.publish import SENT_SCHEMA
 from producer.rundir import Run
 from producer.trials import Kind, Trial
@@ -45,15 +46,16 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
     )  # fmt: skip
 
 
-def drawn(*loads, phases=(), changes=None, aborted=None):
+def drawn(*loads, phases=(), events=(), thresholds=()):
     trials, records, sent, samples = zip(*loads, strict=True)
     run = Run(
         path=Path("run"), manifest={}, trials=trials, records=pl.concat(records), sent=pl.concat(sent),
         samples=pl.concat(samples), children=records[0].clear(), pings=[],
+        events=events,
     )  # fmt: skip
     summary = {
         "lanes": [{"key": trial.lane} for trial in trials], "settings": {"phases": list(phases)},
-        "changes": changes or {}, "aborted": aborted,
+        "load": [{"lane": trials[0].lane, "thresholds": list(thresholds)}],
     }  # fmt: skip
     return timeline(summary, run)
 
@@ -96,7 +98,7 @@ def test_cores_are_cpu_seconds_between_samples_by_node():
     assert (list(first.x), list(first.y)) == ([2.0], [1.5])
     assert (list(second.x), list(second.y)) == ([1.0], [0.5])
     assert (first.line.dash, first.marker.symbol) != (second.line.dash, second.marker.symbol)
-    assert found.table.rows[0][-1] == "1.50"
+    assert found.table.rows[0][-2] == "1.50"
 
 
 def test_a_retry_ends_no_job_and_a_job_that_the_broker_refused_is_no_backlog():
@@ -121,19 +123,66 @@ def test_a_phase_that_was_not_reached_is_not_there():
     assert {(shape.x0, shape.x1) for shape in found.figure.layout.shapes} == {(0.0, 8.0)}
 
 
-def test_changes_and_an_early_end_stand_at_their_second_on_their_lane():
-    changes = {
-        "threads": [
-            {"at_s": 5.0, "rate_per_s": 80.0, "mix": None, "paused": False},
-            {"at_s": 9.0, "rate_per_s": None, "mix": None, "paused": True},
-        ]
-    }
-    aborted = {"lane": "threads", "at_s": 12.0, "why": "lost == 0"}
-    both = load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1)
-    found = drawn(*both, changes=changes, aborted=aborted)
-    assert words(found) == [("80/s", 5.0), ("paused", 9.0), ("ended: lost == 0", 12.0)]
-    own = {each.xref for each in found.figure.layout.annotations if each.textangle == 90}
-    assert own == {"x2"}
+def event(at_s, kind, detail="", *, lane="threads", node=""):
+    return Event(at=ZERO + at_s, lane=lane, node=node, kind=kind, detail=detail)
+
+
+def test_what_happened_stands_at_its_second_on_its_lane_as_a_line_and_in_words():
+    events = [
+        event(5.0, What.CHANGED, "80/s"),
+        event(9.0, What.CHILDREN, "pid 7 ended, pid 9 began", node="threads@host"),
+        event(12.0, What.GIVEN_UP, "lost == 0; the load ends"),
+    ]
+    found = drawn(load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1), events=events)
+    assert words(found) == [
+        ("load changed: 80/s", 5.0),
+        ("children replaced: threads@host, pid 7 ended…", 9.0),
+        ("threshold broken: lost == 0; the load ends", 12.0),
+    ]
+    assert {each.xref for each in found.figure.layout.annotations if each.textangle == 90} == {"x2"}
+    lines = [shape for shape in found.figure.layout.shapes if shape.line.dash == "dashdot"]
+    assert {shape.x0 for shape in lines} == {5.0, 9.0, 12.0}
+    assert found.table.rows[0][-1] == "-"
+    assert found.table.rows[1][-1] == (
+        "5.0 s load changed: 80/s; 9.0 s children replaced: threads@host, pid 7 ended, pid 9 began; "
+        "12.0 s threshold broken: lost == 0; the load ends"
+    )
+
+
+def test_what_happened_to_no_lane_alone_stands_on_every_one():
+    found = drawn(
+        load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1), events=[event(3.0, What.REFUSED, lane="")]
+    )
+    assert [row[-1] for row in found.table.rows] == ["3.0 s jobs refused"] * 2
+
+
+def test_what_happened_outside_of_the_trials_is_told_below_the_table_alone():
+    found = drawn(load([0.0], 0.1), events=[event(99.0, What.LOST, "signal SIGKILL", node="threads@host")])
+    assert words(found) == []
+    assert found.table.note.endswith("+99.0 s threads node lost: threads@host, signal SIGKILL.")
+    assert "Outside" not in drawn(load([0.0], 0.1)).table.note
+
+
+def test_phases_stand_in_the_table_too_in_order_with_what_happened():
+    events = [event(12.5, What.JOINED, lane="prefork", node="second@host")]
+    (row,) = drawn(load([0.0, 29.0], 0.1), phases=PHASES, events=events).table.rows
+    assert row[-1] == "0.0 s calm (does not count); 10.0 s <b>rush</b>; 12.5 s node joined: second@host"
+
+
+def test_a_threshold_that_was_not_kept_is_marked_where_it_broke():
+    thresholds = [
+        {"threshold": "p99(sojourn) < 1s", "kept": False, "since_s": 4.0},
+        {"threshold": "lost == 0", "kept": True, "since_s": None},
+    ]
+    found = drawn(load([0.0], 0.1), thresholds=thresholds)
+    assert words(found) == [("broken since here: p99(sojourn) &lt; 1s", 4.0)]
+
+
+def test_many_events_leave_room_for_the_lines_and_all_are_counted():
+    many = [event(float(at_s), What.CHILDREN, "again", lane="prefork") for at_s in range(30)]
+    found = drawn(load([0.0], 0.1), events=many)
+    assert len(words(found)) == MOST_MARKS
+    assert found.table.rows[0][-1].endswith(f"; {30 - 2 * MOST_MARKS} more are in events.jsonl")
 
 
 def test_the_sentences_say_who_fell_behind_and_by_how_much():
