@@ -39,6 +39,9 @@ MISSING = (
     "No trial has a job that was sent and finished, so there is no course to draw. Hold a load: "
     "poolrace load --rate 20/s --duration 1m --mix cpu=1,sleep=1."
 )
+_BEGUN = pl.coalesce(pl.col("started_at").fill_nan(None), "finished_at")
+"""When a job that is acknowledged early is: as a slot takes it, or as it is dropped."""
+
 KINDS = (Kind.LOAD, Kind.CONFIRMATION, Kind.PROBE, Kind.LATENCY, Kind.CAPACITY)
 """What holds a rate for longest first."""
 
@@ -75,7 +78,8 @@ class _Course:
         offered_per_s: Jobs due in each bin, by its length.
         started_per_s: Jobs that a slot began.
         finished_per_s: Jobs that succeeded.
-        backlog: Jobs that the broker had taken and that had not ended, the most in each bin.
+        ready: Jobs of the backlog that no node had taken, at the moment of each bin in which the backlog was highest.
+        unacked: Those that one had taken and not acknowledged, at the same moment.
         wait_p50_s: Queue wait of the jobs started in each bin, the median; NaN without any.
         wait_p99_s: The same, the 99th percentile.
         cores: By node, instants and CPU seconds per second since the sample before.
@@ -89,12 +93,18 @@ class _Course:
     offered_per_s: Floats
     started_per_s: Floats
     finished_per_s: Floats
-    backlog: NDArray[np.int64]
+    ready: NDArray[np.int64]
+    unacked: NDArray[np.int64]
     wait_p50_s: Floats
     wait_p99_s: Floats
     cores: Mapping[str, tuple[Floats, Floats]]
     phases: Sequence[tuple[str, float, float]]
     events: Sequence[tuple[float, str]]
+
+    @property
+    def backlog(self) -> NDArray[np.int64]:
+        """Both, the most in each bin."""
+        return self.ready + self.unacked
 
     @property
     def lane(self) -> str:
@@ -106,7 +116,7 @@ def timeline(summary: Mapping[str, Any], run: Run) -> Picture:
     """A trial of each lane over time, side by side, with a load's phases and what happened while it ran."""
     trials = _chosen(summary, run)
     if not trials:
-        return Picture(key=KEY, title=TITLE, missing=MISSING)
+        return Picture(key=KEY, title=TITLE, missing=f"{MISSING}{_happened(run)}")
     bin_s = _bin_s(max(_span_s(run, trial) for trial in trials))
     courses = [_course(run, summary, trial, bin_s) for trial in trials]
     return Picture(
@@ -158,12 +168,19 @@ def _course(run: Run, summary: Mapping[str, Any], trial: Trial, bin_s: float) ->
     begun_s = _offsets(started, "started_at", trial)
     span_s = _span_s(run, trial)
     edges: Floats = np.arange(math.floor(span_s / bin_s + 1e-9) + 2, dtype=np.float64) * bin_s
+    late = any(lane["key"] == trial.lane and lane.get("acks") == "late" for lane in summary["lanes"])
+    ready, unacked = _backlog(
+        _offsets(accepted, "sent_at", trial),
+        _offsets(records.group_by("seq").agg(pl.col("received_at").fill_nan(None).min()), "received_at", trial),
+        _offsets(finals if late else finals.with_columns(finished_at=_BEGUN), "finished_at", trial),
+        edges,
+    )
     p50, p99 = _waits(begun_s, (started["started_at"] - started["sent_at"]).to_numpy(), edges)
     return _Course(
         trial=trial, bin_s=bin_s, at_s=edges[:-1] + bin_s / 2,
         offered_per_s=_per_s(_offsets(sent, "due_at", trial), edges), started_per_s=_per_s(begun_s, edges),
         finished_per_s=_per_s(_offsets(done, "finished_at", trial), edges),
-        backlog=_backlog(_offsets(accepted, "sent_at", trial), _offsets(finals, "finished_at", trial), edges),
+        ready=ready, unacked=unacked,
         wait_p50_s=p50, wait_p99_s=p99, cores=dict(_cores(run, trial, span_s)),
         phases=list(_phases(summary, trial)), events=_events(run, summary, trial),
     )  # fmt: skip
@@ -187,15 +204,25 @@ def _per_s(offsets_s: Floats, edges: Floats) -> Floats:
     return rates
 
 
-def _backlog(sent_s: Floats, ended_s: Floats, edges: Floats) -> NDArray[np.int64]:
-    """The most jobs in each bin that were sent and had not ended; what a bin begins with counts, too."""
-    moments = np.concatenate([sent_s, ended_s])
-    steps = np.concatenate([np.ones(len(sent_s), np.int64), np.full(len(ended_s), -1, np.int64)])
+def _backlog(sent_s: Floats, taken_s: Floats, settled_s: Floats, edges: Floats) -> NDArray[np.int64]:
+    """
+    How many jobs were ready and how many unacked, two rows, at the last moment of each bin at which both are the most.
+
+    What a bin begins with counts, too. A job of which no node told is ready to the end.
+    """
+    bins = np.arange(len(edges) - 1)
+    moments = np.concatenate([sent_s, taken_s, settled_s])
     order = np.argsort(moments, kind="stable")
-    levels, places = steps[order].cumsum(), _places(moments[order], edges)
-    most = np.zeros(len(edges) - 1, np.int64)
-    most[1:] = np.concatenate([[0], levels])[np.searchsorted(places, np.arange(1, len(most)))]
-    np.maximum.at(most, places, levels)
+    counts = len(sent_s), len(taken_s), len(settled_s)
+    steps = np.array([np.repeat([1, -1, 0], counts), np.repeat([0, 1, -1], counts)])[:, order]
+    # The first level is before any moment, so that each bin has one that it begins with.
+    levels = np.concatenate([np.zeros((2, 1), np.int64), steps.cumsum(axis=1)], axis=1)
+    places = np.concatenate([[-1], _places(moments[order], edges)])
+    before = levels[:, np.searchsorted(places, bins) - 1]
+    highest = np.lexsort((levels.sum(axis=0), places))
+    last = highest[np.searchsorted(places[highest], bins, side="right") - 1]
+    higher = (places[last] == bins) & (levels[:, last].sum(axis=0) > before.sum(axis=0))
+    most: NDArray[np.int64] = np.where(higher, levels[:, last], before)
     return most
 
 
@@ -204,7 +231,8 @@ def _waits(begun_s: Floats, waits_s: Floats, edges: Floats) -> tuple[Floats, Flo
     places = _places(begun_s, edges)
     order = np.argsort(places, kind="stable")
     bins, first = np.unique(places[order], return_index=True)
-    for place, part in zip(bins, np.split(waits_s[order], first[1:]), strict=True):
+    # Where no job was started, there is one part all the same, an empty one.
+    for place, part in zip(bins, np.split(waits_s[order], first[1:])[: len(bins)], strict=True):
         if found := percentiles(part):
             p50[place], p99[place] = found.p50, found.p99
     return p50, p99
@@ -240,12 +268,11 @@ def _figure(courses: Sequence[_Course]) -> go.Figure:
 
 
 def _add_lines(figure: go.Figure, course: _Course, place: int) -> None:
-    offered, started, finished, backlog, p50, p99 = (LOOKS[number] for number in (3, 1, 0, 2, 0, 1))
+    offered, started, finished, p50, p99 = (LOOKS[number] for number in (3, 1, 0, 0, 1))
     lines = (
         ("offered", RATES, course.offered_per_s, offered.colour, "dot"),
         ("started", RATES, course.started_per_s, started.colour, "dash"),
         ("finished", RATES, course.finished_per_s, finished.colour, "solid"),
-        ("backlog", BACKLOG, course.backlog, backlog.colour, "solid"),
         ("queue wait p50", WAIT, course.wait_p50_s * 1000, p50.colour, "solid"),
         ("queue wait p99", WAIT, course.wait_p99_s * 1000, p99.colour, "dash"),
     )
@@ -257,12 +284,25 @@ def _add_lines(figure: go.Figure, course: _Course, place: int) -> None:
             line={"color": colour, "dash": dash, "width": 1.5}, connectgaps=False, row=row, col=place,
             hovertemplate=f"{name} %{{y:,.3~g}}<extra></extra>",
         )  # fmt: skip
+    _add_backlog(figure, course, place)
     for turn, (node, (at_s, cores)) in enumerate(course.cores.items()):
         own = LOOKS[(place - 1 + turn) % len(LOOKS)]
         figure.add_scatter(
             x=at_s, y=cores, name=f"CPU of {text(node)}", mode="lines+markers", row=CPU, col=place,
             line={"color": own.colour, "dash": own.dash, "width": 1.5}, marker={"symbol": own.symbol, "size": 4},
             hovertemplate="%{y:.2f} cores<extra>%{fullData.name}</extra>",
+        )  # fmt: skip
+
+
+def _add_backlog(figure: go.Figure, course: _Course, place: int) -> None:
+    """Two areas, one on the other, that differ by pattern as well."""
+    parts = (("unacked", course.unacked, LOOKS[3], "/"), ("ready", course.ready, LOOKS[2], "."))
+    for name, jobs, own, pattern in parts:
+        figure.add_scatter(
+            x=course.at_s, y=jobs, name=name, legendgroup=name, showlegend=place == 1, mode="lines",
+            stackgroup="backlog", line={"color": own.colour, "dash": own.dash, "width": 1.5},
+            fillpattern={"shape": pattern, "fgcolor": own.colour, "solidity": 0.2}, row=BACKLOG, col=place,
+            hovertemplate=f"{name} %{{y:,}}<extra></extra>",
         )  # fmt: skip
 
 
@@ -379,8 +419,9 @@ def _table(courses: Sequence[_Course], elsewhere: Sequence[str]) -> Table:
     rows = [
         [
             course.lane, seconds(course.bin_s), *(number(float(rate.max())) for rate in _rates(course)),
-            count(int(course.backlog.max())), milliseconds(_highest(course.wait_p50_s)),
-            milliseconds(_highest(course.wait_p99_s)), _most_cores(course), _marks(course),
+            *(count(int(jobs.max())) for jobs in (course.backlog, course.ready, course.unacked)),
+            milliseconds(_highest(course.wait_p50_s)), milliseconds(_highest(course.wait_p99_s)),
+            _most_cores(course), _marks(course),
         ]
         for course in courses
     ]  # fmt: skip
@@ -393,6 +434,8 @@ def _table(courses: Sequence[_Course], elsewhere: Sequence[str]) -> Table:
             "started/s",
             "finished/s",
             "backlog",
+            "of it ready",
+            "of it unacked",
             "wait p50 ms",
             "wait p99 ms",
             "cores",
@@ -413,6 +456,12 @@ def _marks(course: _Course) -> str:
 def _beside(elsewhere: Sequence[str]) -> str:
     told = _joined(elsewhere)
     return f" Outside of these trials, seconds from the first one's zero: {told}." if told else ""
+
+
+def _happened(run: Run) -> str:
+    """All events, where there is no trial to draw them in."""
+    told = _joined([f"{event.lane} {event.words}".strip() for event in run.events])
+    return f" What happened: {told}." if told else ""
 
 
 def _joined(told: Sequence[str]) -> str:

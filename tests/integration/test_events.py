@@ -37,12 +37,12 @@ def under_load(command: Command, lane: str) -> None:
 
 
 def recorded(tmp_path: Path) -> tuple[Run, list[str]]:
-    """A run, and what its picture over time says in the table beside each lane."""
+    """A run, and what its picture over time says in the table: beside each lane that is drawn, and below."""
     path = only_run(tmp_path)
     run = read_run(path)
     picture = timeline(summarise(path), run)
     assert picture.table is not None
-    return run, [str(row[-1]) for row in picture.table.rows]
+    return run, [*(str(row[-1]) for row in picture.table.rows), picture.table.note]
 
 
 def of_kind(run: Run, kind: What) -> list[Event]:
@@ -62,7 +62,7 @@ def test_a_child_of_a_prefork_node_that_is_killed_stands_there_with_the_one_in_i
         code, _, err = command.finish()
         command.assert_nothing_left()
     assert code in QUIET_OR_NOT, err
-    run, (marks,) = recorded(tmp_path)
+    run, (marks, _) = recorded(tmp_path)
     (event,) = of_kind(run, What.CHILDREN)
     assert event.detail == f"pid {killed} ended, pid {min(new)} began"
     assert event.node.startswith("prefork@")
@@ -72,18 +72,19 @@ def test_a_child_of_a_prefork_node_that_is_killed_stands_there_with_the_one_in_i
 
 def test_a_node_that_is_killed_stands_there_with_how_it_ended(tmp_path: Path) -> None:
     lanes = ("--lane", "prefork:2", "--lane", "threads:2")
-    with poolrace(tmp_path, *LOAD, *lanes, "--out", str(tmp_path / "runs")) as command:
+    with poolrace(tmp_path, *LOAD, "--duration", "2s", *lanes, "--out", str(tmp_path / "runs")) as command:
         under_load(command, "threads")
         command.node("threads").kill()
         code, _, err = command.finish()
         command.assert_nothing_left()
     assert code == 3, err
-    run, _ = recorded(tmp_path)
+    run, (_, below) = recorded(tmp_path)
     (lost,) = of_kind(run, What.LOST)
     (cut,) = of_kind(run, What.CUT_SHORT)
     assert (lost.lane, lost.node.partition("@")[0], lost.detail) == ("threads", "threads", "signal SIGKILL")
     assert cut.lane == "threads"
     assert "signal SIGKILL" in cut.detail
+    assert f"threads node lost: {lost.node}, signal SIGKILL" in below
 
 
 @contextmanager
@@ -115,7 +116,7 @@ def test_a_node_that_is_added_under_load_stands_there_from_its_first_job(tmp_pat
             with node(processes, broker.url, "second", tmp_path):
                 code, _, err = command.finish()
     assert code in QUIET_OR_NOT, err
-    run, (marks,) = recorded(tmp_path)
+    run, (marks, _) = recorded(tmp_path)
     (joined,) = of_kind(run, What.JOINED)
     assert (joined.lane, joined.node.partition("@")[0]) == ("threads", "second")
     first_job_at = run.records.filter(run.records["node"] == joined.node)["started_at"].min()

@@ -46,7 +46,7 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
     )  # fmt: skip
 
 
-def drawn(*loads, phases=(), events=(), thresholds=()):
+def drawn(*loads, phases=(), events=(), thresholds=(), acks="early"):
     trials, records, sent, samples = zip(*loads, strict=True)
     run = Run(
         path=Path("run"), manifest={}, trials=trials, records=pl.concat(records), sent=pl.concat(sent),
@@ -54,7 +54,7 @@ def drawn(*loads, phases=(), events=(), thresholds=()):
         events=events,
     )  # fmt: skip
     summary = {
-        "lanes": [{"key": trial.lane} for trial in trials], "settings": {"phases": list(phases)},
+        "lanes": [{"key": trial.lane, "acks": acks} for trial in trials], "settings": {"phases": list(phases)},
         "load": [{"lane": trials[0].lane, "thresholds": list(thresholds)}],
     }  # fmt: skip
     return timeline(summary, run)
@@ -77,11 +77,26 @@ def test_rates_count_the_jobs_of_each_second():
     assert list(line(found, "offered").x[:2]) == [0.5, 1.5]
 
 
-def test_the_backlog_is_what_was_sent_and_has_not_ended():
-    found = drawn(load([0.0, 0.25, 2.0], 1.8))
+def backlog(picture):
+    return list(line(picture, "ready").y[:6]), list(line(picture, "unacked").y[:6])
+
+
+def test_the_backlog_is_ready_until_a_node_takes_it_and_unacked_until_a_slot_does():
+    trial, records, sent, samples = load([0.0, 0.25, 2.0], 1.8)
+    # Taken 0.5 s after they are sent: at 0.5, 0.75 and 2.5 s; started at 1.8, 2.05 and 3.8 s.
+    found = drawn((trial, records.with_columns(received_at=pl.col("sent_at") + 0.5), sent, samples))
+    # In the first second both were two until its end, by when both were taken; as the third was sent, the second waited
+    # for a slot.
+    assert backlog(found) == ([0, 0, 1, 0, 0, 0], [2, 2, 1, 1, 0, 0])
+    assert found.table.rows[0][5:8] == ["2", "1", "2"]
+    assert {line(found, name).stackgroup for name in ("ready", "unacked")} == {"backlog"}
+    assert line(found, "ready").fillpattern.shape != line(found, "unacked").fillpattern.shape
+
+
+def test_jobs_that_are_acknowledged_late_are_unacked_until_they_end():
     # The first two end at 2.3 and 2.55 s, after the third was sent, which ends at 4.3 s.
-    assert list(line(found, "backlog").y[:6]) == [2, 2, 3, 1, 1, 0]
-    assert found.table.rows[0][5] == "3"
+    found = drawn(load([0.0, 0.25, 2.0], 1.8), acks="late")
+    assert backlog(found) == ([0, 0, 0, 0, 0, 0], [2, 2, 3, 1, 1, 0])
 
 
 def test_waits_are_percentiles_of_the_jobs_started_in_each_second_and_gaps_where_none_was():
@@ -105,9 +120,23 @@ def test_a_retry_ends_no_job_and_a_job_that_the_broker_refused_is_no_backlog():
     trial, records, sent, samples = load([0.0, 0.5], 0.1)
     retried = records.with_columns(outcome=pl.when(pl.col("seq") == 0).then(pl.lit("retried")).otherwise("outcome"))
     refused = sent.with_columns(accepted_at=pl.when(pl.col("seq") == 1).then(None).otherwise("accepted_at"))
-    assert line(drawn((trial, retried, sent, samples)), "backlog").y[-1] == 1
+    assert line(drawn((trial, retried, sent, samples)), "unacked").y[-1] == 1
     found = drawn((trial, records.filter(pl.col("seq") == 0), refused, samples))
-    assert line(found, "backlog").y[-1] == 0
+    assert (line(found, "ready").y[-1], line(found, "unacked").y[-1]) == (0, 0)
+
+
+def test_a_job_of_which_no_node_told_is_ready_to_the_end():
+    trial, records, sent, samples = load([0.0, 0.5], 0.1)
+    found = drawn((trial, records.filter(pl.col("seq") == 0), sent, samples))
+    assert (line(found, "ready").y[-1], line(found, "unacked").y[-1]) == (1, 0)
+
+
+def test_a_job_that_was_revoked_is_unacked_until_it_was_dropped():
+    trial, records, sent, samples = load([0.0], 3.0)
+    dropped = records.with_columns(started_at=pl.lit(None, pl.Float64), finished_at=pl.col("sent_at") + 2.5)
+    other = load([0.0], 0.1, lane="threads", number=1)
+    found = drawn((trial, dropped.with_columns(outcome=pl.lit("revoked")), sent, samples), other)
+    assert list(line(found, "unacked").y[:4]) == [1, 1, 1, 0]
 
 
 def test_phases_are_shaded_and_named_as_words():
@@ -223,3 +252,10 @@ def test_without_a_job_that_ended_it_says_how_to_get_one(sample):
     found = timeline(summary, dataclasses.replace(run, records=run.records.clear()))
     assert (found.figure, found.table) == (None, None)
     assert "poolrace load" in found.missing
+
+
+def test_without_a_trial_to_draw_what_happened_is_told_all_the_same(sample):
+    summary, run = sample
+    lost = event(1.0, What.LOST, "signal SIGKILL", node="threads@host")
+    found = timeline(summary, dataclasses.replace(run, records=run.records.clear(), events=[lost]))
+    assert found.missing.endswith(" What happened: threads node lost: threads@host, signal SIGKILL.")
