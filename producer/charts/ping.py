@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from producer.analyse import FIRM_BEYOND, Percentiles, percentiles
 from producer.charts.picture import Picture
-from producer.charts.theme import INK, layout, logarithmic, look, text
+from producer.charts.theme import INK, lane_of, layout, logarithmic, look, text
 from producer.control import ANSWER_S
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
@@ -54,7 +54,8 @@ class _Group:
 def ping(summary: Mapping[str, Any], run: Run) -> Picture:
     """Every control round trip in a trial, by workload; the one that holds the CPU most is last."""
     shares = _cpu_shares(summary)
-    groups = _groups(run, list(shares), lane_keys(summary))
+    keys = {key: lane_of(summary, key) for key in lane_keys(summary)}
+    groups = _groups(run, list(shares), keys)
     if not groups:
         return Picture(key=KEY, title=TITLE, missing=MISSING)
     return Picture(
@@ -62,7 +63,7 @@ def ping(summary: Mapping[str, Any], run: Run) -> Picture:
         title=TITLE,
         shows=_shows(groups),
         reads=_reads(groups, shares),
-        figure=_figure(groups, shares, lane_keys(summary)),
+        figure=_figure(groups, shares, list(dict.fromkeys(keys.values()))),
         table=_table(groups, shares),
     )
 
@@ -78,9 +79,15 @@ def _cpu_share(result: Mapping[str, Any]) -> float:
     return min(cpu_s / service_s, 1.0) if cpu_s and service_s else 0.0
 
 
-def _groups(run: Run, workloads: Sequence[str], lanes: Sequence[str]) -> list[_Group]:
-    of = {trial.trial: (trial.workload, trial.lane) for trial in run.trials if trial.kind is not Kind.WARM_UP}
-    trips: dict[tuple[str, str], list[float | None]] = {(name, lane): [] for name in workloads for lane in lanes}
+def _groups(run: Run, workloads: Sequence[str], lanes: Mapping[str, str]) -> list[_Group]:
+    """By workload and lane; the lanes of a sweep, which differ at each of its values, are those that it varies."""
+    of = {
+        trial.trial: (trial.workload, lanes.get(trial.lane, trial.lane))
+        for trial in run.trials
+        if trial.kind is not Kind.WARM_UP
+    }
+    names = dict.fromkeys(lanes.values())
+    trips: dict[tuple[str, str], list[float | None]] = {(name, lane): [] for name in workloads for lane in names}
     for each in run.pings:
         if of.get(each["trial"]) in trips:
             trips[of[each["trial"]]].append(each["rtt_s"])

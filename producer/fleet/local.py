@@ -131,9 +131,10 @@ class LocalFleet:
     def check(self) -> None:
         """See that broker, upstream and nodes still run."""
         for lane in self.lanes:
-            child = self._nodes.get(lane.key)
-            if child is not None and (how := child.ended()):
-                self._events.note(What.LOST, lane=lane.key, node=self.nodes(lane)[0], detail=how)
+            # Those that were started: a lane of a sweep may not have had its turn.
+            for node, child in zip(self.nodes(lane), self._nodes.get(lane.key, ()), strict=False):
+                if how := child.ended():
+                    self._events.note(What.LOST, lane=lane.key, node=node, detail=how)
         self._processes.check()
 
     def __exit__(

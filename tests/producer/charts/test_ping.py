@@ -77,3 +77,10 @@ def test_a_workload_that_looks_like_a_tag_is_words(sample):
     trials = [dataclasses.replace(trial, workload="<script>") for trial in run.trials]
     found = ping(named, dataclasses.replace(pinged(run, prefork=[0.1]), trials=trials))
     assert found.figure.data[0].x[0] == "&lt;script&gt; (2 %)"
+
+
+def test_lanes_of_a_sweep_that_differ_at_each_value_look_like_those_that_it_varies(sample):
+    summary, run = sample
+    points = [{"value": "2", "workload": "sleep", "lanes": {"prefork": "a", "threads": "b"}}]
+    found = ping({**summary, "settings": {**summary["settings"], "points": points}}, run)
+    assert [trace.name for trace in found.figure.data] == ["a", "b"]
