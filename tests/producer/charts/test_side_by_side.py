@@ -1,5 +1,7 @@
 """Two runs as one with twice the lanes: each lane beside itself, and nothing of one run counted as the other's."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from sample_run import make_run
@@ -7,6 +9,7 @@ from sample_run import make_run
 from producer.charts.gallery import pictures_of_both
 from producer.charts.side_by_side import side_by_side
 from producer.compare import compare_runs
+from producer.events import Event, What
 from producer.rundir import read_run
 from producer.summary import summarise
 
@@ -46,6 +49,13 @@ def test_every_trial_keeps_its_own_jobs(both):
     for trial in run.trials:
         assert set(run.records.filter(pl.col("trial") == trial.trial)["lane"]) == {trial.lane}
         assert run.sent.filter(pl.col("trial") == trial.trial).height == trial.jobs
+
+
+def test_what_happened_to_a_lane_stays_with_it(both):
+    summaries, runs = both
+    lost, of_none = (Event(at=1.0, lane=lane, node="", kind=What.LOST, detail="") for lane in ("threads", ""))
+    _, run = side_by_side(summaries, [replace(runs[0], events=[lost]), replace(runs[1], events=[lost, of_none])])
+    assert [event.lane for event in run.events] == ["threads before", "threads after", ""]
 
 
 def test_the_runs_themselves_stay_as_they_were(both):
