@@ -73,7 +73,7 @@ def _sentences(summary: Summary) -> Iterator[str]:
     for found in sweep["scaling"] or ():
         yield scaling_sentence(found["lane"], found["law"])
     if sweep["scaling"]:
-        yield "All nodes shared the cores of the machines they ran on: more machines may scale further."
+        yield _one_machine(summary)
 
 
 def _crossover(found: Mapping[str, Any]) -> str:
@@ -89,7 +89,10 @@ def _crossover(found: Mapping[str, Any]) -> str:
 def scaling_sentence(lane: str, law: Mapping[str, Any] | None) -> str:
     """What the law says of a lane, within what was measured."""
     if law is None:
-        return f"{lane}: no law of scaling: it takes {LEAST_VALUES} numbers of nodes or more that were measured."
+        return (
+            f"{lane}: no law of scaling: it takes {LEAST_VALUES} numbers of nodes or more that were measured, 1 among "
+            "them at best."
+        )
     contention, coherency = (_estimate(law[name]) for name in ("contention", "coherency"))
     ends = (
         f"throughput peaks at about {law['peak']:.1f} nodes"
@@ -102,8 +105,18 @@ def scaling_sentence(lane: str, law: Mapping[str, Any] | None) -> str:
     )
 
 
-def _estimate(found: Mapping[str, float]) -> str:
+def _estimate(found: Mapping[str, float | None]) -> str:
+    if found["low"] is None:
+        return f"{found['value']:.3f} (no interval from so few trials: use more --pairs)"
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _one_machine(summary: Summary) -> str:
+    cores = (summary["machine"] or {}).get("cores_available")
+    return (
+        f"All nodes shared the {f'{cores} ' if cores else ''}cores of this machine, with the broker and what sends: "
+        "that is how it scales, and more machines may scale further."
+    )
 
 
 def _finding(found: Mapping[str, Any], sweep: Mapping[str, Any]) -> str:

@@ -1,9 +1,13 @@
 """
 The Universal Scalability Law, fitted to throughput against nodes. Pure.
 
-X(N) = g N / (1 + a (N - 1) + b N (N - 1)): g is what one node would do alone, a is contention (nodes wait for one
-thing that they share), b is coherency (each has to agree with each other one, so that more of them can do less). After
-Neil J. Gunther, Guerrilla Capacity Planning (Springer, 2007).
+X(N) = g N / (1 + a (N - 1) + b N (N - 1)): g is what one node would do alone, a is contention (which part of the work
+one node at a time does), b is coherency (each has to agree with each other one, so that more of them can do less).
+After Neil J. Gunther, Guerrilla Capacity Planning (Springer, 2007).
+
+Turned over, it is the time from one job to the next: 1 / X = d / N + s + c (N - 1). Of one node's 1 / g = d + s, d is
+divided among the nodes and s is not; c grows with each node. So a = s / (d + s), which is a part and at most 1, and
+b = c / (d + s). What is looked for is three times that are not negative, and a time of exactly 0 can be found.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,20 +29,30 @@ if TYPE_CHECKING:
 LEAST_VALUES = 3
 """Numbers of nodes without which three parameters are no law."""
 
-RESAMPLES = 200
-"""Few trials at each value make intervals too narrow: they are what the trials say, and no more."""
+RESAMPLES = 400
+"""Fits for an interval; more of them would tell its ends no better than the trials do."""
 
-NONE_BELOW = 1e-4
-"""Smaller parameters are taken for none: one node in ten thousand would not be noticed."""
+OUTSIDE = 0.025
+"""Which part of the fits lies beyond each end of an interval."""
+
+STEPS, SETTLED = 40, 1e-9
+"""Steps of a fit at most, and the change of a parameter, as a part, at which it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A parameter with the interval that holds 95 % of its values over resampled trials."""
+    """
+    A parameter with its 95 % interval.
+
+    Attributes:
+        value: That fits best.
+        low: The lower end; None where the trials are too few to tell.
+        high: The upper end; None with `low`.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +62,10 @@ class Law:
 
     Attributes:
         one_node_per_s: Throughput of one node by the law, in jobs/s.
-        contention: What part of the work is done by one node at a time, 0 for none.
-        coherency: What each pair of nodes costs both, 0 for none.
+        contention: Which part of the work is done by one node at a time, from 0 to 1.
+        coherency: What each pair of nodes costs both, as a part of a job's time on one node; 0 for nothing.
         largest: The most nodes that were measured; the law says nothing beyond.
-        peak: Nodes with which throughput is highest, if they are fewer than the most measured; else None.
+        peak: Nodes with which throughput is highest, 1 or more, if they are fewer than the most measured; else None.
     """
 
     one_node_per_s: float
@@ -61,8 +76,8 @@ class Law:
 
     def per_s(self, nodes: float) -> float:
         """Throughput of so many nodes, in jobs/s."""
-        parameters = np.array([math.log(self.one_node_per_s), self.contention.value, self.coherency.value])
-        return float(np.exp(_log_per_s(parameters, np.array([float(nodes)])))[0])
+        lost = self.contention.value * (nodes - 1) + self.coherency.value * nodes * (nodes - 1)
+        return self.one_node_per_s * nodes / (1 + lost)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -82,57 +97,97 @@ def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: in
     Args:
         measured: By number of nodes, what each trial gave in jobs/s, above 0.
         seed: Of the resampling.
-        resamples: How often it is fitted again to trials drawn with replacement, for the intervals.
+        resamples: How often it is fitted again, for the intervals.
 
     Returns:
-        None if there are fewer than `LEAST_VALUES` numbers of nodes.
+        None if there are fewer than `LEAST_VALUES` numbers of nodes, or what one does cannot be told from them.
     """
-    known = {nodes: np.asarray(values, dtype=np.float64) for nodes, values in measured.items() if len(values)}
+    known = {nodes: values for nodes, values in measured.items() if len(values)}
     if len(known) < LEAST_VALUES:
         return None
-    log_one, contention, coherency = _fitted(known)
-    rng = np.random.default_rng(seed)
-    again = np.array([
-        _fitted({nodes: rng.choice(values, len(values)) for nodes, values in known.items()}) for _ in range(resamples)
-    ])  # fmt: skip
-    largest = max(known)
+    nodes = np.concatenate([np.full(len(values), float(count)) for count, values in known.items()])
+    per_s = np.concatenate([np.asarray(values, dtype=np.float64) for values in known.values()])
+    times = _times(nodes, per_s)
+    if not _tell_of_one(times):
+        return None
+    one_s, contention, coherency = _parameters(times)
+    lows, highs = _intervals(nodes, per_s, times, np.random.default_rng(seed), resamples)
     return Law(
-        one_node_per_s=math.exp(log_one),
-        contention=_estimate(contention, again[:, 1]),
-        coherency=_estimate(coherency, again[:, 2]),
-        largest=largest,
-        peak=_peak(contention, coherency, largest),
+        one_node_per_s=1 / one_s,
+        contention=_estimate(contention, lows[0], highs[0]),
+        coherency=_estimate(coherency, lows[1], highs[1]),
+        largest=max(known),
+        peak=_peak(contention, coherency, max(known)),
     )
 
 
-def _fitted(measured: Mapping[int, Floats]) -> tuple[float, float, float]:
-    """Logarithm of g, a and b with the least squares of logarithms: a trial is off by a part, not by so many jobs."""
-    from scipy.optimize import least_squares  # half a second, which every other report need not wait for
-
-    nodes = np.concatenate([np.full(len(values), float(count)) for count, values in measured.items()])
-    logs = np.log(np.concatenate(list(measured.values())))
-    start = [float(np.median(logs - np.log(nodes))), 0.01, 0.001]
-    found = least_squares(
-        lambda parameters: _log_per_s(parameters, nodes) - logs, start, bounds=([-np.inf, 0, 0], np.inf), x_scale="jac"
-    )
-    log_one, contention, coherency = (float(value) for value in found.x)
-    return log_one, contention if contention > NONE_BELOW else 0.0, coherency if coherency > NONE_BELOW else 0.0
+def _stretches(nodes: Floats) -> Floats:
+    """What d, s and c count for with so many nodes; a row for each trial."""
+    return np.column_stack([1 / nodes, np.ones_like(nodes), nodes - 1])
 
 
-def _log_per_s(parameters: Floats, nodes: Floats) -> Floats:
-    log_one, contention, coherency = parameters
-    lost: Floats = 1 + contention * (nodes - 1) + coherency * nodes * (nodes - 1)
-    log_per_s: Floats = log_one + np.log(nodes) - np.log(lost)
-    return log_per_s
+def _times(nodes: Floats, per_s: Floats) -> Floats:
+    """
+    The times d, s and c, none below 0, with the least squares of the logarithms: a trial is off by a part of its rate.
+
+    Gauss and Newton's steps, each of them least squares that keep what is looked for from falling below 0.
+    """
+    from scipy.optimize import nnls  # half a second, which every other report need not wait for
+
+    unit = float(np.exp(np.log(per_s).mean()))  # so that times are near 1, whatever the rates are
+    stretches, rates = _stretches(nodes), per_s / unit
+    found = nnls(stretches * rates[:, None], np.ones_like(rates))[0]
+    for _ in range(STEPS):
+        before, between = found, stretches @ found
+        found = nnls(stretches / between[:, None], 1 - np.log(rates * between))[0]
+        if np.abs(found - before).max() <= SETTLED * found.max():
+            break
+    times: Floats = found / unit
+    return times
 
 
-def _estimate(value: float, again: Floats) -> Estimate:
-    low, high = (float(each) for each in np.quantile(again, [0.025, 0.975]))
+def _tell_of_one(times: Floats) -> bool:
+    """Whether one node would take any time for a job; if 1 was not measured, what was may say that it takes none."""
+    return bool(times[:2].sum() > SETTLED * times[2])
+
+
+def _parameters(times: Floats) -> tuple[float, float, float]:
+    """Seconds from job to job of one node, contention and coherency."""
+    one_s = float(times[0] + times[1])
+    return one_s, float(times[1]) / one_s, float(times[2]) / one_s
+
+
+def _intervals(
+    nodes: Floats, per_s: Floats, times: Floats, rng: np.random.Generator, resamples: int
+) -> tuple[Sequence[float | None], Sequence[float | None]]:
+    """
+    Lower and upper ends for contention and coherency: what trials are off the law is dealt out anew, and fitted again.
+
+    Three parameters have taken their part of what trials are off by, and few trials tell little of how much that is:
+    Student's t makes up for both. Without a trial more than parameters nothing can be told.
+    """
+    trials, spare = len(per_s), len(per_s) - len(times)
+    if not spare:
+        return (None, None), (None, None)
+    law = 1 / (_stretches(nodes) @ times)
+    off = np.log(per_s / law) * math.sqrt(trials / spare) * stdtrit(spare, 1 - OUTSIDE) / ndtri(1 - OUTSIDE)
+    dealt = (law * np.exp(rng.choice(off, trials)) for _ in range(resamples))
+    fits = [found for found in (_times(nodes, each) for each in dealt) if _tell_of_one(found)]
+    if not fits:
+        return (None, None), (None, None)
+    again = np.array([_parameters(found)[1:] for found in fits])
+    low, high = np.quantile(again, [OUTSIDE, 1 - OUTSIDE], axis=0)
+    return low.tolist(), high.tolist()
+
+
+def _estimate(value: float, low: float | None, high: float | None) -> Estimate:
+    if low is None or high is None:
+        return Estimate(value=value, low=None, high=None)
     return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
 def _peak(contention: float, coherency: float, largest: int) -> float | None:
-    if not coherency or contention >= 1:
-        return 1.0 if contention >= 1 and coherency else None
-    peak = math.sqrt((1 - contention) / coherency)
+    if not coherency:
+        return None
+    peak = max(1.0, math.sqrt((1 - contention) / coherency))
     return peak if peak < largest else None
