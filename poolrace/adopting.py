@@ -23,6 +23,7 @@ from celery.app.utils import find_app
 
 from poolrace import stamping
 from poolrace.routing import LaneRouter, counterpart, race_queue
+from poolrace.switching import SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,6 +177,8 @@ def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
         "broker_read_url": terms.broker_url,
         "broker_write_url": terms.broker_url,
         "broker_use_ssl": None,
+        # The lane's transport is on the node's command line, which comes after this.
+        SETTING: None,
         "broker_transport_options": {name: options[name] for name in KEPT_TRANSPORT_OPTIONS if name in options},
         "task_default_queue": terms.queue,
         "task_default_exchange": terms.queue,

@@ -26,6 +26,7 @@ from poolrace.hazards import hazards
 from poolrace.pools import POOLS, inert_settings
 from poolrace.repeating import written_globals
 from poolrace.routing import DESTINATION, own_queues
+from poolrace.switching import transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,6 +95,7 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
         "broker_scheme": broker.partition("://")[0] or "amqp",
         "backend_scheme": backend.partition("://")[0],
         "acks_late": bool(conf.task_acks_late),
+        "transport": transport_of(conf.broker_transport),
         "prefetch": conf.worker_prefetch_multiplier,
         "concurrency": conf.worker_concurrency,
         "default_queue": conf.task_default_queue,

@@ -47,6 +47,7 @@ from poolrace.contract import (
 from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
+from poolrace.switching import STOCK
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -285,6 +286,8 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,
         "acks": "late" if conf.task_acks_late else "early",
+        # Not what the setting says: with some URLs kombu overlooks it.
+        "transport": getattr(state.consumer.connection.transport, "kind", STOCK),
         "python": platform.python_version(),
         "gil": _is_gil_enabled(),
         "poolrace": __version__,

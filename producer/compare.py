@@ -115,7 +115,17 @@ def _is_size(name: str) -> bool:
 def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What two manifests differ in, of all that can change a figure: by name, the two values."""
     a, b = dict(_facts(first)), dict(_facts(second))
-    return {name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)}
+    return _as_one_switch({name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)})
+
+
+def _as_one_switch(found: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Lanes that are all switched from one transport to the other differ in one thing: what carries messages."""
+    switched = {name: values for name, values in found.items() if name.endswith(": transport")}
+    if len(set(switched.values())) != 1 or len(switched) == 1:
+        return found
+    lanes = ", ".join(name.removeprefix("lane ").removesuffix(": transport") for name in switched)
+    rest = {name: values for name, values in found.items() if name not in switched}
+    return {**rest, f"lanes {lanes}: transport": next(iter(switched.values()))}
 
 
 def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

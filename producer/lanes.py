@@ -1,8 +1,8 @@
 """
 Lanes: the configurations under test. The pool is data; lanes differ only in the flags that differ.
 
-A lane is written `POOL[:SLOTS][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1`, `threads:8:nodes=2` or
-`threads:8:python=/opt/py314t/bin/python3.14t`.
+A lane is written `POOL[:SLOTS][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1`, `threads:8:nodes=2`,
+`threads:8:python=/opt/py314t/bin/python3.14t` or `threads:8:transport=atomic`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
 from poolrace.pools import POOLS, REFUSED
+from poolrace.switching import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 RACED_POOLS = ("prefork", "threads")
 ACKS = ("early", "late")
-EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1 or threads:8:python=/path/to/python3.14t"
+EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1, threads:8:python=/path/to/python3.14t or threads:8:transport=atomic"
 MAX_SLOTS = 1024
 MAX_PREFETCH = 1000
 MAX_NODES = 64
-SETTINGS = ("prefetch", "acks", "nodes", "python")
+SETTINGS = ("prefetch", "acks", "nodes", "python", "transport")
 """Keys that a lane's specification may have."""
 
 
@@ -34,13 +35,15 @@ class Lane:
     One configuration under test.
 
     Attributes:
-        key: Short name, unique in the race; names the node and the queue, e.g. `threads` or `threads-2`.
+        key: Short name, unique in the race; names the node and the queue, e.g. `threads`, `threads-2` or
+            `threads-atomic`.
         pool: `prefork` or `threads`.
         slots: Jobs that the lane runs at once: the concurrency of its nodes, together.
         prefetch: Messages a node takes ahead, per slot (Celery's prefetch multiplier).
         acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
         nodes: How many nodes it has.
         python: Interpreter that runs the nodes; empty for the one that runs this command.
+        transport: What carries messages to the nodes: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
     """
 
     key: str
@@ -50,6 +53,12 @@ class Lane:
     acks: str = "early"
     nodes: int = 1
     python: str = ""
+    transport: str = STOCK
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether its nodes take messages by the atomic transport."""
+        return self.transport == ATOMIC
 
     @property
     def concurrency(self) -> int:
@@ -60,7 +69,7 @@ class Lane:
     def label(self) -> str:
         """How reports name it: the key, and what a reader must know beside it."""
         nodes = f"{self.nodes} nodes, " if self.nodes > 1 else ""
-        return f"{self.key} ({nodes}{self.slots} slots)"
+        return f"{self.key} ({nodes}{self.slots} slots{', atomic transport' if self.is_atomic else ''})"
 
     def of(self, *, nodes: int | None = None, concurrency: int | None = None) -> Self:
         """The same lane with another number of nodes, or of slots of each."""
@@ -78,10 +87,13 @@ class Lane:
 
     def worker_flags(self) -> list[str]:
         """What comes after `celery -A app worker` to get such a node, without names of broker and queue."""
-        return ["-P", self.pool, "-c", str(self.concurrency), "--prefetch-multiplier", str(self.prefetch)]
+        words = ["-P", self.pool, "-c", str(self.concurrency), "--prefetch-multiplier", str(self.prefetch)]
+        return [*words, *flags(self.transport)]
 
 
-def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str, least: int = 2) -> tuple[Lane, ...]:
+def parse_lanes(
+    specs: Sequence[str], *, slots: int, prefetch: int, acks: str, transport: str = STOCK, least: int = 2
+) -> tuple[Lane, ...]:
     """
     Lanes from their specifications; what a specification leaves out comes from the arguments.
 
@@ -90,14 +102,14 @@ def parse_lanes(specs: Sequence[str], *, slots: int, prefetch: int, acks: str, l
     """
     if len(specs) < least:
         raise UsageError(f"--lane: a race needs at least two lanes and got {len(specs)}. Name another, {EXAMPLES}.")
-    lanes = [parse_lane(spec, slots=slots, prefetch=prefetch, acks=acks) for spec in specs]
+    lanes = [parse_lane(spec, slots=slots, prefetch=prefetch, acks=acks, transport=transport) for spec in specs]
     return tuple(_unique_keys(lanes))
 
 
-def parse_lane(spec: str, *, slots: int, prefetch: int, acks: str) -> Lane:
+def parse_lane(spec: str, *, slots: int, prefetch: int, acks: str, transport: str) -> Lane:
     """One lane from `POOL[:SLOTS][:KEY=VALUE]...`."""
     pool, *rest = spec.split(":")
-    lane = Lane(key=pool, pool=_known_pool(spec, pool), slots=slots, prefetch=prefetch, acks=acks)
+    lane = Lane(key=pool, pool=_known_pool(spec, pool), slots=slots, prefetch=prefetch, acks=acks, transport=transport)
     if rest and "=" not in rest[0]:
         lane = replace(lane, slots=whole_number(rest.pop(0), f"--lane {spec}: slots", 1, MAX_SLOTS))
     for part in rest:
@@ -121,28 +133,37 @@ def _with_setting(lane: Lane, spec: str, part: str) -> Lane:
     if key == "prefetch":
         return replace(lane, prefetch=whole_number(value, f"--lane {spec}: prefetch", 1, MAX_PREFETCH))
     if key == "acks":
-        return replace(lane, acks=_known_acks(spec, value))
+        return replace(lane, acks=_known(spec, key, value, ACKS))
     if key == "nodes":
         return lane.of(nodes=whole_number(value, f"--lane {spec}: nodes", 1, MAX_NODES))
     if key == "python":
         return replace(lane, python=value)
+    if key == "transport":
+        return replace(lane, transport=_known(spec, key, value, TRANSPORTS))
     raise UsageError(f"--lane {spec}: unknown setting {key!r}. Allowed: {one_of(key, SETTINGS)}.")
 
 
-def _known_acks(spec: str, acks: str) -> str:
-    if acks not in ACKS:
-        raise UsageError(f"--lane {spec}: acks={acks}: allowed are {' and '.join(ACKS)}.")
-    return acks
+def _known(spec: str, key: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise UsageError(f"--lane {spec}: {key}={value}: allowed are {' and '.join(allowed)}.")
+    return value
 
 
 def _unique_keys(lanes: Sequence[Lane]) -> list[Lane]:
     seen: Counter[str] = Counter()
     named = []
     for lane in lanes:
-        seen[lane.pool] += 1
-        nth = seen[lane.pool]
-        named.append(lane if nth == 1 else replace(lane, key=f"{lane.pool}-{nth}"))
+        name = _name(lane, lanes)
+        seen[name] += 1
+        nth = seen[name]
+        named.append(replace(lane, key=name if nth == 1 else f"{name}-{nth}"))
     return named
+
+
+def _name(lane: Lane, lanes: Sequence[Lane]) -> str:
+    """The pool's; the transport is told where it tells lanes of a pool apart, so that runs without that compare."""
+    rivals = {each.transport for each in lanes if each.pool == lane.pool}
+    return f"{lane.pool}-{ATOMIC}" if lane.is_atomic and len(rivals) > 1 else lane.pool
 
 
 def whole_number(text: str, name: str, low: int, high: int) -> int:

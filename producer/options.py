@@ -11,7 +11,7 @@ from poolrace.routing import counterpart
 from producer.brokers import hide_password
 from producer.commands import broker_from_environment
 from producer.errors import UsageError
-from producer.lanes import MAX_PREFETCH, MAX_SLOTS, parse_lanes, whole_number
+from producer.lanes import MAX_PREFETCH, MAX_SLOTS, SETTINGS, parse_lanes, whole_number
 from producer.settings import ARRIVALS, fraction, parse_duration_s
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ OPTIONS = (
         "lanes",
         multiple=True,
         metavar="SPEC",
-        help="A lane as POOL[:SLOTS][:KEY=VALUE]…; repeatable. Keys: prefetch, acks, nodes, python. "
-        "[default: both pools]",
+        help=f"A lane as POOL[:SLOTS][:KEY=VALUE]…; repeatable. Keys: {', '.join(SETTINGS)}. [default: both pools]",
     ),
     click.option(
         "--concurrency",
@@ -273,6 +272,7 @@ def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> Ad
 
     lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", least=1)
     adopted = ask(app, lane=lanes[0], **words)
+    lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", transport=adopted.facts["transport"], least=1)
     for line in forewarnings(adopted.facts, [lane.pool for lane in lanes]):
         click.echo(f"Mind: {line}", err=True)
     if live:
@@ -301,6 +301,7 @@ def as_app_says(facts: Mapping[str, Any]) -> dict[str, Any]:
         "slots": facts["concurrency"],
         "prefetch": facts["prefetch"] or None,  # 0: no limit, which no lane can have
         "acks": "late" if facts["acks_late"] else "early",
+        "transport": facts["transport"],
     }
 
 

@@ -42,10 +42,11 @@ COMMANDS = (
     # Connections: redis-py introduces itself, kombu sees whether they live, nodes compare clocks.
     "auth", "hello", "client|setinfo", "ping", "info", "time",
     # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
-    "lpush", "rpush", "brpop", "rpop", "llen", "lrange",
+    "lpush", "rpush", "brpop", "blmove", "rpop", "llen", "lrange",
     "zadd", "zrem", "zrange", "zrangebyscore", "hset", "hget", "hdel", "hlen", "hvals", "sadd", "srem", "smembers",
-    # Batches, and giving back what a stopping or dead node had taken; a script may do no more than its caller.
-    "multi", "exec", "discard", "watch", "unwatch", "evalsha", "script|load", "script|exists",
+    # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
+    # than its caller.
+    "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",
     # Single keys: the claim on a fleet, the orders of the live load, locks; records queues expire by themselves.
     "get", "set", "del", "exists", "pexpire", "pttl",
     # Remote control, and the events that Flower shows.

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from poolrace.switching import SCHEMES, is_spoken_by
+from producer.brokers import hide_password
 from producer.errors import UsageError
 from producer.lanes import Lane, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from producer.adoption.app import Adopted
 
@@ -72,6 +74,8 @@ class FleetSettings:
                 raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
+        if self.broker_url is not None and not is_spoken_by(self.broker_url):
+            _refuse_atomic(self.lanes, self.broker_url)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """The same with some fields changed."""
@@ -129,6 +133,16 @@ class RaceSettings(FleetSettings):
         """The short form: two workloads, or a user's own, three pairs, shorter trials."""
         return replace(
             self, workloads=self.workloads if self.adopted else ("cpu", "io"), pairs=3, trial_s=0.4, quick=True
+        )
+
+
+def _refuse_atomic(lanes: Sequence[Lane], broker_url: str) -> None:
+    atomic = [lane.key for lane in lanes if lane.is_atomic]
+    if atomic:
+        raise UsageError(
+            f"--broker {hide_password(broker_url)}: the atomic transport of lane {atomic[0]} speaks to "
+            f"{' and '.join(f'{scheme}://' for scheme in SCHEMES)} alone. Name such a broker, leave --broker out for "
+            "an embedded one, or give the lane transport=stock."
         )
 
 

@@ -233,6 +233,7 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str, why: str) -> dict[str, An
         "pool": lane.pool,
         "concurrency": lane.concurrency,
         "nodes": lane.nodes,
+        "transport": lane.transport,
         "command": f"celery -A {app} worker {flags} -n {lane.pool}@%h",
         "gives_up": list(gives_up(lane.pool)),
     }

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace import credentials
+from poolrace import credentials, switching
 from poolrace.credentials import BROKER_URL
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UPSTREAM_URL = "POOLRACE_UPSTREAM_URL"
 DISK_DIR = "POOLRACE_DISK_DIR"
 ACKS = "POOLRACE_ACKS"
+TRANSPORT = "POOLRACE_TRANSPORT"
 HEALTH_DIR = "POOLRACE_HEALTH_DIR"
 VISIBILITY_TIMEOUT_S = "POOLRACE_VISIBILITY_TIMEOUT_S"
 
@@ -50,6 +51,7 @@ class Settings:
         upstream_url: Where `worker.upstream` listens, without a slash at the end.
         disk_dir: Where the disk workload writes.
         acks: When a job is acknowledged.
+        transport: What carries messages here: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
         health_dir: Where the node says that it is alive and ready, for a health check; None to say nothing.
         visibility_timeout_s: How long a job may be with a node, unacknowledged, before it is given to another one, in
             seconds; None for the transport's own default.
@@ -59,6 +61,7 @@ class Settings:
     upstream_url: str = "http://127.0.0.1:8081"
     disk_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     acks: Acks = Acks.EARLY
+    transport: str = switching.STOCK
     health_dir: Path | None = None
     visibility_timeout_s: int | None = None
 
@@ -70,6 +73,13 @@ class Settings:
         if not self.upstream_url.startswith(("http://", "https://")):
             raise ValueError(
                 f"{UPSTREAM_URL} {self.upstream_url!r}: not an HTTP URL. Give one such as http://127.0.0.1:8081."
+            )
+        if self.transport not in switching.TRANSPORTS:
+            raise ValueError(f"{TRANSPORT} {self.transport!r}: must be {' or '.join(switching.TRANSPORTS)}.")
+        if self.transport == switching.ATOMIC and not switching.is_spoken_by(self.broker_url):
+            raise ValueError(
+                f"{TRANSPORT} {self.transport!r}: speaks to {' and '.join(f'{s}://' for s in switching.SCHEMES)} "
+                f"alone. Name such a broker in {BROKER_URL}, or set {TRANSPORT} to {switching.STOCK}."
             )
 
 
@@ -89,6 +99,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         given["disk_dir"] = Path(disk_dir)
     if acks := environ.get(ACKS):
         given["acks"] = parse_acks(acks)
+    if transport := environ.get(TRANSPORT):
+        given["transport"] = transport
     if health_dir := environ.get(HEALTH_DIR):
         given["health_dir"] = Path(health_dir)
     if visibility_timeout := environ.get(VISIBILITY_TIMEOUT_S):
@@ -118,6 +130,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     """What the Celery app needs beyond Celery's defaults."""
     return {
         "broker_url": settings.broker_url,
+        **switching.setting(settings.transport),
         "task_acks_late": settings.acks is Acks.LATE,
         # Only for a worker started by hand; a lane names its own queue on the command line.
         "task_default_queue": QUEUE,

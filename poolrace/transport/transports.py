@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from poolrace.switching import ATOMIC
 from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.channel import Taking
 from poolrace.transport.poller import Poller
@@ -25,6 +26,8 @@ class Transport(RedisTransport):  # type: ignore[misc]
     """Takes messages from Redis or Valkey and notes them in one step."""
 
     Channel = Channel
+    kind = ATOMIC
+    """By what a node tells which transport it runs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

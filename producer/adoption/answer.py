@@ -72,6 +72,7 @@ def _answer(
         "pool": lane["pool"],
         "concurrency": concurrency,
         "prefetch": lane["prefetch"],
+        "transport": lane["transport"],
         "memory_bytes": memory and memory * concurrency,
         "capacity_per_s": capacity and capacity["median"],
         "rate_per_s": measured["rate_per_s"],

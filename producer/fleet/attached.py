@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
+from poolrace.switching import STOCK
 from producer.backlog import Depth, depth
 from producer.claim import Claim
 from producer.control import ANSWER_S, Control
@@ -252,12 +253,14 @@ def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[st
 
 
 def _configuration(pool: str, members: Mapping[str, Mapping[str, Any]]) -> Lane:
-    setups = {(hello["prefetch_multiplier"], hello["acks"]) for hello in members.values()}
+    setups = {(h["prefetch_multiplier"], h["acks"], h.get("transport", STOCK)) for h in members.values()}
     if len(setups) > 1:
-        raise FleetError(f"The {pool} nodes {', '.join(members)} differ in prefetch or acks. Start them alike.")
-    ((prefetch, acks),) = setups
+        raise FleetError(
+            f"The {pool} nodes {', '.join(members)} differ in prefetch, acks or transport. Start them alike."
+        )
+    ((prefetch, acks, transport),) = setups
     slots = sum(hello["concurrency"] for hello in members.values())
-    return Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks)
+    return Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, transport=transport)
 
 
 def _own_queue(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from celery import Celery
 from poolrace.adopting import Terms
 from poolrace.contract import records_queue
 from poolrace.routing import counterpart
+from poolrace.switching import SETTING, STOCK
 from producer.adoption.environment import for_app
 from producer.brokers import needing_broker
 from producer.control import Control
@@ -103,10 +104,13 @@ class LocalFleet:
                 log=self._log(name), cwd=self._adopted.folder if self._adopted else self._folder,
             )  # fmt: skip
             children.append(child)
-        return [
+        nodes = [
             NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._wait_for_hello(node, child))
             for node, child in zip(self.nodes(lane), children, strict=True)
         ]
+        for facts in nodes:
+            check_transport(lane, facts.node, facts.hello)
+        return nodes
 
     def stop(self, lane: Lane) -> None:
         """End the nodes of a lane, together."""
@@ -236,6 +240,22 @@ def _names(lane: Lane) -> list[str]:
 
 def _at_this_host(name: str) -> str:
     return f"{name}@{socket.gethostname()}"
+
+
+def check_transport(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
+    """
+    See that a node takes messages by its lane's transport, whatever its app or its poolrace made of that.
+
+    Raises:
+        FleetError: If it does not; its figures would be told of the other one.
+    """
+    told = hello.get("transport", STOCK)  # a poolrace that does not tell has no such lanes either
+    if told != lane.transport:
+        raise FleetError(
+            f"The node {node} runs the {told} transport, and its lane is {lane.transport}. Have its app leave "
+            f"{SETTING} alone, use one poolrace for all lanes, or race it as it is: "
+            f"--lane {lane.pool}:transport={told}."
+        )
 
 
 def backend_for(broker_url: str, scheme: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from poolrace.switching import ATOMIC
 from producer.adoption.forewarning import forewarnings, led
 from producer.report.formats import NONE, mebibytes, milliseconds, number
 from producer.report.parts import Prose, Table
@@ -67,7 +68,7 @@ def _pool_row(answer: Mapping[str, Any]) -> list[str]:
         return [answer["workload"], "no answer", *[NONE] * 7]
     return [
         answer["workload"],
-        answer["pool"],
+        f"{answer['pool']}, atomic" if answer["transport"] == ATOMIC else answer["pool"],
         str(answer["concurrency"]),
         str(answer["prefetch"]),
         number(answer["capacity_per_s"]),

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from poolrace.switching import ATOMIC
 from producer.mix import mix_text
 from producer.report.answer import answer_parts, app_parts
 from producer.report.formats import NONE, gibibytes, instant, number, ratio
@@ -78,6 +79,7 @@ def _what(settings: Mapping[str, Any]) -> str:
 def _lane_name(lane: Mapping[str, Any]) -> str:
     extras = [f"prefetch {lane['prefetch']}", f"acks {lane['acks']}"]
     extras += [PurePath(lane["python"]).name] if lane["python"] else []
+    extras += ["atomic transport"] if lane.get("transport") == ATOMIC else []
     nodes = f"{lane['nodes']} nodes, " if lane.get("nodes", 1) > 1 else ""
     return f"{lane['key']} ({nodes}{lane['slots']} slots, {', '.join(extras)})"
 
@@ -148,7 +150,8 @@ def recommendations(summary: Summary) -> Prose:
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
     nodes = f"{chosen['nodes']} nodes of " if chosen["nodes"] > 1 else ""
-    return f"{chosen['pool']} with {nodes}{chosen['concurrency']} slots"
+    transport = " and the atomic transport" if chosen["transport"] == ATOMIC else ""
+    return f"{chosen['pool']} with {nodes}{chosen['concurrency']} slots{transport}"
 
 
 def given_up(summary: Summary) -> Iterator[Prose]:

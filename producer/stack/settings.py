@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from poolrace.switching import STOCK, TRANSPORTS
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, whole_number
 from producer.live import parse_live_rate
@@ -22,6 +23,7 @@ VARIABLES = {
     "slots": "POOLRACE_SLOTS",
     "prefetch": "POOLRACE_PREFETCH",
     "acks": "POOLRACE_ACKS",
+    "transport": "POOLRACE_TRANSPORT",
     "visibility_timeout_s": "POOLRACE_VISIBILITY_TIMEOUT_S",
     "loglevel": "WORKER_LOGLEVEL",
     "live_rate": "POOLRACE_LIVE_RATE",
@@ -44,6 +46,7 @@ class StackSettings:
         slots: Slots of each worker.
         prefetch: Celery's prefetch multiplier.
         acks: When a job is acknowledged, `early` or `late`.
+        transport: What carries messages to both workers, `stock` or `atomic`.
         visibility_timeout_s: Until what a dead worker had taken goes to another one.
         loglevel: Of both workers.
         live_rate: Jobs of the gentle load on each lane, as `poolrace live run` takes it.
@@ -58,6 +61,7 @@ class StackSettings:
     slots: int = 8
     prefetch: int = 4
     acks: str = "early"
+    transport: str = STOCK
     visibility_timeout_s: int = 3600
     loglevel: str = "WARNING"
     live_rate: str = "2/s"
@@ -142,6 +146,7 @@ READ: Mapping[str, Callable[[str, str], Any]] = {
     "slots": _number(1, MAX_SLOTS),
     "prefetch": _number(1, MAX_PREFETCH),
     "acks": _one_of(*ACKS),
+    "transport": _one_of(*TRANSPORTS),
     "visibility_timeout_s": _number(1, MAX_TIMEOUT_S),
     "loglevel": _one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "live_rate": _as_it_is(parse_live_rate),

@@ -28,6 +28,7 @@ Examples:
   poolrace sweep --over prefetch=1,4,16 --workload noop --lane threads:8
   poolrace sweep --over payload=0,4KiB,64KiB,256KiB --workload noop
   poolrace sweep --over acks=early,late --workload io --json > acks.json
+  poolrace sweep --over transport=stock,atomic --workload noop
 
 \b
 Exit codes:
@@ -40,7 +41,7 @@ Exit codes:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--over", "over", required=True, metavar="NAME=VALUES",
-              help="What is varied: concurrency, nodes, prefetch, acks, cpu-share or payload.")  # fmt: skip
+              help="What is varied: concurrency, nodes, prefetch, acks, transport, cpu-share or payload.")  # fmt: skip
 @click.option("--workload", default=None, metavar="NAME",
               help=f"What jobs do: {', '.join(WORKLOADS)}. [default: io; mixed for cpu-share]")  # fmt: skip
 @click.option("--memory", default=None, metavar="SIZE", help="What a node may take, e.g. 512MiB; for the advice.")
@@ -126,7 +127,7 @@ def _default_workload(axis: str, adopted: Adopted | None) -> str:
 def _check_app(axis: str, workload: str | None, adopted: Adopted) -> None:
     if axis in {"cpu-share", "payload"}:
         raise UsageError(
-            f"--over {axis}: the jobs of your own app are as they are. Vary concurrency, prefetch or acks."
+            f"--over {axis}: the jobs of your own app are as they are. Vary concurrency, prefetch, acks or transport."
         )
     if workload is not None and workload not in adopted.jobs:
         raise UsageError(

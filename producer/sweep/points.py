@@ -1,8 +1,8 @@
 """
 What a sweep varies, and what that makes of lanes and jobs: a point for each value. Pure.
 
-Concurrency, nodes, prefetch and acks are of a lane, so each point has lanes of its own; CPU share and payload are of
-the jobs.
+Concurrency, nodes, prefetch, acks and transport are of a lane, so each point has lanes of its own; CPU share and
+payload are of the jobs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from poolrace.switching import TRANSPORTS
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_NODES, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
 from producer.settings import fraction, parse_size_bytes
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 MAX_VALUES = 20
 MAX_PAYLOAD_BYTES = 64 * 2**20
 EXAMPLES = (
-    "concurrency=1,2,4,8, nodes=1,2,4, prefetch=1,4,16, acks=early,late, cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
+    "concurrency=1,2,4,8, nodes=1,2,4, prefetch=1,4,16, acks=early,late, transport=stock,atomic, "
+    "cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
 )
 
 
@@ -32,7 +34,7 @@ class Axis:
     What is varied.
 
     Attributes:
-        name: `concurrency`, `nodes`, `prefetch`, `acks`, `cpu-share` or `payload`.
+        name: `concurrency`, `nodes`, `prefetch`, `acks`, `transport`, `cpu-share` or `payload`.
         texts: The values as they were written, in the order given.
         values: What they mean.
     """
@@ -58,6 +60,7 @@ VARIED: Mapping[str, Callable[[Lane, Any], Lane]] = {
     "nodes": lambda lane, value: lane.of(nodes=value),
     "prefetch": lambda lane, value: replace(lane, prefetch=value),
     "acks": lambda lane, value: replace(lane, acks=value),
+    "transport": lambda lane, value: replace(lane, transport=value),
 }
 """What a value makes of a lane, where it is the lane that is varied."""
 
@@ -87,17 +90,21 @@ def _spread(text: str, rest: str) -> tuple[str, ...]:
     return tuple(f"{first + (last - first) * step / 4:g}" for step in range(5))
 
 
-def _acks(text: str, name: str) -> str:
-    if text not in ACKS:
-        raise UsageError(f"{name} {text!r}: allowed are {' and '.join(ACKS)}.")
-    return text
+def _one_of(*allowed: str) -> Callable[[str, str], str]:
+    def read(text: str, name: str) -> str:
+        if text not in allowed:
+            raise UsageError(f"{name} {text!r}: allowed are {' and '.join(allowed)}.")
+        return text
+
+    return read
 
 
 READ: Mapping[str, Callable[[str, str], Any]] = {
     "concurrency": lambda text, name: whole_number(text, name, 1, MAX_SLOTS),
     "nodes": lambda text, name: whole_number(text, name, 1, MAX_NODES),
     "prefetch": lambda text, name: whole_number(text, name, 1, MAX_PREFETCH),
-    "acks": _acks,
+    "acks": _one_of(*ACKS),
+    "transport": _one_of(*TRANSPORTS),
     "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),
     "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
 }

@@ -379,7 +379,8 @@ def test_settings_come_from_the_file_that_compose_reads_unless_the_environment_s
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("POOLRACE_SLOTS", "0"), ("POOLRACE_ACKS", "never"), ("FLOWER_PORT", "65536"), ("REDIS_MAXMEMORY", "much"),
+    [("POOLRACE_SLOTS", "0"), ("POOLRACE_ACKS", "never"), ("POOLRACE_TRANSPORT", "redis"),
+     ("FLOWER_PORT", "65536"), ("REDIS_MAXMEMORY", "much"),
      ("POOLRACE_LIVE_RATE", "fast"), ("POOLRACE_LIVE_MIX", "gpu=1"), ("FLOWER_READ_ONLY", "yes")],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_told_with_its_name_and_value(variable, value):

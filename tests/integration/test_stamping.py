@@ -147,12 +147,12 @@ def test_hello_tells_what_a_node_is_and_runs_on(run, node, control):
     answer = control.hello(run.run_id, [node.name], 30)[node.name]
     assert set(answer) >= {
         "node", "pool", "concurrency", "pid", "queues", "prefetch_multiplier", "acks", "python", "gil", "poolrace",
-        "celery", "kombu", "inert_settings",
+        "celery", "kombu", "inert_settings", "transport",
     }  # fmt: skip
     assert (answer["node"], answer["pool"], answer["concurrency"]) == (node.name, node.pool, SLOTS)
     assert answer["queues"] == [node.queue]
     assert answer["pid"] == node.child.process.pid
-    assert answer["acks"] == "early"
+    assert (answer["acks"], answer["transport"]) == ("early", "stock")
 
 
 def test_sample_tells_what_a_node_has_used_but_not_its_memory(run, node, control):

@@ -7,8 +7,9 @@ from producer.events import EventLog
 from producer.fleet.attached import AttachedFleet, by_queue, group
 
 
-def hello(pool, *queues, slots=8, prefetch=4, acks="early"):
-    return {"pool": pool, "queues": list(queues), "concurrency": slots, "prefetch_multiplier": prefetch, "acks": acks}
+def hello(pool, *queues, slots=8, prefetch=4, acks="early", **more):
+    told = {"pool": pool, "queues": list(queues), "concurrency": slots, "prefetch_multiplier": prefetch, "acks": acks}
+    return told | more
 
 
 HELLOS = {
@@ -36,6 +37,11 @@ def test_a_queue_that_is_named_is_a_lane_of_the_nodes_that_consume_it():
     ]
 
 
+def test_a_lane_has_the_transport_that_its_nodes_tell_and_kombus_if_they_are_too_old_to_tell():
+    hellos = {"a": hello("threads", "new", transport="atomic"), "b": hello("threads", "old")}
+    assert [found.lane.transport for found in by_queue(hellos, ["new", "old"])] == ["atomic", "stock"]
+
+
 def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
     with pytest.raises(FleetError, match=r"no node consumes mail\. Those that are consumed: mails, prefork, threads"):
         by_queue(HELLOS, ["mail"])
@@ -45,7 +51,8 @@ def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
     ("hellos", "said"),
     [
         ({"a": hello("prefork", "q"), "b": hello("threads", "q")}, "nodes of several pools consume it: a, b"),
-        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch or acks"),
+        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch, acks or"),
+        ({"a": hello("threads", "q", transport="atomic"), "b": hello("threads", "q")}, "acks or transport. Start them"),
     ],
 )
 def test_nodes_that_are_no_one_lane_are_refused(hellos, said):

@@ -76,6 +76,35 @@ def test_a_setting_of_one_lane_is_one_difference(alike):
     assert differing(first, with_setting(second, lanes=lanes)) == {"lane threads: prefetch": (4, 1)}
 
 
+@pytest.mark.parametrize(
+    ("specs", "name"),
+    [
+        (["prefork:2", "threads:2:transport=atomic"], "lane threads: transport"),
+        (["prefork:2:transport=atomic", "threads:2:transport=atomic"], "lanes prefork, threads: transport"),
+    ],
+)
+def test_the_transport_of_one_lane_or_of_all_is_one_difference(alike, specs, name):
+    first, second = alike
+    lanes = [lane.to_dict() for lane in parse_lanes(specs, slots=2, prefetch=4, acks="early")]
+    assert differing(first, with_setting(second, lanes=lanes)) == {name: ("stock", "atomic")}
+
+
+def test_lanes_that_swap_their_transports_differ_in_two_things(alike):
+    first, second = alike
+    specs = ["prefork:2", "threads:2:transport=atomic"]
+    lanes = [lane.to_dict() for lane in parse_lanes(specs, slots=2, prefetch=4, acks="early")]
+    swapped = [{**lane, "transport": other} for lane, other in zip(lanes, ("atomic", "stock"), strict=True)]
+    found = differing(with_setting(first, lanes=lanes), with_setting(second, lanes=swapped))
+    assert set(found) == {"lane prefork: transport", "lane threads: transport"}
+
+
+def test_a_run_from_before_there_were_transports_is_one_on_stock(alike):
+    first, second = alike
+    lanes = [{name: value for name, value in lane.items() if name != "transport"} for lane in
+             first["settings"]["lanes"]]  # fmt: skip
+    assert differing(with_setting(first, lanes=lanes), second) == {}
+
+
 def test_two_embedded_brokers_are_alike_whatever_their_port(alike):
     first, second = alike
     assert differing(first, {**second, "broker": "redis://127.0.0.1:50000/0 (embedded)"}) == {}

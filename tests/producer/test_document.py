@@ -5,6 +5,7 @@ import json
 import pytest
 
 from producer.compare import compare_runs
+from producer.lanes import parse_lanes
 from producer.report.comparison import comparison
 from producer.report.document import document
 from producer.report.parts import Prose, Table
@@ -164,6 +165,16 @@ def test_the_recommendation_is_a_line_to_copy(summary):
     what = prose(summary, "What to run")
     assert what.lines == ["sleep: prefork with 2 slots; capacity decides."]
     assert what.commands == ["celery -A YOUR_APP worker -P prefork -c 2 --prefetch-multiplier 4 -n prefork@%h"]
+
+
+def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
+    lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], slots=2, prefetch=4, acks="early")
+    summary = summarise(run_maker(lanes=lanes, speeds={"prefork": 2.0}))
+    assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
+    what = prose(summary, "What to run")
+    assert what.lines == ["sleep: prefork with 2 slots and the atomic transport; capacity decides."]
+    flags = "-P prefork -c 2 --prefetch-multiplier 4 broker_transport=poolrace.transport:Transport"
+    assert what.commands == [f"celery -A YOUR_APP worker {flags} -n prefork@%h"]
 
 
 def test_a_command_for_several_workloads_is_given_once(summary):

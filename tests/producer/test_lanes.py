@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poolrace.switching import TRANSPORTS
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, RACED_POOLS, Lane, one_of, parse_lanes, whole_number
 
@@ -54,10 +55,28 @@ def test_one_of_nodes_and_slots_changes_while_the_other_stays(nodes, more, slots
     assert (lane.of(concurrency=more).nodes, lane.of(concurrency=more).concurrency) == (nodes, more)
 
 
+def test_a_key_tells_the_transport_where_lanes_of_the_pool_differ_in_it_and_a_label_always():
+    found = lanes("threads", "threads:transport=atomic", "threads:2:transport=atomic", "prefork:transport=atomic")
+    assert [lane.key for lane in found] == ["threads", "threads-atomic", "threads-atomic-2", "prefork"]
+    assert [lane.label for lane in found] == [
+        "threads (8 slots)",
+        "threads-atomic (8 slots, atomic transport)",
+        "threads-atomic-2 (2 slots, atomic transport)",
+        "prefork (8 slots, atomic transport)",
+    ]
+
+
 def test_a_node_is_started_with_the_flags_that_differ():
-    assert lanes("prefork:2:prefetch=1", "threads")[0].worker_flags() == [
-        "-P", "prefork", "-c", "2", "--prefetch-multiplier", "1",
-    ]  # fmt: skip
+    stock, atomic = lanes("prefork:2:prefetch=1", "prefork:2:prefetch=1:transport=atomic")
+    same = ["-P", "prefork", "-c", "2", "--prefetch-multiplier", "1"]
+    assert stock.worker_flags() == same
+    assert atomic.worker_flags() == [*same, "broker_transport=poolrace.transport:Transport"]
+
+
+def test_a_lane_from_before_there_were_transports_is_stock():
+    known = lanes("threads", "prefork")[0].to_dict()
+    del known["transport"]
+    assert Lane.from_dict(known).transport == "stock"
 
 
 @given(
@@ -66,10 +85,14 @@ def test_a_node_is_started_with_the_flags_that_differ():
     st.integers(1, MAX_PREFETCH),
     st.sampled_from(ACKS),
     st.from_regex(r"/[\w/.+-]{0,20}", fullmatch=True),
+    st.sampled_from(TRANSPORTS),
 )
-def test_what_a_lane_is_can_be_written_and_read(pool, slots, prefetch, acks, python):
-    lane = lanes(f"{pool}:{slots}:prefetch={prefetch}:acks={acks}:python={python}", "threads")[0]
-    assert lane == Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, python=python)
+def test_what_a_lane_is_can_be_written_and_read(pool, slots, prefetch, acks, python, transport):
+    spec = f"{pool}:{slots}:prefetch={prefetch}:acks={acks}:python={python}:transport={transport}"
+    lane = lanes(spec, f"threads:transport={transport}")[0]
+    assert lane == Lane(
+        key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, python=python, transport=transport
+    )
     assert Lane.from_dict(lane.to_dict()) == lane
 
 
@@ -99,9 +122,10 @@ def test_one_lane_is_no_race(specs):
         ("threads:8:prefetch=0", "prefetch: '0' must be a whole number from 1 to 1000"),
         ("threads:8:nodes=0", "nodes: '0' must be a whole number from 1 to 64"),
         ("threads:8:acks=never", "acks=never: allowed are early and late"),
+        ("threads:8:transport=redis", "transport=redis: allowed are stock and atomic"),
         (
             "threads:8:prefech=1",
-            r"unknown setting 'prefech'. Allowed: prefetch, acks, nodes, python \(did you mean prefetch",
+            r"unknown setting 'prefech'. Allowed: prefetch, acks, nodes, python, transport \(did you mean prefetch",
         ),
         ("threads:8:=1", "unknown setting ''"),
     ],

@@ -13,7 +13,7 @@ from producer.settings import RaceSettings
 
 FACTS = {
     "concurrency": 3, "prefetch": 2, "acks_late": True, "inert": {}, "hazards": {}, "globals": [], "backend_scheme": "",
-    "queues": ["images"],
+    "queues": ["images"], "transport": "stock",
 }  # fmt: skip
 WORDS = {
     "lanes": (), "concurrency": None, "job_duration": None, "cpu_share": None, "arrivals": "poisson", "prefetch": None,
@@ -90,17 +90,28 @@ def test_what_is_for_an_app_is_refused_without_one(words, asked):
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ({"concurrency": 3, "prefetch": 2, "acks_late": True}, {"slots": 3, "prefetch": 2, "acks": "late"}),
-        ({"concurrency": None, "prefetch": 4, "acks_late": False}, {"slots": None, "prefetch": 4, "acks": "early"}),
-        ({"concurrency": 1, "prefetch": 0, "acks_late": False}, {"slots": 1, "prefetch": None, "acks": "early"}),
+        ((3, 2, True, "atomic"), (3, 2, "late", "atomic")),
+        ((None, 4, False, "stock"), (None, 4, "early", "stock")),
+        ((1, 0, False, "stock"), (1, None, "early", "stock")),
     ],
 )
 def test_an_app_says_what_a_lane_can_have_too_but_no_endless_prefetch(facts, said):
-    assert as_app_says(facts) == said
+    names = ("concurrency", "prefetch", "acks_late", "transport")
+    assert as_app_says(dict(zip(names, facts, strict=True))) == dict(
+        zip(("slots", "prefetch", "acks", "transport"), said, strict=True)
+    )
 
 
 def test_a_lane_of_an_app_is_as_the_app_says(asked):
     assert lanes(app="shop") == [("prefork", 3, 2, "late"), ("threads", 3, 2, "late")]
+
+
+def test_an_app_on_the_atomic_transport_is_raced_on_it_unless_a_lane_says_otherwise(asked, capsys):
+    asked["facts"] = {**FACTS, "transport": "atomic"}
+    specs = ("threads", "threads:transport=stock")
+    found = settings(app="shop", lanes=specs, broker="redis://host/0", yes_live=True)["lanes"]
+    assert [(lane.key, lane.transport) for lane in found] == [("threads-atomic", "atomic"), ("threads", "stock")]
+    assert "poolrace.<run id>.threads-atomic, " in capsys.readouterr().err
 
 
 def test_what_the_app_does_not_say_is_as_ever(asked):

@@ -24,9 +24,9 @@ def answer(workload="resize", **changes):
     return {
         "workload": workload, "share": 0.25, "cpu_share": {"prefork": 0.875, "threads": None}, "started_per_job": 1.5,
         "lane": "threads", "why": "capacity decides", "sure": "threads: prefork / threads 0.50 [0.44, 0.60]",
-        "pool": "threads", "concurrency": 8, "prefetch": 2, "memory_bytes": 80 * MIB, "capacity_per_s": 1234.5,
-        "rate_per_s": 71.0, "p99_s": 0.25, "nodes": 2, "command": f"celery worker # {workload}",
-        "compose": f"worker-threads:\n  # {workload}", **changes,
+        "pool": "threads", "concurrency": 8, "prefetch": 2, "transport": "stock", "memory_bytes": 80 * MIB,
+        "capacity_per_s": 1234.5, "rate_per_s": 71.0, "p99_s": 0.25, "nodes": 2,
+        "command": f"celery worker # {workload}", "compose": f"worker-threads:\n  # {workload}", **changes,
     }  # fmt: skip
 
 

@@ -37,6 +37,22 @@ def test_an_unknown_workload_is_told_with_the_nearest():
         RaceSettings(lanes=LANES, workloads=("cpu", "nativ"))
 
 
+ATOMIC = parse_lanes(["threads", "threads:transport=atomic"], slots=8, prefetch=4, acks="early")
+
+
+@pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock", "redis://a;amqp://b"])
+def test_an_atomic_lane_is_refused_on_a_broker_that_it_does_not_speak_to(url):
+    RaceSettings(lanes=LANES, broker_url=url)
+    with pytest.raises(UsageError, match="the atomic transport of lane threads-atomic speaks to redis:// and") as told:
+        RaceSettings(lanes=ATOMIC, broker_url=url)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", [None, "redis://host/0", "rediss://user:word@host:6380/1", "redis://a;redis://b"])
+def test_an_atomic_lane_runs_on_redis_and_on_the_embedded_broker(url):
+    assert RaceSettings(lanes=ATOMIC, broker_url=url).lanes == ATOMIC
+
+
 @pytest.mark.parametrize("workloads", [(), ("cpu", "io", "cpu")])
 def test_workloads_are_named_once_each(workloads):
     with pytest.raises(UsageError, match="name one or more, each once"):

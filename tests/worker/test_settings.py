@@ -19,31 +19,37 @@ def test_without_environment_all_is_local() -> None:
         upstream_url="http://127.0.0.1:8081",
         disk_dir=Path(tempfile.gettempdir()),
         acks=Acks.EARLY,
+        transport="stock",
         health_dir=None,
     )
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    names = (settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS, settings.HEALTH_DIR)
+    names = (
+        settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS, settings.TRANSPORT,
+        settings.HEALTH_DIR,
+    )  # fmt: skip
     assert settings.load(dict.fromkeys(names, "")) == settings.load({})
 
 
 def test_every_variable_is_read() -> None:
     loaded = settings.load(
         {
-            "POOLRACE_BROKER_URL": "redis+socket:///run/broker.sock",
+            "POOLRACE_BROKER_URL": "rediss://broker/1",
             "POOLRACE_UPSTREAM_URL": "http://upstream:8081/",
             "POOLRACE_DISK_DIR": "/data",
             "POOLRACE_ACKS": "late",
+            "POOLRACE_TRANSPORT": "atomic",
             "POOLRACE_HEALTH_DIR": "/tmp/poolrace",
             "POOLRACE_VISIBILITY_TIMEOUT_S": "60",
         }
     )
     assert loaded == Settings(
-        broker_url="redis+socket:///run/broker.sock",
+        broker_url="rediss://broker/1",
         upstream_url="http://upstream:8081",
         disk_dir=Path("/data"),
         acks=Acks.LATE,
+        transport="atomic",
         health_dir=Path("/tmp/poolrace"),
         visibility_timeout_s=60,
     )
@@ -63,6 +69,7 @@ def test_the_password_of_the_broker_may_be_in_a_file(tmp_path: Path) -> None:
     [
         ("POOLRACE_ACKS", "never", "POOLRACE_ACKS 'never': must be early or late"),
         ("POOLRACE_ACKS", "LATE", "POOLRACE_ACKS 'LATE': must be early or late"),
+        ("POOLRACE_TRANSPORT", "redis", "POOLRACE_TRANSPORT 'redis': must be stock or atomic"),
         ("POOLRACE_VISIBILITY_TIMEOUT_S", "0", "POOLRACE_VISIBILITY_TIMEOUT_S '0': must be whole seconds, 1 or more"),
         ("POOLRACE_VISIBILITY_TIMEOUT_S", "1h", "POOLRACE_VISIBILITY_TIMEOUT_S '1h': must be whole seconds"),
         ("POOLRACE_UPSTREAM_URL", "upstream:8081", "POOLRACE_UPSTREAM_URL 'upstream:8081': not an HTTP URL"),
@@ -85,6 +92,19 @@ def test_a_password_is_never_shown() -> None:
 @pytest.mark.parametrize(("acks", "late"), [(Acks.EARLY, False), (Acks.LATE, True)])
 def test_jobs_are_acknowledged_when_the_settings_say(acks: Acks, late: bool) -> None:
     assert settings.celery_config(Settings(acks=acks))["task_acks_late"] is late
+
+
+def test_messages_come_by_the_transport_that_the_settings_say() -> None:
+    assert settings.celery_config(Settings(transport="atomic"))["broker_transport"] == "poolrace.transport:Transport"
+    assert "broker_transport" not in settings.celery_config(Settings())
+
+
+@pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock"])
+def test_a_broker_that_the_atomic_transport_does_not_speak_to_is_told_with_those_that_it_does(url: str) -> None:
+    settings.load({"POOLRACE_BROKER_URL": url})
+    with pytest.raises(ValueError, match="speaks to redis:// and rediss:// alone") as raised:
+        settings.load({"POOLRACE_BROKER_URL": url, "POOLRACE_TRANSPORT": "atomic"})
+    assert "secret" not in str(raised.value)
 
 
 def test_a_job_of_a_dead_node_comes_back_when_the_settings_say() -> None:

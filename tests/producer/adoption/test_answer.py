@@ -24,8 +24,24 @@ APP = {
     "backend": "none, as in the app's settings",
 }  # fmt: skip
 LANES = [
-    {"key": "prefork", "pool": "prefork", "slots": 4, "nodes": 1, "prefetch": 1, "memory_per_slot_bytes": 50 * MIB},
-    {"key": "threads", "pool": "threads", "slots": 8, "nodes": 1, "prefetch": 2, "memory_per_slot_bytes": 10 * MIB},
+    {
+        "key": "prefork",
+        "pool": "prefork",
+        "slots": 4,
+        "nodes": 1,
+        "prefetch": 1,
+        "transport": "stock",
+        "memory_per_slot_bytes": 50 * MIB,
+    },
+    {
+        "key": "threads",
+        "pool": "threads",
+        "slots": 8,
+        "nodes": 1,
+        "prefetch": 2,
+        "transport": "atomic",
+        "memory_per_slot_bytes": 10 * MIB,
+    },
 ]
 COMMAND = "celery -A shop.celery:app worker -P threads -c 8 --prefetch-multiplier 2 -n threads@%h"
 
@@ -217,6 +233,7 @@ def test_an_answer_says_which_node_at_what_cost():
         "pool": "threads",
         "concurrency": 8,
         "prefetch": 2,
+        "transport": "atomic",
         "memory_bytes": 80 * MIB,
         "capacity_per_s": 100.0,
         "rate_per_s": 71.0,

@@ -17,6 +17,7 @@ LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
         ("concurrency=1,2,64", (1, 2, 64)),
         ("prefetch=1, 4", (1, 4)),
         ("acks=early,late", ("early", "late")),
+        ("transport=stock,atomic", ("stock", "atomic")),
         ("cpu-share=0,0.5", (0.0, 0.5)),
         ("cpu-share=0..1", (0.0, 0.25, 0.5, 0.75, 1.0)),
         ("cpu-share=0.1..0.5", (0.1, 0.2, 0.3, 0.4, 0.5)),
@@ -37,6 +38,7 @@ def test_words_become_values(text, values):
         ("concurrency=0,4", "whole number from 1"),
         ("concurrency=1..8", "only cpu-share has a range"),
         ("acks=soon,late", "allowed are early and late"),
+        ("transport=stock,redis", "'redis': allowed are stock and atomic"),
         ("cpu-share=0,2", "must be a number from 0 to 1"),
         ("payload=4,big", "must be a size"),
         ("payload=0,65MiB", "from 0 to 64 MiB"),
@@ -52,7 +54,7 @@ def test_words_become_values(text, values):
         ("cpu-share=0..2", "must be a number from 0 to 1, e.g. 0.25"),
         ("cpu-share=..", "'': must be a number from 0 to 1"),
         ("cpu-share=0,nan", "'nan': must be a number from 0 to 1"),
-        ("lanes=1,2", "Allowed: concurrency, nodes, prefetch, acks, cpu-share, payload"),
+        ("lanes=1,2", "Allowed: concurrency, nodes, prefetch, acks, transport, cpu-share, payload"),
         ("=1,2", "unknown ''"),
     ],
 )
@@ -107,6 +109,7 @@ def test_values_keep_the_order_in_which_they_were_given_and_the_way_they_were_wr
     [
         ("prefetch=1,16", 16, ["prefork-p16", "threads-p16"], (8, 16, "early")),
         ("acks=early,late", "late", ["prefork-alate", "threads-alate"], (8, 4, "late")),
+        ("transport=stock,atomic", "stock", ["prefork-tstock", "threads-tstock"], (8, 4, "early")),
         ("concurrency=2,3", 3, ["prefork-c3", "threads-c3"], (3, 4, "early")),
     ],
 )
@@ -115,6 +118,13 @@ def test_what_is_varied_is_the_field_of_its_name(text, value, keys, changed):
     assert [lane.key for lane in found] == keys
     assert {(lane.slots, lane.prefetch, lane.acks) for lane in found} == {changed}
     assert [lane.python for lane in found] == [lane.python for lane in LANES]
+
+
+def test_the_transport_is_varied_on_every_lane():
+    axis = parse_axis("transport=stock,atomic")
+    assert [lane.transport for value in axis.values for lane in axis.lanes(value, LANES)] == [
+        "stock", "stock", "atomic", "atomic",
+    ]  # fmt: skip
 
 
 def test_no_two_lanes_of_a_sweep_share_a_key_even_of_one_pool():
