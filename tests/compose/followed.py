@@ -25,6 +25,17 @@ SIGKILL to what the init of a container runs, as the kernel does it: Docker star
 after `docker kill`, which it takes for a wish to stop.
 """
 
+TRANSPORTS = """
+import json, secrets
+from celery import Celery
+from producer.commands import broker_from_environment
+from producer.control import Control
+control, run_id = Control(Celery(broker=broker_from_environment())), secrets.token_hex(8)
+told = control.hello(run_id, (), 3)
+control.goodbye(run_id, sorted(told))
+print(json.dumps({hello["pool"]: hello["transport"] for hello in told.values()}))
+"""
+
 
 class Followed:
     """A number of the same jobs on some lanes."""
@@ -60,6 +71,11 @@ class Followed:
             if (run_id, trial) == (self._run_id, str(self.lanes.index(lane))):
                 found[word][int(seq)] += 1
         return found
+
+
+def transports(stack: Any) -> dict[str, str]:
+    """By pool, the transport that its workers say they run."""
+    return dict(json.loads(stack.python(TRANSPORTS)))
 
 
 def kill(stack: Any, *services: str) -> None:

@@ -1,10 +1,11 @@
 """A worker dies under load: which jobs are lost and which run again, by ack mode and pool, to the job."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from compose.followed import LANES, Followed, kill, repeated
+from compose.followed import LANES, Followed, kill, repeated, transports
 from compose.waiting import until
 
 SLOTS = 4
@@ -30,7 +31,7 @@ def killed_in_the_middle(stack: Any, acks: str) -> tuple[Followed, dict[str, Any
 def told(acks: str, lane: str, found: dict[str, Any], began_twice: list[int], ended_twice: list[int]) -> None:
     lost = found["named"].get("lost", [])
     print(  # noqa: T201 - the counts are what this is for
-        f"{acks:<5} {lane:<7} lost {len(lost)} {lost}, begun twice {began_twice}, ended twice {ended_twice}"
+        f"{acks:<6} {lane:<7} lost {len(lost)} {lost}, begun twice {began_twice}, ended twice {ended_twice}"
     )
 
 
@@ -42,6 +43,13 @@ def early(faulty: Any) -> Any:
 @pytest.fixture(scope="module")
 def late(faulty: Any) -> Any:
     return killed_in_the_middle(faulty, "late")
+
+
+@pytest.fixture(scope="module")
+def atomic(faulty: Any) -> Iterator[Any]:
+    faulty.set(POOLRACE_TRANSPORT="atomic")
+    yield killed_in_the_middle(faulty, "late")
+    faulty.set(POOLRACE_TRANSPORT="stock")
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -68,6 +76,17 @@ def test_with_late_acks_the_jobs_that_ran_run_again_and_nothing_is_lost(late: An
     assert found["named"] == ({"lost": never} if never else {})
     assert 0 < len(repeated(marks["began"])) <= SLOTS
     assert found["tally"]["done"] + len(never) == JOBS
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_with_late_acks_on_the_atomic_transport_nothing_at_all_is_lost(faulty: Any, atomic: Any, lane: str) -> None:
+    followed, found = atomic[0], atomic[1][lane]
+    marks = followed.marks(lane)
+    told("atomic", lane, found, repeated(marks["began"]), repeated(marks["ended"]))
+    assert transports(faulty) == dict.fromkeys(LANES, "atomic")
+    assert set(marks["ended"]) == set(range(JOBS))
+    assert (found["named"], found["tally"]["done"]) == ({}, JOBS)
+    assert 0 < len(repeated(marks["began"])) <= SLOTS
 
 
 def test_a_load_names_the_jobs_that_a_killed_worker_lost(faulty: Any) -> None:

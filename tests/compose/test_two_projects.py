@@ -4,7 +4,7 @@ import subprocess
 from typing import Any
 
 from compose.conftest import Stack, free_port
-from compose.followed import LANES, Followed
+from compose.followed import LANES, Followed, transports
 
 WITHOUT_AUTHORITY = """
 import os, redis
@@ -17,7 +17,7 @@ except redis.exceptions.ConnectionError as error:
 """
 
 
-def test_workers_of_another_project_take_part_over_tls_and_who_lacks_the_authority_does_not(faulty: Any) -> None:
+def test_workers_of_another_project_take_part_over_tls_on_either_transport_and_strangers_do_not(faulty: Any) -> None:
     words = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
     host = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     port = str(free_port())
@@ -31,6 +31,11 @@ def test_workers_of_another_project_take_part_over_tls_and_who_lacks_the_authori
         handed_over = faulty.compose("run", "--rm", "-T", "secrets", "export").stdout
         second.compose("run", "--rm", "-T", "secrets", "import", given=handed_over)
         second.compose("up", "--detach", "--wait")
+        found = Followed(faulty, LANES, 100, 1.0, task="worker.sleep", args=[1000]).finish()
+        assert [found[lane]["tally"]["done"] for lane in LANES] == [100, 100]
+        second.set(POOLRACE_TRANSPORT="atomic")
+        second.compose("up", "--detach", "--wait")
+        assert transports(faulty) == dict.fromkeys(LANES, "atomic")
         found = Followed(faulty, LANES, 100, 1.0, task="worker.sleep", args=[1000]).finish()
         assert [found[lane]["tally"]["done"] for lane in LANES] == [100, 100]
         outside = (

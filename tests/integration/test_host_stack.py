@@ -294,6 +294,28 @@ def test_down_in_the_middle_loses_no_accepted_job(stack):
         assert counts.get("duplicated", 0) <= 2
 
 
+def test_on_the_atomic_transport_jobs_of_a_killed_worker_run_again_and_a_race_says_what_it_runs_on(stack):
+    """Its workers reach the broker as the stack's user, who may run the commands that are named and no other."""
+    stack.variables |= {
+        "POOLRACE_TRANSPORT": "atomic", "POOLRACE_ACKS": "late", "POOLRACE_VISIBILITY_TIMEOUT_S": "7",
+        "POOLRACE_PREFETCH": "1", "POOLRACE_LIVE_RATE": "1/m",
+    }  # fmt: skip
+    assert re.search(r"worker-threads +queue threads, 2 slots, atomic transport\n", stack.up())
+    # Long jobs: the first are at work when the node dies. One that had ended might die with its record on the way.
+    sent = stack.jobs(jobs=4, args=[5_000_000], then="stop")
+    (node,) = [process for process in stack.processes() if process.pid == stack.noted()["worker-threads"]["pid"]]
+    node.kill()
+    stack.up()
+    assert stack.settled(jobs=4, sent=sent) == [{"sent": 4, "done": 4}] * 2
+    race = f". '{stack.state}/env'; {POOLRACE} race --workload sleep --pairs 1 --duration 0.1s --json"
+    told = subprocess.run(["sh", "-c", race], cwd=stack.folder, capture_output=True, text=True, timeout=PATIENCE_S)
+    summary = json.loads(told.stdout)
+    assert [(lane["key"], lane["transport"]) for lane in summary["lanes"]] == [
+        ("prefork", "atomic"), ("threads", "atomic"),
+    ]  # fmt: skip
+    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 0
+
+
 def test_a_process_that_got_the_pid_of_a_part_is_left_alone(stack):
     """The ledger of a machine that has been started anew names pids that others have now."""
     stack.state.mkdir()

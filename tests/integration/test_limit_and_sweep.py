@@ -104,6 +104,7 @@ VARIED = [
     ("cpu-share=0,1", "mixed", ["0", "1"]),
     ("payload=0,64KiB", "noop", ["0", "64KiB"]),
     ("acks=early,late", "sleep", ["early", "late"]),
+    ("transport=stock,atomic", "sleep", ["stock", "atomic"]),
 ]
 
 
@@ -128,7 +129,9 @@ def test_other_things_are_varied_as_well(
     assert code == (4 if summary["problems"] else 0)
     for lane in run.manifest["settings"]["lanes"]:
         told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]
-        assert [(hello["prefetch_multiplier"], hello["acks"]) for hello in told] == [(lane["prefetch"], lane["acks"])]
+        assert [(hello["prefetch_multiplier"], hello["acks"], hello["transport"]) for hello in told] == [
+            (lane["prefetch"], lane["acks"], lane["transport"])
+        ]
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])
     assert (summary["sweep"]["crossover"] is None) == (workload != "mixed")
