@@ -81,6 +81,8 @@ def refused(poolrace, tmp_path):
         (["--acks", "never"], "'never' is not one of 'early', 'late'"),
         (["--broker", "localhost"], "--broker: not a URL. Give one such as redis://"),
         (["--broker", ""], "--broker: not a URL"),
+        (["--lane", "threads", "--lane", "threads:transport=atomic", "--broker", "amqp://host//", "--start-nodes"],
+         "--broker amqp://host//: the atomic transport of lane threads-atomic speaks to redis:// and rediss:// alone."),
         (["--like", "nowhere"], "nowhere is no run directory: it has no manifest.json"),
         (["--concurency", "8"], "No such option '--concurency'"),
         (["cpu"], "unexpected extra argument"),
