@@ -1,5 +1,6 @@
 """
-Memory: what the nodes of each lane take, private and shared one above the other, or against slots in a sweep over them.
+Memory: what the nodes of each lane take, private and shared one above the other; in a sweep over slots, or over nodes
+that bring theirs, against slots.
 
 Private is what each process has to itself; shared the node's part of pages that several processes map. Together: PSS.
 """
@@ -76,12 +77,14 @@ class _Taken:
     Attributes:
         lane: Its key; in a sweep that of the lane that was varied.
         slots: Its concurrency, all nodes together.
-        nodes: By node, the median of its process tree while the lane worked.
+        nodes: By node, the median of its process tree while the lane worked; in a sweep all of them together.
+        of: How many nodes that is.
     """
 
     lane: str
     slots: int
     nodes: Mapping[str, _Size]
+    of: int
 
     @property
     def total_bytes(self) -> float:
@@ -116,9 +119,8 @@ def _of_sweep(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
     for point in summary["sweep"]["points"]:
         for lane in point["lanes"]:
             if lane["memory_bytes"]:
-                label = (
-                    lane["lane"] if summary["sweep"]["axis"] == "concurrency" else f"{lane['lane']} {point['value']}"
-                )
+                slots_vary = summary["sweep"]["axis"] in {"concurrency", "nodes"}
+                label = lane["lane"] if slots_vary else f"{lane['lane']} {point['value']}"
                 key = _key(summary, point["workload"], lane["lane"])
                 trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (key, point["workload"])]
                 # As the sweep itself does: its turns and what lies between them.
@@ -127,7 +129,12 @@ def _of_sweep(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
                     run.samples, lane=key, windows=[window], slots=1, column="private_bytes"
                 )
                 size = _Size(pss=lane["memory_bytes"], private=private)
-                yield _Taken(lane=label, slots=lane["slots"], nodes={lane["lane"]: size})
+                yield _Taken(lane=label, slots=lane["slots"], nodes={lane["lane"]: size}, of=_nodes(summary, key))
+
+
+def _nodes(summary: Mapping[str, Any], key: str) -> int:
+    """How many nodes a lane has; a run from before lanes had several does not say it."""
+    return next((lane.get("nodes", 1) for lane in summary["lanes"] if lane["key"] == key), 1)
 
 
 def _key(summary: Mapping[str, Any], workload: str, base: str) -> str:
@@ -144,7 +151,8 @@ def _of_lanes(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
         names = run.samples.filter(pl.col("lane") == key)["node"].unique().sort()
         known = {name: _size(run.samples.filter(pl.col("node") == name), key, windows) for name in names}
         if known and all(known.values()):
-            yield _Taken(lane=key, slots=lane["slots"], nodes={name: size for name, size in known.items() if size})
+            sizes = {name: size for name, size in known.items() if size}
+            yield _Taken(lane=key, slots=lane["slots"], nodes=sizes, of=len(sizes))
 
 
 def _size(samples: pl.DataFrame, lane: str, windows: Sequence[tuple[float, float]]) -> _Size | None:
@@ -155,7 +163,7 @@ def _size(samples: pl.DataFrame, lane: str, windows: Sequence[tuple[float, float
 
 
 def _varied(taken: Sequence[_Taken]) -> bool:
-    """Whether a lane has several counts of slots: a sweep over concurrency."""
+    """Whether a lane has several counts of slots: a sweep over concurrency or nodes."""
     return len({each.lane for each in taken}) < len(taken)
 
 
@@ -216,9 +224,7 @@ def _against_slots(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> 
         figure.update_xaxes(
             tickvals=[each.slots for each in mine], gridcolor=GRID, title_text="slots", row=1, col=place
         )
-    layout(figure, x="slots", y="PSS of the whole node, MiB").update_layout(
-        margin={"t": 70}, legend_traceorder="normal"
-    )
+    layout(figure, x="slots", y="PSS of all nodes, MiB").update_layout(margin={"t": 70}, legend_traceorder="normal")
     return _with_limit(figure.update_xaxes(title_text="slots").update_yaxes(rangemode="tozero"), taken, limit)
 
 
@@ -281,7 +287,7 @@ def _shows(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> str:
 def _range(key: str, mine: Sequence[_Taken]) -> str:
     first, last = mine[0], mine[-1]
     if first is last:
-        nodes = f" on {count(len(last.nodes))} nodes" if len(last.nodes) > 1 else ""
+        nodes = f" on {count(last.of)} nodes" if last.of > 1 else ""
         return f"{key} {mebibytes(last.total_bytes)} for {last.slots} slots{nodes}{_of_it(last)}"
     sizes = f"{mebibytes(first.total_bytes)} to {mebibytes(last.total_bytes)}"
     return f"{key} {sizes} from {first.slots} to {last.slots} slots{_of_it(last)}"
@@ -324,7 +330,7 @@ def _slope(mine: Sequence[_Taken]) -> float:
 def _table(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> Table:
     rows = [
         [
-            each.lane, count(each.slots), count(len(each.nodes)), mebibytes(each.total_bytes),
+            each.lane, count(each.slots), count(each.of), mebibytes(each.total_bytes),
             *_divided(each), mebibytes(each.total_bytes / each.slots),
             NONE if limit is None else f"{each.total_bytes / limit[1] * 100:.0f} %",
         ]

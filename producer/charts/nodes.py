@@ -9,7 +9,7 @@ import polars as pl
 
 from poolrace.contract import Outcome
 from producer.charts.picture import Picture
-from producer.charts.theme import INK, LOOKS, OVERLAY, layout, look, text
+from producer.charts.theme import INK, LOOKS, OVERLAY, lane_of, layout, look, text
 from producer.report.formats import count, percent
 from producer.report.parts import Table
 from producer.report.tables import lane_keys
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 KEY, TITLE = "nodes", "Balance between nodes"
 MISSING = (
-    "{found}, so there is no balance to show. Race several nodes of each pool that run on one broker: "
-    "poolrace race --broker URL --expect-nodes 4."
+    "{found}, so there is no balance to show. Race lanes of several nodes: poolrace race --lane prefork:4:nodes=2 "
+    "--lane threads:4:nodes=2; or nodes that run on one broker: poolrace race --broker URL --expect-nodes 4."
 )
 
 Share = tuple[str, str, int, float]
@@ -38,7 +38,8 @@ def nodes(summary: Mapping[str, Any], run: Run) -> Picture:
     if most < 2:
         found = "One node was measured on each lane" if most else "No node ended a job"
         return Picture(key=KEY, title=TITLE, missing=MISSING.format(found=found))
-    return _balance(shares)
+    looks = {lane: lane_of(summary, lane) for lane in lane_keys(summary)}
+    return _balance(shares, looks)
 
 
 def _shares(summary: Mapping[str, Any], run: Run) -> list[Share]:
@@ -69,7 +70,7 @@ def _by_lane(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
     return {lane: [row for row in rows if row[0] == lane] for lane in dict.fromkeys(row[0] for row in rows)}
 
 
-def _balance(shares: Sequence[Share]) -> Picture:
+def _balance(shares: Sequence[Share], looks: Mapping[str, str]) -> Picture:
     lanes = _by_lane(shares)
     told = "; ".join(_spread(lane, mine) for lane, mine in lanes.items())
     lane, mine = max(lanes.items(), key=lambda each: _unevenness(each[1]))
@@ -81,7 +82,7 @@ def _balance(shares: Sequence[Share]) -> Picture:
             f"With an even balance all parts of a bar are equally long: the fullest node of {lane} did "
             f"{_unevenness(mine):.2f} times its even part."
         ),
-        figure=_bars(lanes),
+        figure=_bars(lanes, looks),
         table=Table(
             title="Jobs by node",
             columns=["lane", "node", "jobs", "share", "times an even part"],
@@ -106,15 +107,15 @@ def _unevenness(mine: Sequence[Share]) -> float:
     return max(row[3] for row in mine) * len(mine)
 
 
-def _bars(lanes: Mapping[str, Sequence[Share]]) -> go.Figure:
-    """A bar a lane, of a part a node."""
-    figure = go.Figure()
+def _bars(lanes: Mapping[str, Sequence[Share]], looks: Mapping[str, str]) -> go.Figure:
+    """A bar a lane, of a part a node; lanes that a sweep made of one look alike."""
+    figure, kinds = go.Figure(), list(dict.fromkeys(looks.values()))
     for lane, mine in lanes.items():
         for place, (_, node, jobs, share) in enumerate(mine):
             figure.add_bar(
                 y=[text(lane)], x=[share * 100], orientation="h", name=text(node), showlegend=False,
                 marker={
-                    "color": look(list(lanes), lane).colour, "opacity": 0.85,
+                    "color": look(kinds, looks[lane]).colour, "opacity": 0.85,
                     "pattern": {"shape": LOOKS[place % len(LOOKS)].pattern, **OVERLAY},
                     "line": {"color": INK, "width": 1},
                 },

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from producer.charts.picture import Picture
 from producer.charts.theme import INK, layout, look, text
-from producer.report.formats import number
+from producer.report.formats import number, percent
 from producer.report.parts import Table
 from producer.report.sweep import scaling_sentence
 from producer.sweep.scaling import Law
@@ -17,6 +17,7 @@ from producer.sweep.scaling import Law
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from producer.charts.theme import Look
     from producer.rundir import Run
 
 KEY, TITLE = "scaling", "Throughput against nodes"
@@ -24,6 +25,7 @@ MISSING = (
     "Nodes were not varied, so there is no law of scaling to fit. A sweep over them has one: "
     "poolrace sweep --over nodes=1,2,4."
 )
+CUT_SHORT = "No number of nodes was measured to the end. Sweep again: poolrace sweep --over nodes=1,2,4."
 CURVE = 60
 """Points of a curve."""
 
@@ -34,22 +36,31 @@ Measured = tuple[int, "Mapping[str, Any]"]
 def scaling(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
     """Capacity of each lane against its nodes, the law, and what nodes that never wait for one another would do."""
     sweep = summary["sweep"]
-    measured = _measured(sweep) if sweep and sweep["scaling"] else {}
-    if not measured:
+    if not sweep or sweep["scaling"] is None:
         return Picture(key=KEY, title=TITLE, missing=MISSING)
+    measured = _measured(sweep)
+    if not measured:
+        return Picture(key=KEY, title=TITLE, missing=CUT_SHORT)
     laws = {each["lane"]: Law.from_dict(each["law"]) if each["law"] else None for each in sweep["scaling"]}
     cores = (summary["machine"] or {}).get("cores_available")
+    most = max(nodes for points in measured.values() for nodes, _ in points)
+    rule = cores if cores and 1 < cores <= most else None
     return Picture(
         key=KEY,
         title=TITLE,
         shows=" ".join(scaling_sentence(each["lane"], each["law"]) for each in sweep["scaling"]),
-        reads=(
-            "A mark is the median of a lane's trials, its line the range, the curve the Universal Scalability Law, and "
-            "the thin dotted line what so many nodes would do if none waited for another; all nodes shared the "
-            f"{f'{cores} ' if cores else ''}cores of this machine, which bounds what CPU-bound jobs can gain."
-        ),
-        figure=_figure(measured, laws),
+        reads=_reads(cores, rule),
+        figure=_figure(measured, laws, rule),
         table=_table(measured, laws),
+    )
+
+
+def _reads(cores: int | None, rule: int | None) -> str:
+    upright = f"; the upright line is at the {rule} cores, beyond which nodes have no core each" if rule else ""
+    return (
+        "A mark is the median of a lane's trials, its line the range, the curve the Universal Scalability Law, and the "
+        f"thin dotted line what so many nodes would do if none waited for another{upright}; all nodes shared the "
+        f"{f'{cores} ' if cores else ''}cores of this machine, which bounds what CPU-bound jobs can gain."
     )
 
 
@@ -62,7 +73,13 @@ def _measured(sweep: Mapping[str, Any]) -> dict[str, list[Measured]]:
     return {lane: sorted(points, key=lambda point: point[0]) for lane, points in found.items()}
 
 
-def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None]) -> go.Figure:
+def _ideal_per_node(points: Sequence[Measured]) -> float:
+    """What each node would do if none waited for another: its part of what the fewest did."""
+    fewest, capacity = points[0]
+    return float(capacity["median"]) / fewest
+
+
+def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None], rule: int | None) -> go.Figure:
     figure = go.Figure()
     for lane, points in measured.items():
         own, law = look(list(measured), lane), laws.get(lane)
@@ -78,34 +95,40 @@ def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law |
             hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
         )  # fmt: skip
         if law is not None:
-            _add_law(figure, lane, law, own.colour, own.dash)
+            _add_law(figure, lane, law, own)
+        most = points[-1][0]
+        figure.add_scatter(
+            x=[0, most], y=[0, _ideal_per_node(points) * most], mode="lines", name=f"{text(lane)}: ideal",
+            legendgroup=lane, showlegend=False, line={"color": own.colour, "width": 1, "dash": "dot"}, hoverinfo="skip",
+        )  # fmt: skip
     counts = sorted({nodes for points in measured.values() for nodes, _ in points})
     figure.update_xaxes(rangemode="tozero", tickvals=counts)
     figure.update_yaxes(rangemode="tozero")
+    if rule:
+        figure.add_vline(x=rule, line={"color": INK, "width": 1, "dash": "dot"})
     return layout(figure, x="nodes", y="jobs/s")
 
 
-def _add_law(figure: go.Figure, lane: str, law: Law, colour: str, dash: str) -> None:
+def _add_law(figure: go.Figure, lane: str, law: Law, own: Look) -> None:
     counts = np.linspace(1, law.largest, CURVE)
     figure.add_scatter(
         x=counts, y=[law.per_s(count) for count in counts], mode="lines", name=f"{text(lane)}: law", legendgroup=lane,
-        line={"color": colour, "dash": dash}, hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[0, law.largest], y=[0, law.one_node_per_s * law.largest], mode="lines", name=f"{text(lane)}: ideal",
-        legendgroup=lane, line={"color": INK, "width": 1, "dash": "dot"}, hoverinfo="skip",
+        line={"color": own.colour, "dash": own.dash},
+        hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
     )  # fmt: skip
 
 
 def _table(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None]) -> Table:
     rows = []
     for lane, points in measured.items():
-        law = laws.get(lane)
+        law, ideal = laws.get(lane), _ideal_per_node(points)
         for nodes, capacity in points:
             figures = [number(capacity[name]) for name in ("median", "min", "max")]
-            rows.append([lane, str(nodes), *figures, str(capacity["n"]), number(law.per_s(nodes) if law else None)])
+            told = [number(law.per_s(nodes) if law else None), percent(capacity["median"] / (ideal * nodes))]
+            rows.append([lane, str(nodes), *figures, str(capacity["n"]), *told])
     return Table(
         title="Jobs per second by number of nodes",
-        columns=["lane", "nodes", "median", "lowest", "highest", "trials", "by the law"],
+        columns=["lane", "nodes", "median", "lowest", "highest", "trials", "by the law", "of the ideal"],
         rows=rows,
+        note="The ideal is so many times what a node of the fewest did.",
     )

@@ -73,9 +73,9 @@ def throughput(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001
 
 
 def _axis(summary: Mapping[str, Any]) -> str:
-    """What is varied: slots, also where a race has one number of them."""
+    """What is varied: slots, also where a race has one number of them, and where nodes bring theirs."""
     swept = summary["sweep"]["axis"] if summary["sweep"] else "concurrency"
-    return SLOTS if swept == "concurrency" else str(swept)
+    return SLOTS if swept in {"concurrency", "nodes"} else str(swept)
 
 
 def _shows(points: Sequence[Point], axis: str) -> str:
@@ -90,8 +90,6 @@ def _shows(points: Sequence[Point], axis: str) -> str:
 
 def _reads(points: Sequence[Point], axis: str, cores: int | None) -> str:
     mark = "A mark is the median of a lane's trials, its line the range"
-    if axis == "nodes":
-        return f"{mark}; each node has the same slots, so there are more of them from value to value."
     if axis != SLOTS:
         return f"{mark}; slots are the same at every value, so what differs comes from {axis} and from chance."
     known = any(_ideal_of(points, name) for name in {point.workload for point in points})

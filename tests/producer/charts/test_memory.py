@@ -165,3 +165,14 @@ def test_a_lane_that_was_not_sampled_is_left_out_and_without_any_it_says_so(samp
     assert (none.figure, none.table) == (None, None)
     assert "run longer there" in none.missing
     assert memory(swept(summary, point(1, prefork=None)), run).figure is None
+
+
+def test_a_sweep_over_nodes_is_against_the_slots_that_they_bring_and_says_how_many_they_are(sample):
+    summary, run = sample
+    asked = swept(summary, point(1, threads=50), point(8, threads=120), axis="nodes")
+    lanes = [{**summary["lanes"][1], "key": f"threads-{slots}", "slots": slots, "nodes": slots} for slots in (1, 8)]
+    found = memory({**asked, "lanes": lanes}, of_points(run, threads=(40, 90)))
+    assert [trace.x for trace in found.figure.data] == [(1, 8), (1, 8)]
+    assert [row[:5] for row in found.table.rows] == [
+        ["threads", "1", "1", "50.0 MiB", "40.0 MiB"], ["threads", "8", "8", "120 MiB", "90.0 MiB"],
+    ]  # fmt: skip

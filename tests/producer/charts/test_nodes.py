@@ -59,7 +59,17 @@ def test_one_node_a_lane_has_no_balance_and_says_how_to_have_more(sample):
     found = nodes(*sample)
     assert (found.figure, found.table) == (None, None)
     assert found.missing.startswith("One node was measured on each lane")
+    assert "poolrace race --lane prefork:4:nodes=2 --lane threads:4:nodes=2;" in found.missing
     assert "--expect-nodes" in found.missing
+
+
+def test_lanes_that_a_sweep_made_of_one_look_alike(sample):
+    summary, run = sample
+    moved = on_nodes(run, 4)
+    same = [{"value": "1", "lanes": {"prefork": "pool"}}, {"value": "2", "lanes": {"threads": "pool"}}]
+    summary = {**summary, "settings": {**summary["settings"], "points": same}}
+    assert len({trace.marker.color for trace in nodes(summary, moved).figure.data}) == 1
+    assert len({trace.marker.color for trace in nodes(sample[0], moved).figure.data}) == 2
 
 
 def test_without_a_job_that_ended_no_node_was_measured(sample):

@@ -33,6 +33,14 @@ def test_a_sweep_over_slots_is_one_line_a_lane_with_the_ideal_and_the_cores(samp
     assert [row[:4] for row in found.table.rows][-1] == ["cpu", "threads", "4", "20.0"]
 
 
+def test_a_sweep_over_nodes_is_against_the_slots_that_they_bring(sample):
+    summary, run = sample
+    found = throughput(swept(summary, "nodes", ["1", "4"], [2, 8]), run)
+    prefork, threads, ideal = found.figure.data
+    assert (prefork.x, threads.x, ideal.x) == ((2, 8), (2, 8), (0, 8))
+    assert found.title == "Throughput against slots"
+
+
 def test_a_sweep_of_anything_else_has_its_values_for_an_axis_and_no_ideal(sample):
     summary, run = sample
     found = throughput(swept(summary, "acks", ["early", "late"], [2, 2]), run)
