@@ -10,8 +10,7 @@ from integration.commands import until
 from kombu import Connection, Consumer, Exchange, Queue
 from redis.exceptions import ResponseError
 
-from benchmarks.busy import PREFETCH, make_app, start_node
-from benchmarks.kills import measure
+from benchmarks.busy import make_app, start_node
 
 STOCK = "redis"
 ATOMIC = "poolrace.transport:Transport"
@@ -351,11 +350,3 @@ def test_a_node_works_as_ever(site, tmp_path, pool):
         node.terminate()
         node.wait(30)
     assert b"Traceback" not in (tmp_path / "log").read_bytes()
-
-
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
-def test_kills_lose_nothing(pool):
-    toll = measure(pool, "atomic", kills=3)
-    assert toll.lost == 0
-    assert max(toll.held) <= PREFETCH
-    assert toll.repeats <= sum(toll.held)
