@@ -58,7 +58,7 @@ def make_app(setup: Setup) -> Celery:
         task_ignore_result=True,
         worker_prefetch_multiplier=PREFETCH // SLOTS,
         broker_transport_options={
-            "visibility_timeout": VISIBILITY_S, "unacked_restore_interval": 1, "unacked_restore_throttle": 1,
+            "visibility_timeout": VISIBILITY_S, "unacked_restore_interval": 0.1, "unacked_restore_throttle": 1,
             # A node that is killed while it restores leaves kombu's lock behind, for five minutes by default.
             "unacked_mutex_expire": VISIBILITY_S, **(setup.options or {}),
         },

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-FEED = 2000
+FEED = 1000
 WITHIN_S = 0.2
 PATIENCE_S = 60.0
 SHOW_EVERY = 10
@@ -124,7 +124,7 @@ class Round:
             done = self._client.llen(ENDED)
             self._until(lambda: self._client.llen(ENDED) > done + PREFETCH)
             time.sleep(chance.uniform(0, WITHIN_S))
-            _kill(node)
+            kill(node)
         self._note()
         held = self._jobs_of(self._held_since(began_at))
         places = [*self._jobs_of(self._client.hvals("unacked")), *self._queued()]
@@ -153,7 +153,7 @@ class Round:
         try:
             yield node
         finally:
-            _kill(node)
+            kill(node)
             self._until(lambda: self._connections() <= others)
 
     def _connections(self) -> set[str]:
@@ -188,7 +188,8 @@ def _job_of(message: dict[str, Any]) -> int:
     return int(message["headers"]["argsrepr"].strip("(").split(",")[0])
 
 
-def _kill(node: subprocess.Popen[bytes]) -> None:
+def kill(node: subprocess.Popen[bytes]) -> None:
+    """End a node as a crash would, if it still runs."""
     # To the session, or the processes of a pool would go on for a while.
     if node.poll() is None:
         os.killpg(node.pid, signal.SIGKILL)
@@ -228,7 +229,7 @@ class Progress:
     def __call__(self, toll: Toll) -> None:
         """After each kill."""
         kills = len(toll.ledger.kills)
-        if kills % SHOW_EVERY == 0 or kills == self._of:
+        if kills % SHOW_EVERY == 0 or kills in (1, self._of):
             each_s = (time.monotonic() - self._began_at) / kills
             left_s = each_s * (self._of - kills)
             click.echo(f"{toll}; {each_s:.1f} s a kill, {left_s / 60:.0f} min left of this kind", err=True)

