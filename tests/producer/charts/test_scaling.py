@@ -152,7 +152,7 @@ def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_char
         assert chart.locator(".scatterlayer .point").count() == 3
         assert chart.locator(".scatterlayer .js-line").count() == 2  # the law and the ideal
         assert chart.locator(".legendtext").all_text_contents() == ["threads", "threads: law"]
-        legend, plot = (chart.locator(name).first.bounding_box() for name in (".legend", ".plot"))
+        legend, plot = (chart.locator(name).first.bounding_box() for name in (".legend", ".nsewdrag"))
         assert legend["y"] + legend["height"] <= plot["y"]
         section = window.locator("section[aria-labelledby=scaling]")
         section.locator("summary").press("Enter")
