@@ -62,7 +62,7 @@ class Lane:
 
     @property
     def concurrency(self) -> int:
-        """Slots of each of its nodes."""
+        """Slots of each of its nodes; of nodes that run already and differ, their mean, rounded down."""
         return self.slots // self.nodes
 
     @property

@@ -20,6 +20,10 @@ FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 SIZE, HEIGHT = 13, 420
 TOP = 90
 """Room for a legend of two rows and a title, in pixels."""
+ONE_ROW = 56
+"""The same for a legend of one row."""
+PHONE, ENTRY, LETTER = 270, 40, 7
+"""In pixels: what a phone has for a row of a legend, what an entry takes of it without its words, and each letter."""
 
 
 OVERLAY = {"fillmode": "overlay", "solidity": 0.1, "size": 12}
@@ -88,8 +92,24 @@ def stacked(titles: Sequence[str], spacing: float) -> go.Figure:
     return figure.update_annotations(font=HEADING)
 
 
+def _top(figure: go.Figure) -> int:
+    """Room above a figure: for one row if its legend fits into one on a phone, too."""
+    told = [trace.name or "" for trace in figure.data if trace.showlegend is not False]
+    wide = sum(ENTRY + LETTER * len(name) for name in told)
+    return ONE_ROW if told and wide <= PHONE else TOP
+
+
 def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Figure:
-    """Give a figure the look of all, with the names of its axes."""
+    """
+    Give a figure, whose traces are there, the look of all.
+
+    Args:
+        figure: What is drawn.
+        x: Name of its horizontal axis.
+        y: Name of its vertical axis.
+        height: In pixels, with room for a legend of two rows; less if one is enough.
+    """
+    top = _top(figure)
     axis = {
         "gridcolor": GRID, "linecolor": INK, "zerolinecolor": GRID, "automargin": True,
         # No larger than all words: a phone is narrow.
@@ -99,11 +119,11 @@ def layout(figure: go.Figure, *, x: str, y: str, height: int = HEIGHT) -> go.Fig
     figure.update_yaxes(**axis)
     return figure.update_layout(
         template="none",
-        height=height,
+        height=height - (TOP - top),
         font={"family": FONT, "color": INK, "size": SIZE},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 60, "r": 20, "t": TOP, "b": 50},
+        margin={"l": 60, "r": 20, "t": top, "b": 50},
         legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1, "x": 0},
         xaxis_title_text=x,
         yaxis_title_text=y,

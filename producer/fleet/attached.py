@@ -260,7 +260,9 @@ def _configuration(pool: str, members: Mapping[str, Mapping[str, Any]]) -> Lane:
         )
     ((prefetch, acks, transport),) = setups
     slots = sum(hello["concurrency"] for hello in members.values())
-    return Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, transport=transport)
+    return Lane(
+        key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, nodes=len(members), transport=transport
+    )  # fmt: skip
 
 
 def _own_queue(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> str:

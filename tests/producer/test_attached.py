@@ -30,6 +30,13 @@ def test_nodes_of_a_pool_are_a_lane_with_the_slots_of_all_of_them():
     ]
 
 
+def test_flags_of_a_lane_are_those_of_one_of_its_nodes():
+    same = {**HELLOS, "threads@b": hello("threads", "threads")}
+    prefork, threads = (found.lane for found in group(same))
+    assert (prefork.nodes, threads.nodes, threads.slots, threads.concurrency) == (1, 2, 16, 8)
+    assert threads.worker_flags()[:4] == ["-P", "threads", "-c", "8"]
+
+
 def test_a_queue_that_is_named_is_a_lane_of_the_nodes_that_consume_it():
     assert lanes(by_queue(HELLOS, ["mails", "threads"])) == [
         ("mails", "threads", 8, "mails", ("threads@a",)),

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from producer.charts.theme import LOOKS, SIZE, lane_of, layout, logarithmic, look, text
+from producer.charts.theme import LOOKS, SIZE, TOP, lane_of, layout, logarithmic, look, text
 
 
 def test_lanes_differ_in_colour_mark_dash_and_pattern():
@@ -35,3 +35,23 @@ def test_names_of_axes_are_no_larger_than_other_words():
     figure = layout(go.Figure(go.Bar(x=[1], y=[1])), x="slots", y="jobs/s")
     assert figure.layout.xaxis.title.to_plotly_json() == {"text": "slots", "font": {"size": SIZE}}
     assert figure.layout.yaxis.title.to_plotly_json() == {"text": "jobs/s", "font": {"size": SIZE}}
+
+
+def above(*names, **trace):
+    """Room above a figure with these names in its legend, and its height."""
+    figure = layout(go.Figure([go.Bar(x=[1], y=[1], name=name, **trace) for name in names]), x="", y="", height=400)
+    return figure.layout.margin.t, figure.layout.height
+
+
+def test_a_legend_of_one_row_leaves_no_gap_above_the_chart_which_keeps_its_size():
+    room, height = above("prefork", "threads")
+    assert room < TOP
+    assert 400 - height == TOP - room
+
+
+def test_a_legend_that_may_need_a_second_row_on_a_phone_has_room_for_it():
+    assert above("prefork: sojourn", "prefork: sojourn from sent", "threads: sojourn") == (TOP, 400)
+
+
+def test_a_chart_without_a_legend_is_as_high_as_it_was_asked_to_be():
+    assert above("prefork", showlegend=False) == (TOP, 400)
