@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import IO, TYPE_CHECKING, Any
 
 import redis
@@ -17,15 +18,20 @@ ATOMIC = "poolrace.transport:Transport"
 TRANSPORTS = {"stock": "", "atomic": ATOMIC}
 BROKER_URL = "POOLRACE_BUSY_BROKER_URL"
 TRANSPORT = "POOLRACE_BUSY_TRANSPORT"
+IMPATIENT = "POOLRACE_BUSY_IMPATIENT"
+RESTORE_SOON = {"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+"""What a dead node held is found after three seconds instead of an hour."""
+
 QUEUE = "busy"
 DONE = "busy.done"
+WAITS = "busy.waits"
 SLOTS = 8
 PREFETCH = 32
 BATCH = 500
 
 
-def make_app(url: str, transport: str = "") -> Celery:
-    """The app; a restart finds what a dead node held after three seconds instead of an hour."""
+def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celery:
+    """The app; impatient, its nodes soon restore what a dead one held."""
     app = Celery("busy", broker=url, set_as_current=False)
     app.conf.update(
         broker_transport=transport or None,
@@ -33,12 +39,12 @@ def make_app(url: str, transport: str = "") -> Celery:
         task_acks_late=True,
         task_ignore_result=True,
         worker_prefetch_multiplier=PREFETCH // SLOTS,
-        broker_transport_options={
-            "visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1,
-        },
-    )  # fmt: skip
+        broker_transport_options=RESTORE_SOON if impatient else {},
+    )
     app.task(name="busy.noop", shared=False)(_noop)
-    app.task(name="busy.tick", shared=False)(_counting(url))
+    client = redis.Redis.from_url(url)
+    app.task(name="busy.tick", shared=False)(_counting(client))
+    app.task(name="busy.punctual", shared=False)(_timing(client))
     return app
 
 
@@ -46,9 +52,8 @@ def _noop() -> None:
     """Do nothing."""
 
 
-def _counting(url: str) -> Callable[[int], None]:
+def _counting(client: Any) -> Callable[[int], None]:
     """A job that counts itself as done where a kill of its node changes nothing."""
-    client = redis.Redis.from_url(url)
 
     def tick(job: int) -> None:
         client.hincrby(DONE, str(job), 1)
@@ -56,18 +61,39 @@ def _counting(url: str) -> Callable[[int], None]:
     return tick
 
 
-def start_node(url: str, pool: str, transport: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _timing(client: Any) -> Callable[[float], None]:
+    """A job that tells how long after it was sent it began."""
+
+    def punctual(sent_at: float) -> None:
+        client.rpush(WAITS, repr(time.time() - sent_at))
+
+    return punctual
+
+
+def command(pool: str) -> list[str]:
+    """What starts a node."""
+    return [
+        sys.executable, "-m", "celery", "-A", "benchmarks.busy:node_app", "worker", "-P", pool, "-c", str(SLOTS),
+        "-l", "ERROR", "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+
+
+def environment(url: str, transport: str, *, impatient: bool = False) -> dict[str, str]:
+    """What tells it its broker and its transport."""
+    return {**os.environ, BROKER_URL: url, TRANSPORT: TRANSPORTS[transport], IMPATIENT: "1" if impatient else ""}
+
+
+def start_node(
+    url: str, pool: str, transport: str, log: IO[bytes], *, impatient: bool = True
+) -> subprocess.Popen[bytes]:
     """A node in a session of its own, so that a kill reaches its processes too."""
     return subprocess.Popen(
-        [
-            sys.executable, "-m", "celery", "-A", "benchmarks.busy:node_app", "worker", "-P", pool, "-c", str(SLOTS),
-            "-l", "ERROR", "--without-gossip", "--without-mingle",
-        ],
-        env={**os.environ, BROKER_URL: url, TRANSPORT: TRANSPORTS[transport]},
+        command(pool),
+        env=environment(url, transport, impatient=impatient),
         stdout=log,
         stderr=log,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def send(app: Celery, name: str, jobs: range, *, with_number: bool = False) -> None:
@@ -79,4 +105,4 @@ def send(app: Celery, name: str, jobs: range, *, with_number: bool = False) -> N
 
 
 if BROKER_URL in os.environ:  # in a node
-    node_app = make_app(os.environ[BROKER_URL], os.environ[TRANSPORT])
+    node_app = make_app(os.environ[BROKER_URL], os.environ[TRANSPORT], impatient=bool(os.environ[IMPATIENT]))

@@ -1,7 +1,9 @@
 """
-The capacity of a node on jobs that do nothing: the atomic transport against kombu's, in turns on one broker.
+The atomic transport against kombu's: the capacity of a node on jobs that do nothing, the commands that its broker sees,
+what it costs while it rests, and how late a job begins at a low rate.
 
-A node finds a backlog; what counts is the middle of it, after its start and before its end.
+For capacity, one node after the other finds a backlog on the same broker; what counts is the middle of it, after its
+start and before its end. The rest is looked at on both transports at the same time, see `benchmarks.resting`.
 """
 
 from __future__ import annotations
@@ -9,59 +11,111 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import redis
 
-from benchmarks.busy import QUEUE, make_app, send, start_node
+from benchmarks.account import Account
+from benchmarks.busy import QUEUE, TRANSPORTS, make_app, send, start_node
 from benchmarks.figures import Figure, Promise, jobs_per_s
+from benchmarks.resting import observe, open_arms
+from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
+from producer.report.formats import number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from benchmarks.resting import Rest
+
 PROMISES = {"threads": Promise(least=5), "prefork": Promise(least=1.6)}
+COMMANDS = Promise(most=3)
+AS_STOCK = Promise(most=1.1)
+"""No more than kombu's; two nodes of one program differ by nearly a tenth for as long as they run."""
+
+HELD_PER_S = 10
+HERD = 8
 WARM = 0.2
 """The part of a backlog that is not counted at its beginning, and none at its end but one in ten."""
 
 
-def measure(*, rounds: int = 3, stock_jobs: int = 2_000, atomic_jobs: int = 8_000) -> list[Figure]:
-    """One figure a pool: jobs per second on the atomic transport over jobs per second on kombu's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """
+    The middle of a backlog on one node.
+
+    Attributes:
+        jobs_per_s: How fast it was done.
+        commands_per_job: Commands to the broker, those in scripts too, without publishing.
+    """
+
+    jobs_per_s: float
+    commands_per_job: float
+
+
+def measure(
+    *,
+    rounds: int = 3,
+    stock_jobs: int = 2_000,
+    atomic_jobs: int = 8_000,
+    idle_s: float = 20.0,
+    held_s: float = 20.0,
+    herd: int = HERD,
+) -> list[Figure]:
+    """Figures of each pool, and of many nodes on one queue."""
+    jobs = {"stock": stock_jobs, "atomic": atomic_jobs}
+    return [*_busy(rounds, jobs), *_resting(rounds, idle_s, held_s), *_herd(herd, held_s)]
+
+
+# Busy
+
+
+def _busy(rounds: int, jobs: dict[str, int]) -> list[Figure]:
     with Processes() as processes:
         folder = processes.folder()
         url = start_embedded(processes, folder).url
         return [
-            Figure.of(
-                f"{pool}: no-op jobs/s, atomic / stock",
-                [_round(url, pool, folder, turn, stock_jobs, atomic_jobs) for turn in range(rounds)],
-                jobs_per_s,
-                promise,
-            )
-            for pool, promise in PROMISES.items()
+            figure
+            for pool in PROMISES
+            for figure in _busy_figures(pool, [_pair(url, pool, jobs, folder, turn) for turn in range(rounds)])
         ]
 
 
-def _round(url: str, pool: str, folder: Path, turn: int, stock_jobs: int, atomic_jobs: int) -> tuple[float, float]:
-    arms = [("atomic", atomic_jobs), ("stock", stock_jobs)]
-    rates = {name: rate(url, pool, name, jobs, folder) for name, jobs in arms[:: -1 if turn % 2 else 1]}
-    return rates["atomic"], rates["stock"]
+def _pair(url: str, pool: str, jobs: dict[str, int], folder: Path, turn: int) -> dict[str, Work]:
+    """A turn of each; which goes first changes each round."""
+    return {name: work(url, pool, name, jobs[name], folder) for name in list(TRANSPORTS)[:: -1 if turn % 2 else 1]}
 
 
-def rate(url: str, pool: str, transport: str, jobs: int, folder: Path) -> float:
-    """Jobs per second of one node on one transport."""
+def _busy_figures(pool: str, pairs: Sequence[dict[str, Work]]) -> list[Figure]:
+    rates = [(pair["atomic"].jobs_per_s, pair["stock"].jobs_per_s) for pair in pairs]
+    atomic = [(pair["atomic"].commands_per_job, 1.0) for pair in pairs]
+    stock = [(pair["stock"].commands_per_job, 1.0) for pair in pairs]
+    return [
+        Figure.of(f"{pool}: no-op jobs/s, atomic / stock", rates, jobs_per_s, PROMISES[pool]),
+        Figure.of(f"{pool}: commands to the broker / jobs, atomic", atomic, number, COMMANDS),
+        Figure.of(f"{pool}: commands to the broker / jobs, stock", stock, number),
+    ]
+
+
+def work(url: str, pool: str, transport: str, jobs: int, folder: Path) -> Work:
+    """What one node does on one transport."""
     client = redis.Redis.from_url(url)
     client.flushall()
     send(make_app(url), "busy.noop", range(jobs))
     with (folder / "transport.log").open("ab") as log:
-        node = start_node(url, pool, transport, log)
+        node = start_node(url, pool, transport, log, impatient=False)
     try:
         first, began_s = _when(client, jobs * (1 - WARM))
+        before = Account.of(client, atomic=transport == "atomic")
         last, ended_s = _when(client, jobs * 0.1)
+        commands = Account.of(client, atomic=transport == "atomic").since(before).commands
     finally:
         os.killpg(node.pid, signal.SIGKILL)  # what is left of the backlog is of no interest
         node.wait()
-    return (first - last) / (ended_s - began_s)
+    return Work(jobs_per_s=(first - last) / (ended_s - began_s), commands_per_job=commands / (first - last))
 
 
 def _when(client: Any, jobs: float) -> tuple[int, float]:
@@ -69,6 +123,68 @@ def _when(client: Any, jobs: float) -> tuple[int, float]:
     deadline = time.monotonic() + 60
     while (left := client.llen(QUEUE)) > jobs:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{left} jobs are left and should have run")
+            raise FleetError(f"{left} jobs are left and should have run.")
         time.sleep(0.005)
     return left, time.perf_counter()
+
+
+# At rest
+
+
+def _resting(rounds: int, idle_s: float, held_s: float) -> list[Figure]:
+    keys = [(pool, transport) for pool in PROMISES for transport in ("atomic", "stock")]
+    found = []
+    for _ in range(rounds):
+        with open_arms(keys) as arms:
+            found.append(dict(zip(keys, observe(arms, idle_s=idle_s, per_s=HELD_PER_S, held_s=held_s), strict=True)))
+    return [
+        figure
+        for pool in PROMISES
+        for figure in _resting_figures(pool, [(rests[pool, "atomic"], rests[pool, "stock"]) for rests in found])
+    ]
+
+
+def _resting_figures(pool: str, pairs: Sequence[tuple[Rest, Rest]]) -> list[Figure]:
+    def figure(what: str, read: Callable[[Rest], float], words: Callable[[float], str], promise: Promise) -> Figure:
+        rounds = [(read(atomic), read(stock)) for atomic, stock in pairs]
+        return Figure.of(f"{pool}: {what}, atomic / stock", rounds, words, promise)
+
+    return [
+        figure("commands/s of an idle node", lambda rest: rest.commands_per_s, number, AS_STOCK),
+        figure("CPU time of its broker", lambda rest: rest.broker_share, _percent, AS_STOCK),
+        figure("CPU time of an idle node", lambda rest: rest.node_share, _percent, AS_STOCK),
+        figure(f"wait at {HELD_PER_S} jobs/s, p50", lambda rest: rest.wait_s(50), _milliseconds, AS_STOCK),
+        figure(f"wait at {HELD_PER_S} jobs/s, p99", lambda rest: rest.wait_s(99), _milliseconds, AS_STOCK),
+        figure(f"commands a job at {HELD_PER_S} jobs/s", lambda rest: rest.commands_per_job, number, AS_STOCK),
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%} of a core"
+
+
+def _milliseconds(value_s: float) -> str:
+    return f"{number(value_s * 1e3)} ms"
+
+
+# Many at rest
+
+
+def _herd(nodes: int, held_s: float) -> list[Figure]:
+    """Many nodes that share a queue and have room: what a job costs them all. There to be seen; nothing is promised."""
+    rests = {}
+    for transport in ("atomic", "stock"):
+        with open_arms([("threads", transport)], nodes) as arms:
+            [rests[transport]] = observe(arms, idle_s=1.0, per_s=HELD_PER_S, held_s=held_s)
+    pair = rests["atomic"], rests["stock"]
+    name = f"{nodes} nodes on a queue, {HELD_PER_S} jobs/s:"
+    return [
+        Figure.of(f"{name} commands a job, atomic / stock", [_both(pair, "commands_per_job")], number),
+        Figure.of(f"{name} CPU of the broker a job, atomic / stock", [_both(pair, "broker_s_per_job")], _milliseconds),
+        Figure.of(f"{name} CPU of the nodes a job, atomic / stock", [_both(pair, "node_s_per_job")], _milliseconds),
+    ]
+
+
+def _both(pair: tuple[Rest, Rest], name: str) -> tuple[float, float]:
+    atomic, stock = (getattr(rest, name) for rest in pair)
+    return atomic, stock

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping
+from benchmarks import analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping, transport
 from benchmarks.figures import Figure, Skipped
 from producer.machine import describe
 from producer.verdict import PairedValues
@@ -76,3 +76,17 @@ def test_endurance_sees_the_memory_of_the_generator_early_and_late():
     (found,) = endurance.measure(duration_s=12.0)
     assert found.median > 0.5
     assert "MiB" in found.terms
+
+
+def test_transport_compares_both_of_them_busy_and_at_rest():
+    found = {
+        figure.name: figure
+        for figure in transport.measure(rounds=1, stock_jobs=400, atomic_jobs=400, idle_s=1.0, held_s=1.0, herd=2)
+    }
+    for pool in ("threads", "prefork"):
+        # In numbers, since a broker counts the same on any machine.
+        assert found[f"{pool}: commands to the broker / jobs, stock"].median > 8
+        assert found[f"{pool}: commands to the broker / jobs, atomic"].median < 3
+        assert found[f"{pool}: no-op jobs/s, atomic / stock"].median > 0
+        assert found[f"{pool}: wait at 10 jobs/s, p99, atomic / stock"].median > 0
+    assert any(name.startswith("2 nodes on a queue") for name in found)

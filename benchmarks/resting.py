@@ -1,0 +1,176 @@
+"""
+Nodes that have little to do, or nothing: what they cost their broker and the machine, and how late a job begins that
+comes while they rest.
+
+Each node has a broker of its own, so that what a broker does is done for that node; and all work at the same time, so
+that whatever else the machine does, it does to all. Each round starts them again, because two processes of one program
+differ in speed for as long as they run.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psutil
+import redis
+
+from benchmarks.account import Account, cpu_s
+from benchmarks.busy import WAITS, command, environment, make_app
+from producer.errors import FleetError
+from producer.fleet.broker import start_embedded
+from producer.fleet.processes import Processes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from celery import Celery
+
+    from producer.fleet.processes import Child
+
+SETTLE_S = 3.0
+"""After its first answer a node still connects and says that it is there."""
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """
+    What one arm did in one round.
+
+    Attributes:
+        commands_per_s: Commands to the broker while nothing came, those in scripts too.
+        broker_share: CPU seconds of the broker a second meanwhile.
+        node_share: CPU seconds of the nodes a second meanwhile.
+        waits_s: From sent to started, of each job at the held rate.
+        commands_per_job: Commands to the broker for each of these jobs, those of publishing too.
+        broker_s_per_job: CPU seconds of the broker for each of them.
+        node_s_per_job: CPU seconds of the nodes for each of them.
+    """
+
+    commands_per_s: float
+    broker_share: float
+    node_share: float
+    waits_s: Sequence[float]
+    commands_per_job: float
+    broker_s_per_job: float
+    node_s_per_job: float
+
+    def wait_s(self, percent: float) -> float:
+        """A percentile of the waits."""
+        return float(np.percentile(self.waits_s, percent))
+
+
+class Arm:
+    """Nodes of one pool and transport, and their broker."""
+
+    def __init__(self, app: Celery, client: Any, nodes: Sequence[Child], *, atomic: bool) -> None:
+        self.app = app
+        self.client = client
+        self._nodes = nodes
+        self._processes = [psutil.Process(node.process.pid) for node in nodes]
+        self._atomic = atomic
+
+    def look(self) -> tuple[Account, float]:
+        """The accounts of the broker and of the nodes."""
+        return Account.of(self.client, atomic=self._atomic), cpu_s(self._processes)
+
+    def await_nodes(self) -> None:
+        """Wait until all answer."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while len(self.app.control.ping(timeout=0.5, limit=len(self._nodes)) or ()) < len(self._nodes):
+            for node in self._nodes:
+                node.check()
+            if time.monotonic() > deadline_s:
+                raise FleetError("The nodes did not answer. The end of a log:\n" + self._nodes[0].tail())
+
+    def await_waits(self, jobs: int) -> list[float]:
+        """What the jobs told, once all have."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.client.llen(WAITS) < jobs:
+            time.sleep(0.01)
+            if time.monotonic() > deadline_s:
+                raise FleetError(f"{self.client.llen(WAITS)} jobs of {jobs} ran at a low rate.")
+        return [float(wait) for wait in self.client.lrange(WAITS, 0, -1)]
+
+
+@contextmanager
+def open_arms(keys: Sequence[tuple[str, str]], nodes: int = 1) -> Iterator[list[Arm]]:
+    """For each pool and transport a broker, and so many nodes on it, ready and at rest."""
+    with ExitStack() as stack:
+        processes = stack.enter_context(Processes())
+        arms = [_open_arm(stack, processes, pool, transport, nodes) for pool, transport in keys]
+        for arm in arms:
+            arm.await_nodes()
+        for arm in arms:
+            _send(arm)  # the first job connects and imports
+        for arm in arms:
+            arm.await_waits(1)
+            arm.client.delete(WAITS)
+        time.sleep(SETTLE_S)
+        yield arms
+
+
+def _open_arm(stack: ExitStack, processes: Processes, pool: str, transport: str, nodes: int) -> Arm:
+    folder = processes.folder()
+    url = start_embedded(processes, folder).url
+    children = [
+        processes.start(
+            f"{pool} node on the {transport} transport",
+            [*command(pool), "-n", f"{number}@resting"],
+            log=folder / f"{number}.log",
+            env=environment(url, transport),
+        )
+        for number in range(nodes)
+    ]
+    app, client = stack.enter_context(make_app(url)), redis.Redis.from_url(url)
+    return Arm(app, client, children, atomic=transport == "atomic")
+
+
+def observe(arms: Sequence[Arm], *, idle_s: float, per_s: float, held_s: float) -> list[Rest]:
+    """Let all rest for a while, then send each of them jobs at a low rate."""
+    jobs = round(per_s * held_s)
+    first = [arm.look() for arm in arms]
+    time.sleep(idle_s)
+    second = [arm.look() for arm in arms]
+    _send_evenly(arms, jobs, per_s)
+    waits = [arm.await_waits(jobs) for arm in arms]
+    third = [arm.look() for arm in arms]
+    return [_rest(*looks, idle_s) for looks in zip(first, second, third, waits, strict=True)]
+
+
+Look = tuple[Account, float]
+
+
+def _rest(first: Look, second: Look, third: Look, waits_s: Sequence[float], idle_s: float) -> Rest:
+    still, still_node_s = _between(first, second)
+    busy, busy_node_s = _between(second, third)
+    return Rest(
+        commands_per_s=still.commands / idle_s,
+        broker_share=still.cpu_s / idle_s,
+        node_share=still_node_s / idle_s,
+        waits_s=waits_s,
+        commands_per_job=busy.commands / len(waits_s),
+        broker_s_per_job=busy.cpu_s / len(waits_s),
+        node_s_per_job=busy_node_s / len(waits_s),
+    )
+
+
+def _between(earlier: Look, later: Look) -> Look:
+    return later[0].since(earlier[0]), later[1] - earlier[1]
+
+
+def _send_evenly(arms: Sequence[Arm], jobs: int, per_s: float) -> None:
+    """To each arm in turn, so that no two jobs are under way at once."""
+    began_s = time.monotonic()
+    for turn in range(jobs * len(arms)):
+        time.sleep(max(0.0, began_s + turn / (per_s * len(arms)) - time.monotonic()))
+        _send(arms[turn % len(arms)])
+
+
+def _send(arm: Arm) -> None:
+    arm.app.send_task("busy.punctual", args=(time.time(),))
