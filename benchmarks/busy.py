@@ -42,9 +42,11 @@ def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celer
         broker_transport_options=RESTORE_SOON if impatient else {},
     )
     app.task(name="busy.noop", shared=False)(_noop)
-    client = redis.Redis.from_url(url)
+    client = redis.Redis.from_url(url, socket_timeout=None)
     app.task(name="busy.tick", shared=False)(_counting(client))
     app.task(name="busy.punctual", shared=False)(_timing(client))
+    app.task(name="busy.until", shared=False)(_waiting(client))
+    app.task(name="busy.until_early", shared=False, acks_late=False)(_waiting(client))
     return app
 
 
@@ -68,6 +70,16 @@ def _timing(client: Any) -> Callable[[float], None]:
         client.rpush(WAITS, repr(time.time() - sent_at))
 
     return punctual
+
+
+def _waiting(client: Any) -> Callable[[str], None]:
+    """A job that says that it has begun, and runs until something is pushed to a list."""
+
+    def until(key: str) -> None:
+        client.rpush(f"{key}.begun", 1)
+        client.blpop(key)
+
+    return until
 
 
 def command(pool: str) -> list[str]:

@@ -14,9 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import redis
 
-from benchmarks.account import Account
+from benchmarks.account import Account, cpu_s
 from benchmarks.busy import QUEUE, TRANSPORTS, make_app, send, start_node
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.resting import observe, open_arms
@@ -50,18 +51,20 @@ class Work:
     Attributes:
         jobs_per_s: How fast it was done.
         commands_per_job: Commands to the broker, those in scripts too, without publishing.
+        node_s_per_job: CPU seconds of the node.
     """
 
     jobs_per_s: float
     commands_per_job: float
+    node_s_per_job: float
 
 
 def measure(
     *,
     rounds: int = 3,
     stock_jobs: int = 2_000,
-    atomic_jobs: int = 8_000,
-    idle_s: float = 20.0,
+    atomic_jobs: int = 12_000,
+    idle_s: float = 15.0,
     held_s: float = 20.0,
     herd: int = HERD,
 ) -> list[Figure]:
@@ -93,8 +96,10 @@ def _busy_figures(pool: str, pairs: Sequence[dict[str, Work]]) -> list[Figure]:
     rates = [(pair["atomic"].jobs_per_s, pair["stock"].jobs_per_s) for pair in pairs]
     atomic = [(pair["atomic"].commands_per_job, 1.0) for pair in pairs]
     stock = [(pair["stock"].commands_per_job, 1.0) for pair in pairs]
+    costs = [(pair["atomic"].node_s_per_job, pair["stock"].node_s_per_job) for pair in pairs]
     return [
         Figure.of(f"{pool}: no-op jobs/s, atomic / stock", rates, jobs_per_s, PROMISES[pool]),
+        Figure.of(f"{pool}: CPU time of a busy node a job, atomic / stock", costs, _milliseconds),
         Figure.of(f"{pool}: commands to the broker / jobs, atomic", atomic, number, COMMANDS),
         Figure.of(f"{pool}: commands to the broker / jobs, stock", stock, number),
     ]
@@ -109,13 +114,15 @@ def work(url: str, pool: str, transport: str, jobs: int, folder: Path) -> Work:
         node = start_node(url, pool, transport, log, impatient=False)
     try:
         first, began_s = _when(client, jobs * (1 - WARM))
-        before = Account.of(client, atomic=transport == "atomic")
+        before, before_s = Account.of(client, atomic=transport == "atomic"), cpu_s([psutil.Process(node.pid)])
         last, ended_s = _when(client, jobs * 0.1)
         commands = Account.of(client, atomic=transport == "atomic").since(before).commands
+        node_s = cpu_s([psutil.Process(node.pid)]) - before_s
     finally:
         os.killpg(node.pid, signal.SIGKILL)  # what is left of the backlog is of no interest
         node.wait()
-    return Work(jobs_per_s=(first - last) / (ended_s - began_s), commands_per_job=commands / (first - last))
+    done = first - last
+    return Work(jobs_per_s=done / (ended_s - began_s), commands_per_job=commands / done, node_s_per_job=node_s / done)
 
 
 def _when(client: Any, jobs: float) -> tuple[int, float]:

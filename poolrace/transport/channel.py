@@ -279,10 +279,12 @@ class Taking(Base):  # type: ignore[misc]
     # Acknowledging
 
     def acknowledge(self, tag: str) -> None:
-        """Acknowledge with the next question; at once where no loop would ask it soon."""
+        """Acknowledge with the next question; at once where no loop would ask it soon, or it has nothing to ask for."""
         self._acks.append(tag)
         cycle = None if self.connection is None else self.connection.cycle
-        if cycle is None or not cycle.is_turning or self._delivering_in == get_ident():
+        # A node that stops cancels its consumers, and jobs end for long after its loop has made its last round.
+        lasting = bool(self.active_queues)
+        if cycle is None or not cycle.is_turning or not lasting or self._delivering_in == get_ident():
             self.flush()
         elif not self._in_poll:  # else the loop wakes by the answer
             cycle.wake()
@@ -317,6 +319,12 @@ class Taking(Base):  # type: ignore[misc]
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         self._fresh = True
         return super().basic_consume(queue, no_ack, *args, **kwargs)
+
+    def _basic_cancel(self, consumer_tag: str) -> Any:
+        cancelled = super()._basic_cancel(consumer_tag)
+        if not self.active_queues and not self._in_poll:
+            self.flush()
+        return cancelled
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:  # noqa: ARG002 - as kombu calls it
         """Take one message now, or None."""

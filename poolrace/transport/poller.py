@@ -23,9 +23,11 @@ class Poller(RedisPoller):  # type: ignore[misc]
 
     Attributes:
         hub: The event loop that drives it; None where `drain_events` does.
+        reader: What that loop calls for a socket.
     """
 
     hub: Any = None
+    reader: Any = None
     _loop_thread: int | None = None
     _turned_at = 0.0
 
@@ -107,6 +109,14 @@ class Poller(RedisPoller):  # type: ignore[misc]
                 if channel.health_check_interval and waiter.overdue(channel.health_check_interval):
                     logger.warning("no answer on a waiting connection in time, dropping it")
                     waiter.close()
+
+    @property
+    def fds(self) -> dict[int, Any]:
+        """Those that the event loop does not yet read; kombu adds all of them again in each round."""
+        if self.hub is None:
+            return dict(self._fd_to_chan)
+        readers = self.hub.readers
+        return {fd: kind for fd, kind in self._fd_to_chan.items() if (readers.get(fd) or (None,))[0] != self.reader}
 
     def _update_brpop_polling(self) -> None:
         """Nothing is ever paused: an answer under way has its room."""

@@ -36,7 +36,7 @@ class Transport(RedisTransport):  # type: ignore[misc]
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let a loop drive it."""
         super().register_with_event_loop(connection, loop)
-        self.cycle.hub = loop
+        self.cycle.hub, self.cycle.reader = loop, self.on_readable
 
 
 class SentinelTransport(Transport):

@@ -1,0 +1,131 @@
+"""What the transport's speed rests on: an exact window, and acknowledgements that are gathered but never kept."""
+
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+from integration.commands import until
+from integration.test_transport import ATOMIC, Bench
+
+from benchmarks.account import Account
+from benchmarks.busy import QUEUE, SLOTS, command, environment, make_app, send
+
+POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+CONCURRENT = pytest.mark.parametrize("pool", ["threads", "prefork"])
+
+
+class Post:
+    """A broker, an app that sends to it, and one atomic node."""
+
+    def __init__(self, site, node):
+        self.client, self.node = site.client, node
+        self.app = make_app(site.broker.url)
+
+    def start_job(self, key, name="busy.until"):
+        """A job that has begun, and ends when told."""
+        self.app.send_task(name, args=(key,))
+        assert self.client.blpop(f"{key}.begun", 20)
+
+    def end_job(self, key):
+        self.client.rpush(key, 1)
+
+    def left(self):
+        """Jobs that are queued or held."""
+        return self.client.llen(QUEUE) + self.client.hlen("unacked")
+
+
+@contextmanager
+def post_with(site, tmp_path, pool, *flags):
+    site.client.flushdb()
+    with (tmp_path / "log").open("wb") as log:
+        node = subprocess.Popen(
+            [*command(pool), *flags],
+            env=environment(site.broker.url, "atomic"),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    post = Post(site, node)
+    try:
+        until(lambda: node.poll() or post.app.control.ping(timeout=0.25))
+        yield post
+    finally:
+        for key in "ab":
+            post.end_job(key)
+        node.terminate()
+        node.wait(30)
+    assert b"Traceback" not in (tmp_path / "log").read_bytes()
+
+
+@CONCURRENT
+def test_a_node_never_holds_more_than_its_slots_without_prefetch(site, tmp_path, pool):
+    """Looked at as often as the server answers, while it is as busy as it can be."""
+    with post_with(site, tmp_path, pool, "--prefetch-multiplier", "1") as post:
+        send(post.app, "busy.noop", range(1500))
+        held = []
+        with site.client.pipeline() as pipe:
+            while not held or pipe.llen(QUEUE).execute()[0]:
+                held += pipe.hlen("unacked").zcard("unacked_index").execute()
+        until(lambda: not post.left())
+    assert max(held) == SLOTS
+
+
+@POOLS
+def test_an_acknowledgement_does_not_wait_for_the_next_message(site, tmp_path, pool):
+    """Two jobs are held and nothing else is there to be fetched; one has ended."""
+    with post_with(site, tmp_path, pool) as post:
+        post.app.send_task("busy.noop")
+        post.start_job("a")
+        until(lambda: post.left() == 1)
+        assert post.client.hlen("unacked") == 1
+
+
+@CONCURRENT
+def test_an_early_acknowledgement_is_there_while_the_job_runs(site, tmp_path, pool):
+    with post_with(site, tmp_path, pool) as post:
+        post.start_job("a", "busy.until_early")
+        until(lambda: post.left() == 0)
+
+
+def test_an_acknowledgement_does_not_wait_for_the_end_of_a_node_that_stops(site, tmp_path):
+    """The loop has ended, and one job still runs. On threads Celery itself hands acknowledgements over at the end."""
+    with post_with(site, tmp_path, "prefork") as post:
+        post.start_job("a")
+        post.start_job("b")
+        post.node.terminate()
+        until(lambda: not post.app.control.ping(timeout=0.5))
+        post.end_job("a")
+        until(lambda: post.left() == 1)
+        assert post.node.poll() is None
+    assert post.left() == 0
+
+
+def test_what_ended_while_a_node_stopped_is_acknowledged_in_the_end(site, tmp_path):
+    with post_with(site, tmp_path, "threads") as post:
+        post.start_job("a")
+        post.start_job("b")
+        post.node.terminate()
+    assert post.left() == 0
+
+
+def test_where_no_loop_turns_each_acknowledgement_is_sent_at_once(site):
+    bench = Bench(site)
+    bench.send(1, 2, 3)
+    with bench.consumer(ATOMIC) as holder:
+        holder.drain(3)
+        for left in (2, 1, 0):
+            holder.got.pop().ack()
+            assert bench.held() == left
+    bench.connection.release()
+
+
+@CONCURRENT
+def test_a_backlog_costs_the_broker_less_than_three_commands_a_job(site, tmp_path, pool):
+    """Those within scripts too; publishing is one more."""
+    jobs = 1000
+    with post_with(site, tmp_path, pool) as post:
+        before = Account.of(site.client, atomic=True)
+        send(post.app, "busy.noop", range(jobs))
+        until(lambda: not post.left())
+        spent = Account.of(site.client, atomic=True).since(before)
+    assert jobs < spent.commands < jobs + 3 * jobs
