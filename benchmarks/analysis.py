@@ -177,6 +177,7 @@ def _samples(lane: Lane, began_at: float, duration_s: float) -> pl.DataFrame:
         node=pl.lit(f"{lane.key}@host"),
         cpu_s=pl.col("at") - EPOCH_S,
         pss_bytes=pl.lit(300 << 20),
+        private_bytes=pl.lit(200 << 20),
         voluntary_switches=pl.lit(1000),
         involuntary_switches=pl.lit(100),
         processes=pl.lit(lane.slots + 1),

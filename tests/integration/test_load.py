@@ -147,7 +147,7 @@ def test_the_demo_gives_both_lanes_the_very_same_jobs(shipped: Mapping[str, Futu
     assert_the_very_same(run)
 
 
-STEERED_S = 6.0
+STEERED_S = 12.0
 
 
 def test_what_was_steered_on_the_first_lane_holds_on_the_second_at_the_very_same_moments(tmp_path: Path) -> None:
