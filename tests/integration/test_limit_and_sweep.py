@@ -75,28 +75,30 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     assert all(found["fits"] == ["1", "4"] for found in summary["sweep"]["findings"])
 
 
-def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path) -> None:
-    words = ("--workload", "sleep", "--pairs", "1", "--duration", "0.5s")
-    code, summary, run = ran(tmp_path, "sweep", "--over", "nodes=1,2,3", *words)
+@pytest.mark.parametrize(("pool", "most"), [("threads", 3), ("prefork", 2)])
+def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool: str, most: int) -> None:
+    counts = range(1, most + 1)
+    words = ("--lane", pool, "--workload", "sleep", "--pairs", "1", "--duration", "0.3s")
+    code, summary, run = ran(tmp_path, "sweep", "--over", f"nodes={','.join(map(str, counts))}", *words)
     assert code == (4 if summary["problems"] else 0)
     host = run.manifest["nodes"][0]["node"].partition("@")[2]
-    names = {
-        count: sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"threads-n{count}")
-        for count in (1, 2, 3)
-    }
-    assert names == {
-        1: [f"threads-n1@{host}"],
-        2: [f"threads-n2-n{number}@{host}" for number in (1, 2)],
-        3: [f"threads-n3-n{number}@{host}" for number in (1, 2, 3)],
-    }
-    used = run.records.filter(run.records["lane"] == "threads-n3")
-    assert set(used["node"]) == set(names[3])
-    assert used.select("node", "thread_id").n_unique() == 3 * 2
+    names = [
+        sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"{pool}-n{count}") for count in counts
+    ]
+    several = [[f"{pool}-n{count}-n{number}@{host}" for number in range(1, count + 1)] for count in counts[1:]]
+    assert names == [[f"{pool}-n1@{host}"], *several]
+    used = run.records.filter(run.records["lane"] == f"{pool}-n{most}")
+    assert set(used["node"]) == set(names[-1])
+    assert used.select("node", "pid", "thread_id").n_unique() == most * 2
     assert [[row["slots"] for row in point["lanes"]] for point in summary["sweep"]["points"]] == [
-        [2, 2], [4, 4], [6, 6],
-    ]  # fmt: skip
-    for found in summary["sweep"]["scaling"]:
-        assert (found["law"]["largest"], found["law"]["one_node_per_s"] > 0) == (3, True)
+        [2 * count] for count in counts
+    ]
+    (found,) = summary["sweep"]["scaling"]
+    if most < 3:
+        assert found["law"] is None
+    else:
+        assert (found["law"]["largest"], found["law"]["one_node_per_s"] > 0) == (most, True)
+        assert found["law"]["contention"]["low"] is None
 
 
 VARIED = [
