@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
 from threading import get_ident
@@ -16,7 +17,7 @@ from kombu.utils.json import dumps, loads
 from kombu.utils.scheduling import priority_cycle
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
-from poolrace.transport.qos import QoS
+from poolrace.transport.qos import UNFIT, QoS
 from poolrace.transport.script import SHA, TAKE, Broken, Lists, Places, Taken, arguments, read_answer
 from poolrace.transport.servers import check_server
 from poolrace.transport.waiting import Waiter
@@ -245,8 +246,8 @@ class Taking(Base):  # type: ignore[misc]
             return
         try:
             payload = loads(bytes_to_str(one.taken.raw))
-        except ValueError as error:
-            self._set_aside(one, error)
+        except UNFIT as error:
+            self._set_aside(one.taken.raw, one.key, one.taken.tag, error)
             return
         self.noted_tag = one.taken.tag
         try:
@@ -256,7 +257,8 @@ class Taking(Base):  # type: ignore[misc]
         except Exception as error:
             if not one.taken.tag or one.taken.tag in self.qos._delivered:
                 raise
-            self._set_aside(one, error)  # it never became a message, so nobody would acknowledge it
+            # It never became a message, so nobody would acknowledge it.
+            self._set_aside(one.taken.raw, one.key, one.taken.tag, error)
 
     def _give_back(self, one: Arrived) -> None:
         if one.taken.tag:
@@ -264,17 +266,46 @@ class Taking(Base):  # type: ignore[misc]
         else:
             self._plain().rpush(one.key, one.taken.raw)
 
-    def _set_aside(self, one: Arrived, error: Exception) -> None:
-        fault = Broken(reason=f"{type(error).__name__}: {error}", raw=one.taken.raw)
-        text = one.taken.raw.decode(errors="backslashreplace")
-        entry = dumps({"reason": fault.reason, "at": repr(time()), "key": one.key, "message": text})
+    def set_aside_noted(self, tag: Any, error: Exception) -> None:
+        """Set aside what is noted and cannot be put back; its key is not known any more."""
+        entry = self._plain().hget(self._places.unacked, tag)
+        if entry is None:
+            return
+        with suppress(*UNFIT):  # else as it was noted: with its exchange and routing key
+            entry = dumps(loads(bytes_to_str(entry))[0]).encode()
+        self._set_aside(entry, "", tag, error)
+
+    def _set_aside(self, raw: bytes, key: str, tag: Any, error: Exception) -> None:
+        fault = Broken(reason=f"{type(error).__name__}: {error}", raw=raw)
+        text = raw.decode(errors="surrogateescape")
+        entry = dumps({"reason": fault.reason, "at": repr(time()), "key": key, "message": text})
         with self._plain().pipeline() as pipe:
-            if one.taken.tag:
-                pipe.zrem(self._places.index, one.taken.tag)
-                pipe.hdel(self._places.unacked, one.taken.tag)
+            if tag:
+                pipe.zrem(self._places.index, tag)
+                pipe.hdel(self._places.unacked, tag)
             pipe.lpush(self._places.dead, entry)
             pipe.execute()
         _report(fault)
+
+    def _do_restore_message(
+        self, payload: Any, exchange: Any, routing_key: Any, pipe: Any, leftmost: bool = False
+    ) -> None:
+        """
+        Kombu's, but what goes wrong is raised, which ends the transaction; kombu drops the message and logs it.
+
+        Raises:
+            LookupError: If no queue is bound to where the message was sent.
+        """
+        with suppress(KeyError):
+            payload["headers"]["redelivered"] = True
+            payload["properties"]["delivery_info"]["redelivered"] = True
+        queues = self._lookup(exchange, routing_key)
+        if not queues:
+            raise LookupError(f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}")
+        text = dumps(payload)
+        for queue in queues:
+            key = self._q_for_pri(queue, self._get_message_priority(payload, reverse=False))
+            (pipe.lpush if leftmost else pipe.rpush)(key, text)
 
     # Acknowledging
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from poolrace.transport.bases import BasicQoS, RedisQoS
 
+UNFIT = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What a message that has not kombu's form leads to, when it is read or put back; no error of a server is one."""
+
 
 class QoS(RedisQoS):  # type: ignore[misc]
     """The messages that a channel has delivered and not yet acknowledged."""
@@ -30,6 +33,13 @@ class QoS(RedisQoS):  # type: ignore[misc]
             return
         self.restore_by_tag(delivery_tag, leftmost=True)
         BasicQoS.ack(self, delivery_tag)
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+        """Put a message back; what cannot be put back is set aside, or it would block what waits behind it."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except UNFIT as error:
+            self.channel.set_aside_noted(tag, error)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put back what is not acknowledged; what is must not be run again."""

@@ -23,17 +23,22 @@ end
 
 local answer = {}
 
--- What kombu needs of a message to note it and to put it back; or nil and why not.
+local function names(value) return type(value) == 'string' or value == cjson.null end
+
+-- What kombu needs of a message to note it, to hand it over and to put it back; or nil and why not.
 local function read(raw)
   local fine, message = pcall(cjson.decode, raw)
   if not fine then return nil, 'not JSON: ' .. tostring(message) end
   local properties = type(message) == 'table' and message.properties
   if type(properties) ~= 'table' then return nil, 'no properties' end
   local tag, way = properties.delivery_tag, properties.delivery_info
-  if type(tag) ~= 'string' and type(tag) ~= 'number' then return nil, 'no delivery_tag' end
+  if type(tag) == 'number' and tag % 1 == 0 and math.abs(tag) < 2^53 then tag = string.format('%.0f', tag) end
+  if type(tag) ~= 'string' or tag == '' then return nil, 'no delivery_tag' end
   if type(way) ~= 'table' then return nil, 'no delivery_info' end
   if way.exchange == nil or way.routing_key == nil then return nil, 'no exchange or routing_key' end
-  if type(tag) == 'number' then tag = string.format('%.0f', tag) end
+  if not names(way.exchange) or not names(way.routing_key) then return nil, 'exchange or routing_key is no text' end
+  if type(message.body) ~= 'string' then return nil, 'no body' end
+  if message.headers ~= nil and type(message.headers) ~= 'table' then return nil, 'headers are no object' end
   return tag, cjson.encode(way.exchange) .. ', ' .. cjson.encode(way.routing_key)
 end
 

@@ -16,6 +16,8 @@ STOCK = "redis"
 ATOMIC = "poolrace.transport:Transport"
 KINDS = pytest.mark.parametrize("kind", [STOCK, ATOMIC])
 PAIRS = pytest.mark.parametrize(("first", "second"), [(STOCK, ATOMIC), (ATOMIC, STOCK), (ATOMIC, ATOMIC)])
+FIT = b'{"body": "", "headers": {}, "properties": {"delivery_tag": "t", "delivery_info": %s}}'
+WAY = b'{"exchange": "", "routing_key": "jobs"}'
 BAD_BODY = (
     b'{"body": "A", "properties": {"delivery_tag": "t", "body_encoding": "base64", '
     b'"delivery_info": {"exchange": "", "routing_key": "jobs"}}}'
@@ -209,6 +211,19 @@ def test_a_prefix_is_before_every_key(site):
         (b'{"properties": {"delivery_info": {}}}', "no delivery_tag"),
         (b'{"properties": {"delivery_tag": "t"}}', "no delivery_info"),
         (b'{"properties": {"delivery_tag": "t", "delivery_info": {}}}', "no exchange or routing_key"),
+        (FIT % b'{"exchange": [], "routing_key": "jobs"}', "no text"),
+        (FIT % b'{"exchange": "", "routing_key": 5}', "no text"),
+        (FIT.replace(b'"t"', b'""') % WAY, "no delivery_tag"),
+        (FIT.replace(b'"t"', b"true") % WAY, "no delivery_tag"),
+        (FIT.replace(b'"t"', b"1.5") % WAY, "no delivery_tag"),
+        (FIT.replace(b'"t"', b"12345678901234567890") % WAY, "no delivery_tag"),
+        (FIT.replace(b'"body": ""', b'"no": "body"') % WAY, "no body"),
+        (FIT.replace(b'"body": ""', b'"body": 5') % WAY, "no body"),
+        (FIT.replace(b'"headers": {}', b'"headers": null') % WAY, "headers are no object"),
+        (FIT.replace(b'"headers": {}', b'"headers": [1]') % WAY, "AttributeError"),
+        (FIT.replace(b'"body"', b'"size": 0x10, "body"') % WAY, "JSONDecodeError"),
+        (FIT.replace(b'"body"', b'"\xff": 0x10, "body"') % WAY, "Error"),
+        (b"[" * 5000 + b"]" * 5000, "too many nested"),
         (BAD_BODY, "Error"),
     ],
 )
@@ -219,13 +234,42 @@ def test_a_message_that_cannot_be_read_is_set_aside_with_its_reason(bench, caplo
     with bench.consumer(ATOMIC) as holder:
         assert holder.drain(2) == ["before", "after"]
         [entry] = bench.client.lrange("unacked_dead_letter", 0, -1)
-        aside = json.loads(entry.decode(errors="backslashreplace"))
+        aside = json.loads(entry.decode(errors="surrogateescape"))
         assert reason in aside["reason"]
-        assert aside["message"] == raw.decode(errors="backslashreplace")
+        assert aside["message"].encode(errors="surrogateescape") == raw
         assert aside["key"] == "jobs"
         assert "message set aside" in caplog.text
         holder.ack()
     assert bench.held() == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (b"{", "Error"),
+        (b"\xff", "Error"),
+        (b'[%s, "", "jobs"]' % FIT.replace(b"{}", b"[1]") % WAY, "TypeError"),
+        (b'[%s, "gone", "gone"]' % FIT % WAY, "no queue is bound to exchange 'gone' with routing key 'gone'"),
+    ],
+)
+def test_what_cannot_be_put_back_is_set_aside_and_blocks_nothing(bench, entry, reason):
+    """Kombu drops the last two, and the first two keep all that was noted before them."""
+    bench.send("good")
+    with bench.consumer(ATOMIC) as dead:
+        dead.drain(1)
+        dead.die()
+    [tag] = bench.client.hkeys("unacked")
+    bench.client.zadd("unacked_index", {tag: 1})
+    for number in range(20):
+        bench.client.hset("unacked", f"bad{number}", entry)
+        bench.client.zadd("unacked_index", {f"bad{number}": 2})
+    with bench.consumer(ATOMIC, visibility_timeout=1, unacked_restore_throttle=1) as holder:
+        until(lambda: holder.drain(1, for_s=0.1) == ["good"])
+        holder.ack()
+        until(lambda: bench.client.llen("unacked_dead_letter") == 20)
+    assert bench.held() == 0
+    for aside in bench.client.lrange("unacked_dead_letter", 0, -1):
+        assert reason in json.loads(aside)["reason"]
 
 
 def test_no_more_is_held_than_the_window(bench):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from benchmarks.kills import Kind, kill, measure
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork"])
 KILLS = 5
 CUTS = 12
-RESTARTS = 4
+RESTARTS = 3
 
 
 @POOLS
@@ -154,3 +155,52 @@ def fence(client):
     """Wait until the replica has all that was written before."""
     client.set("fence", 1)
     assert client.wait(1, 5000) == 1
+
+
+ENVELOPE = (
+    b'{"body": "W10=", "headers": %s, "properties": {"delivery_tag": %s, "body_encoding": "base64", '
+    b'"delivery_info": {"exchange": "", "routing_key": "counted"}}}'
+)
+RUBBISH = [
+    b"",
+    b"{",
+    b"\xff\xfe",
+    b"null",
+    b"[" * 5000 + b"]" * 5000,
+    b'{"x": "' + b"y" * 100_000 + b'"}',
+    ENVELOPE % (b"{}", b"null"),
+    ENVELOPE % (b"null", b'"a"'),
+    ENVELOPE % (b"[1]", b'"b"'),
+    (ENVELOPE % (b"{}", b'"c"')).replace(b'"body"', b'"no body"'),
+    (ENVELOPE % (b"{}", b'"d"')).replace(b"W10=", b"A"),
+    (ENVELOPE % (b"{}", b'"e"')).replace(b'""', b"[]"),
+]
+
+
+def test_rubbish_under_load_is_set_aside_once_and_reported_across_a_kill(site, tmp_path):
+    chance = random.Random(1)
+    site.client.flushdb()
+    jobs = Jobs(site, tmp_path, "threads", site.broker.url)
+    for raw in RUBBISH:
+        jobs.send(chance.randrange(1, 60))
+        site.client.lpush(QUEUE, raw)
+    with jobs.node():
+        jobs.work(jobs.sent // 2)
+    assert site.client.llen(QUEUE)
+    before = len(dead_letters(site.client))
+    jobs.log.rename(tmp_path / "first.log")  # its last report may have died with it
+    for raw in RUBBISH:
+        jobs.send(chance.randrange(1, 60))
+        site.client.lpush(QUEUE, raw.replace(b'"delivery_tag": "', b'"delivery_tag": "second '))
+    with jobs.node():
+        jobs.wait_for_all(site.client)
+    assert jobs.missing() == set()
+    aside = [json.loads(entry.decode(errors="surrogateescape")) for entry in dead_letters(site.client)]
+    found = [entry["message"].encode(errors="surrogateescape").replace(b"second ", b"") for entry in aside]
+    assert Counter(found) == Counter(2 * RUBBISH)
+    assert all(entry["reason"] for entry in aside)
+    assert jobs.log.read_text().count("message set aside") == len(aside) - before
+
+
+def dead_letters(client):
+    return client.lrange("unacked_dead_letter", 0, -1)

@@ -1,12 +1,22 @@
 """Every message is in exactly one place, whatever consumers on either transport do."""
 
 import json
+import socket
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from integration.test_transport import ATOMIC, STOCK, Bench
 
 PREFETCH = 3
@@ -16,9 +26,10 @@ STEPS = (0, 5)
 
 def machine_on(bench):  # noqa: C901 - a rule is a method
     class Messages(RuleBasedStateMachine):
-        """Two consumers of the atomic transport and one of kombu's, on two queues."""
+        """Consumers of the atomic transport and of kombu's, on two queues."""
 
-        consumers = Bundle("consumers")
+        atomic, stock = Bundle("atomic"), Bundle("stock")
+        either = st.one_of(atomic, atomic, stock)
 
         def __init__(self):
             super().__init__()
@@ -28,7 +39,19 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             self.sent, self.done = set(), Counter()
             self.opened, self.alive = [], []
 
-        @rule(target=consumers, kind=st.sampled_from([ATOMIC, ATOMIC, STOCK]))
+        @initialize(target=atomic)
+        def begin(self):
+            self.publish("jobs", 0, 2 * PREFETCH)
+            return self.start(ATOMIC)
+
+        @rule(target=atomic)
+        def start_atomic(self):
+            return self.start(ATOMIC)
+
+        @rule(target=stock)
+        def start_stock(self):
+            return self.start(STOCK)
+
         def start(self, kind):
             context = bench.consumer(kind, *QUEUES, prefetch=PREFETCH)
             holder = context.__enter__()
@@ -37,60 +60,72 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             return holder
 
         @rule(queue=st.sampled_from(QUEUES), priority=st.sampled_from(STEPS), count=st.integers(1, 5))
+        def publish_some(self, queue, priority, count):
+            self.publish(queue, priority, count)
+
         def publish(self, queue, priority, count):
             bodies = range(len(self.sent), len(self.sent) + count)
             bench.send(*bodies, queue=queue, priority=priority)
             self.sent.update(bodies)
 
-        @rule(holder=consumers)
-        def fetch(self, holder):
-            if holder in self.alive:
-                holder.drain(PREFETCH, for_s=0.01)
-                assert len(holder.got) <= PREFETCH
+        @rule(holder=either, forgotten=st.booleans())
+        def fetch(self, holder, forgotten):
+            """Also from a server that has lost the script."""
+            if forgotten:
+                bench.client.script_flush()
+            holder.drain(PREFETCH, for_s=0.01)
+            assert len(holder.got) <= PREFETCH
 
-        @rule(holder=consumers, at=st.integers(0, PREFETCH - 1))
+        @rule(holder=either, at=st.integers(0, PREFETCH - 1))
         def ack(self, holder, at):
-            if holder in self.alive and at < len(holder.got):
+            if at < len(holder.got):
                 message = holder.got.pop(at)
                 message.ack()
                 self.done[message.decode()] += 1
 
-        @rule(holder=consumers)
+        @rule(holder=atomic)
         def ack_all_at_once(self, holder):
             """As an event loop does: gathered, then in one step with the next fetch."""
-            if holder in self.alive and hasattr(holder.channel, "_acks"):
-                while holder.got:
-                    message = holder.got.pop()
-                    message._state = "ACK"
-                    holder.channel._acks.append(message.delivery_tag)
-                    holder.channel.qos._dirty.add(message.delivery_tag)
-                    self.done[message.decode()] += 1
-                holder.drain(PREFETCH, for_s=0.01)
+            self.gather_acks(holder)
+            holder.drain(PREFETCH, for_s=0.01)
 
-        @rule(holder=consumers)
+        def gather_acks(self, holder):
+            while holder.got:
+                message = holder.got.pop()
+                message._state = "ACK"
+                holder.channel._acks.append(message.delivery_tag)
+                holder.channel.qos._dirty.add(message.delivery_tag)
+                self.done[message.decode()] += 1
+
+        @rule(holder=either)
         def reject(self, holder):
-            if holder in self.alive and holder.got:
+            if holder.got:
                 message = holder.got.pop()
                 message.reject()
                 self.done[message.decode()] += 1
 
-        @rule(holder=consumers)
+        @rule(holder=either)
         def requeue(self, holder):
-            if holder in self.alive and holder.got:
+            if holder.got:
                 holder.got.pop().requeue()
 
-        @rule(holder=consumers)
-        def kill(self, holder):
-            if holder in self.alive:
-                self.alive.remove(holder)
-                holder.die()
+        @rule(holder=atomic, served=st.booleans())
+        def cut(self, holder, served):
+            """A connection ends before the server did what it was asked, or after it and before its answer is read."""
+            holder.drain(PREFETCH, for_s=0.01)
+            self.gather_acks(holder)
+            ask_and_lose_the_answer(holder.channel, served=served)
 
-        @rule(holder=consumers)
+        @rule(holder=st.one_of(consumes(atomic), consumes(stock)))
+        def kill(self, holder):
+            self.alive.remove(holder)
+            holder.die()
+
+        @rule(holder=st.one_of(consumes(atomic), consumes(stock)))
         def close(self, holder):
-            if holder in self.alive:
-                self.alive.remove(holder)
-                holder.dead = True
-                holder.channel.close()
+            self.alive.remove(holder)
+            holder.dead = True
+            holder.channel.close()
 
         @rule()
         def restore(self):
@@ -121,6 +156,20 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             for context in reversed(self.opened):
                 context.__exit__(None, None, None)
 
+    def ask_and_lose_the_answer(channel, *, served):
+        cycle = channel.connection.cycle
+        if not cycle._client_registered(channel, channel.client, "BRPOP"):
+            cycle._register_BRPOP(channel)
+            channel._read_answer()
+        connection = channel.client.connection
+        channel._fresh = True
+        if not served:
+            connection._sock.shutdown(socket.SHUT_RDWR)
+        with suppress(channel.connection_errors):
+            channel._brpop_start()
+            assert connection.can_read(timeout=5)
+        connection.disconnect()
+
     def body_of(entry):
         channel = bench.connection.default_channel
         return channel.Message(json.loads(entry)[0], channel=channel).decode()
@@ -128,7 +177,7 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
     return Messages
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 def test_each_message_is_in_exactly_one_place(site):
     bench = Bench(site, polling_interval=0.01, priority_steps=STEPS)  # or the close of a stock consumer takes a second
     run_state_machine_as_test(
