@@ -23,7 +23,6 @@ RESTORE_SOON = {"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked
 """What a dead node held is found after three seconds instead of an hour."""
 
 QUEUE = "busy"
-DONE = "busy.done"
 WAITS = "busy.waits"
 SLOTS = 8
 PREFETCH = 32
@@ -43,7 +42,6 @@ def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celer
     )
     app.task(name="busy.noop", shared=False)(_noop)
     client = redis.Redis.from_url(url, socket_timeout=None)
-    app.task(name="busy.tick", shared=False)(_counting(client))
     app.task(name="busy.punctual", shared=False)(_timing(client))
     app.task(name="busy.until", shared=False)(_waiting(client))
     app.task(name="busy.until_early", shared=False, acks_late=False)(_waiting(client))
@@ -52,15 +50,6 @@ def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celer
 
 def _noop() -> None:
     """Do nothing."""
-
-
-def _counting(client: Any) -> Callable[[int], None]:
-    """A job that counts itself as done where a kill of its node changes nothing."""
-
-    def tick(job: int) -> None:
-        client.hincrby(DONE, str(job), 1)
-
-    return tick
 
 
 def _timing(client: Any) -> Callable[[float], None]:
@@ -108,12 +97,12 @@ def start_node(
     )
 
 
-def send(app: Celery, name: str, jobs: range, *, with_number: bool = False) -> None:
+def send(app: Celery, name: str, jobs: range) -> None:
     """Send jobs in batches."""
     producers: Any = app.producer_pool
     with producers.acquire(block=True) as producer, producer.batch(BATCH):
-        for job in jobs:
-            app.send_task(name, args=(job,) if with_number else (), producer=producer)
+        for _ in jobs:
+            app.send_task(name, producer=producer)
 
 
 if BROKER_URL in os.environ:  # in a node
