@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack bench-transport kills screenshots clean
+.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack bench-transport kills pictures screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -66,6 +66,9 @@ bench-stack: setup  ## what the compose stack costs: start, idle, image; needs D
 
 bench: setup  ## the project's own promises, as ratios measured side by side
 	@$(BIN)/python -m benchmarks
+
+pictures: .venv/.stack-dev  ## the pictures of README.md, from the runs in pictures/runs; needs Chromium
+	@$(BIN)/python -m pictures.report
 
 screenshots: .venv/.stack-dev  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
 	@$(BIN)/python -m pictures

@@ -1,0 +1,83 @@
+"""
+Draws the pictures of README.md and writes its report, from the race and the sweep in pictures/runs: `make pictures`.
+
+Needs Chromium. To show newer runs, put their directories there in place of the old ones, without report.html and logs.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producer.charts.export import export
+from producer.charts.gallery import pictures_of
+from producer.errors import PoolraceError
+from producer.report.terminal import show
+from producer.rundir import read_run
+from producer.summary import summarise
+
+if TYPE_CHECKING:
+    from producer.charts.picture import Picture
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "pictures" / "runs"
+README = ROOT / "README.md"
+FOLDER = ROOT / "docs" / "pictures"
+
+SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
+"""By kind of run: keys of the pictures that README.md shows."""
+
+
+def stored(kind: str) -> Path:
+    """The directory of the one stored run of a kind."""
+    (path,) = RUNS.glob(f"*-{kind}-*")
+    return path
+
+
+@cache
+def shown() -> tuple[Picture, ...]:
+    """The pictures that README.md shows, in its order."""
+    return tuple(
+        picture
+        for kind, keys in SHOWN.items()
+        for path in [stored(kind)]
+        for picture in pictures_of(summarise(path), read_run(path))
+        if picture.key in keys
+    )
+
+
+def filled(readme: str) -> str:
+    """README.md with what the program says of the stored runs between its marks."""
+    report = StringIO()
+    show(summarise(stored("race")), report)
+    lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
+    parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
+    for mark, part in parts.items():
+        between = re.compile(f"(?<=<!-- {mark} -->\n).*(?=<!-- /{mark} -->)", re.DOTALL)
+        readme = between.sub(lambda _, part=part: f"{part}\n", readme)  # type: ignore[misc]
+    return readme
+
+
+def _embedded(picture: Picture) -> str:
+    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{picture.shows} {picture.reads}"
+
+
+def main() -> int:
+    """Draw and write them; returns the exit code."""
+    try:
+        files = export(shown(), FOLDER, "png")
+    except PoolraceError as error:
+        print(f"make pictures: {error}")
+        return error.exit_code
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in files:
+        print(f"{file.relative_to(ROOT)}  {file.stat().st_size / 1e3:.0f} kB")
+    print(f"{README.name}  its report and pictures")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
