@@ -18,10 +18,6 @@ ATOMIC = "poolrace.transport:Transport"
 TRANSPORTS = {"stock": "", "atomic": ATOMIC}
 BROKER_URL = "POOLRACE_BUSY_BROKER_URL"
 TRANSPORT = "POOLRACE_BUSY_TRANSPORT"
-IMPATIENT = "POOLRACE_BUSY_IMPATIENT"
-RESTORE_SOON = {"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
-"""What a dead node held is found after three seconds instead of an hour."""
-
 QUEUE = "busy"
 WAITS = "busy.waits"
 SLOTS = 8
@@ -29,8 +25,8 @@ PREFETCH = 32
 BATCH = 500
 
 
-def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celery:
-    """The app; impatient, its nodes soon restore what a dead one held."""
+def make_app(url: str, transport: str = "") -> Celery:
+    """The app, with whatever else at its default."""
     app = Celery("busy", broker=url, set_as_current=False)
     app.conf.update(
         broker_transport=transport or None,
@@ -38,7 +34,6 @@ def make_app(url: str, transport: str = "", *, impatient: bool = False) -> Celer
         task_acks_late=True,
         task_ignore_result=True,
         worker_prefetch_multiplier=PREFETCH // SLOTS,
-        broker_transport_options=RESTORE_SOON if impatient else {},
     )
     app.task(name="busy.noop", shared=False)(_noop)
     client = redis.Redis.from_url(url, socket_timeout=None)
@@ -79,18 +74,16 @@ def command(pool: str) -> list[str]:
     ]  # fmt: skip
 
 
-def environment(url: str, transport: str, *, impatient: bool = False) -> dict[str, str]:
+def environment(url: str, transport: str) -> dict[str, str]:
     """What tells it its broker and its transport."""
-    return {**os.environ, BROKER_URL: url, TRANSPORT: TRANSPORTS[transport], IMPATIENT: "1" if impatient else ""}
+    return {**os.environ, BROKER_URL: url, TRANSPORT: TRANSPORTS[transport]}
 
 
-def start_node(
-    url: str, pool: str, transport: str, log: IO[bytes], *, impatient: bool = True
-) -> subprocess.Popen[bytes]:
+def start_node(url: str, pool: str, transport: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """A node in a session of its own, so that a kill reaches its processes too."""
     return subprocess.Popen(
         command(pool),
-        env=environment(url, transport, impatient=impatient),
+        env=environment(url, transport),
         stdout=log,
         stderr=log,
         start_new_session=True,
@@ -106,4 +99,4 @@ def send(app: Celery, name: str, jobs: range) -> None:
 
 
 if BROKER_URL in os.environ:  # in a node
-    node_app = make_app(os.environ[BROKER_URL], os.environ[TRANSPORT], impatient=bool(os.environ[IMPATIENT]))
+    node_app = make_app(os.environ[BROKER_URL], os.environ[TRANSPORT])

@@ -47,7 +47,8 @@ class Rest:
         broker_share: CPU seconds of the broker a second meanwhile.
         node_share: CPU seconds of the nodes a second meanwhile.
         waits_s: From sent to started, of each job at the held rate.
-        commands_per_job: Commands to the broker for each of these jobs, those of publishing too.
+        commands_per_job: Commands to the broker for each of these jobs, those of publishing and in scripts too.
+        sent_per_job: Those without the ones in scripts.
         broker_s_per_job: CPU seconds of the broker for each of them.
         node_s_per_job: CPU seconds of the nodes for each of them.
     """
@@ -57,6 +58,7 @@ class Rest:
     node_share: float
     waits_s: Sequence[float]
     commands_per_job: float
+    sent_per_job: float
     broker_s_per_job: float
     node_s_per_job: float
 
@@ -155,6 +157,7 @@ def _rest(first: Look, second: Look, third: Look, waits_s: Sequence[float], idle
         node_share=still_node_s / idle_s,
         waits_s=waits_s,
         commands_per_job=busy.commands / len(waits_s),
+        sent_per_job=busy.sent / len(waits_s),
         broker_s_per_job=busy.cpu_s / len(waits_s),
         node_s_per_job=busy_node_s / len(waits_s),
     )

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from benchmarks import analysis, arrivals, contrast, endurance, fidelity, limits, publishing, stamping, transport
+from benchmarks import (
+    analysis,
+    arrivals,
+    contrast,
+    endurance,
+    fidelity,
+    limits,
+    publishing,
+    resting,
+    stamping,
+    transport,
+)
 from benchmarks.figures import Figure, Skipped
 from producer.machine import describe
 from producer.verdict import PairedValues
@@ -78,7 +89,8 @@ def test_endurance_sees_the_memory_of_the_generator_early_and_late():
     assert "MiB" in found.terms
 
 
-def test_transport_compares_both_of_them_busy_and_at_rest():
+def test_transport_compares_both_of_them_busy_and_at_rest(monkeypatch):
+    monkeypatch.setattr(resting, "SETTLE_S", 0.5)
     found = {
         figure.name: figure
         for figure in transport.measure(rounds=1, stock_jobs=400, atomic_jobs=400, idle_s=1.0, held_s=1.0, herd=2)

@@ -1,9 +1,13 @@
 """The parts of the transport that need no server."""
 
+import socket
+
 import pytest
 from kombu import Connection
+from kombu.asynchronous import Hub
 
 from poolrace.transport import SentinelTransport, Transport
+from poolrace.transport.poller import Poller
 from poolrace.transport.script import Broken, Lists, Places, Taken, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server
 
@@ -52,3 +56,17 @@ def test_the_setting_names_a_transport_and_the_url_the_server():
 def test_behind_sentinel_there_is_a_transport_of_its_own():
     connection = Connection("sentinel://somewhere:26379/0", transport="poolrace.transport:SentinelTransport")
     assert isinstance(connection.transport, SentinelTransport)
+
+
+def test_a_socket_that_the_loop_reads_is_not_added_to_it_again():
+    ours, theirs, poller, hub = print, repr, Poller(), Hub()
+    one, other = socket.socketpair()
+    with one, other:
+        poller._fd_to_chan = {one.fileno(): ("channel", "BRPOP")}
+        poller.hub, poller.reader = hub, ours
+        assert list(poller.fds) == [one.fileno()]
+        hub.add_reader(one, theirs)
+        assert list(poller.fds) == [one.fileno()]
+        hub.add_reader(one, ours)
+        assert list(poller.fds) == []
+        hub.close()
