@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections import Counter
 from contextlib import suppress
 
@@ -22,6 +23,7 @@ from integration.test_transport import ATOMIC, STOCK, Bench
 PREFETCH = 3
 QUEUES = ("jobs", "more")
 STEPS = (0, 5)
+SETTLE_S = 5.0
 
 
 def machine_on(bench):  # noqa: C901 - a rule is a method
@@ -142,6 +144,15 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             for holder in self.alive:
                 if hasattr(holder.channel, "flush"):
                     holder.channel.flush()
+            # What was asked of the server and not yet answered may not be done yet: it has a moment to settle.
+            deadline = time.monotonic() + SETTLE_S
+            while self.places() != Counter(self.sent) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert self.places() == Counter(self.sent)
+            assert bench.held() == bench.client.hlen("unacked")
+
+        def places(self):
+            """How often each message is in a queue, noted as taken, or done."""
             places = Counter(self.done)
             for entry in bench.client.hvals("unacked"):
                 places[body_of(entry)] += 1
@@ -149,8 +160,7 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
                 for step in STEPS:
                     key = bench.connection.default_channel._q_for_pri(queue, step)
                     places.update(body_of(b"[" + raw + b"]") for raw in bench.client.lrange(key, 0, -1))
-            assert places == Counter(self.sent)
-            assert bench.held() == bench.client.hlen("unacked")
+            return places
 
         def teardown(self):
             for context in reversed(self.opened):

@@ -10,7 +10,6 @@ from integration.test_transport import ATOMIC, Bench
 from benchmarks.account import Account
 from benchmarks.busy import QUEUE, SLOTS, command, environment, make_app, send
 
-POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 CONCURRENT = pytest.mark.parametrize("pool", ["threads", "prefork"])
 
 
@@ -70,7 +69,7 @@ def test_a_node_never_holds_more_than_its_slots_without_prefetch(site, tmp_path,
     assert max(held) == SLOTS
 
 
-@POOLS
+@CONCURRENT
 def test_an_acknowledgement_does_not_wait_for_the_next_message(site, tmp_path, pool):
     """Two jobs are held and nothing else is there to be fetched; one has ended."""
     with post_with(site, tmp_path, pool) as post:

@@ -5,7 +5,6 @@ import json
 import pytest
 from sample_run import make_run
 
-from pictures import browser as browsers
 from producer.charts.page import page
 from producer.charts.scaling import scaling
 from producer.lanes import parse_lanes
@@ -139,6 +138,8 @@ def test_a_sweep_that_was_cut_short_before_its_first_value_says_so(sample):
 
 
 def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_chart(browser, tmp_path):
+    from pictures import browser as browsers  # needs what drives a browser, as this test alone does
+
     found = sweep_run(tmp_path)
     summary, run = summarise(found), read_run(found)
     picture = scaling(summary, run)
