@@ -122,7 +122,7 @@ class Taking(Base):  # type: ignore[misc]
         """Whether there is something to ask the server for."""
         if self._quiet_until and monotonic() < self._quiet_until:
             return False
-        return self.has_acks or (self._fresh and bool(self.active_queues) and self.has_room)
+        return self.has_acks or self.has_arrived or (self._fresh and bool(self.active_queues) and self.has_room)
 
     @property
     def wait_s(self) -> float:
@@ -171,20 +171,21 @@ class Taking(Base):  # type: ignore[misc]
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ARG002 - as kombu calls it
         """Read the answer and deliver what it brought."""
-        if self._read_answer():
+        self._read_answer()
+        if self._arrived and not self._in_poll:
             self.deliver()
             return True
         raise Empty
 
-    def _read_answer(self) -> bool:
-        """Read what the server took for us; whether that is anything."""
+    def _read_answer(self) -> None:
+        """Read what the server took for us."""
         question, connection = self._question, self.client.connection
         assert question is not None
         try:
             answer = connection.read_response()
         except NoScriptError:
             self._ask(question, "EVAL", TAKE)
-            return False
+            return
         except self.connection_errors:
             connection.disconnect()  # which puts the acks back
             raise
@@ -194,9 +195,9 @@ class Taking(Base):  # type: ignore[misc]
             raise
         self._question, self._in_poll, self._quiet_until = None, None, 0.0
         self._flush_brpop_reauth()
-        return self._arrive(question, answer)
+        self._arrive(question, answer)
 
-    def _arrive(self, question: Question, answer: Sequence[Any]) -> bool:
+    def _arrive(self, question: Question, answer: Sequence[Any]) -> None:
         taken, broken = read_answer(answer)
         for one in taken:
             queue = question.queues[one.at % len(question.queues)]
@@ -207,7 +208,6 @@ class Taking(Base):  # type: ignore[misc]
         if question.room:
             # Fewer than there was room for: the lists are empty, and waiting on them is cheaper than asking.
             self._fresh = len(taken) == question.room or bool(broken)
-        return bool(taken)
 
     def _forget_question(self) -> None:
         """The answer will not come: what was acknowledged in it is so again."""
@@ -218,21 +218,31 @@ class Taking(Base):  # type: ignore[misc]
     # Delivering
 
     def deliver(self) -> None:
-        """Hand over what has arrived, for a few milliseconds; the rest after the event loop had its turn."""
+        """Hand over what has arrived, for a few milliseconds; the rest once the server has answered again."""
         until = monotonic() + DELIVER_FOR_S
         self._delivering_in = get_ident()
         try:
             while self._arrived and self.connection is not None:
-                self._deliver_one(self._arrived.popleft())
-                if monotonic() > until:
+                one = self._arrived.popleft()
+                self._deliver_one(one)
+                if monotonic() > until or self._has_ended(one):
                     break
         finally:
             self._delivering_in = self.noted_tag = None
-            if self._arrived and self.connection is not None and self.connection.cycle.hub is not None:
-                self.connection.cycle.hub.call_soon(self._deliver_rest)
 
-    def _deliver_rest(self) -> None:
-        # The loop guards what it calls for a socket, and not this.
+    def _has_ended(self, one: Arrived) -> bool:
+        """
+        Whether a message is done with before it was delivered, since the solo pool runs jobs there.
+
+        Its acknowledgement waits for the event loop, and has to be sent before the next job runs.
+        """
+        hub = self.connection and self.connection.cycle.hub
+        soon = [getattr(item, "fun", None) for item in list(hub._ready)] if hub else []
+        tags = (getattr(getattr(function, "__self__", None), "delivery_tag", None) for function in soon)
+        return one.taken.tag in tags
+
+    def deliver_rest(self) -> None:
+        """The same where the event loop does not guard what it calls, as it does for a socket."""
         try:
             self.deliver()
         except self.connection_errors:

@@ -40,8 +40,10 @@ class Poller(RedisPoller):  # type: ignore[misc]
         """Send what each channel has to ask for."""
         self._loop_thread, self._turned_at = get_ident(), monotonic()
         for channel in list(self._channels):
-            if channel.active_queues or channel.has_acks:
+            if channel.active_queues or channel.has_acks or channel.has_arrived:
                 self._advance(channel)
+            if channel.has_arrived and not channel._in_poll:
+                channel.deliver_rest()  # nothing may be asked now, so no answer would have it delivered
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
 

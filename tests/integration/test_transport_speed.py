@@ -10,6 +10,7 @@ from integration.test_transport import ATOMIC, Bench
 from benchmarks.account import Account
 from benchmarks.busy import QUEUE, SLOTS, command, environment, make_app, send
 
+POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 CONCURRENT = pytest.mark.parametrize("pool", ["threads", "prefork"])
 
 
@@ -69,13 +70,23 @@ def test_a_node_never_holds_more_than_its_slots_without_prefetch(site, tmp_path,
     assert max(held) == SLOTS
 
 
-@CONCURRENT
+@POOLS
 def test_an_acknowledgement_does_not_wait_for_the_next_message(site, tmp_path, pool):
     """Two jobs are held and nothing else is there to be fetched; one has ended."""
     with post_with(site, tmp_path, pool) as post:
         post.app.send_task("busy.noop")
         post.start_job("a")
         until(lambda: post.left() == 1)
+        assert post.client.hlen("unacked") == 1
+
+
+def test_what_came_together_is_acknowledged_one_by_one_where_jobs_run_in_the_loop(site, tmp_path):
+    """Three jobs were fetched at once; two have ended, and the last one runs."""
+    with post_with(site, tmp_path, "solo", "--prefetch-multiplier", "8") as post:
+        with post.app.producer_pool.acquire() as producer, producer.batch(3):
+            for name, args in (("busy.noop", ()), ("busy.noop", ()), ("busy.until", ("a",))):
+                post.app.send_task(name, args=args, producer=producer)
+        assert post.client.blpop("a.begun", 20)
         assert post.client.hlen("unacked") == 1
 
 
