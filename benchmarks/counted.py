@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from celery import Celery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from producer.fleet.processes import Child, Processes
 
 SETUP = "POOLRACE_COUNTED_SETUP"
 QUEUE = "counted"
@@ -23,7 +25,8 @@ BEGUN = "counted.begun"
 ENDED = "counted.ended"
 SLOTS = 8
 PREFETCH = 32
-VISIBILITY_S = 3
+VISIBILITY_S = 6
+"""What a dead node held comes back after that; longer than a busy machine may stand still."""
 BATCH = 500
 
 
@@ -76,18 +79,13 @@ def _noting(client: Any) -> Callable[..., None]:
     return job
 
 
-def start_node(setup: Setup, pool: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+def start_node(processes: Processes, setup: Setup, pool: str, log: Path) -> Child:
     """A node in a session of its own, so that a kill reaches its processes too."""
-    return subprocess.Popen(
-        [
-            sys.executable, "-m", "celery", "-A", "benchmarks.counted:node_app", "worker", "-P", pool,
-            "-c", str(SLOTS), "-l", "WARNING", "--without-gossip", "--without-mingle",
-        ],
-        env={**os.environ, SETUP: json.dumps(asdict(setup))},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )  # fmt: skip
+    command = [
+        sys.executable, "-m", "celery", "-A", "benchmarks.counted:node_app", "worker", "-P", pool,
+        "-c", str(SLOTS), "-l", "WARNING", "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+    return processes.start(f"node on {pool}", command, log=log, env={**os.environ, SETUP: json.dumps(asdict(setup))})
 
 
 def send(app: Celery, jobs: Iterable[int], for_s: float = 0.0) -> None:

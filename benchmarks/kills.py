@@ -109,8 +109,9 @@ class Toll:
 class Round:
     """Kills nodes of one kind on a broker of its own."""
 
-    def __init__(self, url: str, toll: Toll, log: Path) -> None:
+    def __init__(self, processes: Processes, url: str, toll: Toll, log: Path) -> None:
         kind = toll.kind
+        self._processes = processes
         self._setup = Setup(url=url, notes_url=url, transport=TRANSPORTS[kind.transport], late=kind.acks == "late")
         self._pool, self._ledger, self._log = kind.pool, toll.ledger, log
         self._client: Any = redis.Redis.from_url(url)
@@ -148,12 +149,12 @@ class Round:
     def _node(self) -> Iterator[subprocess.Popen[bytes]]:
         """A node, and in the end nothing of it: neither a process nor a socket that the server has yet to read."""
         others = self._connections()
-        with self._log.open("ab") as log:
-            node = start_node(self._setup, self._pool, log)
+        node = start_node(self._processes, self._setup, self._pool, self._log)
         try:
-            yield node
+            yield node.process
         finally:
-            kill(node)
+            kill(node.process)
+            self._processes.stop(node)
             self._until(lambda: self._connections() <= others)
 
     def _connections(self) -> set[str]:
@@ -209,7 +210,7 @@ def measure(kind: Kind, kills: int, seed: int = 1, show: Callable[[Toll], None] 
     toll, chance = Toll(kind=kind), random.Random(seed)
     with Processes() as processes:
         folder = processes.folder()
-        one = Round(start_embedded(processes, folder).url, toll, folder / "nodes.log")
+        one = Round(processes, start_embedded(processes, folder).url, toll, folder / "nodes.log")
         try:
             for _ in range(kills):
                 one.kill_one(chance)

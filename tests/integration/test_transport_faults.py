@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
+import psutil
 import pytest
 from integration.commands import until
 from integration.cutter import Cutter
@@ -48,11 +49,26 @@ def test_an_interrupt_keeps_what_was_counted():
     assert (toll["finished"], toll["faults"]) == (False, [])
 
 
+def test_kills_that_are_killed_themselves_leave_nothing():
+    command = [sys.executable, "-m", "benchmarks.kills", "--kills", "1000", "--pool", "threads"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert "1 kills" in process.stderr.readline()
+        children = until(lambda: nodes_below(process.pid))
+        process.kill()
+    until(lambda: not any(child.is_running() for child in children))
+
+
+def nodes_below(pid):
+    """All that a process has started, once a node is among it."""
+    children = psutil.Process(pid).children(recursive=True)
+    return children if any("worker" in child.cmdline() for child in children) else None
+
+
 class Jobs:
     """Jobs of a node on a broker that fails; they note what they do on another, which does not."""
 
     def __init__(self, site, folder, pool, url, transport="poolrace.transport:Transport", publish_to=None, **options):
-        self.notes, self.log, self._pool = site.client, folder / "node.log", pool
+        self.notes, self.log, self._pool, self._processes = site.client, folder / "node.log", pool, site.processes
         self.notes.flushdb()
         self.setup = Setup(url=url, notes_url=site.broker.url, transport=transport, options=options)
         self.app = make_app(replace(self.setup, url=publish_to or url, transport=""))
@@ -61,12 +77,12 @@ class Jobs:
     @contextmanager
     def node(self):
         """A node, killed in the end."""
-        with self.log.open("ab") as log:
-            node = start_node(self.setup, self._pool, log)
+        node = start_node(self._processes, self.setup, self._pool, self.log)
         try:
-            yield node
+            yield node.process
         finally:
-            kill(node)
+            kill(node.process)
+            self._processes.stop(node)
 
     def send(self, count):
         jobs = range(self.sent, self.sent + count)
