@@ -144,13 +144,14 @@ def test_a_server_killed_and_started_again_loses_nothing_that_it_had_written(sit
     assert jobs.missing() == set()
 
 
-def test_a_failover_loses_nothing_that_the_replica_had(site, tmp_path):
+@POOLS
+def test_a_failover_loses_nothing_that_the_replica_had(site, tmp_path, pool):
     """Each batch of jobs is on the replica before it counts, as `WAIT` promises."""
     sentinels = Sentinels(site.processes)
     jobs = Jobs(
         site,
         tmp_path,
-        "threads",
+        pool,
         sentinels.url,
         "poolrace.transport:SentinelTransport",
         publish_to=sentinels.master.url,
