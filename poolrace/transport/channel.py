@@ -434,10 +434,17 @@ class Taking(Base):  # type: ignore[misc]
 
     def _room(self) -> int:
         qos = self.qos
-        if not qos.prefetch_count:
-            return BATCH_MOST
-        held: int = len(qos._delivered) - len(qos._dirty) + len(self._arrived)
-        return max(0, min(BATCH_MOST, int(qos.prefetch_count) - held))
+        if not qos.can_consume():
+            return 0
+        most = self._batch_most()
+        if qos.prefetch_count:
+            most = min(most, int(qos.prefetch_count) - len(qos._delivered) + len(qos._dirty))
+        return max(0, most - len(self._arrived))
+
+    def _batch_most(self) -> int:
+        # Celery puts a `can_consume` of its own in front with --disable-prefetch, which says no more than that there is
+        # room for the next message.
+        return 1 if "can_consume" in vars(self.qos) else BATCH_MOST
 
     def _queues(self) -> list[str]:
         return list(self._queue_cycle.consume(len(self.active_queues)))
