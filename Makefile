@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-compose test-page test-rabbitmq check docker-check bench bench-stack bench-transport kills pictures screenshots clean
+.PHONY: race setup up down test test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport kills pictures screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -39,6 +39,13 @@ test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chrom
 
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
 	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py
+
+.venv/.servers: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group servers
+	@touch $@
+
+test-servers: .venv/.servers  ## the atomic transport on old and new servers, over TLS and with gevent; needs Debian's redis-server
+	@$(BIN)/python -m pytest tests/integration/test_transport_servers.py
 
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .

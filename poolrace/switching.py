@@ -19,8 +19,11 @@ SETTING = "broker_transport"
 
 PATH = "poolrace.transport:Transport"
 
+SOCKET = "socket"
+"""A Unix socket, which kombu's own transport calls `redis+socket`; with that, kombu overlooks the setting."""
+
 SCHEMES = ("redis", "rediss")
-"""Brokers that the atomic transport speaks to. With others, `redis+socket` among them, kombu overlooks the setting."""
+"""Brokers that lanes of either transport speak to."""
 
 
 def transport_of(value: object) -> str:

