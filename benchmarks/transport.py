@@ -65,7 +65,7 @@ def measure(
     stock_jobs: int = 2_000,
     atomic_jobs: int = 12_000,
     idle_s: float = 15.0,
-    held_s: float = 20.0,
+    held_s: float = 60.0,
     herd: int = HERD,
 ) -> list[Figure]:
     """Figures of each pool, and of many nodes on one queue."""

@@ -1,6 +1,8 @@
 """Workers of a second Compose project, on a network of its own, as on a second host: they reach Redis over TLS."""
 
+import json
 import subprocess
+from ipaddress import ip_network
 from typing import Any
 
 from compose.conftest import Stack, free_port
@@ -17,9 +19,15 @@ except redis.exceptions.ConnectionError as error:
 """
 
 
+def address_of_this_host() -> str:
+    """By which containers reach it: the gateway of Docker's bridge, which some engines do not tell until it was used."""
+    words = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
+    told = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+    return str(told.get("Gateway") or next(ip_network(told["Subnet"]).hosts()))
+
+
 def test_workers_of_another_project_take_part_over_tls_on_either_transport_and_strangers_do_not(faulty: Any) -> None:
-    words = ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
-    host = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    host = address_of_this_host()
     port = str(free_port())
     files = "docker-compose.yml:compose.tls.yaml:tests/compose/faults.yaml"
     # Redis comes back with a second port; what it had is in its file.
