@@ -20,7 +20,7 @@ except redis.exceptions.ConnectionError as error:
 
 
 def address_of_this_host() -> str:
-    """By which containers reach it: the gateway of Docker's bridge, which some engines do not tell until it was used."""
+    """By which containers reach it: the gateway of Docker's bridge, which some do not tell until it is used."""
     words = ["docker", "network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}"]
     told = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     return str(told.get("Gateway") or next(ip_network(told["Subnet"]).hosts()))
