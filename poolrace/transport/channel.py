@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty
-from threading import get_ident
+from threading import RLock, get_ident
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,7 @@ class Taking(Base):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._acks: deque[str] = deque()
+        self._flushing = RLock()
         self._arrived: deque[Arrived] = deque()
         self._waiters: dict[str, Waiter] = {}
         self._no_ack: set[str] = set()
@@ -333,15 +334,21 @@ class Taking(Base):  # type: ignore[misc]
 
     def flush(self) -> None:
         """Send all acknowledgements and wait for the answer."""
-        acks = self._collect_acks()
-        while acks and self.connection is not None:  # a closed channel has put its messages back already
-            try:
-                with self._create_client().pipeline() as pipe:
-                    pipe.zrem(self.unacked_index_key, *acks).hdel(self.unacked_key, *acks).execute()
-            except Exception:
-                self._acks.extend(acks)
-                raise
+        # One at a time takes along what others wait to send: each on its own would need a connection, of which the pool
+        # has few.
+        with self._flushing:
             acks = self._collect_acks()
+            while acks and self.connection is not None:  # a closed channel has put its messages back already
+                self._send_acks(acks)
+                acks = self._collect_acks()
+
+    def _send_acks(self, acks: list[str]) -> None:
+        try:
+            with self._create_client().pipeline() as pipe:
+                pipe.zrem(self.unacked_index_key, *acks).hdel(self.unacked_key, *acks).execute()
+        except Exception:
+            self._acks.extend(acks)
+            raise
 
     def _collect_acks(self) -> list[str]:
         acks: list[str] = []

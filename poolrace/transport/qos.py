@@ -23,8 +23,10 @@ class QoS(RedisQoS):  # type: ignore[misc]
     def ack(self, delivery_tag: str) -> None:
         """Done with a message: its acknowledgement goes with the next others."""
         # In this order: whoever counts the room that this makes must find the acknowledgement that made it.
-        self.channel.acknowledge(delivery_tag)
-        BasicQoS.ack(self, delivery_tag)
+        try:
+            self.channel.acknowledge(delivery_tag)
+        finally:  # what could not be sent goes with the next others, and must not fill the window meanwhile
+            BasicQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
         """Done with a message, or not: then it goes back to its queue at once."""

