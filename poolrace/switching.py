@@ -19,11 +19,8 @@ SETTING = "broker_transport"
 
 PATH = "poolrace.transport:Transport"
 
-SOCKET = "socket"
-"""A Unix socket, which kombu's own transport calls `redis+socket`; with that, kombu overlooks the setting."""
-
 SCHEMES = ("redis", "rediss")
-"""Brokers that lanes of either transport speak to."""
+"""Brokers that an atomic lane takes; a Unix socket is not among them, for each transport has its own address for it."""
 
 
 def transport_of(value: object) -> str:
@@ -42,5 +39,5 @@ def flags(transport: str) -> list[str]:
 
 
 def is_spoken_by(broker_url: str) -> bool:
-    """Whether the atomic transport can take messages from a broker, or from several, as `URL;URL`."""
+    """Whether an atomic lane takes a broker, or several, as `URL;URL`."""
     return all(url.partition("://")[0] in SCHEMES for url in broker_url.split(";"))

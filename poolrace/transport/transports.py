@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolrace.switching import ATOMIC, SOCKET
+from poolrace.switching import ATOMIC
 from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.channel import Taking
 from poolrace.transport.poller import Poller
@@ -53,6 +53,6 @@ def _accept_socket(client: Any) -> None:
 
     Kombu takes the transport from an address with a plus in it, and without one it takes the path for a virtual host.
     """
-    path = client.virtual_host or ""
-    if not client.hostname and path.strip("/") and not path.strip("/").isdigit():
-        client.hostname, client.virtual_host = f"{SOCKET}:///{path.lstrip('/')}", "/"
+    path = (client.virtual_host or "").strip("/")
+    if not client.hostname and "/" in path:  # else it is a database
+        client.hostname, client.virtual_host = f"socket:///{path}", "/"

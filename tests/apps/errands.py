@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import time
 
 import redis
@@ -50,8 +49,8 @@ def add_tasks(app, client):
 
     @task()
     def note(what):
-        """Leave a line, with who ran it and when."""
-        client.rpush(DONE, json.dumps([what, time.time(), socket.gethostname(), os.getppid()]))
+        """Leave a line, and when."""
+        client.rpush(DONE, json.dumps([what, time.time()]))
 
     @task(ignore_result=True)
     def silent():

@@ -223,17 +223,15 @@ def test_a_job_that_runs_can_be_ended_on_prefork(shop, kind):
     assert shop.send("add", 1, 1).get(PATIENCE_S) == 2
 
 
-def test_a_rate_limit_spaces_jobs_out_and_can_be_lifted(shop):
+def test_a_rate_limit_spaces_jobs_out(shop):
     control = shop.app.control
     control.rate_limit("errands.note", "2/s", reply=True, timeout=1)
     for number in range(3):
         shop.send("note", number)
     shop.settle()
+    control.rate_limit("errands.note", 0, reply=True, timeout=1)
     first, *_, last = shop.times()
     assert last - first >= 0.9
-    assert control.rate_limit("errands.note", 0, reply=True, timeout=1) == [
-        {"one@here": {"ok": "rate limit disabled successfully"}}
-    ]
 
 
 def test_the_lower_number_of_a_priority_runs_first(shop):

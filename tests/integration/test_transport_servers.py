@@ -5,9 +5,7 @@ import os
 import re
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 import redis.connection
@@ -121,45 +119,6 @@ def test_jobs_and_broadcasts_come_in_either_form_of_the_protocol(site, monkeypat
     assert {one["resp"] for one in clients if int(one["psub"])} == {str(resp)}
     assert bench.held() == 0
     bench.connection.release()
-
-
-def test_many_acknowledge_at_once_with_few_connections_where_no_loop_turns(site):
-    bench = Bench(site)
-    bench.send(*range(100))
-    with bench.consumer(ATOMIC, prefetch=50, max_connections=2) as holder, ThreadPoolExecutor(50) as together:
-        assert len(holder.drain(50)) == 50
-        all_there = Barrier(50)
-
-        def ack(message):
-            all_there.wait()
-            message.ack()
-
-        list(together.map(ack, holder.got))
-        assert bench.held() == 0
-        holder.got.clear()
-        assert len(holder.drain(50)) == 50
-        holder.ack()
-    bench.connection.release()
-
-
-def test_an_acknowledgement_that_could_not_be_sent_leaves_the_window_and_goes_with_the_next(site, monkeypatch):
-    bench = Bench(site)
-    bench.send(1, 2, 3)
-    with bench.consumer(ATOMIC, prefetch=1) as holder:
-        holder.drain(1)
-        with monkeypatch.context() as broken:
-            broken.setattr(holder.channel, "_create_client", lose_connection)
-            with pytest.raises(redis.ConnectionError):
-                holder.got[0].ack()
-        holder.got.clear()
-        assert holder.drain(1) == [2]
-        assert bench.held() == 1
-        holder.ack()
-    bench.connection.release()
-
-
-def lose_connection():
-    raise redis.ConnectionError
 
 
 def test_a_unix_socket(site, tmp_path):

@@ -1,9 +1,12 @@
 """What the transport's speed rests on: an exact window, and acknowledgements that are gathered but never kept."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 
 import pytest
+import redis
 from integration.commands import until
 from integration.test_transport import ATOMIC, Bench
 
@@ -127,6 +130,45 @@ def test_where_no_loop_turns_each_acknowledgement_is_sent_at_once(site):
             holder.got.pop().ack()
             assert bench.held() == left
     bench.connection.release()
+
+
+def test_many_acknowledge_at_once_with_few_connections_where_no_loop_turns(site):
+    bench = Bench(site)
+    bench.send(*range(100))
+    with bench.consumer(ATOMIC, prefetch=50, max_connections=2) as holder, ThreadPoolExecutor(50) as together:
+        assert len(holder.drain(50)) == 50
+        all_there = Barrier(50)
+
+        def ack(message):
+            all_there.wait()
+            message.ack()
+
+        list(together.map(ack, holder.got))
+        assert bench.held() == 0
+        holder.got.clear()
+        assert len(holder.drain(50)) == 50
+        holder.ack()
+    bench.connection.release()
+
+
+def test_an_acknowledgement_that_could_not_be_sent_leaves_the_window_and_goes_with_the_next(site, monkeypatch):
+    bench = Bench(site)
+    bench.send(1, 2, 3)
+    with bench.consumer(ATOMIC, prefetch=1) as holder:
+        holder.drain(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(holder.channel, "_create_client", lose_connection)
+            with pytest.raises(redis.ConnectionError):
+                holder.got[0].ack()
+        holder.got.clear()
+        assert holder.drain(1) == [2]
+        assert bench.held() == 1
+        holder.ack()
+    bench.connection.release()
+
+
+def lose_connection():
+    raise redis.ConnectionError
 
 
 @CONCURRENT

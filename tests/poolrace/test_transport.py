@@ -40,6 +40,7 @@ def test_a_server_that_can_is_taken(info):
         ({"redis_version": "6.0.16"}, "Redis 6.0.16: poolrace.transport needs Redis 6.2 or newer"),
         ({"redis_version": "5.0.3"}, "or leave out broker_transport"),
         ({"redis_version": "7.4.0", "redis_mode": "cluster"}, "Redis Cluster: poolrace.transport needs all keys"),
+        ({"redis_version": "7.2.4", "server_mode": "cluster"}, "Redis Cluster: poolrace.transport needs all keys"),
     ],
 )
 def test_a_server_that_cannot_is_refused_with_what_to_do(info, words):
@@ -51,6 +52,20 @@ def test_the_setting_names_a_transport_and_the_url_the_server():
     connection = Connection("redis://:secret@somewhere:7000/3", transport="poolrace.transport:Transport")
     assert isinstance(connection.transport, Transport)
     assert (connection.hostname, connection.port, connection.virtual_host) == ("somewhere", 7000, "3")
+
+
+@pytest.mark.parametrize(
+    ("url", "hostname", "virtual_host"),
+    [
+        ("socket:///tmp/Here/a.sock", "socket:///tmp/Here/a.sock", "/"),
+        ("redis:///3", None, "3"),
+        ("redis:///jobs", None, "jobs"),  # no database, which kombu says
+    ],
+)
+def test_a_path_is_a_socket_and_no_database(url, hostname, virtual_host):
+    connection = Connection(url, transport="poolrace.transport:Transport")
+    assert connection.transport.client is connection
+    assert (connection.hostname, connection.virtual_host) == (hostname, virtual_host)
 
 
 def test_behind_sentinel_there_is_a_transport_of_its_own():
