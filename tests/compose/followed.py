@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 FOLLOW = Path(__file__).with_name("follow_jobs.py").read_text()
 LANES = ("prefork", "threads")
+POPPED = 1
+"""Stock kombu takes a message from Redis with one command and notes with the next that a worker has it. A worker killed
+between the two loses that message, in either ack mode, and so does one whose broker goes away between them: it consumes
+one at a time, so one at most."""
 KILL = """
 import os
 for entry in filter(str.isdigit, os.listdir("/proc")):

@@ -1,10 +1,11 @@
 """What goes wrong with the stack is told, the stack recovers, and every job that was accepted is accounted for."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from compose.followed import LANES, Followed, repeated
+from compose.followed import LANES, POPPED, Followed, repeated
 from compose.waiting import until
 
 SLOTS = 4
@@ -135,6 +136,26 @@ def test_jobs_survive_a_redis_that_is_killed_and_replays_what_a_stopping_worker_
     found = followed.finish()["threads"]
     assert set(followed.marks("threads")["ended"]) == set(range(40))
     assert found["named"].keys() <= {"duplicated"}
+
+
+@pytest.fixture(params=["stock", "atomic"])
+def transport(faulty: Any, request: Any) -> Iterator[str]:
+    faulty.set(POOLRACE_TRANSPORT=request.param)
+    yield request.param
+    faulty.set(POOLRACE_TRANSPORT="stock")
+
+
+def test_a_broker_that_restarts_under_load_costs_stock_the_one_job_in_its_hand_and_atomic_none(
+    faulty: Any, transport: str
+) -> None:
+    acked(faulty, "early")
+    followed = Followed(faulty, LANES, 200, 0.1)
+    followed.until(f"ended {SLOTS}")
+    faulty.compose("restart", "redis")
+    followed.finish()
+    for lane in LANES:
+        missing = set(range(200)) - set(followed.marks(lane)["ended"])
+        assert len(missing) <= {"stock": POPPED, "atomic": 0}[transport]
 
 
 def test_down_under_load_loses_nothing_and_what_waited_runs_after_the_next_up(faulty: Any) -> None:

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from compose.followed import LANES, Followed, kill, repeated, transports
+from compose.followed import LANES, POPPED, Followed, kill, repeated, transports
 from compose.waiting import until
 
 SLOTS = 4
 JOBS = 16
 JOB_S = 1.5
-POPPED = 1
-"""Stock kombu takes a message from Redis with one command and notes with the next that a worker has it. A worker killed
-between the two loses that message, in either ack mode: it consumes one at a time, so one at most."""
 
 
 def killed_in_the_middle(stack: Any, acks: str) -> tuple[Followed, dict[str, Any]]:

@@ -5,17 +5,13 @@ import json
 import re
 import urllib.error
 import urllib.request
-from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import pytest
+from compose.followed import LANES, Followed
 from compose.waiting import until
 
 PATIENCE_S = 120
-PREFETCHED = 4 * 4
-"""Slots and prefetch multiplier of the stack under test."""
-SETTLE = Path(__file__).with_name("settle_jobs.py").read_text()
 
 
 def flower(stack: Any, path: str, user: tuple[str, str] | None = None, method: str = "GET") -> tuple[int, str]:
@@ -31,10 +27,6 @@ def flower(stack: Any, path: str, user: tuple[str, str] | None = None, method: s
             return error.code, error.read().decode()
 
 
-def settled(stack: Any, queue: str, jobs: int, amount_us: int) -> dict[str, int]:
-    return dict(json.loads(stack.python(SETTLE, queue, str(jobs), str(amount_us))))
-
-
 def test_the_gentle_load_reaches_both_pools(stack: Any) -> None:
     def both() -> bool:
         text = stack.metrics()
@@ -44,9 +36,9 @@ def test_the_gentle_load_reaches_both_pools(stack: Any) -> None:
     until(both, PATIENCE_S)
 
 
-@pytest.mark.parametrize("queue", ["prefork", "threads"])
-def test_hundreds_of_jobs_are_all_done_on_each_pool(stack: Any, queue: str) -> None:
-    assert settled(stack, queue, 300, 1000) == all_done(300)
+def test_hundreds_of_jobs_are_all_done_on_each_pool(stack: Any) -> None:
+    for found in Followed(stack, LANES, 300, 0.001, task="worker.sleep", args=[1000]).finish().values():
+        assert found["tally"] == all_done(300)
 
 
 def all_done(jobs: int) -> dict[str, int]:
@@ -106,30 +98,7 @@ def test_containers_run_as_nobody_special_on_a_read_only_disk(stack: Any, servic
 
 def test_workers_come_and_go_under_load_and_nothing_is_lost(stack: Any) -> None:
     stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", "worker-threads=3")
-    load = start_settling(stack, "threads", 400, 50_000)
+    followed = Followed(stack, ("threads",), 400, 0.05, task="worker.sleep", args=[50_000])
+    followed.until("sent")
     stack.compose("up", "--detach", "--no-recreate", "--scale", "worker-threads=1")
-    assert finish(load) == all_done(400)
-
-
-def test_the_broker_restarts_under_load_and_nothing_is_lost(stack: Any) -> None:
-    load = start_settling(stack, "prefork", 200, 100_000)
-    stack.compose("restart", "redis")
-    found = finish(load)
-    # What a node had taken ahead is on the broker still, and comes again after the visibility timeout (an hour).
-    assert found["done"] + found["duplicated"] + found["queued"] == found["sent"] == 200
-    assert found["queued"] <= PREFETCHED
-
-
-def start_settling(stack: Any, queue: str, jobs: int, amount_us: int) -> Popen[str]:
-    """Begin to send and collect; returns once everything is sent."""
-    load = stack.begin_python(SETTLE, queue, str(jobs), str(amount_us))
-    for line in load.stderr:
-        if line.strip() == "sent":
-            break
-    return load
-
-
-def finish(load: Popen[str]) -> dict[str, int]:
-    out, err = load.communicate(timeout=PATIENCE_S * 2)
-    assert load.returncode == 0, err
-    return dict(json.loads(out))
+    assert followed.finish()["threads"]["tally"] == all_done(400)
