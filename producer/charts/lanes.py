@@ -216,8 +216,8 @@ def _figure(courses: Sequence[_Course]) -> go.Figure:
 
 
 def _heading(course: _Course) -> str:
-    share = f"{percent(course.cpu_share)} of their time on a core"
-    return text(f"{course.lane}: jobs spend {share}, {_cores(course)} cores in all")
+    # As short as a phone is narrow; what is under the chart says it in full.
+    return text(f"{course.lane}: {percent(course.cpu_share)} on a core, {_cores(course)} cores in all")
 
 
 def _names(course: _Course) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from producer.report.document import document, heading
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from producer.charts.picture import Picture
     from producer.rundir import Run
@@ -79,14 +79,16 @@ def _whole(top: Prose, rest: Sequence[Table | Prose], pictures: Sequence[Picture
         links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
         findings=_parts(prose),
         pictures="\n".join(map(_picture, pictures)),
-        more=f"<script>{_resource('bars.js')}</script>" if any(map(_has_bars, pictures)) else "",
+        more="".join(f"<script>{_resource(name)}</script>" for name in _scripts(pictures)),
         tables=_parts(tables) or '<p class="missing">No job was settled, so there is no figure.</p>',
     )  # fmt: skip
 
 
-def _has_bars(picture: Picture) -> bool:
-    """Whether it has jobs that the page's own script draws."""
-    return picture.figure is not None and "bars" in (picture.figure.layout.meta or {})
+def _scripts(pictures: Iterable[Picture]) -> Iterator[str]:
+    """The page's own: room for legends, and jobs drawn one by one where there are too many for plotly."""
+    yield "legends.js"
+    if any(picture.figure is not None and "bars" in (picture.figure.layout.meta or {}) for picture in pictures):
+        yield "bars.js"
 
 
 def _place(part: Prose) -> int:

@@ -116,6 +116,30 @@ def test_on_a_phone_nothing_is_cut_off_at_the_side(opened, sample):
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+PLACES = """() => Array.from(document.querySelectorAll('.js-plotly-plot'), (chart) => {
+  const boxes = (parts) => Array.from(parts, (part) => part.getBoundingClientRect().toJSON());
+  const [legend, titles, drawn] = ['.legend .bg', '.annotation', '.nsewdrag'].map(
+    (name) => boxes(chart.querySelectorAll(name)));
+  return { key: chart.id, whole: boxes([chart])[0], legend, titles, drawn };
+})"""
+"""Where the parts of each chart are."""
+
+
+@pytest.mark.parametrize("width", [PHONE["width"], 1200])
+def test_no_legend_lies_on_a_title_or_a_drawing_and_titles_are_whole(opened, sample, width):
+    seen = opened(*sample, viewport={"width": width, "height": 900})
+    charts = seen.page.evaluate(PLACES)
+    assert sum(len(chart["legend"]) for chart in charts) > 5
+    for chart in charts:
+        top = min(each["top"] for each in chart["drawn"])
+        titles = [each for each in chart["titles"] if each["bottom"] <= top]
+        assert all(each["bottom"] <= min([top, *(title["top"] for title in titles)]) for each in chart["legend"]), chart
+        inside = [
+            chart["whole"]["left"] <= title["left"] and title["right"] <= chart["whole"]["right"] for title in titles
+        ]
+        assert all(inside), chart
+
+
 def loaded_in_ms(seen):
     return seen.page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
 
@@ -190,7 +214,7 @@ def test_bars_of_a_close_up_follow_the_mouse_and_the_window(opened, sample):
     assert inked(seen.page) > 1000
 
 
-def test_a_page_whose_jobs_are_all_drawn_by_plotly_has_no_script_of_ours(sample):
+def test_a_page_whose_jobs_are_all_drawn_by_plotly_has_no_script_for_bars(sample):
     assert "Draws the jobs of a lane one by one" not in page(*sample)
     assert "Draws the jobs of a lane one by one" in page(*crowded(sample))
 
