@@ -61,16 +61,17 @@ class Work:
 
 def measure(
     *,
+    busy_rounds: int = 5,
     rounds: int = 3,
     stock_jobs: int = 2_000,
     atomic_jobs: int = 12_000,
-    idle_s: float = 15.0,
+    idle_s: float = 60.0,
     held_s: float = 60.0,
     herd: int = HERD,
 ) -> list[Figure]:
     """Figures of each pool, and of many nodes on one queue."""
     jobs = {"stock": stock_jobs, "atomic": atomic_jobs}
-    return [*_busy(rounds, jobs), *_resting(rounds, idle_s, held_s), *_herd(herd, held_s)]
+    return [*_busy(busy_rounds, jobs), *_resting(rounds, idle_s, held_s), *_herd(herd, held_s)]
 
 
 # Busy

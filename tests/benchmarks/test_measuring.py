@@ -93,7 +93,9 @@ def test_transport_compares_both_of_them_busy_and_at_rest(monkeypatch):
     monkeypatch.setattr(resting, "SETTLE_S", 0.5)
     found = {
         figure.name: figure
-        for figure in transport.measure(rounds=1, stock_jobs=400, atomic_jobs=400, idle_s=1.0, held_s=1.0, herd=2)
+        for figure in transport.measure(
+            busy_rounds=1, rounds=1, stock_jobs=400, atomic_jobs=400, idle_s=1.0, held_s=1.0, herd=2
+        )
     }
     for pool in ("threads", "prefork"):
         # In numbers, since a broker counts the same on any machine.
