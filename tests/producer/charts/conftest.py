@@ -29,7 +29,7 @@ def drawn(sample):
     return [picture for picture in pictures if picture.figure is not None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run under the tests of other modules
 def browser():
     """The browser of this machine; where there is none its tests are passed over, unless they are required."""
     required = os.environ.get("POOLRACE_BROWSER") == "required"
