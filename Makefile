@@ -29,7 +29,7 @@ down: setup  ## end that stack in order; what was accepted is kept
 	@$(BIN)/poolrace stack down
 
 test: setup  ## all tests that need no Docker
-	@$(BIN)/python -m pytest --ignore tests/compose --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --ignore tests/compose --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose

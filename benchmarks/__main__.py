@@ -42,7 +42,7 @@ BENCHMARKS = {
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),
         Benchmark(name="limits", asks="Does the search find a known limit?", measure=limits.measure, takes_s=260),
         Benchmark(name="endurance", asks="Does memory stay as it is?", measure=endurance.measure, takes_s=630),
-        Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=570),
+        Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=770),
         Benchmark(name="analysis", asks="What does a large run cost?", measure=analysis.measure, takes_s=20),
     )
 }
