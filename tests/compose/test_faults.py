@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from compose.followed import LANES, POPPED, Followed, repeated
+from compose.followed import LANES, POPPED, Followed, repeated, transports
 from compose.waiting import until
 
 SLOTS = 4
@@ -149,6 +149,7 @@ def test_a_broker_that_restarts_under_load_costs_stock_the_one_job_in_its_hand_a
     faulty: Any, transport: str
 ) -> None:
     acked(faulty, "early")
+    assert transports(faulty) == dict.fromkeys(LANES, transport)
     followed = Followed(faulty, LANES, 200, 0.1)
     followed.until(f"ended {SLOTS}")
     faulty.compose("restart", "redis")
