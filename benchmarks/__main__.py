@@ -23,7 +23,7 @@ from benchmarks import (
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError
-from producer.machine import PACKAGES, Machine, OthersMeter, describe
+from producer.fleet.machine import PACKAGES, Machine, OthersMeter, describe
 from producer.report.formats import gibibytes, instant, number
 
 if TYPE_CHECKING:

@@ -22,17 +22,19 @@ from kombu import Producer
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.stamping import ASK_S, LEAST_S_PER_JOB, PATIENCE_S, Node, await_node
 from poolrace.adopting import Terms
-from producer.adoption.asking import ask
-from producer.adoption.environment import for_app
-from producer.collect import Collector
-from producer.control import Control
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
+from producer.fleet.control import Control
+from producer.fleet.environment import for_app
 from producer.fleet.local import ADOPTED_APP
 from producer.fleet.processes import Processes
-from producer.lanes import Lane
-from producer.plan import backlog
-from producer.publish import JobSender, Order, send_when_due
+from producer.measure.collector import Collector
+from producer.measure.order import Order
+from producer.measure.schedule import send_when_due
+from producer.measure.sender import JobSender
+from producer.ownapp.introspect import ask
+from producer.plan.arrivals import backlog
+from producer.plan.lanes import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,11 +22,12 @@ from benchmarks.figures import Figure, Promise
 from poolrace.contract import Outcome
 from producer.errors import PoolraceError
 from producer.fleet.processes import Processes
-from producer.lanes import Lane
+from producer.plan.lanes import Lane
+from producer.plan.settings import RaceSettings
 from producer.report.formats import mebibytes, number
-from producer.rundir import COMPLETE, TABLES, RunWriter
-from producer.settings import RaceSettings
-from producer.trials import Kind, Trial
+from producer.rundir.schema import COMPLETE, TABLES
+from producer.rundir.trials import Kind, Trial
+from producer.rundir.writer import RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ LANES = (Lane(key="prefork", pool="prefork", slots=8), Lane(key="threads", pool=
 SETTINGS = RaceSettings(lanes=LANES, pairs=PAIRS)
 EPOCH_S = 1.8e9
 RATE_PER_S = 1000.0
-REPORT = "from producer.cli import main; main()"
+REPORT = "from producer.cli.root import main; main()"
 MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 

@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 
 from benchmarks.figures import Figure, Promise
-from producer.load.profile import parse_profile, plan
+from producer.plan.profile import parse_profile, plan
 
 RATE_PER_S = 500.0
 CRITICAL = 1.628

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Promise, Skipped, jobs_per_s
-from producer.analyse import analyse
-from producer.lanes import parse_lanes
-from producer.machine import describe
-from producer.race import run_race
-from producer.report.progress import Silent
-from producer.rundir import read_run
-from producer.settings import RaceSettings
-from producer.verdict import pair
+from producer.analysis.analyse import analyse
+from producer.analysis.pairs import pair
+from producer.fleet.machine import describe
+from producer.measure.race import run_race
+from producer.plan.lanes import parse_lanes
+from producer.plan.settings import RaceSettings
+from producer.report.progress.display import Silent
+from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
     from benchmarks.figures import Result
-    from producer.verdict import PairedValues
+    from producer.analysis.pairs import PairedValues
 
 PROMISES = {"cpu": Promise(least=1.7), "io": Promise(least=1 / 1.05, most=1.05)}
 CPU_CORES = 2

@@ -44,7 +44,7 @@ def measure(*, duration_s: float = 600.0) -> list[Figure]:
 def _hold(duration_s: float, folder: Path) -> list[tuple[float, int]]:
     """Memory of the generator's processes by second of the load."""
     command = [
-        sys.executable, "-c", "from producer.entry import main; main()", "load", "--rate", f"{RATE_PER_S}/s",
+        sys.executable, "-c", "from producer.__main__ import main; main()", "load", "--rate", f"{RATE_PER_S}/s",
         "--duration", f"{duration_s:g}s", "--mix", "noop", "--lane", "threads:4", "--out", str(folder), "--json",
     ]  # fmt: skip
     with (folder / "said").open("wb") as said:

@@ -15,25 +15,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
-from producer.analyse import analyse, percentiles
-from producer.course import Jobs, TrialSpec
+from producer.analysis.analyse import analyse
+from producer.analysis.percentiles import percentiles
 from producer.fleet.local import LocalFleet
-from producer.lanes import Lane
-from producer.plan import backlog, constant
-from producer.publish import Call, Order, Publishers, send_when_due
-from producer.race import balanced
+from producer.measure.order import Order
+from producer.measure.publishers import Publishers
+from producer.measure.race import balanced
+from producer.measure.schedule import send_when_due
+from producer.measure.session import open_course, start_nodes
+from producer.measure.trial_spec import TrialSpec
+from producer.plan.arrivals import backlog, constant
+from producer.plan.jobs import Call, Jobs
+from producer.plan.lanes import Lane
+from producer.plan.settings import RaceSettings
 from producer.report.formats import milliseconds
-from producer.rundir import RunWriter, read_run
-from producer.session import open_course, start_nodes
-from producer.settings import RaceSettings
-from producer.trials import Kind
+from producer.rundir.reader import read_run
+from producer.rundir.trials import Kind
+from producer.rundir.writer import RunWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import polars as pl
 
-    from producer.course import Course
+    from producer.measure.trial import Course
 
 LAG_BOUNDS_S = {1000.0: 0.002, 5000.0: 0.005}
 """By arrival rate, in jobs per second: the publish lag at p99 that is allowed beside nodes that are idle."""

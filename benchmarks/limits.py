@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
-from producer.lanes import parse_lanes
-from producer.limit.figures import limit_lanes
-from producer.limit.probe import LimitSettings, run_limit
-from producer.load.thresholds import parse_threshold
-from producer.report.progress import Silent
-from producer.rundir import read_run
-from producer.settle import settle
+from producer.analysis.limit import limit_lanes
+from producer.analysis.settle import settle
+from producer.measure.limit import LimitSettings, run_limit
+from producer.plan.lanes import parse_lanes
+from producer.plan.thresholds import parse_threshold
+from producer.report.progress.display import Silent
+from producer.rundir.reader import read_run
 
 SLOTS = 8
 SLEEP_S = 0.1

@@ -18,8 +18,11 @@ from kombu import Producer
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
-from producer.plan import backlog
-from producer.publish import Call, JobSender, Order, send_when_due
+from producer.measure.order import Order
+from producer.measure.schedule import send_when_due
+from producer.measure.sender import JobSender
+from producer.plan.arrivals import backlog
+from producer.plan.jobs import Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,15 +22,18 @@ from celery import Celery
 from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
-from producer.collect import Collector
-from producer.control import Control
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
-from producer.fleet.local import inherited_environment
+from producer.fleet.control import Control
+from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Processes
-from producer.lanes import Lane
-from producer.plan import backlog
-from producer.publish import Call, JobSender, Order, send_when_due
+from producer.measure.collector import Collector
+from producer.measure.order import Order
+from producer.measure.schedule import send_when_due
+from producer.measure.sender import JobSender
+from producer.plan.arrivals import backlog
+from producer.plan.jobs import Call
+from producer.plan.lanes import Lane
 from producer.report.formats import number
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import Error as PageError
 from playwright.sync_api import sync_playwright
 
-from producer.charts.export import BROWSERS, find_browser
+from producer.report.charts.files import BROWSERS, find_browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

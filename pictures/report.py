@@ -12,15 +12,15 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.charts.export import export
-from producer.charts.gallery import pictures_of
+from producer.analysis.summary import summarise
 from producer.errors import PoolraceError
+from producer.report.charts.files import export
+from producer.report.charts.gallery import pictures_of
 from producer.report.terminal import show
-from producer.rundir import read_run
-from producer.summary import summarise
+from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
-    from producer.charts.picture import Picture
+    from producer.report.charts.picture import Picture
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"

@@ -4,14 +4,13 @@ from itertools import product
 
 import polars as pl
 
-from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
 from producer.fleet import NodeFacts
-from producer.lanes import parse_lanes
-from producer.machine import describe
-from producer.publish import SENT_SCHEMA
-from producer.rundir import RunWriter
-from producer.settings import RaceSettings
-from producer.trials import Kind, Trial
+from producer.fleet.machine import describe
+from producer.plan.lanes import parse_lanes
+from producer.plan.settings import RaceSettings
+from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
+from producer.rundir.trials import Kind, Trial
+from producer.rundir.writer import RunWriter
 
 
 def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=None, lanes=None, **manifest):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from producer.fleet.broker import Broker
-    from producer.lanes import Lane
+    from producer.plan.lanes import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

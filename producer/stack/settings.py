@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from poolrace.switching import STOCK, TRANSPORTS
 from producer.errors import UsageError
-from producer.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, whole_number
-from producer.live import parse_live_rate
-from producer.mix import parse_mix
+from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS
+from producer.plan.mix import parse_mix
+from producer.plan.units import whole_number
+from producer.stack.live_orders import parse_live_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

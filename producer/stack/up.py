@@ -9,10 +9,9 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from producer import secrets
 from producer.errors import FleetError, UsageError
 from producer.interrupts import held
-from producer.stack import daemons
+from producer.stack import daemons, passwords
 from producer.stack.down import end_parts
 from producer.stack.parts import BROKER, FLOWER, HOST, PARTS, PRODUCER, START_ORDER, UPSTREAM, Site
 from producer.stack.settings import VARIABLES
@@ -53,7 +52,7 @@ def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], 
         _tell_of_other_settings(ledger, settings, tell)
         _check_packages(missing)
         _check_ports(site, missing)
-        is_new = secrets.make(state.secrets)
+        is_new = passwords.make(state.secrets)
         if missing:
             tell(f"Starting the stack; logs are in {state.shown / 'logs'}")
         _start_missing(site, ledger, missing, tell)

@@ -16,8 +16,8 @@ from benchmarks import (
     transport,
 )
 from benchmarks.figures import Figure, Skipped
-from producer.machine import describe
-from producer.verdict import PairedValues
+from producer.analysis.pairs import PairedValues
+from producer.fleet.machine import describe
 
 
 def test_publishing_compares_two_ways_to_send():

@@ -16,14 +16,17 @@ from typing import Any
 import polars as pl
 from celery import Celery
 
-from producer.backlog import waiting
-from producer.collect import RECORD_SCHEMA, Collector
-from producer.commands import broker_from_environment
+from producer.analysis.settle import settle, tally
+from producer.cli.options import broker_from_environment
 from producer.errors import FleetError
-from producer.plan import backlog
-from producer.publish import SENT_SCHEMA, Call, Order, Publishers
-from producer.settle import settle, tally
-from producer.trials import Kind, Trial
+from producer.fleet.queue_depth import waiting
+from producer.measure.collector import Collector
+from producer.measure.order import Order
+from producer.measure.publishers import Publishers
+from producer.plan.arrivals import backlog
+from producer.plan.jobs import Call
+from producer.rundir.schema import RECORD_SCHEMA, SENT_SCHEMA
+from producer.rundir.trials import Kind, Trial
 
 PATIENCE_S = 120
 

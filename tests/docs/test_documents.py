@@ -11,10 +11,9 @@ from click.exceptions import Exit
 from click.testing import CliRunner
 
 from pictures.report import SHOWN, filled, stored
-from producer.cli import main
-from producer.collect import RECORD_SCHEMA, SAMPLE_SCHEMA
-from producer.publish import SENT_SCHEMA
-from producer.summary import summarise
+from producer.analysis.summary import summarise
+from producer.cli.root import main
+from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

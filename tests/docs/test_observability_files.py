@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from producer.exporter import Exporter
-from producer.live_cli import live
-from producer.secrets import GRAFANA_PASSWORD
+from producer.cli.live import live
+from producer.stack.metrics import Exporter
+from producer.stack.passwords import GRAFANA_PASSWORD
 
 ROOT = Path(__file__).parents[2]
 GRAFANA, PROMETHEUS = ROOT / "deploy/grafana", ROOT / "deploy/prometheus"

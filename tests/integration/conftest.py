@@ -13,13 +13,15 @@ from celery import Celery
 from integration.commands import until
 from kombu import Producer
 
-from producer.collect import Collector
-from producer.control import Control
 from producer.fleet.broker import start_embedded
-from producer.fleet.local import inherited_environment
+from producer.fleet.control import Control
+from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Processes
-from producer.plan import backlog
-from producer.publish import Call, JobSender, Order
+from producer.measure.collector import Collector
+from producer.measure.order import Order
+from producer.measure.sender import JobSender
+from producer.plan.arrivals import backlog
+from producer.plan.jobs import Call
 
 APPS = Path(__file__).parents[1] / "apps"
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from celery import Celery
 from kombu import Consumer, Queue
 
 from poolrace.contract import HEADER, Stamp
-from producer.backlog import waiting
+from producer.fleet.queue_depth import waiting
 
 RUN_ID = "00112233445566ff"
 OTHER_RUN = "ff66554433221100"

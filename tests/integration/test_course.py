@@ -5,16 +5,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from producer.collect import Collector
-from producer.course import Course, Jobs, TrialSpec
+from producer.analysis.settle import settle, tally
 from producer.errors import FleetError, InvalidRunError
 from producer.fleet.local import LocalFleet
-from producer.lanes import parse_lanes
-from producer.plan import backlog, constant
-from producer.publish import Publishers
-from producer.rundir import RunWriter, read_run
-from producer.settle import settle, tally
-from producer.trials import Kind
+from producer.measure.collector import Collector
+from producer.measure.publishers import Publishers
+from producer.measure.trial import Course
+from producer.measure.trial_spec import TrialSpec
+from producer.plan.arrivals import backlog, constant
+from producer.plan.jobs import Jobs
+from producer.plan.lanes import parse_lanes
+from producer.rundir.reader import read_run
+from producer.rundir.trials import Kind
+from producer.rundir.writer import RunWriter
 
 SLOTS = 2
 SLEEP = Jobs.of("sleep", "worker.sleep", (20_000,), expected_s=0.02)
@@ -153,7 +156,7 @@ def test_a_lane_whose_slots_do_not_all_work_is_told(grounds, tmp_path):
 
 
 def test_a_long_trial_writes_its_records_in_parts_and_loses_none(grounds, tmp_path, monkeypatch):
-    monkeypatch.setattr("producer.course.ROWS_A_PART", 10)
+    monkeypatch.setattr("producer.measure.trial.ROWS_A_PART", 10)
     with grounds.course(tmp_path) as (course, path):
         course.measure(TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, plan=constant(20.0, 3.5)))
     assert len(list(path.glob("records/*"))) > 1

@@ -9,13 +9,14 @@ from pathlib import Path
 import psutil
 from integration.commands import Command, only_run, poolrace, until
 
-from producer.charts.timeline import timeline
-from producer.events import Event, What
+from producer.analysis.summary import summarise
 from producer.fleet.broker import start_embedded
-from producer.fleet.local import inherited_environment
+from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Child, Processes
-from producer.rundir import Run, read_run
-from producer.summary import summarise
+from producer.report.charts.timeline import timeline
+from producer.rundir.events import Event, What
+from producer.rundir.reader import read_run
+from producer.rundir.run import Run
 
 ROOT = Path(__file__).parents[2]
 LOAD = (

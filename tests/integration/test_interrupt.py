@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from integration.commands import SMALL, Command, assert_through, load, poolrace
 
-from producer.rundir import read_run
+from producer.rundir.reader import read_run
 
 MOMENTS = 8
 SPAN_S = 8.0

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from integration.commands import poolrace
 
-from producer.rundir import Run, read_run
-from producer.trials import Kind
+from producer.rundir.reader import read_run
+from producer.rundir.run import Run
+from producer.rundir.trials import Kind
 
 SMALL = ("--concurrency", "2", "--job-duration", "20ms", "--json")
 

@@ -11,10 +11,12 @@ import pytest
 from integration.commands import Command, poolrace, until
 from integration.commands import load as read_json
 
-from producer.events import What
-from producer.load.scenario import read_scenario
-from producer.rundir import RUNNING, Run, read_run
-from producer.trials import Kind, Trial
+from producer.plan.scenario import read_scenario
+from producer.rundir.events import What
+from producer.rundir.reader import read_run
+from producer.rundir.run import Run
+from producer.rundir.schema import RUNNING
+from producer.rundir.trials import Kind, Trial
 
 LOAD = (
     "load", "--concurrency", "2", "--rate", "variable 40:1s,10:1s", "--mix", "sleep=3,noop=1",

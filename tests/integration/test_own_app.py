@@ -16,7 +16,7 @@ import redis
 
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
-from producer.rundir import read_run
+from producer.rundir.reader import read_run
 
 APPS = Path(__file__).parents[1] / "apps"
 POOLRACE = str(Path(sys.executable).with_name("poolrace"))

@@ -15,8 +15,11 @@ from poolrace.contract import HEADER, Stamp
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
-from producer.plan import Plan, backlog, constant, poisson
-from producer.publish import BATCH_JOBS, Call, JobSender, Order, Publishers
+from producer.measure.order import BATCH_JOBS, Order
+from producer.measure.publishers import Publishers
+from producer.measure.sender import JobSender
+from producer.plan.arrivals import Plan, backlog, constant, poisson
+from producer.plan.jobs import Call
 
 RUN_ID = "00112233445566ff"
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from integration.commands import until
 
-from producer.adoption.asking import ask
-from producer.backlog import Depth, depth, waiting
 from producer.fleet.local import LocalFleet
-from producer.lanes import parse_lanes
-from producer.plan import backlog
-from producer.publish import JobSender, Order
+from producer.fleet.queue_depth import Depth, depth, waiting
+from producer.measure.order import Order
+from producer.measure.sender import JobSender
+from producer.ownapp.introspect import ask
+from producer.plan.arrivals import backlog
+from producer.plan.lanes import parse_lanes
 
 APP = Path(__file__).parents[1] / "apps" / "routes"
 JOBS = 12

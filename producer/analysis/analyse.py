@@ -1,0 +1,328 @@
+"""
+From records to numbers.
+
+Pure and vectorised. Percentiles always come from raw values: a lane's are those of all its jobs together, never an
+average of its trials' percentiles. Times are seconds; instants are on the broker's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from poolrace.contract import Outcome
+from producer.analysis.latency import Latency, _floats, first_successes, latency
+from producer.analysis.percentiles import Percentiles, Spread
+from producer.analysis.settle import Fate, Settlement, count_strangers, settle, tally
+from producer.rundir.schema import KEY
+from producer.rundir.trials import Kind, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def capacity_per_s(finished_at: NDArray[np.float64], slots: int) -> float | None:
+    """
+    Steady completion rate over a backlog.
+
+    The first `slots` completions only fill the pipe; the clock runs from the last of them, f_w, to the last job of
+    all: (N - w) / (f_N - f_w) with w = slots. The tail, when some slots are already idle, is inside.
+
+    Args:
+        finished_at: When each job finished, ascending.
+        slots: Jobs that the lane runs at once.
+
+    Returns:
+        Jobs per second; None if there are too few jobs (at most twice the slots) or no time passed.
+    """
+    if slots < 1:
+        raise ValueError(f"slots {slots!r}: must be 1 or more")
+    jobs = len(finished_at)
+    if jobs <= 2 * slots:
+        return None
+    span_s = float(finished_at[-1] - finished_at[slots - 1])
+    return (jobs - slots) / span_s if span_s > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult:
+    """
+    What one trial measured.
+
+    Attributes:
+        trial: Its number within the run.
+        kind: What it was to measure.
+        workload: What its jobs did.
+        lane: Key of the lane it ran on.
+        round: Trials of one kind and workload with the same round form a pair.
+        settlement: What became of its jobs.
+        rate_per_s: The held arrival rate; None for a backlog.
+        capacity_per_s: Steady completion rate over a backlog; None for other kinds and when it cannot be told.
+        achieved_per_s: Jobs that succeeded, per second from the first one due to the last one finished.
+        sojourn: Finished minus due.
+        publish_lag: Sent minus due.
+        cpu_s_per_job: CPU seconds of the lane's nodes per job done; None if unknown.
+        negative: Jobs with a wait below zero.
+    """
+
+    trial: int
+    kind: Kind
+    workload: str
+    lane: str
+    round: int
+    settlement: Settlement
+    rate_per_s: float | None
+    capacity_per_s: float | None
+    achieved_per_s: float | None
+    sojourn: Percentiles | None
+    publish_lag: Percentiles | None
+    cpu_s_per_job: float | None
+    negative: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "kind": self.kind.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneResult:
+    """
+    What one lane did with one workload, over all trials but those of the warm-up.
+
+    Attributes:
+        workload: What the jobs did.
+        lane: The lane's key.
+        slots: Its concurrency.
+        settlement: What became of the jobs.
+        failures: Failed jobs by class of the exception; they add up to the settlement's.
+        capacity_per_s: Capacity over the trials; None if no trial could tell.
+        rate_per_s: The arrival rate held in the latency trials, their median; None without any.
+        backlog: Raw records of all capacity trials together; None without any. Its waits are those of a full queue.
+        latency: Raw records of all trials at a held rate together; None without any.
+        backlog_cpu_s_per_job: CPU seconds of the lane's nodes per job done in the capacity trials; None if unknown.
+        latency_cpu_s_per_job: The same in the latency trials.
+    """
+
+    workload: str
+    lane: str
+    slots: int
+    settlement: Settlement
+    failures: Mapping[str, int]
+    capacity_per_s: Spread | None
+    rate_per_s: float | None
+    backlog: Latency | None
+    latency: Latency | None
+    backlog_cpu_s_per_job: float | None
+    latency_cpu_s_per_job: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """
+    Everything that the records of a run say.
+
+    Attributes:
+        trials: One result a trial, in the order given.
+        lanes: One result for each workload on each lane, in the order of their first trial.
+        settlement: What became of all jobs of the run.
+        strangers: Records of jobs that were never sent; they are in no other number.
+        fates: What became of each job: columns trial, seq, fate.
+    """
+
+    trials: tuple[TrialResult, ...]
+    lanes: tuple[LaneResult, ...]
+    settlement: Settlement
+    strangers: int
+    fates: pl.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "trials": [trial.to_dict() for trial in self.trials],
+            "lanes": [lane.to_dict() for lane in self.lanes],
+            "settlement": self.settlement.to_dict(),
+            "strangers": self.strangers,
+        }
+
+
+def analyse(
+    trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame, children: pl.DataFrame | None = None
+) -> Analysis:
+    """
+    All numbers of a run, from what was sent and what came back.
+
+    Args:
+        trials: What was measured when, on which lane.
+        sent: Columns trial, seq, due_at, sent_at, accepted_at (null: the broker did not take it).
+        records: One row a delivery; columns as in the run directory's records.
+        children: The same of jobs that others started, under the number of the one that was sent.
+    """
+    fates = settle(sent, records, trials)
+    measured = _measure(trials, sent, records, fates, children)
+    return Analysis(
+        trials=tuple(map(_trial_result, measured)),
+        lanes=tuple(map(_lane_result, _by_lane(measured))),
+        settlement=tally(fates),
+        strangers=count_strangers(sent, records),
+        fates=fates,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """
+    A trial with what is known of its jobs.
+
+    Attributes:
+        trial: What was measured.
+        settlement: What became of its jobs.
+        sent: What the publisher sent.
+        successes: One record for each job that succeeded, in the order in which they finished.
+        failures: One row for each failed job, with the class of its exception.
+    """
+
+    trial: Trial
+    settlement: Settlement
+    sent: pl.DataFrame
+    successes: pl.DataFrame
+    failures: pl.DataFrame
+
+
+def _measure(
+    trials: Sequence[Trial],
+    sent: pl.DataFrame,
+    records: pl.DataFrame,
+    fates: pl.DataFrame,
+    children: pl.DataFrame | None,
+) -> list[_Measured]:
+    """Hand each trial its part of every table."""
+    sent_of = _by_trial(sent)
+    successes_of = _by_trial(
+        first_successes(records, children).join(sent.select(KEY), on=KEY, how="semi", maintain_order="left")
+    )
+    failures_of = _by_trial(_failures(records, fates))
+    return [
+        _Measured(
+            trial=trial,
+            settlement=tally(fates, trial.trial),
+            sent=sent_of(trial.trial),
+            successes=successes_of(trial.trial),
+            failures=failures_of(trial.trial),
+        )
+        for trial in trials
+    ]
+
+
+def _by_trial(table: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
+    """Look up a trial's rows, in their order; a trial without any has an empty table."""
+    parts = {key: part for (key,), part in table.partition_by("trial", as_dict=True).items()}
+    return lambda trial: parts.get(trial, table.clear())
+
+
+def _failures(records: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
+    """One row for each failed job, named by the exception or, where there is none, by the outcome."""
+    failed = fates.filter(pl.col("fate") == Fate.FAILED.value).select(KEY)
+    return (
+        records.filter(pl.col("outcome").is_in([Outcome.FAILED.label, Outcome.REJECTED.label]))
+        .join(failed, on=KEY, how="semi")
+        # A job may have been handed back before it failed; "failed" sorts first, and names the cause.
+        .sort(*KEY, "outcome")
+        .unique(KEY, keep="first", maintain_order=True)
+        .select(*KEY, pl.coalesce("exception", "outcome").alias("exception"))
+    )
+
+
+def _by_lane(measured: Sequence[_Measured]) -> list[list[_Measured]]:
+    """Trials of the same workload on the same lane together, in the order of the first; without the warm-up."""
+    groups: dict[tuple[str, str], list[_Measured]] = {}
+    for part in measured:
+        if part.trial.kind is not Kind.WARM_UP:
+            groups.setdefault((part.trial.workload, part.trial.lane), []).append(part)
+    return list(groups.values())
+
+
+def _trial_result(part: _Measured) -> TrialResult:
+    """The numbers of one trial."""
+    trial, times = part.trial, latency(part.successes, part.sent)
+    return TrialResult(
+        trial=trial.trial,
+        kind=trial.kind,
+        workload=trial.workload,
+        lane=trial.lane,
+        round=trial.round,
+        settlement=part.settlement,
+        rate_per_s=trial.rate_per_s,
+        capacity_per_s=_trial_capacity_per_s(part),
+        achieved_per_s=_achieved_per_s(part),
+        sojourn=times.sojourn,
+        publish_lag=times.publish_lag,
+        cpu_s_per_job=_cpu_s_per_job([part]),
+        negative=times.negative,
+    )
+
+
+def _trial_capacity_per_s(part: _Measured) -> float | None:
+    """Only a backlog shows the capacity; at a held rate completions follow the arrivals."""
+    if part.trial.kind is not Kind.CAPACITY:
+        return None
+    return capacity_per_s(_floats(part.successes, "finished_at"), part.trial.slots)
+
+
+def _achieved_per_s(part: _Measured) -> float | None:
+    """Jobs that succeeded, over the time from the first one due to the last one finished."""
+    if not part.successes.height:
+        return None
+    first_due_at, last_finished_at = _floats(part.sent, "due_at").min(), _floats(part.successes, "finished_at")[-1]
+    span_s = float(last_finished_at - first_due_at)
+    return part.successes.height / span_s if span_s > 0 else None
+
+
+def _cpu_s_per_job(parts: Sequence[_Measured]) -> float | None:
+    """CPU seconds of the nodes over jobs done, of all trials together; None if a trial's are unknown."""
+    known = [part.trial.cpu_s for part in parts if part.trial.cpu_s is not None]
+    done = sum(part.settlement.done for part in parts)
+    return sum(known) / done if done and len(known) == len(parts) else None
+
+
+def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
+    """The numbers of one workload on one lane."""
+    first = parts[0].trial
+    backlogs = [part for part in parts if part.trial.kind is Kind.CAPACITY]
+    held = [part for part in parts if part.trial.kind in {Kind.LATENCY, Kind.LOAD}]
+    rate_per_s = Spread.of(part.trial.rate_per_s for part in held)
+    return LaneResult(
+        workload=first.workload,
+        lane=first.lane,
+        slots=first.slots,
+        settlement=Settlement.sum(part.settlement for part in parts),
+        failures=_count_failures(parts),
+        capacity_per_s=Spread.of(map(_trial_capacity_per_s, backlogs)),
+        rate_per_s=rate_per_s.median if rate_per_s else None,
+        backlog=_pooled_latency(backlogs),
+        latency=_pooled_latency(held),
+        backlog_cpu_s_per_job=_cpu_s_per_job(backlogs),
+        latency_cpu_s_per_job=_cpu_s_per_job(held),
+    )
+
+
+def _count_failures(parts: Sequence[_Measured]) -> dict[str, int]:
+    """Failed jobs by class of the exception, most frequent first."""
+    counts = Counter(name for part in parts for name in part.failures["exception"])
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _pooled_latency(parts: Sequence[_Measured]) -> Latency | None:
+    """Percentiles over the raw records of several trials."""
+    if not parts:
+        return None
+    return latency(pl.concat(part.successes for part in parts), pl.concat(part.sent for part in parts))

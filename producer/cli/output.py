@@ -1,0 +1,157 @@
+"""What every command shares: how an error becomes a message and an exit code, and where the broker is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from producer.cli.exit_codes import BROKEN_THRESHOLD, tell
+from producer.errors import InvalidRunError, PoolraceError, UsageError
+from producer.interrupts import held
+from producer.rundir.writer import RunWriter, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
+    """Report a run that has ended, in order or not; returns the exit code."""
+    with held():  # a race that is through has its summary, whatever becomes of the printing
+        from producer.analysis.summary import summarise
+
+        summary = summarise(path)
+        code = write(path, summary)
+        if junit:
+            write_junit(junit, summary)
+    if error is not None and not summary["workloads"]:
+        click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
+        return tell(error)
+    show_summary(summary, as_json=as_json)
+    _page_of(path, summary, tell=not as_json)
+    if error is not None:
+        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
+        return tell(error)
+    return code
+
+
+def write(path: Path, summary: Mapping[str, Any]) -> int:
+    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
+    try:
+        write_summary(path, summary)
+    except PoolraceError as error:
+        return tell(error)
+    if not summary["valid"]:
+        return InvalidRunError.exit_code
+    return 0 if kept(summary) else BROKEN_THRESHOLD
+
+
+def _page_of(path: Path, summary: Mapping[str, Any], *, tell: bool) -> None:
+    """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
+    try:
+        for line in draw(path, summary, html=True):
+            if tell:
+                click.echo(line, err=True)
+    except Exception as error:  # even one of ours: the run itself is good
+        click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
+
+
+def draw(
+    path: Path, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
+) -> list[str]:
+    """
+    Write pictures of a run.
+
+    Args:
+        path: Its directory.
+        summary: What it found.
+        html: As a page in the directory.
+        files: By format, a folder for a file each; None for none.
+
+    Returns:
+        A line for each thing written.
+
+    Raises:
+        UsageError: If there is no place for it, or no browser to draw files.
+        FleetError: If the browser does not draw.
+    """
+    folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
+    if not html and not folders:
+        return []
+    from producer.report.charts.files import export
+    from producer.report.charts.gallery import pictures_of
+    from producer.report.charts.page import page
+    from producer.rundir.reader import read_run
+    from producer.rundir.writer import RunWriter
+
+    run = read_run(path)
+    told = []
+    if html:
+        RunWriter(path, {}).write_text("report.html", page(summary, run))
+        told.append(f"Page: {path / 'report.html'}")
+    for kind, folder in folders.items():
+        told += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
+    return told
+
+
+def draw_both(found: Mapping[str, Any], first: Path, second: Path) -> Path:
+    """
+    Write the page of two runs side by side into the directory of the second.
+
+    Raises:
+        UsageError: If there is no place for it.
+    """
+    from producer.analysis.summary import summarise
+    from producer.report.charts.page import page_of_both
+    from producer.rundir.reader import read_run
+    from producer.rundir.writer import RunWriter
+
+    paths = (first, second)
+    text = page_of_both(found, [summarise(path) for path in paths], [read_run(path) for path in paths])
+    name = f"compared-with-{first.resolve().name}.html"
+    RunWriter(second, {}).write_text(name, text)
+    return second / name
+
+
+def kept(summary: Mapping[str, Any]) -> bool:
+    """Whether nothing that was asked of the lanes was broken."""
+    held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
+    found = all(lane["confirmed"] for lane in summary["limit"])
+    return held_up and found and not summary["aborted"]
+
+
+def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
+    """
+    Write what a run found for a CI server.
+
+    Raises:
+        UsageError: If there is no place for it.
+    """
+    from producer.report.junit import as_junit
+
+    try:
+        path.write_bytes(as_junit(summary))
+    except OSError as error:
+        raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
+
+
+def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what a run found: as a report, or as JSON and nothing else."""
+    from producer.report.terminal import show
+
+    if as_json:
+        click.echo(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        show(summary, sys.stdout)
+
+
+def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json` and `report.md` into the run directory."""
+    from producer.report.markdown import as_markdown
+
+    writer = RunWriter(path, {})
+    writer.write_text("summary.json", as_json(summary))
+    writer.write_text("report.md", as_markdown(summary))

@@ -1,0 +1,171 @@
+"""`poolrace record`: write the jobs of a live system to a file, without taking one away."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from producer.cli.exit_codes import tells_errors
+from producer.cli.live import broker_of, broker_option
+from producer.errors import UsageError
+from producer.fleet.broker_errors import hide_password
+from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
+from producer.plan.units import parse_duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producer.ownapp.recorder import Recording
+
+MAX_S = 24 * 3600
+PATIENCE_S = 30.0
+
+EXAMPLES = """\b
+Examples:
+  poolrace record --app shop.celery:app --duration 60s --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --duration 60s --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --queue images --queue mail --yes-live
+  poolrace record --broker redis://127.0.0.1:6379/0 --queue mail --from queue --from events --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --mask email --mask 0 --yes-live
+  poolrace load --app shop.celery:app --jobs jobs.jsonl --replay 2x"""
+
+
+@click.command(epilog=EXAMPLES)
+@broker_option
+@click.option(
+    "--app", default=None, metavar="APP", help="Your Celery app, whose own broker is watched, instead of --broker."
+)
+@click.option("--workdir", default=".", show_default=True, metavar="DIR", help="With --app: where it is imported.",
+              type=click.Path(path_type=Path, file_okay=False, exists=True))  # fmt: skip
+@click.option("--queue", "queues", multiple=True, metavar="NAME",
+              help="Look at this queue in place, Redis only; repeatable. [default: the workers' events]")  # fmt: skip
+@click.option("--from", "ways", multiple=True, type=click.Choice(WAYS),
+              help="Listen to events, or look at the queue; both if given twice. [default: by --queue]")  # fmt: skip
+@click.option("--duration", default="60s", show_default=True, metavar="TIME", help="For how long.")
+@click.option("--jobs", default="jobs.jsonl", show_default=True, metavar="FILE", help="The job file to write.",
+              type=click.Path(path_type=Path, dir_okay=False))  # fmt: skip
+@click.option("--mask", "masked", multiple=True, metavar="NAME",
+              help="Hide this keyword argument, or the positional one of this number, from 0; repeatable.")  # fmt: skip
+@click.option("--mask-all", is_flag=True, help="Hide all arguments.")
+@click.option("--yes-live", is_flag=True, help="Yes, that broker.")
+@click.option("--force", is_flag=True, help="Replace the job file if it is there already.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
+@tells_errors
+def record(
+    *, broker: str | None, app: str | None, workdir: Path, queues: tuple[str, ...], ways: tuple[str, ...],
+    duration: str, jobs: Path, masked: tuple[str, ...], mask_all: bool, yes_live: bool, force: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """
+    Write the jobs of a live system to a file, with the times at which they came; no job is taken away.
+
+    By default it listens to Celery's task events, which workers send with -E, and which show arguments as text: what is
+    cut or no plain value cannot be recorded. With --queue it looks at the queue's own messages, on Redis, many times a
+    second; a job that comes and goes between two looks is missed.
+    """
+    from producer.fleet.broker import connect
+    from producer.ownapp.introspect import broker_of_app
+    from producer.ownapp.mask import SALT_BYTES, Mask
+    from producer.ownapp.recorded_jobfile import check_free, write_jobs
+    from producer.ownapp.recorder import record as listen
+
+    duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
+    if app is not None and broker is not None:
+        raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
+    url = broker_of(broker) if app is None else broker_of_app(app, folder=workdir.resolve(), patience_s=PATIENCE_S)
+    check_free(jobs, force=force)
+    chosen = chosen_ways(ways, queues)
+    looked_at = f"the queues {', '.join(queues)}, looked at in place"
+    what = " and ".join(looked_at if way == QUEUE else "the task events of its workers" for way in sorted(chosen))
+    if not yes_live:
+        raise UsageError(
+            f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
+            "is the broker, add --yes-live."
+        )
+    found = listen(connect(url).url, queues=queues, ways=chosen, duration_s=duration_s, tell=_tell)
+    if not found.jobs:
+        raise UsageError(_nothing(found, queues))
+    mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
+    write_jobs(jobs, found.jobs, mask, force=force)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else told(found, jobs, chosen))
+    return 0
+
+
+def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:
+    """
+    How to listen.
+
+    Raises:
+        UsageError: If a queue is to be looked at and none is named, or the other way round.
+    """
+    chosen = frozenset(ways) or frozenset({QUEUE if queues else EVENTS})
+    if QUEUE in chosen and not queues:
+        raise UsageError("--from queue: which? Name it: --queue NAME. Or listen to all workers with --from events.")
+    if queues and QUEUE not in chosen:
+        raise UsageError("--queue: goes with --from queue. Leave --queue out, or add --from queue.")
+    return chosen
+
+
+def _tell(counts: Mapping[str, int]) -> None:
+    if not counts:
+        click.echo("Listening. No job so far", err=True)
+        return
+    tasks = ", ".join(f"{count} of {task}" for task, count in counts.items())
+    click.echo(f"{sum(counts.values())} jobs so far: {tasks}", err=True)
+
+
+def _nothing(found: Recording, queues: tuple[str, ...]) -> str:
+    if found.unreadable:
+        return f"no job can be sent again: {unreadable(found)}."
+    remedy = (
+        "Is that the queue's name, and are jobs sent to it?"
+        if queues
+        else "Do its workers send events (celery worker -E)? Or its senders (task_send_sent_event)? On Redis, --queue "
+        "NAME needs none."
+    )
+    return f"no job came. {remedy}"
+
+
+def unreadable(found: Recording) -> str:
+    """Which jobs cannot be told, and why."""
+    return "; ".join(
+        f"{count} of {task} ({reason})"
+        for task, reasons in found.unreadable.items()
+        for reason, count in reasons.items()
+    )
+
+
+def told(found: Recording, path: Path, chosen: frozenset[str]) -> str:
+    """What was recorded, in a few lines."""
+    span_s = found.jobs[-1].at - found.jobs[0].at
+    tasks = ", ".join(f"{count} of {task}" for task, count in found.to_dict()["tasks"].items())
+    return "\n".join([
+        f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}.",
+        *left_out(found, chosen),
+        f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x",
+    ])  # fmt: skip
+
+
+def left_out(found: Recording, chosen: frozenset[str]) -> list[str]:
+    """What is not in the file though it came, or may have come."""
+    lines = []
+    if QUEUE in chosen:
+        lines.append("A job that came and went between two looks at the queue may be missing.")
+    if found.events_only is not None:
+        lines.append(f"{found.events_only} jobs were in events and not seen in the queue; they are taken from events.")
+    if found.elsewhere:
+        lines.append(
+            f"{found.elsewhere} jobs in events are left out, as other queues' or of a queue that events do not name; "
+            "senders name it with task_send_sent_event = True."
+        )
+    if found.before:
+        lines.append(f"{found.before} jobs are left out that had come before, or were tried again.")
+    if found.children:
+        lines.append(f"{found.children} jobs that others started are left out: a replay starts them again.")
+    if found.unreadable:
+        advice = "" if QUEUE in chosen else " On Redis, --queue sees the arguments themselves."
+        lines.append(f"Left out, since they cannot be sent again: {unreadable(found)}.{advice}")
+    return lines

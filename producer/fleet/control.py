@@ -1,0 +1,70 @@
+"""Remote control of nodes: who are you, what have you used, are you there."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+from poolrace.shipping import SAMPLE_EVERY_S
+from producer.fleet.broker_errors import needing_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from celery import Celery
+
+ANSWER_S = 2.0
+
+
+class Control:
+    """
+    Sends control commands over a connection of its own.
+
+    Not for use by two threads at once; each thread makes its own.
+    """
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection = app.connection_for_write()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.release()
+
+    def hello(
+        self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S, every_s: float = SAMPLE_EVERY_S
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What the nodes that answer say of themselves, by node name; from now on they send the run a sample each."""
+        return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id, every_s=every_s)
+
+    def goodbye(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> None:
+        """Have the nodes send nothing more to a run but the records of its jobs."""
+        self._ask(GOODBYE_COMMAND, nodes, timeout_s, run_id=run_id)
+
+    def samples(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeSample]:
+        """What the process trees of the nodes that answer have used so far."""
+        answers = self._ask(SAMPLE_COMMAND, nodes, timeout_s)
+        return {node: NodeSample.from_dict(answer) for node, answer in answers.items() if "error" not in answer}
+
+    def ping_s(self, node: str, timeout_s: float = ANSWER_S) -> float | None:
+        """Round trip of Celery's ping in seconds; None if there was no answer in time."""
+        began = time.perf_counter()
+        answered = self._ask("ping", [node], timeout_s)
+        return time.perf_counter() - began if answered else None
+
+    def _ask(self, command: str, nodes: Sequence[str], timeout_s: float, **arguments: Any) -> dict[str, dict[str, Any]]:
+        with needing_broker():
+            replies: Iterable[Mapping[str, dict[str, Any]]] = (
+                self._app.control.broadcast(
+                    command,
+                    arguments=arguments,
+                    destination=list(nodes),
+                    reply=True,
+                    limit=len(nodes),
+                    timeout=timeout_s,
+                    connection=self._connection,
+                )
+                or ()
+            )
+        return {node: answer for reply in replies for node, answer in reply.items()}

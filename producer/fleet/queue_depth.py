@@ -1,0 +1,85 @@
+"""What waits on the broker for a lane: ready in every priority list, and taken by a node but not acknowledged."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from poolrace.contract import HEADER, Stamp, WireError
+from producer.fleet.broker_errors import needing_broker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from celery import Celery
+    from kombu import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """
+    How many jobs a queue holds.
+
+    Attributes:
+        ready: On the broker, in every priority list, for any node to take.
+        unacked: Taken by a node and not acknowledged.
+    """
+
+    ready: int
+    unacked: int
+
+
+def depth(connection: Connection, *queues: str) -> Depth | None:
+    """How many jobs wait in some queues; None on a broker whose queues cannot be looked into."""
+    channel: Any = connection.default_channel
+    client = getattr(channel, "client", None)
+    if client is None or not hasattr(client, "lrange"):
+        return None
+    ready = sum(client.llen(key) for key in _lists(channel, queues))
+    return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queues)))
+
+
+def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list[int] | None:
+    """
+    Sequence numbers of a trial's jobs that are still on the broker, ready or unacked.
+
+    Returns:
+        Ascending, each once; None on a broker whose queues cannot be looked into.
+
+    Raises:
+        FleetError: If the broker is gone.
+    """
+    with needing_broker(), app.connection_for_read() as connection:
+        channel: Any = connection.default_channel
+        client = getattr(channel, "client", None)
+        if client is None or not hasattr(client, "lrange"):
+            return None
+        messages = [*_ready(channel, client, queues), *_unacked(channel, client, queues)]
+    stamps = (_stamp(message) for message in messages)
+    return sorted({s.seq for s in stamps if s is not None and (s.run_id, s.trial) == (run_id, trial)})
+
+
+def _lists(channel: Any, queues: Sequence[str]) -> list[str]:
+    """The lists of the queues, one a step of priority."""
+    return [channel._q_for_pri(queue, step) for queue in queues for step in channel.priority_steps]  # noqa: SLF001 - kombu has no public name
+
+
+def _ready(channel: Any, client: Any, queues: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for key in _lists(channel, queues):
+        for raw in client.lrange(key, 0, -1):
+            yield json.loads(raw)
+
+
+def _unacked(channel: Any, client: Any, queues: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for raw in client.hvals(channel.unacked_key):
+        message, _exchange, routing_key = json.loads(raw)
+        if routing_key in queues:
+            yield message
+
+
+def _stamp(message: dict[str, Any]) -> Stamp | None:
+    try:
+        return Stamp.from_header(message["headers"][HEADER])
+    except (KeyError, WireError):
+        return None

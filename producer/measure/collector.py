@@ -1,0 +1,223 @@
+"""Reads what the nodes ship, moves it to the broker's clock and tells when a trial is complete."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from kombu import Consumer, Queue
+
+from poolrace.contract import (
+    FLAG_CHILD,
+    FLAG_GIL,
+    FLAG_REDELIVERED,
+    ROW_FIELDS,
+    Outcome,
+    Shipment,
+    WireError,
+    records_queue,
+)
+from poolrace.shipping import QUEUE_EXPIRES_S
+from producer.errors import FleetError
+from producer.fleet.broker_errors import needing_broker
+from producer.rundir.events import UNHEARD, EventLog, What, children_text
+from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from celery import Celery
+
+ROW_DTYPE = np.dtype([(name, kind) for name, kind in ROW_FIELDS])
+
+_OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
+_PUBLISHER_INSTANTS = ("due_at", "sent_at")
+_NODE_INSTANTS = ("received_at", "started_at", "finished_at")
+
+
+class Collector:
+    """
+    Reads a run's records queue.
+
+    Use as a context manager; leaving it removes the queue.
+
+    Attributes:
+        clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
+        publisher_correction_s: What is added to the publisher's instants to have them on the broker's clock.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        run_id: str,
+        *,
+        lane_of: Mapping[str, str],
+        publisher_correction_s: float,
+        events: EventLog = UNHEARD,
+    ) -> None:
+        self.clocks: dict[str, tuple[float, float]] = {}
+        self._app = app
+        self._run_id = run_id
+        self._lane_of = lane_of
+        self.publisher_correction_s = publisher_correction_s
+        self._records: list[pl.DataFrame] = []
+        self._samples: list[pl.DataFrame] = []
+        self._children: list[pl.DataFrame] = []
+        self._looked = (0, 0)
+        self._events = events
+        self._joined: set[str] = set()
+        self._offspring: dict[str, set[int]] = {}
+        self._trial = -1
+        self._lane = ""
+        self._unended_children = 0
+        self._ended = np.zeros(0, dtype=bool)
+
+    def __enter__(self) -> Self:
+        self._connection = self._app.connection_for_read()
+        with needing_broker():
+            channel = self._connection.default_channel
+            name = records_queue(self._run_id)
+            self._queue = Queue(name, exchange="", expires=QUEUE_EXPIRES_S, durable=False)(channel)
+            self._queue.declare()
+            self._consumer = Consumer(channel, [self._queue], callbacks=[self._take], no_ack=True, accept=["json"])
+            self._consumer.consume()
+        return self
+
+    def expect(self, trial: int, jobs: int, lane: str = "") -> None:
+        """From now on, count the ends of this trial's jobs, which are of a lane."""
+        self._trial = trial
+        self._lane = lane
+        self._ended = np.zeros(jobs, dtype=bool)
+        self._unended_children = 0
+
+    def replan(self, jobs: int) -> None:
+        """The expected trial has so many jobs now; those that have ended stay so."""
+        ended = np.zeros(jobs, dtype=bool)
+        kept = min(jobs, len(self._ended))
+        ended[:kept] = self._ended[:kept]
+        self._ended = ended
+
+    @property
+    def rows(self) -> int:
+        """How many records `take` would give."""
+        return sum(frame.height for frame in self._records)
+
+    @property
+    def missing(self) -> int:
+        """Jobs of the expected trial without a record of their end."""
+        return int(len(self._ended) - np.count_nonzero(self._ended))
+
+    @property
+    def missing_children(self) -> int:
+        """Jobs that those of the expected trial started, without a record of their end."""
+        return max(0, self._unended_children)
+
+    def poll(self, timeout_s: float) -> None:
+        """
+        Take what has arrived, or wait for the next shipment.
+
+        Raises:
+            FleetError: If the broker is gone.
+        """
+        with needing_broker(), suppress(TimeoutError):
+            self._connection.drain_events(timeout=timeout_s)
+
+    def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
+        records, self._records = self._records, []
+        samples, self._samples = self._samples, []
+        self._looked = (0, 0)
+        return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
+
+    def take_children(self) -> pl.DataFrame:
+        """Records of jobs that others started, under the number of the one that was sent, since the last call."""
+        children, self._children = self._children, []
+        return _stack(children, RECORD_SCHEMA)
+
+    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Records and node samples since the last look, which `take` will still give; it counts as a look, too."""
+        records, samples = self._looked
+        self._looked = len(self._records), len(self._samples)
+        return _stack(self._records[records:], RECORD_SCHEMA), _stack(self._samples[samples:], SAMPLE_SCHEMA)
+
+    def _take(self, body: Any, _message: Any) -> None:
+        try:
+            shipment = Shipment.decode(bytes(body))
+        except WireError as error:
+            raise FleetError(f"A node ships what this poolrace cannot read: {error}") from error
+        lane = self._lane_of.get(shipment.node, shipment.node)
+        clock = shipment.clock
+        self.clocks[shipment.node] = clock.offset_s, clock.bound_s
+        self._note(shipment, lane)
+        rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
+        if len(rows):
+            self._count(rows)
+            is_child = (rows["flags"] & FLAG_CHILD) > 0
+            for part, frames in ((rows[~is_child], self._records), (rows[is_child], self._children)):
+                if len(part):
+                    frames.append(_table(part, shipment, lane, clock.correction_s, self.publisher_correction_s))
+        if shipment.samples:
+            rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
+            # Which children there were is told by events.
+            frame = pl.DataFrame([{name: row[name] for name in SAMPLE_SCHEMA} for row in rest], schema=SAMPLE_SCHEMA)
+            self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
+
+    def _note(self, shipment: Shipment, lane: str) -> None:
+        """Take note of a node that was not there when the run began, and of slots' processes that are others now."""
+        if self._lane_of and shipment.node not in self._lane_of and shipment.node not in self._joined:
+            self._joined.add(shipment.node)
+            self._events.note(What.JOINED, lane=self._lane, node=shipment.node)
+        for sample in shipment.samples if shipment.pool == "prefork" else ():
+            now = set(sample.children)
+            before = self._offspring.setdefault(shipment.node, now)
+            self._offspring[shipment.node] = now
+            if told := children_text(before - now, now - before):
+                at = sample.at + shipment.clock.correction_s
+                self._events.note(What.CHILDREN, lane=lane, node=shipment.node, detail=told, at=at)
+
+    def _count(self, rows: npt.NDArray[Any]) -> None:
+        ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]
+        is_child = (ours["flags"] & FLAG_CHILD) > 0
+        is_end = ours["outcome"] != Outcome.RETRIED
+        self._ended[ours["seq"][is_end & ~is_child]] = True
+        # A child's end may be known before that of the job that started it.
+        self._unended_children += int(ours["started"].sum()) - int(np.count_nonzero(is_end & is_child))
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._consumer.cancel()
+            self._queue.delete()
+        except self._connection.connection_errors:
+            pass  # a broker that is gone has no queue to remove
+        self._connection.release()
+
+
+def _table(
+    rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float, publisher_correction_s: float
+) -> pl.DataFrame:
+    columns: dict[str, Any] = {name: rows[name] for name in ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s")}
+    columns |= {name: rows[name] + publisher_correction_s for name in _PUBLISHER_INSTANTS}
+    columns |= {name: rows[name] + node_correction_s for name in _NODE_INSTANTS}
+    columns["redelivered"] = (rows["flags"] & FLAG_REDELIVERED) > 0
+    columns["gil"] = (rows["flags"] & FLAG_GIL) > 0
+    columns["outcome"] = [_OUTCOMES.get(int(code), f"unknown {code}") for code in rows["outcome"]]
+    columns["exception"] = [name.decode() or None for name in rows["exception"]]
+    frame = pl.DataFrame(columns).with_columns(
+        lane=pl.lit(lane), node=pl.lit(shipment.node), pool=pl.lit(shipment.pool)
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items()).with_columns(
+        pl.col(pl.Float64).fill_nan(None)
+    )
+
+
+def _stack(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def finite(bound_s: float) -> float | None:
+    """A bound for JSON, which has no infinity."""
+    return bound_s if math.isfinite(bound_s) else None

@@ -1,0 +1,62 @@
+"""Pings the nodes of a lane while a trial runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from producer.errors import FleetError
+from producer.fleet.control import Control
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producer.fleet import Fleet
+    from producer.plan.lanes import Lane
+
+
+PING_EVERY_S = 0.25
+
+
+class _Pinging:
+    """Pings a lane's nodes a few times a second, from a thread of its own, while a trial runs."""
+
+    def __init__(self, fleet: Fleet, lane: Lane, trial: int) -> None:
+        self.answers: list[dict[str, Any]] = []
+        self._control = Control(fleet.app)
+        self._nodes = fleet.nodes(lane)
+        self._notes = {"trial": trial, "lane": lane.key}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ping", daemon=True)
+
+    def __enter__(self) -> _Pinging:
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._over.wait(PING_EVERY_S):
+            for node in self._nodes:
+                at = time.time()
+                try:
+                    rtt_s = self._control.ping_s(node)
+                except FleetError:
+                    return  # whoever runs the trial finds out by itself, and tells
+                self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s})
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=5)
+        self._control.close()
+
+
+class _Silence:
+    """No pings."""
+
+    answers: Sequence[Mapping[str, Any]] = ()
+
+    def __enter__(self) -> _Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None

@@ -1,0 +1,114 @@
+"""A trial that is running: its plan, its jobs, and when to give up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from producer.measure.schedule import REVISION_LEAD_S
+from producer.rundir.events import What
+from producer.rundir.trials import Trial
+
+if TYPE_CHECKING:
+    from producer.measure.collector import Collector
+    from producer.measure.order import Order
+    from producer.measure.publishers import Publishers
+    from producer.measure.trial_spec import TrialSpec
+    from producer.plan.arrivals import Plan
+    from producer.rundir.events import EventLog
+
+
+class _UnderWay:
+    """A trial that runs: by which plan, since when, until when at the latest."""
+
+    def __init__(self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector) -> None:
+        self.spec = spec
+        self.number = order.trial
+        self._order = order
+        self._publishers = publishers
+        self._collector = collector
+        self._planned_s = spec.planned_s
+        self._given_up_s: float | None = None
+        self._refused, self._refusing = 0, False
+        collector.expect(order.trial, order.plan.jobs, spec.lane.key)
+        self.began_at = publishers.begin(order)
+        self._missing, self._heard_s = order.plan.jobs, time.monotonic()
+
+    @property
+    def plan(self) -> Plan:
+        """By which it goes now."""
+        return self._order.plan
+
+    @property
+    def give_up_at(self) -> float:
+        """When all jobs should have ended, however slow the lane."""
+        # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
+        working_s = 4 * self.plan.jobs * max(self.spec.jobs.expected_s, 0.002)
+        return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s
+
+    def heard_s(self) -> float:
+        """When the last news of a job came, on the monotonic clock."""
+        missing = self._collector.missing + self._collector.missing_children
+        if missing != self._missing:
+            self._missing, self._heard_s = missing, time.monotonic()
+        return self._heard_s
+
+    def sent(self) -> bool:
+        """Whether every job has been tried to send."""
+        return sum(self._publishers.progress()) >= self.plan.jobs
+
+    def note_refused(self, events: EventLog) -> None:
+        """Take note where the broker begins to refuse jobs, and where it takes them again."""
+        _, refused = self._publishers.progress()
+        refusing = refused > self._refused
+        if refusing and not self._refusing:
+            events.note(What.REFUSED, lane=self.spec.lane.key, detail="the broker takes none or not all")
+        elif self._refusing and not refusing:
+            events.note(What.REFUSED, lane=self.spec.lane.key, detail=f"no more; {refused} until now")
+        self._refused, self._refusing = refused, refusing
+
+    def over(self) -> bool:
+        """Whether all jobs have ended and no more can come."""
+        return not (self._collector.missing or self._collector.missing_children or self.open())
+
+    def open(self) -> bool:
+        """Whether more jobs can still be planned."""
+        return time.time() < self.began_at + self._order.open_s
+
+    def replan(self, plan: Plan, planned_s: float) -> None:
+        """Go on by another plan, whose jobs are the same until a moment from now."""
+        self._planned_s = planned_s
+        self._order = replace(self._order, plan=plan, open_s=planned_s)
+        self._publishers.revise(self._order)
+        self._collector.replan(plan.jobs)
+
+    def give_up(self, at_s: float) -> None:
+        """Send nothing that is due a moment later than this; what was sent is waited for."""
+        at_s = max(at_s, time.time() - self.began_at) + REVISION_LEAD_S
+        at_s = min(at_s, self._planned_s or at_s)
+        jobs = int(np.searchsorted(self.plan.due_s, at_s, side="right"))
+        parts = None if self.plan.parts is None else self.plan.parts[:jobs]
+        self._given_up_s = at_s
+        self.replan(replace(self.plan, due_s=self.plan.due_s[:jobs], parts=parts), at_s)
+
+    def trial(self) -> Trial:
+        """What is known of it but its end."""
+        lane, jobs = self.spec.lane, self.spec.jobs
+        return Trial(
+            trial=self.number,
+            kind=self.spec.kind,
+            workload=jobs.workload,
+            lane=lane.key,
+            round=self.spec.round,
+            jobs=self.plan.jobs,
+            rate_per_s=self.plan.rate_per_s,
+            slots=lane.slots,
+            began_at=self.began_at,
+            ended_at=self.began_at,
+            parts=tuple(call.workload for call in jobs.calls),
+            planned_s=self._planned_s,
+            given_up_s=self._given_up_s,
+        )

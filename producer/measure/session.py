@@ -1,0 +1,226 @@
+"""
+A run of any kind: sizes the jobs, starts the fleet, proves every slot, has it measured, and writes the run directory.
+
+What is measured is a function that is handed the grounds; race, load, limit and sweep differ in nothing else.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from poolrace.clock import broker_offset
+from poolrace.contract import RUN_ID_BYTES, ClockOffset
+from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
+from producer.fleet.attached import AttachedFleet
+from producer.fleet.local import LocalFleet, check_interpreter
+from producer.fleet.machine import OthersMeter, describe, noise
+from producer.measure.collector import Collector, finite
+from producer.measure.progress import Progress
+from producer.measure.publishers import Publishers
+from producer.measure.sizing import sized_jobs
+from producer.measure.trial import Course
+from producer.plan.settings import FleetSettings
+from producer.rundir.schema import COMPLETE, INCOMPLETE, INVALID
+from producer.rundir.writer import RunWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from producer.fleet import Fleet, NodeFacts
+    from producer.measure.progress import Progress
+    from producer.plan.jobs import Jobs
+    from producer.plan.lanes import Lane
+    from producer.rundir.trials import Trial
+
+
+S = TypeVar("S", bound=FleetSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """
+    What is there to be measured, and with what.
+
+    Attributes:
+        course: Runs trials.
+        jobs: Sized jobs, by workload.
+        writer: The run directory.
+        progress: Who wants to know how far it is.
+        fleet: Where it runs.
+    """
+
+    course: Course
+    jobs: Mapping[str, Jobs]
+    writer: RunWriter
+    progress: Progress
+    fleet: Fleet
+
+    def start(self, lane: Lane) -> None:
+        """
+        Have a lane's nodes run, with every slot proven, and note what is known of them.
+
+        Raises:
+            FleetError: If a node or a slot does not come up.
+        """
+        self.progress.stage(f"Waiting for every slot of {lane.label}")
+        nodes = [node.to_dict() for node in start_nodes(self.fleet, lane, self.course)]
+        self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
+
+    def stop(self, lane: Lane) -> None:
+        """End what was started for a lane."""
+        self.fleet.stop(lane)
+
+
+def run(settings: S, progress: Progress, measure: Callable[[S, Grounds], None]) -> tuple[Path, PoolraceError | None]:
+    """
+    Have something measured, and write the run directory.
+
+    Args:
+        settings: What was asked.
+        progress: Who wants to know how far it is.
+        measure: Runs its trials on the grounds, with the settings as the fleet was found.
+
+    Returns:
+        The run directory, and the error that ended the run before its time, if one did. What was measured until then
+        is in the directory, marked incomplete.
+
+    Raises:
+        PoolraceError: If it ended before there was anything to keep, not even a log.
+    """
+    for lane in settings.lanes:
+        check_interpreter(lane)
+    run_id = secrets.token_hex(RUN_ID_BYTES)
+    writer = RunWriter.create(
+        settings.out, f"{settings.kind}-{run_id[:6]}", {"run_id": run_id, "settings": settings.to_dict()}
+    )
+    try:
+        _run(run_id, settings, writer, progress, measure)
+    except PoolraceError as error:
+        return _end_early(writer, error)
+    except KeyboardInterrupt:
+        return _end_early(writer, InterruptedRunError("Interrupted."))
+    except BaseException as error:
+        with suppress(PoolraceError):
+            _end_early(writer, InvalidRunError(f"{type(error).__name__}: {error}"))
+        raise
+    return writer.path, None
+
+
+def _end_early(writer: RunWriter, error: PoolraceError) -> tuple[Path, PoolraceError]:
+    if writer.discard_if_bare():
+        raise error
+    # If the disk is full, the manifest keeps saying `running`, which readers take for incomplete.
+    with suppress(PoolraceError):
+        status = INVALID if isinstance(error, InvalidRunError) else INCOMPLETE
+        writer.update_manifest(status=status, reason=str(error), ended_at=time.time())
+    return writer.path, error
+
+
+def _run(
+    run_id: str,
+    settings: S,
+    writer: RunWriter,
+    progress: Progress,
+    measure: Callable[[S, Grounds], None],
+) -> None:
+    progress.stage("Looking at the machine")
+    writer.update_manifest(began_at=time.time(), machine=describe().to_dict(), noise=noise().to_dict())
+    progress.stage("Sizing jobs")
+    jobs, sizes = sized_jobs(settings)
+    writer.update_manifest(sizes=sizes)
+    progress.stage("Finding the nodes" if settings.attached else "Starting the broker")
+    with _fleet(run_id, settings, writer) as fleet:
+        settings = replace(settings, lanes=tuple(fleet.lanes))
+        writer.update_manifest(settings=settings.to_dict())
+        with open_course(run_id, settings, fleet, writer) as (course, collector):
+            writer.update_manifest(broker=fleet.broker.shown, nodes=[])
+            grounds = Grounds(course=course, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
+            if settings.starts_all:
+                for lane in settings.lanes:
+                    grounds.start(lane)
+            # Nodes that ran already are no children of ours, and would count as others.
+            others = None if settings.attached else OthersMeter()
+            measure(settings, grounds)
+            writer.update_manifest(
+                others_cores=others and others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
+            )
+        progress.stage("Stopping")
+
+
+def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
+    if settings.attached and settings.broker_url:
+        return AttachedFleet(
+            run_id,
+            broker_url=settings.broker_url,
+            expect_nodes=settings.expect_nodes,
+            queues=settings.queues,
+            events=writer.events,
+        )
+    return LocalFleet(
+        run_id,
+        settings.lanes,
+        logs=writer.logs,
+        broker_url=settings.broker_url,
+        needs_upstream=settings.needs_upstream,
+        ready_s=settings.ready_s,
+        adopted=settings.adopted,
+        events=writer.events,
+    )
+
+
+def start_nodes(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
+    """
+    Have a lane's nodes run, and every slot proven.
+
+    Returns:
+        What is known of each, with the time to ready where we started it.
+
+    Raises:
+        FleetError: If a node or a slot does not come up.
+    """
+    nodes = fleet.start(lane)
+    all_at_work_at = course.prove_slots(lane)
+    started_at = fleet.started_at(lane)
+    ready_s = None if started_at is None else all_at_work_at - started_at
+    return [replace(node, ready_s=ready_s) for node in nodes]
+
+
+@contextmanager
+def open_course(
+    run_id: str, settings: FleetSettings, fleet: Fleet, writer: RunWriter
+) -> Iterator[tuple[Course, Collector]]:
+    """Publishers and a collector on a fleet, ready for trials; what they learn of clocks goes into the manifest."""
+    with fleet.app.connection_for_read() as connection:
+        clock: ClockOffset = broker_offset(connection)
+    writer.update_manifest(publisher_clock={"offset_s": clock.offset_s, "bound_s": finite(clock.bound_s)})
+    writer.events.correction_s = clock.correction_s
+    lane_of = {node: lane.key for lane in fleet.lanes for node in fleet.nodes(lane)}
+    with (
+        Publishers(fleet.broker.url, settings.publishers) as publishers,
+        Collector(
+            fleet.app, run_id, lane_of=lane_of, publisher_correction_s=clock.correction_s, events=writer.events
+        ) as collector,
+    ):
+        course = Course(run_id, fleet, writer, publishers, collector)
+        try:
+            yield course, collector
+        finally:
+            course.close()
+
+
+def _clocks(collector: Collector) -> dict[str, Any]:
+    return {
+        node: {"offset_s": offset_s, "bound_s": finite(bound_s)}
+        for node, (offset_s, bound_s) in collector.clocks.items()
+    }
+
+
+def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
+    """A few jobs of each workload of a mix."""
+    progress.stage(f"Warming up {lane.label}")
+    return [course.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]

@@ -1,0 +1,64 @@
+"""Has the worker size its jobs for this machine: once per race, before any node runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from producer.errors import FleetError
+from producer.fleet.environment import inherited_environment
+from producer.plan.jobs import Jobs
+
+if TYPE_CHECKING:
+    from producer.plan.settings import FleetSettings
+
+TIMEOUT_S = 60.0
+
+
+def sized_jobs(settings: FleetSettings) -> tuple[dict[str, Jobs], dict[str, Any]]:
+    """
+    What to send for each workload, and the calibration for the manifest.
+
+    Raises:
+        FleetError: If the calibration fails.
+    """
+    if settings.adopted:
+        return dict(settings.adopted.jobs), {}
+    sizes = dict(settings.sizes)
+    missing = [name for name in settings.workloads if name not in sizes]
+    if missing:
+        sizes |= calibrate(missing, job_s=settings.job_s, cpu_share=settings.cpu_share)
+    jobs = {
+        name: Jobs.of(name, f"worker.{name}", tuple(sizes[name]["amount"]), expected_s=sizes[name]["target_s"] or 0.0)
+        for name in settings.workloads
+    }
+    return jobs, {name: sizes[name] for name in settings.workloads}
+
+
+def calibrate(
+    workloads: list[str], *, job_s: float | None, cpu_share: float | None, timeout_s: float = TIMEOUT_S
+) -> dict[str, Any]:
+    """
+    Ask `worker.calibrate`, in a process of its own.
+
+    Raises:
+        FleetError: If it fails, or takes far too long.
+    """
+    command = [sys.executable, "-m", "worker.calibrate", *workloads]
+    command += ["--target", str(job_s)] if job_s is not None else []
+    command += ["--cpu-share", str(cpu_share)] if cpu_share is not None else []
+    try:
+        answer = subprocess.run(
+            command, env=inherited_environment(os.environ), capture_output=True, text=True, timeout=timeout_s,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise FleetError(
+            f"The jobs were not sized within {timeout_s:.0f} s: this machine is too busy. Race again when it is not."
+        ) from error
+    if answer.returncode:
+        raise FleetError(f"The jobs cannot be sized: {answer.stderr.strip() or answer.returncode}")
+    return dict(json.loads(answer.stdout))

@@ -1,0 +1,268 @@
+"""
+The course: runs one trial at a time on a fleet and writes down what came of it.
+
+A trial begins with an empty queue and an idle lane, and ends when the record of its last job is in, never when the
+queue looks empty.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from poolrace.contract import HOLD_TASK
+from poolrace.shipping import HOLD_S as HOLD_RECORDS_S
+from producer.errors import FleetError, InvalidRunError
+from producer.fleet.broker_errors import needing_broker
+from producer.fleet.control import Control
+from producer.fleet.queue_depth import Depth, depth, waiting
+from producer.interrupts import held
+from producer.measure.order import Order
+from producer.measure.pinger import _Pinging, _Silence
+from producer.measure.running_trial import _UnderWay
+from producer.measure.trial_spec import Moment, TrialSpec
+from producer.plan.arrivals import backlog
+from producer.plan.jobs import Jobs, parted
+from producer.rundir.events import What
+from producer.rundir.trials import Kind, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from producer.fleet import Fleet
+    from producer.measure.collector import Collector
+    from producer.measure.publishers import Publishers
+    from producer.plan.lanes import Lane
+    from producer.rundir.writer import RunWriter
+
+POLL_S = 0.1
+GRACE_S = 10.0
+"""How long the last records may take after the time the plan itself needs."""
+
+ROWS_A_PART = 20_000
+"""A trial with more records than this writes them in parts."""
+HOLD_S = 0.2
+HOLD_TRIES = 10
+
+
+class Course:
+    """Runs trials on a fleet, one after the other."""
+
+    def __init__(
+        self,
+        run_id: str,
+        fleet: Fleet,
+        writer: RunWriter,
+        publishers: Publishers,
+        collector: Collector,
+        *,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._run_id = run_id
+        self._fleet = fleet
+        self._writer = writer
+        self._publishers = publishers
+        self._collector = collector
+        self._control = Control(fleet.app)
+        self._looking = fleet.app.connection_for_read()
+        self._grace_s = grace_s
+        self._next = 0
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._control.close()
+        self._looking.release()
+
+    def prove_slots(self, lane: Lane) -> float:
+        """
+        Hold slots until every slot of a lane was seen at work.
+
+        Returns:
+            When the last slot began its first job, seconds since the epoch.
+
+        Raises:
+            FleetError: If some slot never takes a job.
+        """
+        jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
+        began_at: dict[tuple[Any, ...], float] = {}
+        for _ in range(HOLD_TRIES):
+            records = self.measure_with_records(
+                TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))
+            )[1]
+            # With the node: containers count their processes each for itself.
+            for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
+                slot = tuple(place)
+                began_at[slot] = min(started_at, began_at.get(slot, started_at))
+            if len(began_at) >= lane.slots:
+                return max(began_at.values())
+        raise FleetError(
+            f"Lane {lane.key}: only {len(began_at)} of {lane.slots} slots took a job. See the node's log in "
+            f"{self._writer.logs}."
+        )
+
+    def warm_up(self, jobs: Jobs, lane: Lane) -> Trial:
+        """Run a few jobs of a workload that count for nothing: first connections, imports, caches."""
+        return self.measure(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
+
+    def measure(self, spec: TrialSpec) -> Trial:
+        """
+        Run a trial.
+
+        Raises:
+            InvalidRunError: If some of its jobs never come to an end.
+            FleetError: If the broker, a node or a publisher is gone.
+        """
+        return self.measure_with_records(spec)[0]
+
+    def measure_with_records(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
+        """
+        Run a trial and give its records, too, in the layout of `RECORD_SCHEMA`: of a long one the last of them.
+
+        Raises:
+            InvalidRunError: If some of its jobs never come to an end.
+            FleetError: If the broker, a node or a publisher is gone.
+        """
+        number, self._next = self._next, self._next + 1
+        spec = replace(spec, plan=parted(spec.plan, spec.jobs))
+        order = Order(
+            run_id=self._run_id,
+            trial=number,
+            calls=spec.jobs.calls,
+            queue=self._fleet.queue(spec.lane),
+            plan=spec.plan,
+            priority=spec.jobs.priority,
+            open_s=(spec.planned_s or 0.0) if spec.watch else 0.0,
+        )
+        before = self._cpu_s(spec.lane)
+        with _Pinging(self._fleet, spec.lane, number) if spec.ping else _Silence() as pinging:
+            under_way = _UnderWay(spec, order, self._publishers, self._collector)
+            complete = self._follow_noting(under_way)
+        trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
+        return self._write(spec, trial, pinging.answers, complete=complete)
+
+    def _follow_noting(self, under_way: _UnderWay) -> bool:
+        """Follow, and take note of what ends it before its time."""
+        try:
+            return self._follow(under_way)
+        except FleetError as error:
+            why = str(error).split(". ")[0]
+            lane = under_way.spec.lane.key
+            self._writer.events.note(What.CUT_SHORT, lane=lane, detail=f"trial {under_way.number}: {why}")
+            raise
+
+    def _follow(self, under_way: _UnderWay) -> bool:
+        """Collect until every job has ended; false if some have not when patience is at an end."""
+        checked = time.monotonic()
+        watch = under_way.spec.watch
+        while not under_way.over() and time.time() < under_way.give_up_at + self._grace_s:
+            self._collector.poll(POLL_S)
+            if time.monotonic() - checked > 1:
+                checked = time.monotonic()
+                self._fleet.check()
+                under_way.note_refused(self._writer.events)
+                if self._silent(under_way) or self._stuck(under_way):
+                    break
+                if watch:
+                    watch(self._moment(under_way), under_way)
+                self._write_down(under_way.number)
+        return not (self._collector.missing or self._collector.missing_children)
+
+    def _stuck(self, under_way: _UnderWay) -> bool:
+        """Whether jobs that were sent should have ended long ago."""
+        timeout_s = under_way.spec.jobs.timeout_s
+        if timeout_s is None or time.monotonic() - under_way.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
+            return False
+        accepted, _ = self._publishers.progress()
+        ended = under_way.plan.jobs - self._collector.missing
+        return accepted > ended or self._collector.missing_children > 0
+
+    def _silent(self, under_way: _UnderWay) -> bool:
+        """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
+        # What has ended may lie in a node for as long as it may hold records back.
+        longest_s = max(self._grace_s, 10 * under_way.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
+        if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent() or under_way.open():
+            return False
+        return self._waiting(under_way.spec.lane) == Depth(ready=0, unacked=0)
+
+    def _moment(self, under_way: _UnderWay) -> Moment:
+        at_s = time.time() - under_way.began_at
+        accepted, refused = self._publishers.progress()
+        records, samples = self._collector.fresh()
+        plan = under_way.plan
+        return Moment(
+            began_at=under_way.began_at + self._collector.publisher_correction_s,
+            at_s=at_s,
+            due=int(np.searchsorted(plan.due_s, at_s, side="right")),
+            accepted=accepted,
+            refused=refused,
+            ended=plan.jobs - self._collector.missing,
+            of=plan.jobs,
+            waiting=self._waiting(under_way.spec.lane),
+            records=records,
+            samples=samples,
+        )
+
+    def _waiting(self, lane: Lane) -> Depth | None:
+        with needing_broker():
+            return depth(self._looking, *self._fleet.queues(lane))
+
+    def _write_down(self, number: int) -> None:
+        """Write what has come in, if it is much: a long trial must not need more memory than a short one."""
+        if self._collector.rows > ROWS_A_PART:
+            records, samples = self._collector.take()
+            with held():
+                self._writer.add_table("records", number, records)
+                self._writer.add_table("samples", number, samples)
+
+    def _write(
+        self, spec: TrialSpec, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool
+    ) -> tuple[Trial, pl.DataFrame]:
+        sent = self._publishers.ledger()
+        if not complete:
+            lane = next(lane for lane in self._fleet.lanes if lane.key == trial.lane)
+            left = waiting(self._fleet.app, self._fleet.queues(lane), self._run_id, trial.trial)
+            trial = replace(trial, queued=tuple(left or ()))
+        records, samples = self._collector.take()
+        with held():
+            self._writer.add_table("records", trial.trial, records)
+            self._writer.add_table("sent", trial.trial, sent)
+            self._writer.add_table("samples", trial.trial, samples)
+            self._writer.add_table("children", trial.trial, self._collector.take_children())
+            self._writer.add_pings(pings)
+            self._writer.add_trial(trial)
+        if not complete:
+            why = _missing(trial, self._collector.missing, self._collector.missing_children)
+            timeout_s = spec.jobs.timeout_s
+            raise InvalidRunError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}")
+        return trial, records
+
+    def _cpu_s(self, lane: Lane) -> float | None:
+        nodes = self._fleet.nodes(lane)
+        answers = self._control.samples(nodes)
+        return sum(sample.cpu_s for sample in answers.values()) if len(answers) == len(nodes) else None
+
+
+_PATIENCE = "No job ended for {:g} s, which is --job-timeout: if that is how long they take, give it more."
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else after - before
+
+
+def _missing(trial: Trial, missing: int, children: int) -> str:
+    if not missing:
+        return (
+            f"{children} jobs that {trial.workload} jobs on lane {trial.lane} started never came to an end in time. "
+            "See the node's log in the run directory."
+        )
+    waiting_ = len(trial.queued)
+    return (
+        f"{missing} of {trial.jobs} {trial.workload} jobs on lane {trial.lane} never came to an end in time: "
+        f"{waiting_} still on the broker, {missing - waiting_} lost or still running. See the node's log in the run "
+        "directory; give jobs less work (--job-duration) or the lane more slots, and race again."
+    )

@@ -1,0 +1,160 @@
+"""Asks a user's app, in a process of its own, what it is and how its jobs look; nothing of it runs in ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolrace.adopting import BACKEND_VARIABLE, BROKER_VARIABLES, Terms
+from producer.errors import FleetError, UsageError
+from producer.fleet.environment import for_app, interpreter, source_path
+from producer.ownapp.jobfile import read_jobs
+from producer.ownapp.jobs import jobs_by_task, replayed_jobs
+from producer.plan.lanes import Lane
+from producer.plan.own_app import Adopted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+FACTORY_JOBS = 200
+"""How many jobs a factory is asked for; a run draws from them."""
+
+NOWHERE = Terms(app="", broker_url="memory://", queue="nowhere", acks="early", backend_url="cache+memory://")
+"""The terms on which an app is asked: whatever it does, it reaches no broker."""
+
+TAIL_LINES = 8
+
+
+def ask(
+    app: str,
+    *,
+    folder: Path,
+    jobs: str | None,
+    tasks: Sequence[str],
+    lane: Lane,
+    seed: int,
+    timeout_s: float,
+    keep_backend: bool,
+    patience_s: float,
+    replay: bool = False,
+) -> Adopted:
+    """
+    Have an app say what it is, and make its jobs.
+
+    Args:
+        app: As `celery -A` takes it.
+        folder: Where it is imported and run.
+        jobs: A job file, or a function that makes jobs; None to send each task without arguments.
+        tasks: Of which jobs are sent; none for all that the jobs name.
+        lane: Whose interpreter is asked.
+        seed: Of what is drawn.
+        timeout_s: How long a run will wait for the end of a job.
+        keep_backend: Results go where the app's settings say.
+        patience_s: How long the app may take to answer.
+        replay: The jobs are a recording, to be sent as they came.
+
+    Raises:
+        UsageError: If the app, a task or a job is not what it should be.
+        FleetError: If it does not answer.
+    """
+    question = {
+        "terms": _terms(app),
+        "tasks": list(tasks),
+        "own_backend": for_app(os.environ).get(BACKEND_VARIABLE, ""),
+        **_jobs(jobs, tasks, folder, seed),
+    }
+    told = _answer(question, folder, lane, patience_s)
+    if error := told.get("error"):
+        raise UsageError(f"--app {error}" if str(error).startswith(app) else str(error))
+    messages = told.pop("messages")
+    recorded: tuple[tuple[float, str], ...] = ()
+    if replay:
+        sized, recorded = replayed_jobs(messages, timeout_s=timeout_s)
+    else:
+        sized = jobs_by_task(messages, timeout_s=timeout_s, seed=seed)
+    return Adopted(
+        app=app,
+        folder=folder,
+        facts=told,
+        jobs=sized,
+        recorded=recorded,
+        timeout_s=timeout_s,
+        keep_backend=keep_backend,
+    )
+
+
+def broker_of_app(app: str, *, folder: Path, patience_s: float) -> str:
+    """
+    The broker of an app: what the environment says of it, or else its own settings.
+
+    Raises:
+        UsageError: If the app cannot be had, or has none.
+        FleetError: If it does not answer.
+    """
+    if given := for_app(os.environ).get(BROKER_VARIABLES[0]):
+        return given
+    lane = Lane(key="threads", pool="threads", slots=1)
+    told = _answer({"terms": _terms(app), "broker": True}, folder, lane, patience_s)
+    if error := told.get("error"):
+        raise UsageError(f"--app {error}")
+    if "://" not in told["broker_url"]:
+        raise UsageError(f"--app {app}: its settings name no broker as a URL. Name it: --broker URL.")
+    return str(told["broker_url"])
+
+
+def _terms(app: str) -> dict[str, Any]:
+    return {**json.loads(NOWHERE.to_json()), "app": app}
+
+
+def _jobs(jobs: str | None, tasks: Sequence[str], folder: Path, seed: int) -> dict[str, Any]:
+    if jobs is None:
+        if not tasks:
+            raise UsageError(
+                "--app: say what to send: --jobs FILE with a JSON object a line, --jobs shop.load:make_job, or --task "
+                "NAME for a task that takes no arguments."
+            )
+        return {"jobs": [{"task": task, "line": f"--task {task}"} for task in tasks]}
+    if FACTORY.fullmatch(jobs) and not (folder / jobs).exists():
+        return {"factory": jobs, "count": FACTORY_JOBS, "seed": seed, "jobs": []}
+    return {"jobs": read_jobs(Path(jobs))}
+
+
+def _answer(question: Mapping[str, Any], folder: Path, lane: Lane, patience_s: float) -> dict[str, Any]:
+    terms = Terms(**question["terms"])
+    try:
+        done = subprocess.run(
+            [interpreter(lane), "-c", _CALL], input=json.dumps(question), cwd=folder,
+            env={**for_app(os.environ), **source_path(lane), **terms.variables(), "POOLRACE_HOME": _home()},
+            capture_output=True, text=True, timeout=patience_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise FleetError(
+            f"--app {terms.app}: did not say what it is in {patience_s:.0f} s. If its import takes that long, give it "
+            "more (--ready-within)."
+        ) from error
+    except OSError as error:
+        raise UsageError(f"--app {terms.app}: cannot be run in {folder}: {error.strerror}.") from error
+    try:
+        return dict(json.loads(done.stdout))
+    except ValueError:
+        tail = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-TAIL_LINES:])
+        raise UsageError(
+            f"--app {terms.app}: ended with code {done.returncode} when it was imported:\n{tail}"
+        ) from None
+
+
+_CALL = "import os, sys; sys.path.append(os.environ['POOLRACE_HOME']); from poolrace.asking import main; main()"
+"""Behind all else: a package of the user's that is called as one of ours is the user's."""
+
+
+def _home() -> str:
+    spec = importlib.util.find_spec("poolrace")
+    if spec is None or spec.origin is None:
+        raise FleetError("poolrace itself cannot be found. Install it again.")
+    return str(Path(spec.origin).parents[1])

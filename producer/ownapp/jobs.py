@@ -1,0 +1,114 @@
+"""A user's app as a run needs it: what it said of itself, and its jobs, ready to send."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from producer.errors import UsageError
+from producer.plan.jobs import Call, Jobs, Message
+from producer.plan.mix import draw
+from producer.plan.own_app import MIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+MAX_TASKS = 200
+"""A plan tells the tasks of its jobs by a byte."""
+
+PICKS = 4_999
+"""So many jobs of a task are drawn by weight before they begin again: a prime, so that publishers share them evenly."""
+
+
+def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, seed: int) -> dict[str, Jobs]:
+    """
+    What to send for each task, and for all together.
+
+    Args:
+        messages: As `poolrace.asking` gives them.
+        timeout_s: How long to wait for the end of a job.
+        seed: Of the draws by weight.
+
+    Raises:
+        UsageError: If there are too many tasks.
+    """
+    if len({message["task"] for message in messages}) > MAX_TASKS:
+        raise UsageError(f"--jobs: more than {MAX_TASKS} tasks. Choose some with --task.")
+    by_task: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for message in messages:
+        by_task[message["task"]].append(message)
+    names = short_names(list(by_task))
+    calls = {names[task]: _call(names[task], made, seed) for task, made in by_task.items()}
+    jobs = {name: _jobs(name, [call], (), timeout_s) for name, call in calls.items()}
+    if len(calls) > 1:
+        weights = tuple(sum(made["weight"] for made in of_task) for of_task in by_task.values())
+        jobs[MIX] = _jobs(MIX, list(calls.values()), weights, timeout_s)
+    return jobs
+
+
+def replayed_jobs(
+    messages: Sequence[Mapping[str, Any]], *, timeout_s: float
+) -> tuple[dict[str, Jobs], tuple[tuple[float, str], ...]]:
+    """
+    The same for a recording: the jobs of each task, and when each of all came.
+
+    Sent in the order in which they came, each job is the one that was recorded.
+
+    Raises:
+        UsageError: If a job does not say when it came.
+    """
+    if len({message["task"] for message in messages}) > MAX_TASKS:
+        raise UsageError(f"--jobs: more than {MAX_TASKS} tasks. Choose some with --task.")
+    if timeless := [message["line"] for message in messages if message["at"] is None]:
+        raise UsageError(f'--replay: {timeless[0]}: does not say when the job came, as "at": 1.5 does.')
+    ordered = sorted(messages, key=lambda message: message["at"])
+    names = short_names(list(dict.fromkeys(message["task"] for message in ordered)))
+    jobs = {}
+    for task, name in names.items():
+        made = [message for message in ordered if message["task"] == task]
+        places = iter(range(len(made)))
+        picks = tuple(next(places) if message["task"] == task else 0 for message in ordered)
+        call = Call(task=task, workload=name, messages=tuple(map(message_of, made)), picks=picks)
+        jobs[name] = _jobs(name, [call], (), timeout_s)
+    return jobs, tuple((float(message["at"]), names[message["task"]]) for message in ordered)
+
+
+def _jobs(workload: str, calls: Iterable[Call], weights: tuple[float, ...], timeout_s: float) -> Jobs:
+    return Jobs(workload=workload, calls=tuple(calls), expected_s=0.0, weights=weights, timeout_s=timeout_s)
+
+
+def short_names(tasks: Sequence[str]) -> dict[str, str]:
+    """The last part of each task's name, where no other task has the same; reports call its jobs so."""
+    tails = [task.rpartition(".")[2] for task in tasks]
+    names = {
+        task: tail if tails.count(tail) == 1 and tail != MIX else task for task, tail in zip(tasks, tails, strict=True)
+    }
+    return {task: f"task {name}" if name == MIX else name for task, name in names.items()}
+
+
+def _call(name: str, made: Sequence[Mapping[str, Any]], seed: int) -> Call:
+    weights = [message["weight"] for message in made]
+    picks = draw_many(weights, PICKS, seed) if len(made) > 1 else (0,)
+    return Call(task=made[0]["task"], workload=name, messages=tuple(map(message_of, made)), picks=picks)
+
+
+def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]:
+    """Which of many messages each of some jobs is, by weight."""
+    if len(set(weights)) == 1 and len(weights) >= jobs:
+        return tuple(range(len(weights)))
+    return tuple(draw(weights, jobs, seed, dtype="uint32").tolist())
+
+
+def message_of(made: Mapping[str, Any]) -> Message:
+    """A message from what `poolrace.asking` says of it."""
+    raw = base64.b64decode(made["body"])
+    return Message(
+        body=raw.decode() if made["text"] else raw,
+        content_type=made["content_type"],
+        content_encoding=made["content_encoding"],
+        headers=made["headers"],
+        reply_to=made["reply_to"],
+        priority=made["priority"],
+        queue=made["queue"],
+    )

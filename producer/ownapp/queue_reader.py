@@ -1,0 +1,157 @@
+"""Jobs as they lie on a Redis broker: looked at in place, never taken."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from kombu.exceptions import InconsistencyError
+from kombu.serialization import loads
+
+from poolrace.contract import HEADER
+from producer.errors import UsageError
+from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, Heard, is_child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kombu import Connection
+
+ACCEPT = ("json", "yaml", "msgpack", "application/json", "application/x-yaml", "application/x-msgpack")
+"""Never pickle: to read it is to run it."""
+
+LOOK_EVERY_S = 0.02
+PAGE = 100
+"""So many messages of a list are asked for at a time: a long backlog is not carried over fifty times a second."""
+
+CELERYS_OWN = frozenset({
+    "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id",
+    "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers",
+    "stamps", "compression", "redelivered", "meth", "chord", HEADER,
+})  # fmt: skip
+
+
+class Tap:
+    """
+    Looks again and again at what some queues hold.
+
+    A job that comes and goes between two looks is not seen.
+
+    Attributes:
+        jobs: By task id.
+        before: Ids of jobs that the first look found: when they came, nobody knows.
+    """
+
+    def __init__(self, connection: Connection, queues: Sequence[str]) -> None:
+        self.jobs: dict[str, Heard] = {}
+        self.before: set[str] = set()
+        self._queues = queues
+        self._channel: Any = connection.default_channel
+        self._client: Any = getattr(self._channel, "client", None)
+        self._tags: set[bytes] = set()
+        self._looked = False
+        if not hasattr(self._client, "lrange"):
+            raise UsageError(
+                "--queue: only the queues of a Redis broker can be looked at in place. Leave --queue out to listen to "
+                "the workers' events."
+            )
+
+    def look(self) -> None:
+        """Note the jobs that are new."""
+        at = time.time()
+        for queue in self._queues:
+            for step in self._channel.priority_steps:
+                self._look_at_list(queue, self._channel._q_for_pri(queue, step), at)  # noqa: SLF001 - no public name
+        # After the lists: what a node takes meanwhile is seen here.
+        for queue, message in self._unacked():
+            self._note(message, queue, at)
+        self._looked = True
+
+    def _look_at_list(self, queue: str, key: str, at: float) -> None:
+        """New jobs are put at the left: a page without one ends the look."""
+        place = 0
+        while page := self._client.lrange(key, place, place + PAGE - 1):
+            new = [self._note(_plain(raw), queue, at) for raw in page]
+            if not any(new):
+                return
+            place += PAGE
+
+    def _unacked(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        tags = set(self._client.hkeys(self._channel.unacked_key))
+        fresh = list(tags - self._tags)
+        self._tags = tags
+        taken = self._client.hmget(self._channel.unacked_key, fresh) if fresh else []
+        for raw in taken:
+            if raw is not None:  # acknowledged since
+                message, exchange, routing_key = json.loads(raw)
+                yield from ((queue, message) for queue in self._queues if self._goes_to(queue, exchange, routing_key))
+
+    def _goes_to(self, queue: str, exchange: str, routing_key: str) -> bool:
+        if routing_key == queue:
+            return True
+        try:
+            table = self._channel.get_table(exchange) if exchange else ()
+        except InconsistencyError:  # no queue is bound to it any more
+            return False
+        return any(
+            bound == queue and (key == routing_key or bool(pattern and re.match(pattern, routing_key)))
+            for key, pattern, bound in table
+        )
+
+    def _note(self, message: Mapping[str, Any], queue: str, at: float) -> bool:
+        """Take note of a message; true if it was not known."""
+        headers = _headers(message)
+        # What is no message of Celery's has no id, and is told apart by what it holds.
+        task_id = str(headers.get("id") or hash(str(message.get("body"))))
+        if task_id in self.jobs or task_id in self.before:
+            return False
+        if not self._looked or headers.get("retries") or headers.get("redelivered"):
+            self.before.add(task_id)
+        else:
+            self.jobs[task_id] = decoded(message, queue, at)
+        return True
+
+
+def _plain(raw: bytes) -> Mapping[str, Any]:
+    try:
+        message = json.loads(raw)
+    except ValueError:
+        message = None
+    return message if isinstance(message, dict) else {"body": repr(raw)}
+
+
+def _headers(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    headers = message.get("headers")
+    return headers if isinstance(headers, dict) else {}
+
+
+def decoded(message: Mapping[str, Any], queue: str, at: float) -> Heard:
+    """A job from its message; without arguments if they cannot be read safely."""
+    headers = _headers(message)
+    named = bool(headers.get("id") and headers.get("task"))
+    args, kwargs = _arguments(message) if named else (None, None)
+    return Heard(
+        task_id=str(headers.get("id") or ""),
+        at=at,
+        task=str(headers.get("task") or "(no task's name)"),
+        args=args,
+        kwargs=kwargs,
+        queue=queue,
+        headers={name: value for name, value in headers.items() if name not in CELERYS_OWN and value is not None},
+        child=is_child(headers, str(headers.get("id"))),
+        reason="" if args is not None else UNDECODABLE if named else NOT_CELERY,
+    )
+
+
+def _arguments(message: Mapping[str, Any]) -> tuple[list[Any] | None, dict[str, Any] | None]:
+    try:
+        body: Any = message["body"]
+        if message.get("properties", {}).get("body_encoding") == "base64":
+            body = base64.b64decode(body)
+        args, kwargs, _embed = loads(body, message["content-type"], message["content-encoding"], accept=ACCEPT)
+        return list(args), dict(kwargs)
+    except Exception:  # any serialiser's, with any of its errors
+        return None, None

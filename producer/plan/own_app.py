@@ -1,0 +1,76 @@
+"""A user's own app, as a run knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from producer.plan.jobs import Jobs
+
+
+MIX = "mix"
+"""The workload of all tasks together, each as often as the weights of its jobs say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """
+    A user's app.
+
+    Attributes:
+        app: As `celery -A` takes it.
+        folder: Where it is run.
+        facts: What it said of itself, and what is changed of its settings.
+        jobs: What to send, by workload: each task, and all together if there are several.
+        timeout_s: How long to wait for the end of a job.
+        keep_backend: Results go where the app's settings say.
+        recorded: When each job came and its workload, if the job file is a recording that is to be replayed.
+    """
+
+    app: str
+    folder: Path
+    facts: Mapping[str, Any]
+    jobs: Mapping[str, Jobs]
+    timeout_s: float
+    keep_backend: bool = False
+    recorded: tuple[tuple[float, str], ...] = ()
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that are sent."""
+        return tuple(name for name in self.jobs if name != MIX)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Names of its queues, its default queue apart."""
+        return tuple(self.facts["queues"])
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """How many of all jobs are of each task, from 0 to 1."""
+        calls = self.jobs[MIX if MIX in self.jobs else self.tasks[0]]
+        weights = calls.weights or (1.0,)
+        return {call.workload: weight / sum(weights) for call, weight in zip(calls.calls, weights, strict=True)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {
+            "app": self.app,
+            "folder": str(self.folder),
+            "facts": dict(self.facts),
+            "shares": self.shares,
+            "timeout_s": self.timeout_s,
+            "backend": _backend(self),
+        }
+
+
+def _backend(adopted: Adopted) -> str:
+    if not adopted.facts["backend_scheme"]:
+        return "none, as in the app's settings"
+    if adopted.keep_backend:
+        return f"{adopted.facts['backend_scheme']}, as in the app's settings"
+    return f"replaced: {adopted.facts['backend_scheme']} in the app's settings, the race's own broker in the race"

@@ -1,0 +1,218 @@
+"""
+Load profiles: how the arrival rate changes over time, and the instants at which jobs are then due.
+
+Pure. A profile is a chain of stretches on each of which the rate runs in a straight line. Written as one of
+
+    200/s                                   held for --duration
+    ramp 0->500/s over 60s
+    steps 100/s..500/s by 100/s every 10s
+    spike 100/s to 1000/s for 5s at 20s     back to 100/s afterwards, until --duration
+    variable 100:30s,400:10s                rate:how long, one after the other
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from producer.errors import UsageError
+from producer.plan.arrivals import Plan
+from producer.plan.units import MAX_RATE_PER_S, parse_duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+EXAMPLES = (
+    "200/s, ramp 0->500/s over 60s, steps 100/s..500/s by 100/s every 10s, spike 100/s to 1000/s for 5s at 20s, "
+    "variable 100:30s,400:10s"
+)
+MAX_S = 24 * 3600.0
+MAX_STEPS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """
+    A part of a profile.
+
+    Attributes:
+        begin_per_s: Jobs per second at its start.
+        end_per_s: The same at its end; the rate runs straight in between.
+        duration_s: How long it takes, in seconds.
+    """
+
+    begin_per_s: float
+    end_per_s: float
+    duration_s: float
+
+    @property
+    def jobs(self) -> float:
+        """How many arrivals are expected."""
+        return (self.begin_per_s + self.end_per_s) / 2 * self.duration_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """
+    How the arrival rate changes over time.
+
+    Attributes:
+        text: As it was written.
+        stretches: One after the other.
+    """
+
+    text: str
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def duration_s(self) -> float:
+        """How long it takes."""
+        return sum(stretch.duration_s for stretch in self.stretches)
+
+    @property
+    def jobs(self) -> float:
+        """How many arrivals are expected."""
+        return sum(stretch.jobs for stretch in self.stretches)
+
+    @property
+    def mean_per_s(self) -> float:
+        """The arrival rate over all of it."""
+        return self.jobs / self.duration_s
+
+
+def plan(profile: Profile, arrivals: str, seed: int) -> Plan:
+    """
+    When each job is due.
+
+    With constant arrivals the i-th is due when the expected number reaches i; Poisson arrivals are those of independent
+    users whose rate follows the profile. The same arguments give the same plan.
+    """
+    if arrivals == "constant":
+        expected = np.arange(int(profile.jobs) + 2, dtype=np.float64)
+        expected = expected[expected < profile.jobs]
+    else:
+        generator = np.random.Generator(np.random.PCG64(seed))
+        # One job at the least, where there is a rate: a plan of nothing measures nothing.
+        jobs = max(1, int(generator.poisson(profile.jobs))) if profile.jobs else 0
+        expected = np.sort(generator.random(jobs) * profile.jobs)
+    return Plan(due_s=when(profile.stretches, expected), rate_per_s=profile.mean_per_s)
+
+
+def when(stretches: Sequence[Stretch], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    At which time the expected number of arrivals reaches each of some values.
+
+    Args:
+        stretches: The profile's.
+        expected: Numbers of arrivals since the start, ascending, none above the profile's own.
+
+    Returns:
+        Seconds since the start.
+    """
+    ends = np.array(list(accumulate(stretch.jobs for stretch in stretches)))
+    starts_s = [0.0, *accumulate(stretch.duration_s for stretch in stretches)]
+    places = np.minimum(np.searchsorted(ends, expected, side="right"), len(stretches) - 1)
+    due_s = np.empty_like(expected)
+    for number, stretch in enumerate(stretches):
+        here = places == number
+        more = expected[here] - (ends[number] - stretch.jobs)
+        slope = (stretch.end_per_s - stretch.begin_per_s) / stretch.duration_s
+        root = np.sqrt(np.maximum(stretch.begin_per_s**2 + 2 * slope * more, 0.0))
+        # Of the two ways to write the root of a quadratic the one that also holds where the slope is none.
+        below = stretch.begin_per_s + root
+        due_s[here] = starts_s[number] + np.divide(2 * more, below, out=np.zeros_like(more), where=below > 0)
+    return np.minimum.accumulate(np.maximum.accumulate(due_s)[::-1])[::-1]
+
+
+def parse_profile(text: str, duration_s: float | None) -> Profile:
+    """
+    A profile as it is written on the command line.
+
+    Args:
+        text: One of the forms above.
+        duration_s: How long a held rate or a spike's profile takes; the other forms say it themselves.
+
+    Raises:
+        UsageError: If it is none of them, or the duration is missing or too much.
+    """
+    for pattern, read, wants_duration in _FORMS:
+        match = re.fullmatch(pattern, text.strip())
+        if match:
+            if wants_duration and duration_s is None:
+                raise UsageError(f"--rate {text!r}: also say for how long, e.g. --duration 60s.")
+            if not wants_duration and duration_s is not None:
+                raise UsageError(f"--duration: --rate {text!r} says itself how long it takes. Leave --duration out.")
+            return Profile(text=text.strip(), stretches=tuple(read(match, duration_s or 0.0)))
+    raise UsageError(f"--rate {text!r}: not a load profile. Allowed, by example: {EXAMPLES}.")
+
+
+def _held(match: re.Match[str], duration_s: float) -> list[Stretch]:
+    rate = _rate(match["rate"])
+    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)]
+
+
+def _ramp(match: re.Match[str], _: float) -> list[Stretch]:
+    return [Stretch(begin_per_s=_rate(match["begin"]), end_per_s=_rate(match["end"]), duration_s=_time(match["over"]))]
+
+
+def _steps(match: re.Match[str], _: float) -> list[Stretch]:
+    begin, end, by, every_s = _rate(match["begin"]), _rate(match["end"]), _rate(match["by"]), _time(match["every"])
+    steps = int(abs(end - begin) / by + 1e-9) + 1 if by else 0
+    if not 1 <= steps <= MAX_STEPS:
+        raise UsageError(f"--rate {match[0]!r}: {steps} steps; must be 1 to {MAX_STEPS}. Change the step.")
+    sign = 1 if end >= begin else -1
+    rates = [begin + sign * by * number for number in range(steps)]
+    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=every_s) for rate in rates]
+
+
+def _spike(match: re.Match[str], duration_s: float) -> list[Stretch]:
+    base, top, lasts_s, at_s = _rate(match["base"]), _rate(match["top"]), _time(match["lasts"]), _time(match["at"])
+    if at_s + lasts_s > duration_s:
+        raise UsageError(f"--rate {match[0]!r}: the spike ends after {duration_s:g}s. Give a longer --duration.")
+    parts = [(base, at_s), (top, lasts_s), (base, duration_s - at_s - lasts_s)]
+    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=for_s) for rate, for_s in parts if for_s > 0]
+
+
+def _variable(match: re.Match[str], _: float) -> list[Stretch]:
+    parts = [part.split(":") for part in match["parts"].split(",")]
+    return [Stretch(begin_per_s=_rate(rate), end_per_s=_rate(rate), duration_s=_time(for_s)) for rate, for_s in parts]
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if rate > MAX_RATE_PER_S:
+        raise UsageError(f"--rate {text}: must be at most {MAX_RATE_PER_S:,.0f}/s.")
+    return rate
+
+
+def _time(text: str) -> float:
+    return parse_duration_s(text, "--rate, time", 0.001, MAX_S)
+
+
+_PER_S = r"(?:/s)?"
+_NUMBER = r"\d+(?:\.\d+)?"
+_TIME = rf"{_NUMBER}(?:us|ms|s|m)?"
+_FORMS: tuple[tuple[str, Callable[[re.Match[str], float], list[Stretch]], bool], ...] = (
+    (rf"(?P<rate>{_NUMBER}){_PER_S}", _held, True),
+    (rf"ramp (?P<begin>{_NUMBER}){_PER_S}->(?P<end>{_NUMBER}){_PER_S} over (?P<over>{_TIME})", _ramp, False),
+    (
+        (
+            rf"steps (?P<begin>{_NUMBER}){_PER_S}\.\.(?P<end>{_NUMBER}){_PER_S} by (?P<by>{_NUMBER}){_PER_S} "
+            rf"every (?P<every>{_TIME})"
+        ),
+        _steps,
+        False,
+    ),
+    (
+        rf"spike (?P<base>{_NUMBER}){_PER_S} to (?P<top>{_NUMBER}){_PER_S} for (?P<lasts>{_TIME}) at (?P<at>{_TIME})",
+        _spike,
+        True,
+    ),
+    (rf"variable (?P<parts>{_NUMBER}:{_TIME}(?:,{_NUMBER}:{_TIME})*)", _variable, False),
+)

@@ -1,0 +1,148 @@
+"""
+Thresholds: what a run must keep, written as a comparison, and whether it did. Pure.
+
+    p99(sojourn) < 500ms        p50, p90, p99, p99.9, max, mean of sojourn, sojourn_from_sent, queue_wait, broker_wait,
+                                slot_wait, service, publish_lag
+    lost == 0                   lost, failed, duplicated, refused, revoked, queued, retried: jobs
+    rate(finished) > 150/s      or a part of what was offered: rate(finished) > 0.98 * offered; also rate(sent)
+    mem_per_slot < 20MiB        proportional set size of the nodes' processes, by slot
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from producer.errors import UsageError
+from producer.plan.stages import SPANS
+from producer.plan.units import SIZE_UNITS_BYTES, TIME_UNITS_S, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+STATISTICS = ("p50", "p90", "p99", "p99.9", "max", "mean")
+COUNTS = ("lost", "failed", "duplicated", "refused", "revoked", "queued", "retried")
+RATES = ("finished", "sent")
+MEMORY = "mem_per_slot"
+EXAMPLES = "'p99(sojourn) < 500ms', 'lost == 0', 'rate(finished) > 0.98 * offered' or 'mem_per_slot < 20MiB'"
+
+OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+}
+AT_MOST = ("<", "<=")
+
+_SHAPE = re.compile(
+    r"\s*(?P<name>[a-z_0-9.]+)\s*(?:\(\s*(?P<of>[a-z_]+)\s*\))?\s*(?P<operator><=|>=|==|<|>)\s*"
+    r"(?P<limit>\d+(?:\.\d+)?)\s*(?P<unit>[a-zA-Z]+|/s|\*\s*offered)?\s*"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """
+    One comparison.
+
+    Attributes:
+        text: As it was written.
+        name: A statistic, a count, `rate` or `mem_per_slot`.
+        of: What it is taken of; empty where there is nothing to choose.
+        operator: `<`, `<=`, `>`, `>=` or `==`.
+        limit: In seconds, jobs, jobs per second or bytes; a part of the offered rate if `relative`.
+        relative: The limit is a part of what was offered.
+    """
+
+    text: str
+    name: str
+    of: str
+    operator: str
+    limit: float
+    relative: bool = False
+
+    def judge(self, figures: Mapping[str, Any]) -> Judgement:
+        """Hold it against a lane's figures: one entry of `load` in `summary.json`."""
+        measured = self._measured(figures)
+        limit = self.limit * figures["offered_per_s"] if self.relative else self.limit
+        kept = measured is not None and OPERATORS[self.operator](measured, limit)
+        return Judgement(threshold=self.text, measured=measured, limit=limit, kept=kept)
+
+    def _measured(self, figures: Mapping[str, Any]) -> float | None:
+        found: float | None
+        if self.name in STATISTICS:
+            spread = (figures["latency"] or {}).get(self.of)
+            found = spread[self.name.replace(".", "_")] if spread else None
+        elif self.name == "rate":
+            found = figures[f"{self.of}_per_s"]
+        else:
+            found = figures["memory_per_slot_bytes"] if self.name == MEMORY else figures["settlement"][self.name]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """
+    What became of a threshold on one lane.
+
+    Attributes:
+        threshold: As it was written.
+        measured: What was found, in the limit's unit; None if it could not be measured, which does not keep it.
+        limit: What it was held against: seconds, jobs, jobs per second or bytes.
+        kept: Whether it was.
+    """
+
+    threshold: str
+    measured: float | None
+    limit: float
+    kept: bool
+
+
+def parse_threshold(text: str, option: str = "--threshold") -> Threshold:
+    """
+    A threshold as it is written; an error names the option that it was given with.
+
+    Raises:
+        UsageError: If it is none; with what is allowed in the place that is wrong.
+    """
+    match = _SHAPE.fullmatch(text)
+    if not match:
+        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {EXAMPLES}.")
+    name, of, unit = match["name"], match["of"] or "", (match["unit"] or "").replace(" ", "")
+    _check_name(text, name, of, option)
+    return Threshold(
+        text=" ".join(text.split()),
+        name=name,
+        of=of,
+        operator=match["operator"],
+        limit=float(match["limit"]) * _scale(text, name, unit, option),
+        relative=unit == "*offered",
+    )
+
+
+def _check_name(text: str, name: str, of: str, option: str) -> None:
+    names = (*STATISTICS, *COUNTS, "rate", MEMORY)
+    if name not in names:
+        raise UsageError(f"{option} {text!r}: unknown figure {name!r}. Allowed: {one_of(name, names)}.")
+    allowed = tuple(SPANS) if name in STATISTICS else RATES if name == "rate" else ()
+    if of and not allowed:
+        raise UsageError(f"{option} {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
+    if allowed and of not in allowed:
+        raise UsageError(f"{option} {text!r}: {name} of what? Allowed in the brackets: {one_of(of, allowed)}.")
+
+
+def _scale(text: str, name: str, unit: str, option: str) -> float:
+    """What a unit stands for."""
+    if name in STATISTICS:
+        allowed: Mapping[str, float] = TIME_UNITS_S
+    elif name == "rate":
+        allowed = {"/s": 1.0, "*offered": 1.0, "": 1.0}
+    else:
+        allowed = SIZE_UNITS_BYTES if name == MEMORY else {"": 1.0}
+    if unit not in allowed:
+        words = [word or "none" for word in allowed]
+        raise UsageError(f"{option} {text!r}: unit {unit or 'none'!r}. Allowed for {name}: {', '.join(words)}.")
+    return allowed[unit]

@@ -1,1 +1,0 @@
-"""Recordings of a live system: its jobs and when they came, without taking one away."""

@@ -1,0 +1,129 @@
+"""Nodes: how jobs were spread over the nodes of each lane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plotly.graph_objects as go
+import polars as pl
+
+from poolrace.contract import Outcome
+from producer.report.charts.picture import Picture
+from producer.report.charts.theme import INK, LOOKS, OVERLAY, lane_of, layout, look, text
+from producer.report.formats import count, percent
+from producer.report.parts import Table
+from producer.report.tables import lane_keys
+from producer.rundir.schema import KEY as JOB
+from producer.rundir.trials import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producer.rundir.run import Run
+
+KEY, TITLE = "nodes", "Balance between nodes"
+MISSING = (
+    "{found}, so there is no balance to show. Race lanes of several nodes: poolrace race --lane prefork:4:nodes=2 "
+    "--lane threads:4:nodes=2; or nodes that run on one broker: poolrace race --broker URL --expect-nodes 4."
+)
+
+Share = tuple[str, str, int, float]
+"""Lane, node, jobs that succeeded, and which part of the lane's they are."""
+
+
+def nodes(summary: Mapping[str, Any], run: Run) -> Picture:
+    """The share of each node in its lane's jobs."""
+    shares = _shares(summary, run)
+    most = max((len(mine) for mine in _by_lane(shares).values()), default=0)
+    if most < 2:
+        found = "One node was measured on each lane" if most else "No node ended a job"
+        return Picture(key=KEY, title=TITLE, missing=MISSING.format(found=found))
+    looks = {lane: lane_of(summary, lane) for lane in lane_keys(summary)}
+    return _balance(shares, looks)
+
+
+def _shares(summary: Mapping[str, Any], run: Run) -> list[Share]:
+    warm_ups = [trial.trial for trial in run.trials if trial.kind is Kind.WARM_UP]
+    done = (
+        run.records.filter(pl.col("outcome") == Outcome.SUCCEEDED.label, ~pl.col("trial").is_in(warm_ups))
+        .sort("finished_at")
+        .unique(JOB, keep="first")
+    )
+    found = done.group_by("lane", "node").len().sort("node")
+    return [
+        (lane, node, jobs, jobs / mine["len"].sum())
+        for lane in lane_keys(summary)
+        for mine in [_with_idle(found.filter(pl.col("lane") == lane), lane, run)]
+        for node, jobs in mine.select("node", "len").iter_rows()
+    ]
+
+
+def _with_idle(found: pl.DataFrame, lane: str, run: Run) -> pl.DataFrame:
+    """A node that was there and got no job has a share, too: none."""
+    there = [node["node"] for node in run.manifest.get("nodes", []) if node["lane"] == lane]
+    idle = sorted(set(there) - set(found["node"])) if found.height else []
+    rest = pl.DataFrame({"lane": [lane] * len(idle), "node": idle, "len": [0] * len(idle)}, schema=found.schema)
+    return pl.concat([found, rest])
+
+
+def _by_lane(rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {lane: [row for row in rows if row[0] == lane] for lane in dict.fromkeys(row[0] for row in rows)}
+
+
+def _balance(shares: Sequence[Share], looks: Mapping[str, str]) -> Picture:
+    lanes = _by_lane(shares)
+    told = "; ".join(_spread(lane, mine) for lane, mine in lanes.items())
+    lane, mine = max(lanes.items(), key=lambda each: _unevenness(each[1]))
+    return Picture(
+        key=KEY,
+        title=TITLE,
+        shows=f"The part of a lane's {count(sum(row[2] for row in shares))} jobs that each node did. {told}.",
+        reads=(
+            f"With an even balance all parts of a bar are equally long: the fullest node of {lane} did "
+            f"{_unevenness(mine):.2f} times its even part."
+        ),
+        figure=_bars(lanes, looks),
+        table=Table(
+            title="Jobs by node",
+            columns=["lane", "node", "jobs", "share", "times an even part"],
+            rows=[
+                [lane, node, count(jobs), percent(share, digits=1), f"{share * len(lanes[lane]):.2f}"]
+                for lane, node, jobs, share in shares
+            ],
+            note="Jobs that succeeded, without the warm-up.",
+        ),
+    )
+
+
+def _spread(lane: str, mine: Sequence[Share]) -> str:
+    if len(mine) == 1:
+        return f"{lane} has one node"
+    low, high = (pick(mine, key=lambda row: row[3]) for pick in (min, max))
+    least, most = (f"{percent(row[3], digits=1)} on {row[1]}" for row in (low, high))
+    return f"{lane}: from {least} to {most}, evenly {percent(1 / len(mine), digits=1)}"
+
+
+def _unevenness(mine: Sequence[Share]) -> float:
+    return max(row[3] for row in mine) * len(mine)
+
+
+def _bars(lanes: Mapping[str, Sequence[Share]], looks: Mapping[str, str]) -> go.Figure:
+    """A bar a lane, of a part a node; lanes that a sweep made of one look alike."""
+    figure, kinds = go.Figure(), list(dict.fromkeys(looks.values()))
+    for lane, mine in lanes.items():
+        for place, (_, node, jobs, share) in enumerate(mine):
+            figure.add_bar(
+                y=[text(lane)], x=[share * 100], orientation="h", name=text(node), showlegend=False,
+                marker={
+                    "color": look(kinds, looks[lane]).colour, "opacity": 0.85,
+                    "pattern": {"shape": LOOKS[place % len(LOOKS)].pattern, **OVERLAY},
+                    "line": {"color": INK, "width": 1},
+                },
+                text=text(f"{node}: {percent(share, digits=1)}"), textposition="inside", insidetextanchor="middle",
+                textfont={"color": "white"}, hovertext=text(f"{node}: {count(jobs)} jobs"), hoverinfo="text",
+            )  # fmt: skip
+    height = 130 + 70 * len(lanes)
+    layout(figure, x="share of the lane's jobs, %", y="", height=height)
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, 100])
+    return figure.update_layout(barmode="stack", margin={"t": 40})

@@ -1,0 +1,1 @@
+"""The display while a run is under way."""

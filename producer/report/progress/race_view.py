@@ -1,0 +1,92 @@
+"""A race while it runs: lanes side by side, a row for each thing measured, its rounds so far as a sparkline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.panel import Panel
+from rich.text import Text
+
+from producer.report.formats import NONE, milliseconds, number
+from producer.report.progress.lanes_view import arranged, marks_for, room, rows_of, sparkline
+from producer.rundir.trials import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from producer.measure.progress import Score
+
+ROWS_KEPT = 8
+"""A sweep measures more things than a terminal has lines: the latest are shown."""
+
+LABEL = 20
+
+Row = tuple[str, Kind]
+"""What jobs do, and what was measured."""
+
+
+class RaceView:
+    """What each round gave until now; rich asks it again at each refresh."""
+
+    def __init__(self) -> None:
+        self._scores: dict[str, dict[Row, list[float | None]]] = {}
+
+    def add(self, score: Score) -> None:
+        """Note what a trial gave."""
+        rows = self._scores.setdefault(score.lane, {})
+        rows.setdefault((score.workload, score.kind), []).append(score.value)
+
+    def __bool__(self) -> bool:
+        """Whether any trial is through."""
+        return bool(self._scores)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As the terminal has room now."""
+        rows = self._rows()
+        lines = [_line(lane, rows[-1], found.get(rows[-1], [])) for lane, found in self._scores.items()]
+        yield arranged(options, lines, lambda width: self._panels(rows, width, marks_for(options)))
+
+    def _rows(self) -> list[Row]:
+        """The latest rows of any lane, so that the same one stands at the same height on all."""
+        return list(dict.fromkeys(row for found in self._scores.values() for row in found))[-ROWS_KEPT:]
+
+    def _panels(self, rows: Sequence[Row], width: int, marks: str) -> list[RenderableType]:
+        shown = room(width, LABEL)
+        tops = {row: self._top(row, shown) for row in rows}
+        return [
+            Panel(_figures(rows, found, tops, shown, marks), title=Text(lane), title_align="left")
+            for lane, found in self._scores.items()
+        ]
+
+    def _top(self, row: Row, shown: int) -> float:
+        """The highest value in sight on any lane."""
+        return max(
+            (value or 0.0 for found in self._scores.values() for value in found.get(row, [])[-shown:]), default=0
+        )
+
+
+def _figures(
+    rows: Sequence[Row], found: dict[Row, list[float | None]], tops: dict[Row, float], shown: int, marks: str
+) -> RenderableType:
+    table = rows_of(LABEL)
+    for row in rows:
+        values = found.get(row, [])[-shown:]
+        table.add_row(_label(row), _last(row, values), Text(sparkline(values, tops[row], marks)))
+    return table
+
+
+def _label(row: Row) -> Text:
+    workload, kind = row
+    return Text(f"{workload} {'jobs/s' if kind is Kind.CAPACITY else 'wait ms'}", overflow="ellipsis")
+
+
+def _last(row: Row, values: Sequence[float | None]) -> str:
+    if not values:
+        return NONE
+    return number(values[-1]) if row[1] is Kind.CAPACITY else milliseconds(values[-1])
+
+
+def _line(lane: str, row: Row, values: Sequence[float | None]) -> Text:
+    return Text(f"{lane} {_last(row, values)} {_label(row)}", no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,43 @@
+"""A run as it was read: its manifest, trials and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from producer.rundir.events import Event
+    from producer.rundir.trials import Trial
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """
+    A run directory, read.
+
+    Attributes:
+        path: Where it is.
+        manifest: What was asked, on what.
+        trials: The trials that ended, in order.
+        records: All parts, in the layout of `RECORD_SCHEMA`.
+        sent: All parts, in the layout of `SENT_SCHEMA`.
+        samples: All parts, in the layout of `SAMPLE_SCHEMA`.
+        children: Records of jobs that others started, each under the number of the one that was sent.
+        pings: Control pings.
+        events: What happened meanwhile, in the order in which it was seen.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    trials: Sequence[Trial]
+    records: pl.DataFrame
+    sent: pl.DataFrame
+    samples: pl.DataFrame
+    children: pl.DataFrame
+    pings: Sequence[Mapping[str, Any]]
+    events: Sequence[Event] = ()

@@ -1,0 +1,168 @@
+"""
+A run directory: one folder with everything a run recorded. Reports are recomputed from it.
+
+    manifest.json      what was asked, on what, with which versions; status; docs/run-directory.md describes each key
+    trials.jsonl       one line a trial
+    records/*.parquet  one row a delivery of a job, a file a trial, several of a long one
+    sent/*.parquet     one row a job: when it was due, sent and accepted
+    samples/*.parquet  one row a node and second
+    pings.jsonl        one line a control ping
+    events.jsonl       one line an event: a node lost, a child replaced, a load changed
+    logs/              what the nodes wrote
+    summary.json       the figures and verdicts; report.md the same for reading
+
+Each file is complete as soon as it is there, so a run that is cut short keeps the trials that had ended.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from producer.errors import InvalidRunError, UsageError
+from producer.interrupts import held
+from producer.rundir.events import Event, EventLog
+from producer.rundir.schema import EVENTS, FORMAT, RUNNING, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from producer.rundir.trials import Trial
+
+
+class RunWriter:
+    """
+    Writes a run directory, part by part, while the run goes on.
+
+    Attributes:
+        path: Where it is.
+        manifest: As it stands.
+        events: Takes note of what happens meanwhile.
+    """
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self.manifest: dict[str, Any] = {"format": FORMAT, "status": RUNNING, **manifest}
+        self.events = EventLog(self._add_event)
+        self._parts: Counter[tuple[str, int]] = Counter()
+
+    @classmethod
+    def create(cls, parent: Path, name: str, manifest: Mapping[str, Any]) -> RunWriter:
+        """
+        Make a new directory below a parent, named by the time and what it holds.
+
+        Raises:
+            UsageError: If it cannot be written to.
+        """
+        stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        path = parent / f"{stamp}-{name}"
+        writer = cls(path, manifest)
+        try:
+            with held():
+                for folder in (*TABLES, "logs"):
+                    (path / folder).mkdir(parents=True)
+                (path / EVENTS).touch()
+                writer.update_manifest()
+        except KeyboardInterrupt:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+        except (OSError, InvalidRunError) as error:
+            shutil.rmtree(path, ignore_errors=True)
+            cause = error.__cause__ or error
+            why = getattr(cause, "strerror", None) or cause
+            raise UsageError(
+                f"--out {parent}: a run directory cannot be written there ({why}). "
+                "Name a folder that can, e.g. --out /tmp/runs."
+            ) from error
+        return writer
+
+    @property
+    def logs(self) -> Path:
+        """Where the fleet's processes write."""
+        return self.path / "logs"
+
+    def discard_if_bare(self) -> bool:
+        """Remove the directory if it holds no trial and no log; true if it is gone."""
+        if any(self.logs.iterdir()) or (self.path / "trials.jsonl").exists():
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
+
+    def update_manifest(self, **changes: Any) -> None:
+        """Change keys of the manifest and write it anew, whole or not at all."""
+        self.manifest.update(changes)
+        self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """A text file of the run, replaced in one step."""
+        with _draft_of(self.path / name) as draft:
+            draft.write_text(text)
+
+    def add_trial(self, trial: Trial) -> None:
+        """Note a trial that has ended."""
+        self._append("trials.jsonl", [trial.to_dict()])
+
+    def add_pings(self, pings: Iterable[Mapping[str, Any]]) -> None:
+        """Note control pings."""
+        self._append("pings.jsonl", pings)
+
+    def _add_event(self, event: Event) -> None:
+        with held():
+            self._append(EVENTS, [event.to_dict()])
+
+    def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
+        """A trial's part of one of `TABLES`; an empty one leaves no file."""
+        if frame.height:
+            part = self._parts[table, trial]
+            with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
+                frame.write_parquet(draft)
+            self._parts[table, trial] += 1
+
+    def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        target = self.path / name
+        rest = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        with _space_for(target), target.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:
+                file.truncate(end)  # half a line would make the lines before it unreadable, too
+                raise
+
+
+@contextmanager
+def _draft_of(target: Path) -> Iterator[Path]:
+    """A file to write in a target's stead; takes its place once it is whole, and goes if it never is."""
+    draft = target.with_suffix(".part")
+    try:
+        with _space_for(target):
+            yield draft
+            draft.replace(target)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+@contextmanager
+def _space_for(target: Path) -> Iterator[None]:
+    """Turn a failure to write into a message that names the file and the way out."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:  # polars raises its own kinds for a full disk
+        raise InvalidRunError(
+            f"{target} cannot be written ({error}). Make room or allow it; another run goes elsewhere with --out. "
+            "What had been written before is kept."
+        ) from error
+
+
+def as_json(value: Any) -> str:
+    """JSON with a line a key, and nothing that JSON does not know."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"

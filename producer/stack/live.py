@@ -1,0 +1,184 @@
+"""
+A continuous, gentle load on every lane of a fleet, so that its dashboards show life.
+
+It runs until it is told to stop, pauses by itself while a measurement has claimed the fleet, and takes orders while it
+runs: `poolrace live pause`, `resume` and `set` write them to a key on the broker that it looks at every second.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from celery import Celery
+from kombu import Producer
+from kombu.exceptions import OperationalError
+
+from poolrace.clock import broker_offset
+from poolrace.contract import RUN_ID_BYTES
+from producer.errors import FleetError
+from producer.fleet.attached import FoundLane, group
+from producer.fleet.broker import connect
+from producer.fleet.control import Control
+from producer.fleet.lease import Claim
+from producer.fleet.queue_depth import depth
+from producer.measure.collector import Collector
+from producer.measure.order import Order
+from producer.measure.sender import JobSender
+from producer.plan.arrivals import SEED_BITS, backlog, poisson, seed_for
+from producer.stack.live_orders import OrderBook, Orders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from producer.plan.jobs import Jobs
+    from producer.stack.metrics import Exporter
+
+ONE_JOB = backlog(1)
+
+WINDOW_S = 1.0
+"""The load is planned this far ahead: orders take effect, and a pause is complete, within it."""
+
+LOOK_EVERY_S = 5.0
+BACK_OFF_S = 5.0
+FIND_S = 1.0
+SAMPLE_EVERY_S = 10.0
+"""Often enough for who looks at metrics; a race has its nodes sample themselves ten times as often."""
+MAX_SEQ = 1 << 32
+
+
+class LiveLoad:
+    """
+    Sends, window after window, and hands what comes back to an exporter.
+
+    Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
+    """
+
+    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: Orders, exporter: Exporter) -> None:
+        self._run_id = secrets.token_hex(RUN_ID_BYTES)
+        self._app = Celery("live", broker=connect(broker_url).url, set_as_current=False)
+        self._jobs = jobs
+        self._default = default
+        self._exporter = exporter
+        self._lanes: Mapping[str, FoundLane] = {}
+        self._lane_of: dict[str, str] = {}
+        self._sent = 0
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Send until `stop`; whatever the broker does meanwhile is told, waited for and counted."""
+        threads = [
+            threading.Thread(target=self._keep, args=(work,), name=work.__name__, daemon=True)
+            for work in (self._collect, self._look)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._keep(self._send)
+        finally:
+            self.stop()
+            for thread in threads:
+                thread.join(timeout=2 * WINDOW_S)
+
+    def stop(self) -> None:
+        """End after the current window."""
+        self._over.set()
+
+    def _keep(self, work: Callable[[], None]) -> None:
+        with self._app.connection_for_read() as connection:
+            lost: tuple[Any, ...] = (*connection.connection_errors, *connection.channel_errors)
+        while not self._over.is_set():
+            try:
+                work()
+            except (FleetError, OperationalError, *lost) as error:
+                self._exporter.trouble(error)
+                self._over.wait(BACK_OFF_S)
+
+    def _collect(self) -> None:
+        with self._app.connection_for_read() as connection:
+            correction_s = broker_offset(connection).correction_s
+        with Collector(
+            self._app, self._run_id, lane_of=self._lane_of, publisher_correction_s=correction_s
+        ) as collector:
+            while not self._over.is_set():
+                collector.poll(WINDOW_S)
+                self._exporter.records(*collector.take(), list(self._jobs))
+
+    def _look(self) -> None:
+        control = Control(self._app)
+        try:
+            with self._app.connection_for_read() as connection:
+                while not self._over.is_set():
+                    self._find(control)
+                    for lane in self._lanes.values():
+                        self._exporter.backlog(lane.queue, depth(connection, lane.queue))
+                    self._over.wait(LOOK_EVERY_S if self._lanes else WINDOW_S)
+        finally:
+            control.close()
+
+    def _find(self, control: Control) -> None:
+        hellos = control.hello(self._run_id, (), FIND_S, SAMPLE_EVERY_S)
+        if len({hello["pool"] for hello in hellos.values()}) > 1:
+            found = {each.lane.key: each for each in group(hellos)}
+            self._lane_of.update({node: key for key, each in found.items() for node in each.nodes})
+            self._lanes = found
+            self._exporter.lanes(found, hellos)
+
+    def _send(self) -> None:
+        book, claim = OrderBook(self._app, self._default), Claim(self._app, self._run_id)
+        with self._app.connection_for_write() as connection:
+            sender = JobSender(self._app, Producer(connection))
+            while not self._over.is_set():
+                orders = book.read()
+                why = "user" if orders.paused else "measurement" if claim.taken() else None
+                self._exporter.orders(orders, why)
+                if why or not self._lanes:
+                    self._over.wait(WINDOW_S)
+                else:
+                    self._send_window(orders, sender)
+
+    def _send_window(self, orders: Orders, sender: JobSender) -> None:
+        start_at = time.time()
+        for due_s, lane, workload in window(orders, tuple(self._lanes), secrets.randbits(SEED_BITS)):
+            self._over.wait(max(0.0, start_at + due_s - time.time()))
+            if self._over.is_set():
+                return
+            self._send_job(sender, self._lanes[lane], workload, start_at + due_s)
+        self._over.wait(max(0.0, start_at + WINDOW_S - time.time()))
+
+    def _send_job(self, sender: JobSender, found: FoundLane, workload: str, due_at: float) -> None:
+        jobs = self._jobs[workload]
+        # Records carry the trial's number back: here it tells the workload.
+        order = Order(
+            run_id=self._run_id,
+            trial=list(self._jobs).index(workload),
+            calls=jobs.calls,
+            queue=found.queue,
+            plan=ONE_JOB,
+        )
+        try:
+            (sent_at,) = sender.send(order, [(self._sent % MAX_SEQ, due_at)], time.time)
+        except OperationalError:
+            self._exporter.refused(found.lane.key, workload)
+            raise
+        self._sent += 1
+        self._exporter.sent(found.lane.key, workload, sent_at - due_at)
+
+
+def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
+    """
+    One window's jobs on all lanes: when due, in seconds from its start, on which lane, and of which workload.
+
+    Arrivals on each lane are Poisson, each job's workload is drawn by its share of the mix; in order of due.
+    """
+    dice = np.random.default_rng(seed)
+    names, weights = list(orders.mix), np.array(list(orders.mix.values()), dtype=float)
+    jobs = []
+    for lane in lanes:
+        due_s = poisson(orders.rate_per_s, WINDOW_S, seed_for(seed, lane)).due_s
+        drawn = dice.choice(len(names), size=len(due_s), p=weights / weights.sum())
+        jobs += [(float(at_s), lane, names[number]) for at_s, number in zip(due_s, drawn, strict=True)]
+    return sorted(jobs)

@@ -1,1 +1,0 @@
-"""The sweep: one thing varied on each pool, all else kept."""

@@ -1,0 +1,444 @@
+"""Numbers from records: each by hand once, then whatever the values."""
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producer.analysis.analyse import analyse, capacity_per_s
+from producer.analysis.latency import first_successes, latency
+from producer.analysis.memory import memory_per_slot_bytes
+from producer.analysis.percentiles import Percentiles, Spread, choose_percentile, percentiles
+from producer.analysis.settle import Settlement
+from producer.rundir.trials import Kind, Trial
+
+SENT = {
+    "trial": pl.UInt32,
+    "seq": pl.UInt32,
+    "due_at": pl.Float64,
+    "sent_at": pl.Float64,
+    "accepted_at": pl.Float64,
+}
+RECORDS = {
+    "trial": pl.UInt32,
+    "seq": pl.UInt32,
+    "lane": pl.String,
+    "node": pl.String,
+    "pool": pl.String,
+    "pid": pl.UInt32,
+    "thread_id": pl.UInt32,
+    "due_at": pl.Float64,
+    "sent_at": pl.Float64,
+    "received_at": pl.Float64,
+    "started_at": pl.Float64,
+    "finished_at": pl.Float64,
+    "cpu_s": pl.Float64,
+    "attempt": pl.UInt16,
+    "redelivered": pl.Boolean,
+    "gil": pl.Boolean,
+    "outcome": pl.String,
+    "exception": pl.String,
+}
+SAMPLES = {"lane": pl.String, "node": pl.String, "at": pl.Float64, "pss_bytes": pl.Int64}
+
+
+def delivery(seq, *, trial=0, due=0.0, sent=0.0, received=0.0, started=0.0, finished=1.0, cpu=0.5, **more):
+    """One record; only what a test is about need be given."""
+    return {
+        "trial": trial,
+        "seq": seq,
+        "lane": "threads",
+        "node": "threads@host",
+        "pool": "threads",
+        "pid": 1,
+        "thread_id": 1,
+        "due_at": due,
+        "sent_at": sent,
+        "received_at": received,
+        "started_at": started,
+        "finished_at": finished,
+        "cpu_s": cpu,
+        "attempt": 1,
+        "redelivered": False,
+        "gil": True,
+        "outcome": "succeeded",
+        "exception": None,
+        **more,
+    }
+
+
+def records_of(*deliveries):
+    return pl.DataFrame(list(deliveries), schema=RECORDS)
+
+
+def sent_of(*jobs):
+    """Jobs as (trial, seq, due_at, sent_at); the broker took them all."""
+    return pl.DataFrame([(*job, job[3]) for job in jobs], schema=SENT, orient="row")
+
+
+def sent_for(records):
+    """A publisher's list that fits the records."""
+    jobs = records.select("trial", "seq", "due_at", "sent_at", accepted_at=pl.col("sent_at"))
+    return jobs.unique(["trial", "seq"], maintain_order=True)
+
+
+def trial_of(trial=0, kind=Kind.CAPACITY, **more):
+    fields = {"workload": "cpu", "lane": "threads", "round": 0, "jobs": 1, "rate_per_s": None, "slots": 2}
+    return Trial(trial=trial, kind=kind, began_at=0.0, ended_at=99.0, **{**fields, **more})
+
+
+def test_percentiles_are_values_of_the_nearest_rank():
+    # 20 values 1..20: p50 is the 10th, p90 the 18th, p99 the ceil(19.8) = 20th, p99.9 the ceil(19.98) = 20th.
+    found = percentiles(np.arange(20.0, 0.0, -1.0))
+    assert found == Percentiles(n=20, p50=10.0, p90=18.0, p99=20.0, p99_9=20.0, max=20.0, mean=10.5)
+
+
+def test_percentiles_of_a_thousand_values():
+    # 1..1000: ranks 500, 900, 990 and 999, without a float's error in 0.999 x 1000.
+    found = percentiles(np.arange(1.0, 1001.0))
+    assert (found.p50, found.p90, found.p99, found.p99_9, found.max) == (500.0, 900.0, 990.0, 999.0, 1000.0)
+
+
+def test_a_single_value_is_every_percentile():
+    assert percentiles(np.array([3.0])) == Percentiles(n=1, p50=3.0, p90=3.0, p99=3.0, p99_9=3.0, max=3.0, mean=3.0)
+
+
+def test_no_values_have_no_percentiles():
+    assert percentiles(np.array([])) is None
+    assert percentiles(np.array([math.nan])) is None
+
+
+def test_a_value_that_was_not_taken_is_left_out():
+    assert percentiles(np.array([math.nan, 1.0, math.nan])).n == 1
+
+
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999}
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(min_value=-1e6, max_value=1e6), min_size=1, max_size=300))
+def test_a_percentile_is_the_smallest_value_with_its_share_at_or_below(values):
+    found, taken = percentiles(np.array(values)), np.array(values)
+    for name, share in SHARES.items():
+        value = getattr(found, name)
+        assert value in values
+        assert (taken <= value).mean() >= share - 1e-12
+        assert (taken < value).mean() < share
+    assert found.p50 <= found.p90 <= found.p99 <= found.p99_9 <= found.max == max(values)
+    assert found.mean == pytest.approx(sum(values) / len(values), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "n"),
+    [("p50", 20), ("p90", 100), ("p99", 1_000), ("p99_9", 10_000)],
+)
+def test_a_percentile_is_firm_from_ten_values_beyond_it(name, n):
+    """10 of 20 values rank above the median, 10 of 100 above p90, ...; with one value less it is 9."""
+    assert percentiles(np.arange(float(n))).firm(name)
+    assert not percentiles(np.arange(float(n - 1))).firm(name)
+
+
+@pytest.mark.parametrize(
+    ("ns", "name"),
+    [
+        ([], "p50"),
+        ([3, 5], "p50"),
+        ([99, 5_000], "p50"),
+        ([100, 5_000], "p90"),
+        ([5_000, 1_000], "p99"),
+        ([10_000], "p99_9"),
+    ],
+)
+def test_the_percentile_to_compare_is_the_highest_that_is_firm_in_every_trial(ns, name):
+    assert choose_percentile(ns) == name
+
+
+def test_capacity_is_counted_from_the_completion_that_fills_the_slots():
+    # 2 slots, jobs of 1 s: done at 1 1 2 2 3 3. The clock starts at the 2nd (1 s), ends at the 6th (3 s):
+    # (6 - 2) / (3 - 1) = 2 jobs/s.
+    assert capacity_per_s(np.array([1.0, 1, 2, 2, 3, 3]), 2) == 2.0
+    # All 9 s later, because the lane was slow to begin: still 2 jobs/s, though 6 / 12 since 0 s.
+    assert capacity_per_s(np.array([10.0, 10, 11, 11, 12, 12]), 2) == 2.0
+
+
+def test_the_clock_of_a_capacity_ends_at_the_last_job():
+    # A straggler at 7 s: (6 - 2) / (7 - 1) = 0.667, not (5 - 2) / (3 - 1).
+    assert capacity_per_s(np.array([1.0, 1, 2, 2, 3, 7]), 2) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("finished_at", [[], [1.0], [1.0, 1.0, 2.0, 2.0]])
+def test_capacity_needs_more_than_two_jobs_a_slot(finished_at):
+    assert capacity_per_s(np.array(finished_at), 2) is None
+
+
+def test_jobs_that_took_no_time_have_no_capacity():
+    assert capacity_per_s(np.array([1.0] * 9), 2) is None
+
+
+def test_a_lane_without_slots_is_refused():
+    with pytest.raises(ValueError, match="slots 0: must be 1 or more"):
+        capacity_per_s(np.array([1.0]), 0)
+    with pytest.raises(ValueError, match="slots 0: must be 1 or more"):
+        memory_per_slot_bytes(pl.DataFrame(schema=SAMPLES), lane="threads", windows=[], slots=0)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 16), st.integers(3, 40), st.floats(min_value=0.001, max_value=10))
+def test_equal_jobs_have_the_capacity_of_their_slots(slots, rounds, service_s):
+    """Every slot finishes one job per service time, so the rate is slots / service time."""
+    finished_at = np.repeat(np.arange(1, rounds + 1) * service_s, slots)
+    assert capacity_per_s(finished_at, slots) == pytest.approx(slots / service_s)
+
+
+def test_a_spread_has_the_middle_and_both_ends():
+    assert Spread.of([3.0, None, 1.0, 2.0, 10.0]) == Spread(n=4, median=2.5, min=1.0, max=10.0)
+    assert Spread.of([None]) is None
+
+
+def test_every_stretch_of_a_job_is_the_difference_of_two_instants():
+    records = records_of(delivery(0, due=10.0, sent=10.25, received=11.0, started=13.0, finished=17.0, cpu=3.5))
+    found = latency(first_successes(records), sent_for(records))
+    assert found.sojourn.max == 7.0  # 17 - 10
+    assert found.sojourn_from_sent.max == 6.75  # 17 - 10.25
+    assert found.queue_wait.max == 2.75  # 13 - 10.25
+    assert found.broker_wait.max == 0.75  # 11 - 10.25
+    assert found.slot_wait.max == 2.0  # 13 - 11
+    assert found.service.max == 4.0  # 17 - 13
+    assert found.cpu.max == 3.5
+    assert found.publish_lag.max == 0.25  # 10.25 - 10
+    assert found.negative == 0
+
+
+def test_publish_lag_is_that_of_all_jobs_sent_not_only_of_those_that_came_back():
+    sent = sent_of((0, 0, 1.0, 1.5), (0, 1, 2.0, 5.0))
+    assert latency(first_successes(records_of(delivery(0))), sent).publish_lag.max == 3.0
+
+
+def test_negative_waits_are_counted_and_kept():
+    """One job with a broker wait below zero, one with a slot wait, one with a slot wait and a service time."""
+    records = records_of(
+        delivery(0, sent=5.0, received=4.0, started=6.0, finished=7.0),
+        delivery(1, sent=5.0, received=6.0, started=5.5, finished=7.0),
+        delivery(2, sent=5.0, received=6.0, started=5.75, finished=5.5),
+        delivery(3, sent=5.0, received=5.0, started=5.0, finished=5.0),
+    )
+    found = latency(first_successes(records), sent_for(records))
+    assert found.negative == 3
+    assert found.broker_wait.n == 4
+    assert found.broker_wait.p50 == 0.0  # -1, 0, 1, 1: the second smallest
+    assert found.broker_wait.mean == 0.25  # (-1 + 0 + 1 + 1) / 4, neither clamped nor made positive
+
+
+def test_a_cpu_time_that_the_node_could_not_take_is_no_zero():
+    records = records_of(delivery(0, cpu=None), delivery(1, cpu=2.0))
+    assert latency(first_successes(records), sent_for(records)).cpu.n == 1
+    nothing = records_of(delivery(0, cpu=None))
+    assert latency(first_successes(nothing), sent_for(nothing)).cpu is None
+
+
+def test_only_the_first_success_of_a_job_counts():
+    records = records_of(
+        delivery(0, finished=9.0),
+        delivery(0, finished=3.0),
+        delivery(0, finished=1.0, outcome="retried"),
+        delivery(1, finished=2.0),
+        delivery(2, finished=0.5, outcome="failed"),
+        delivery(0, trial=1, finished=4.0),
+    )
+    found = first_successes(records).select("trial", "seq", "finished_at")
+    assert found.rows() == [(0, 1, 2.0), (0, 0, 3.0), (1, 0, 4.0)]
+
+
+def test_a_trial_in_numbers():
+    # 2 slots, six jobs all due at 10, sent a little later; done at 11 11 12 12 13 14, one more fails.
+    finished = [11.0, 11.0, 12.0, 12.0, 13.0, 14.0]
+    records = records_of(
+        *(
+            delivery(i, due=10.0, sent=10.25, received=10.5, started=at - 1, finished=at)
+            for i, at in enumerate(finished)
+        ),
+        delivery(6, due=10.0, sent=10.25, outcome="failed", exception="ValueError"),
+    )
+    trial = trial_of(jobs=7, cpu_s=3.0, round=4)
+    found = analyse([trial], sent_for(records), records).trials[0]
+    assert (found.trial, found.kind, found.workload, found.lane, found.round) == (0, Kind.CAPACITY, "cpu", "threads", 4)
+    assert found.settlement == Settlement(sent=7, done=6, failed=1)
+    assert found.capacity_per_s == pytest.approx(4 / 3)  # (6 - 2) / (14 - 11)
+    assert found.achieved_per_s == 1.5  # 6 / (14 - 10)
+    assert found.sojourn.n == 6
+    assert found.sojourn.mean == pytest.approx(13 / 6)  # (1 + 1 + 2 + 2 + 3 + 4) / 6
+    assert found.publish_lag.n == 7
+    assert found.cpu_s_per_job == 0.5  # 3 / 6 jobs done
+    assert found.negative == 2  # the two that started at 10, before they were received
+
+
+def test_only_a_backlog_has_a_capacity():
+    records = records_of(*(delivery(i, finished=float(i)) for i in range(9)))
+    for kind in (Kind.LATENCY, Kind.WARM_UP):
+        assert analyse([trial_of(kind=kind)], sent_for(records), records).trials[0].capacity_per_s is None
+
+
+def test_a_trial_of_which_nothing_came_back_has_no_numbers():
+    sent = sent_of((0, 0, 1.0, 1.0))
+    found = analyse([trial_of(cpu_s=1.0)], sent, records_of())
+    assert found.trials[0].settlement == Settlement(sent=1, lost=1)
+    for name in ("capacity_per_s", "achieved_per_s", "sojourn", "cpu_s_per_job"):
+        assert getattr(found.trials[0], name) is None
+    assert found.lanes[0].capacity_per_s is None
+    assert found.lanes[0].latency is None
+
+
+def test_unknown_cpu_time_of_a_node_stays_unknown():
+    records = records_of(delivery(0), delivery(0, trial=1))
+    trials = [trial_of(0, cpu_s=2.0), trial_of(1, cpu_s=None)]
+    found = analyse(trials, sent_for(records), records)
+    assert [trial.cpu_s_per_job for trial in found.trials] == [2.0, None]
+    assert found.lanes[0].backlog_cpu_s_per_job is None
+
+
+def test_a_lane_pools_raw_records_and_never_averages_percentiles():
+    """Trial 0 has sojourns 1..9, trial 1 only 100: the pooled median is the 5th of 10, not (5 + 100) / 2."""
+    records = records_of(
+        *(delivery(i, finished=float(i + 1)) for i in range(9)),
+        delivery(0, trial=1, finished=100.0),
+    )
+    trials = [trial_of(n, Kind.LATENCY, rate_per_s=3.0) for n in (0, 1)]
+    (lane,) = analyse(trials, sent_for(records), records).lanes
+    assert lane.latency.sojourn.n == 10
+    assert lane.latency.sojourn.p50 == 5.0
+    assert lane.rate_per_s == 3.0
+    assert lane.backlog is None
+
+
+def test_a_lane_keeps_backlog_held_rate_and_warm_up_apart():
+    records = records_of(
+        *(delivery(i, trial=0, finished=50.0) for i in range(3)),
+        *(delivery(i, trial=1, finished=float(i + 1)) for i in range(6)),
+        *(delivery(i, trial=2, finished=7.0) for i in range(4)),
+    )
+    trials = [trial_of(0, Kind.WARM_UP), trial_of(1, cpu_s=3.0), trial_of(2, Kind.LATENCY, rate_per_s=1.0, cpu_s=1.0)]
+    (lane,) = analyse(trials, sent_for(records), records).lanes
+    assert lane.settlement == Settlement(sent=10, done=10)
+    assert lane.backlog.sojourn.n == 6
+    assert lane.latency.sojourn.n == 4
+    assert lane.latency.sojourn.max == 7.0
+    assert lane.capacity_per_s == Spread(n=1, median=1.0, min=1.0, max=1.0)  # (6 - 2) / (6 - 2)
+    assert lane.backlog_cpu_s_per_job == 0.5  # 3 / 6
+    assert lane.latency_cpu_s_per_job == 0.25  # 1 / 4
+
+
+def test_lanes_are_told_apart_by_workload_and_key():
+    trials = [
+        trial_of(0, lane="b"),
+        trial_of(1, lane="a"),
+        trial_of(2, lane="b", workload="io"),
+        trial_of(3, lane="b"),
+    ]
+    records = records_of(*(delivery(0, trial=n) for n in range(4)))
+    lanes = analyse(trials, sent_for(records), records).lanes
+    assert [(lane.workload, lane.lane, lane.settlement.sent) for lane in lanes] == [
+        ("cpu", "b", 2),
+        ("cpu", "a", 1),
+        ("io", "b", 1),
+    ]
+
+
+def test_failures_are_counted_once_a_job_and_add_up():
+    records = records_of(
+        delivery(0, outcome="failed", exception="ValueError"),
+        delivery(1, outcome="failed", exception="KeyError"),
+        delivery(2, outcome="failed", exception="KeyError"),
+        delivery(3, outcome="rejected"),
+        delivery(4, outcome="rejected"),
+        delivery(4, outcome="failed", exception="OSError"),
+        delivery(5, outcome="failed", exception="KeyError"),  # ran twice, so it is a duplicate and no failure
+        delivery(5),
+        delivery(6, outcome="retried", exception="TimeoutError"),
+        delivery(6),
+    )
+    (lane,) = analyse([trial_of()], sent_for(records), records).lanes
+    assert lane.failures == {"KeyError": 2, "OSError": 1, "ValueError": 1, "rejected": 1}
+    assert sum(lane.failures.values()) == lane.settlement.failed == 5
+    assert next(iter(lane.failures)) == "KeyError"
+
+
+def test_records_of_jobs_never_sent_are_in_no_number_but_their_own():
+    records = records_of(delivery(0), delivery(1, finished=77.0), delivery(0, trial=9))
+    sent = sent_of((0, 0, 0.0, 0.0))
+    found = analyse([trial_of(kind=Kind.LATENCY)], sent, records)
+    assert found.strangers == 2
+    assert found.settlement == Settlement(sent=1, done=1)
+    assert found.lanes[0].latency.sojourn.max == 1.0
+
+
+def test_a_run_without_trials_is_empty():
+    found = analyse([], sent_of(), records_of())
+    assert (found.trials, found.lanes, found.strangers) == ((), (), 0)
+
+
+def test_an_analysis_is_plain_json():
+    records = records_of(*(delivery(i, finished=float(i)) for i in range(9)), delivery(9, outcome="failed"))
+    trials = [trial_of(0), trial_of(1, Kind.LATENCY, rate_per_s=2.0)]
+    found = analyse(trials, sent_for(records), records).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_memory_per_slot_is_the_median_over_time_summed_over_nodes():
+    # Node x: 100, 900, 200 -> 200. Node y: 40, 60 -> 50. (200 + 50) / 5 slots = 50.
+    rows = [("threads", "x", at, pss) for at, pss in [(1.0, 100), (2.0, 900), (3.0, 200)]]
+    rows += [("threads", "y", at, pss) for at, pss in [(1.0, 40), (2.0, 60)]]
+    rows += [("prefork", "z", 2.0, 9_999)]  # another lane
+    samples = pl.DataFrame(rows, schema=SAMPLES, orient="row")
+    assert memory_per_slot_bytes(samples, lane="threads", windows=[(0.0, 9.0)], slots=5) == 50.0
+
+
+def test_memory_is_taken_only_while_the_lane_works():
+    rows = [("threads", "x", at, pss) for at, pss in [(0.5, 1), (1.0, 100), (2.0, 300), (2.5, 9_999), (4.0, 200)]]
+    samples = pl.DataFrame(rows, schema=SAMPLES, orient="row")
+    # Both ends of a window count: 100, 300 and 200, so 200.
+    windows = [(1.0, 2.0), (3.0, 4.0)]
+    assert memory_per_slot_bytes(samples, lane="threads", windows=windows, slots=2) == 100.0
+
+
+def test_memory_of_a_lane_of_which_a_node_was_never_sampled_at_work_is_unknown():
+    rows = [("threads", "x", 1.0, 100), ("threads", "y", 7.0, 100)]
+    samples = pl.DataFrame(rows, schema=SAMPLES, orient="row")
+    assert memory_per_slot_bytes(samples, lane="threads", windows=[(0.0, 2.0)], slots=2) is None
+    assert memory_per_slot_bytes(samples, lane="threads", windows=[], slots=2) is None
+    assert memory_per_slot_bytes(samples, lane="other", windows=[(0.0, 2.0)], slots=2) is None
+
+
+def test_a_system_that_cannot_tell_its_memory_gives_none_not_zero():
+    samples = pl.DataFrame([("threads", "x", 1.0, None)], schema=SAMPLES, orient="row")
+    assert memory_per_slot_bytes(samples, lane="threads", windows=[(0.0, 2.0)], slots=2) is None
+
+
+JOBS = st.tuples(st.integers(0, 2), st.integers(0, 8))
+OUTCOMES = st.sampled_from(["succeeded", "failed", "retried", "revoked", "ignored", "rejected"])
+OFFSETS = st.floats(min_value=-5, max_value=5)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(JOBS, OUTCOMES, OFFSETS, OFFSETS), max_size=30),
+    st.sets(JOBS, max_size=20),
+)
+def test_whatever_comes_back_the_parts_add_up(deliveries, jobs):
+    records = records_of(
+        *(
+            delivery(seq, trial=trial, outcome=outcome, started=started, finished=finished)
+            for (trial, seq), outcome, started, finished in deliveries
+        )
+    )
+    sent = sent_of(*((trial, seq, 0.0, 0.0) for trial, seq in jobs))
+    kinds = [Kind.CAPACITY, Kind.LATENCY, Kind.LATENCY]
+    found = analyse([trial_of(n, kind) for n, kind in enumerate(kinds)], sent, records)
+    assert Settlement.sum(trial.settlement for trial in found.trials) == found.settlement
+    for lane in found.lanes:
+        assert sum(lane.failures.values()) == lane.settlement.failed
+    succeeded = {job for job, outcome, *_ in deliveries if outcome == "succeeded" and job in jobs}
+    assert sum(trial.sojourn.n for trial in found.trials if trial.sojourn) == len(succeeded)

@@ -1,0 +1,110 @@
+"""What a race is asked to do is checked once, and holds what the worker can really do."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.errors import UsageError
+from producer.plan.lanes import parse_lanes
+from producer.plan.settings import RaceSettings
+from producer.plan.units import parse_duration_s
+from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
+from worker.workloads import WORKLOADS as REGISTRY
+
+LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+
+
+def test_the_workloads_are_those_of_the_worker():
+    """A producer never imports a worker, so it knows them by name; this is where the two lists meet."""
+    assert tuple(REGISTRY) == WORKLOADS
+
+
+def test_the_upstream_is_started_for_those_workloads_that_need_it():
+    assert {name for name, workload in REGISTRY.items() if "upstream_url" in workload.needs} == CALLS_UPSTREAM
+
+
+@pytest.mark.parametrize(
+    ("workloads", "needed"), [(("cpu",), False), (("io",), True), (("cpu", "mixed"), True), (("sleep", "noop"), False)]
+)
+def test_one_workload_that_calls_it_is_enough_to_need_the_upstream(workloads, needed):
+    assert RaceSettings(lanes=LANES, workloads=workloads).needs_upstream is needed
+
+
+def test_an_unknown_workload_is_told_with_the_nearest():
+    with pytest.raises(UsageError, match=r"--workload nativ: unknown. Allowed: cpu, .*\(did you mean native\?\)"):
+        RaceSettings(lanes=LANES, workloads=("cpu", "nativ"))
+
+
+ATOMIC = parse_lanes(["threads", "threads:transport=atomic"], slots=8, prefetch=4, acks="early")
+
+
+@pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock", "redis://a;amqp://b"])
+def test_an_atomic_lane_is_refused_on_a_broker_that_it_does_not_speak_to(url):
+    RaceSettings(lanes=LANES, broker_url=url)
+    with pytest.raises(UsageError, match="the atomic transport of lane threads-atomic speaks to redis:// and") as told:
+        RaceSettings(lanes=ATOMIC, broker_url=url)
+    assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", [None, "redis://host/0", "rediss://user:word@host:6380/1", "redis://a;redis://b"])
+def test_an_atomic_lane_runs_on_redis_and_on_the_embedded_broker(url):
+    assert RaceSettings(lanes=ATOMIC, broker_url=url).lanes == ATOMIC
+
+
+@pytest.mark.parametrize("workloads", [(), ("cpu", "io", "cpu")])
+def test_workloads_are_named_once_each(workloads):
+    with pytest.raises(UsageError, match="name one or more, each once"):
+        RaceSettings(lanes=LANES, workloads=workloads)
+
+
+def test_quick_means_fewer_workloads_fewer_pairs_and_shorter_trials():
+    full = RaceSettings(lanes=LANES)
+    quick = full.quickened()
+    assert set(quick.workloads) < set(full.workloads)
+    assert 3 <= quick.pairs < full.pairs
+    assert quick.trial_s < full.trial_s
+    assert quick.quick
+    assert replace(
+        quick, workloads=full.workloads, pairs=full.pairs, trial_s=full.trial_s, quick=False
+    ) == full  # fmt: skip
+
+
+def test_what_is_written_down_is_json_without_the_password():
+    settings = RaceSettings(
+        lanes=LANES, broker_url="redis://:secret@host/0", out=Path("elsewhere"), sizes={"cpu": {"amount": [1]}}
+    )
+    text = json.dumps(settings.to_dict())
+    assert "secret" not in text
+    assert "secret" not in repr(settings)
+    assert json.loads(text)["out"] == "elsewhere"
+    assert json.loads(text)["lanes"][1]["key"] == "threads"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("20ms", 0.02), ("1.5s", 1.5), ("2m", 120.0), ("3", 3.0), ("0.25", 0.25), (" 500us ", 0.0005), ("60s", 60.0)],
+)
+def test_a_duration_has_a_unit_or_is_in_seconds(text, seconds):
+    assert parse_duration_s(text, "--duration", 0.0001, 3600) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s", "soon", "1h", "-1s", "1 s", "1,5s", "1e3", "nan", "inf", "0s", "4000s", "61m"]
+)
+def test_a_bad_duration_is_told_with_what_is_allowed(text):
+    with pytest.raises(UsageError, match=r"must be a time from 0\.1s to 3600s, e\.g\. 20ms or 1\.5s") as raised:
+        parse_duration_s(text, "--duration", 0.1, 3600)
+    assert f"--duration {text!r}" in str(raised.value)
+
+
+@given(st.text())
+def test_whatever_is_written_is_a_duration_within_bounds_or_a_usage_error(text):
+    try:
+        seconds = parse_duration_s(text, "--duration", 0.1, 60)
+    except UsageError:
+        return
+    assert 0.1 <= seconds <= 60

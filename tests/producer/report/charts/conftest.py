@@ -1,0 +1,47 @@
+"""A small run, of which every figure can be worked out by hand, and a browser to look at its page."""
+
+import os
+
+import pytest
+from sample_run import make_run
+
+from producer.analysis.summary import summarise
+from producer.report.charts.gallery import pictures_of
+from producer.rundir.reader import read_run
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """
+    Summary and run: two lanes of two slots, jobs of 100 ms, threads twice as fast, three pairs of twelve jobs.
+
+    Prefork does 20 jobs a second and threads 40; each job uses 1 ms of CPU.
+    """
+    path = make_run(tmp_path_factory.mktemp("sample"), speeds={"threads": 2.0})
+    return summarise(path), read_run(path)
+
+
+@pytest.fixture(scope="session")
+def drawn(sample):
+    """The pictures of that run that have a chart: all but those of nodes, since each lane has one."""
+    pictures = pictures_of(*sample)
+    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes", "scaling"]
+    return [picture for picture in pictures if picture.figure is not None]
+
+
+@pytest.fixture(scope="module")  # its event loop must not run under the tests of other modules
+def browser():
+    """The browser of this machine; where there is none its tests are passed over, unless they are required."""
+    required = os.environ.get("POOLRACE_BROWSER") == "required"
+    if not required:
+        pytest.importorskip("playwright", reason="playwright is not installed; make test-page installs it")
+    from pictures import browser as browsers
+
+    try:
+        browsers.find()
+    except browsers.BrowserMissingError as error:
+        if required:
+            raise
+        pytest.skip(str(error))
+    with browsers.started() as started:
+        yield started

@@ -1,0 +1,239 @@
+"""What a report says of a small run whose every figure is worked out by hand."""
+
+import json
+
+import pytest
+
+from producer.analysis.compare import compare_runs
+from producer.analysis.summary import summarise
+from producer.plan.lanes import parse_lanes
+from producer.report.comparison import comparison
+from producer.report.document import document
+from producer.report.parts import Prose, Table
+
+
+def parts(summary):
+    return list(document(summary))
+
+
+def table(summary, title):
+    (found,) = [part for part in parts(summary) if isinstance(part, Table) and part.title.startswith(title)]
+    return found
+
+
+def prose(summary, title):
+    (found,) = [part for part in parts(summary) if isinstance(part, Prose) and part.title.startswith(title)]
+    return found
+
+
+def rows(summary, title):
+    """The rows of a table as dictionaries by column."""
+    found = table(summary, title)
+    return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+
+@pytest.fixture
+def summary(run_maker):
+    """Prefork does twice as many jobs as threads."""
+    return summarise(run_maker(speeds={"prefork": 2.0}))
+
+
+def test_the_parts_come_in_an_order_that_ends_with_what_to_do(summary):
+    titles = [part.title.partition(":")[0] for part in parts(summary)]
+    assert titles == [
+        "Race of 2023-11-14 22",
+        "Capacity",
+        "Latency",
+        "Where the p99 comes from, each stretch by itself, in ms",
+        "What a lane costs",
+        "CPU per job, in ms",
+        "Verdict",
+        "What you give up with prefork",
+        "What to run",
+    ]
+
+
+def test_the_heading_says_what_was_raced_on_what(summary):
+    lines = prose(summary, "Race of").lines
+    assert lines[0] == (
+        "prefork (2 slots, prefetch 4, acks early) against threads (2 slots, prefetch 4, acks early), "
+        "3 pairs of trials a workload, poisson arrivals, seed 1."
+    )
+    assert " cores, " in lines[1]
+    assert "celery 5." in lines[1]
+    # 2 kinds x 3 rounds x 2 lanes x 12 jobs.
+    assert lines[2] == "144 jobs sent: 144 done."
+
+
+def test_a_quick_race_says_so(run_maker):
+    summary = summarise(run_maker(settings={"quick": True}))
+    assert any(line.startswith("Quick: fewer workloads") for line in prose(summary, "Race of").lines)
+
+
+def test_a_lane_with_an_interpreter_of_its_own_names_it(run_maker):
+    summary = summarise(run_maker())
+    summary["settings"]["lanes"][1]["python"] = "/opt/py314t/bin/python3.14t"
+    assert "threads (2 slots, prefetch 4, acks early, python3.14t)" in prose(summary, "Race of").lines[0]
+
+
+def test_capacity_is_shown_side_by_side_with_ratio_and_verdict(summary):
+    # 2 slots, 0.1 s a job: 20 a second, and twice that on the faster lane; the middle round lasts 0.1 % longer.
+    assert rows(summary, "Capacity") == [
+        {
+            "workload": "sleep",
+            "prefork": "40.0",
+            "threads": "20.0",
+            "prefork / threads": "2.00  [2.00, 2.00]",
+            "verdict": "prefork",
+        }
+    ]
+
+
+def test_latency_has_a_row_a_lane_and_marks_what_rests_on_few_jobs(summary):
+    prefork, threads = rows(summary, "Latency")
+    # 36 jobs: p50 is the 18th, with 18 beyond it; p90 the 33rd, with 3 beyond.
+    assert prefork["p50"] == "150"
+    assert threads["p50"] == "301"
+    assert prefork["p90"].endswith("~")
+    assert threads["jobs"] == "36"
+    assert threads["rate/s"] == "14.0"
+
+
+@pytest.mark.parametrize(("n", "mark"), [(99, "~"), (100, ""), (101, "")])
+def test_a_percentile_is_sure_from_ten_jobs_beyond_it(summary, n, mark):
+    """100 jobs have exactly ten beyond the p90."""
+    summary["workloads"][0]["lanes"][0]["latency"]["sojourn"] |= {"n": n, "p90": 0.5}
+    assert rows(summary, "Latency")[0]["p90"] == f"500{mark}"
+
+
+def test_the_stretches_of_the_p99_are_apart(summary):
+    prefork, threads = rows(summary, "Where the p99")
+    assert (prefork["runs"], threads["runs"]) == ("50.0", "100")
+    assert (prefork["publish lag"], prefork["in broker"]) == ("0", "0")
+
+
+def test_what_a_lane_costs_is_told_lane_by_lane(summary):
+    assert rows(summary, "What a lane costs")[0] == {
+        "lane": "prefork",
+        "memory per slot (PSS)": "25.0 MiB",
+        "start to ready": "1.25 s",
+        "GIL in slots": "on",
+        "ping p50": "5.00",
+        "ping max": "5.00",
+        "no answer": "0",
+    }
+
+
+def test_what_is_not_known_is_a_dash(run_maker):
+    summary = summarise(run_maker(nodes=[]))
+    for lane in summary["lanes"]:
+        lane |= {"memory_per_slot_bytes": None, "gil_in_slots": None}
+    for result in summary["workloads"][0]["lanes"]:
+        result |= {"ping": None, "latency": None, "capacity_per_s": None, "backlog": None, "rate_per_s": None}
+    assert set(rows(summary, "What a lane costs")[0].values()) == {"prefork", "-"}
+    assert set(rows(summary, "Latency")[0].values()) == {"sleep", "prefork", "-"}
+    assert set(rows(summary, "Where the p99")[0].values()) == {"sleep", "prefork", "-"}
+    assert rows(summary, "Capacity")[0]["prefork"] == "-"
+    assert rows(summary, "CPU per job")[0]["the job itself"] == "-"
+
+
+def test_pings_without_an_answer_are_counted(summary):
+    summary["workloads"][0]["lanes"][1]["ping"] = {"sent": 4, "answered": 1, "p50_s": 0.02, "max_s": 0.05}
+    threads = rows(summary, "What a lane costs")[1]
+    assert (threads["ping p50"], threads["ping max"], threads["no answer"]) == ("20.0", "50.0", "3")
+
+
+def test_cpu_per_job_is_that_of_the_job_and_that_of_the_node(summary):
+    # 12 jobs in 12 ms of the node's CPU.
+    assert rows(summary, "CPU per job")[0] == {
+        "workload": "sleep",
+        "lane": "prefork",
+        "the job itself": "1.00",
+        "whole node, backlog": "1.00",
+        "whole node, held rate": "1.00",
+    }
+
+
+def test_every_verdict_is_a_sentence(summary):
+    capacity, latency = prose(summary, "Verdict").lines
+    assert capacity.startswith("sleep, capacity: prefork. prefork finishes 2.00 times as many jobs as threads")
+    assert latency.startswith("sleep, latency p50: prefork. at p50 jobs take 2.00 times as long on threads")
+    assert capacity.endswith(".")
+
+
+def test_the_recommendation_is_a_line_to_copy(summary):
+    what = prose(summary, "What to run")
+    assert what.lines == ["sleep: prefork with 2 slots; capacity decides."]
+    assert what.commands == ["celery -A YOUR_APP worker -P prefork -c 2 --prefetch-multiplier 4 -n prefork@%h"]
+
+
+def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
+    lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], slots=2, prefetch=4, acks="early")
+    summary = summarise(run_maker(lanes=lanes, speeds={"prefork": 2.0}))
+    assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
+    what = prose(summary, "What to run")
+    assert what.lines == ["sleep: prefork with 2 slots and the atomic transport; capacity decides."]
+    flags = "-P prefork -c 2 --prefetch-multiplier 4 broker_transport=poolrace.transport:Transport"
+    assert what.commands == [f"celery -A YOUR_APP worker {flags} -n prefork@%h"]
+
+
+def test_a_command_for_several_workloads_is_given_once(summary):
+    summary["workloads"].append({**summary["workloads"][0], "workload": "nap"})
+    assert len(prose(summary, "What to run").commands) == 1
+    assert len(prose(summary, "What to run").lines) == 2
+
+
+def test_no_recommendation_says_why_and_what_would_help(run_maker):
+    what = prose(summarise(run_maker(pairs=2)), "What to run")
+    assert what.lines[0].startswith("sleep: no recommendation: no verdict")
+    assert "pairs" in what.lines[0]
+    assert what.commands == []
+
+
+def test_what_is_given_up_is_told_of_the_recommended_pool_alone(summary):
+    titles = [part.title for part in parts(summary)]
+    assert "What you give up with prefork" in titles
+    assert "What you give up with threads" not in titles
+
+
+def test_a_run_that_is_not_valid_says_so_before_any_figure(run_maker):
+    summary = summarise(run_maker(status="incomplete", reason="The broker is gone."))
+    assert [part.title for part in parts(summary)][1] == "This run is not valid"
+    assert prose(summary, "This run is not valid").lines == ["The run is incomplete: The broker is gone."]
+
+
+def test_a_run_in_which_nothing_was_measured_has_a_heading_and_nothing_else(run_maker):
+    summary = summarise(run_maker(pairs=0, machine=None, began_at=None))
+    assert [part.title for part in parts(summary)] == ["Race of -"]
+
+
+def test_three_lanes_have_their_ratios_in_the_verdicts_alone(summary):
+    summary["lanes"].append({**summary["lanes"][1], "key": "threads-2"})
+    assert table(summary, "Capacity").columns == ["workload", "prefork", "threads", "threads-2"]
+    assert rows(summary, "Capacity")[0]["threads-2"] == "-"
+
+
+def test_all_of_it_is_text(summary):
+    for part in parts(summary):
+        json.dumps(part.title)
+        cells = [cell for row in part.rows for cell in row] if isinstance(part, Table) else part.lines
+        assert all(isinstance(cell, str) for cell in cells)
+        if isinstance(part, Table):
+            assert {len(row) for row in part.rows} == {len(part.columns)}
+
+
+def test_a_comparison_says_what_differs_and_what_changed(run_maker):
+    before = run_maker("before")
+    after = run_maker("after", speeds={"prefork": 1.5}, settings={"utilisation": 0.5})
+    head, changes = comparison(compare_runs(before, after))
+    assert head.title == f"{after.name} against {before.name}"
+    assert head.lines == ["utilisation: 0.7 before, 0.5 after"]
+    assert changes.rows[0][:3] == ["sleep", "prefork", "capacity"]
+    assert changes.rows[0][3].startswith("1.50  [")
+    assert changes.rows[0][4] == "faster"
+    assert {row[4] for row in changes.rows if row[1] == "threads"} == {"no difference"}
+
+
+def test_a_comparison_of_like_with_like_says_so(run_maker):
+    head, _ = comparison(compare_runs(run_maker("before"), run_maker("after")))
+    assert head.lines == ["The two runs were asked for the same, on the same machine and software."]

@@ -1,0 +1,166 @@
+"""What a report of a search for the limit says, in sentences and tables."""
+
+import json
+
+import pytest
+
+from producer.analysis.summary import summarise
+from producer.report.document import document
+from producer.report.markdown import as_markdown
+from producer.report.parts import Prose, Table
+from producer.rundir.trials import Kind
+
+SLO = ["p99(sojourn) < 700ms", "failed == 0"]
+SETTINGS = {"kind": "limit", "slo": SLO, "mix": {"sleep": 1.0}, "probe_s": 10.0, "precision": 0.05, "margin": None}
+
+
+def probe(trial, rate_per_s, *, passed=True, kind="probe", **changes):
+    times = {"n": 200, "p50": 0.1, "p90": 0.2, "p99": 0.3, "p99_9": 0.4, "max": 0.5, "mean": 0.1}
+    return {
+        "trial": trial, "kind": kind, "rate_per_s": rate_per_s, "passed": passed, "growth_s": 0.02, "growing": False,
+        "late": False, "given_up_s": None, "offered_per_s": rate_per_s, "generator_per_s": rate_per_s,
+        "sent_per_s": rate_per_s, "finished_per_s": rate_per_s - 1, "settlement": {"sent": 1200, "done": 1200},
+        "latency": {"sojourn": times, "publish_lag": {**times, "p99": 0.002}}, "thresholds": [],
+        **changes,
+    }  # fmt: skip
+
+
+def lane(key, held, broke, *probes, confirmed=True, broken_by="p99(sojourn) < 700ms"):
+    return {
+        "lane": key, "held_per_s": held, "broke_per_s": broke, "confirmed": confirmed, "generator_late": False,
+        "broken_by": broken_by if broke else None, "probes": list(probes),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def said(run_maker):
+    """The parts of the report on some lanes, by the first words of their titles."""
+    summary = summarise(run_maker(settings=SETTINGS))
+
+    def parts(*lanes):
+        return {part.title.partition(":")[0]: part for part in document({**summary, "limit": list(lanes)})}
+
+    return parts
+
+
+def sentence(said, found):
+    (line,) = said(found)["What that means"].lines
+    return line
+
+
+def rows(part):
+    return [dict(zip(part.columns, row, strict=True)) for row in part.rows]
+
+
+def test_the_limits_come_first_then_what_they_mean_then_every_probe(said):
+    assert list(said(lane("threads", 10.0, 10.4, probe(1, 10.0))))[1:] == [
+        "Limit", "What that means", "Probes", "What a lane costs",
+    ]  # fmt: skip
+
+
+def test_the_heading_says_what_was_probed_and_what_was_asked(said):
+    heading = next(iter(said().values()))
+    assert heading.title.startswith("Limit of 2023-11-14")
+    assert ", probes of 10 s of sleep, p99(sojourn) < 700ms, failed == 0, poisson arrivals" in heading.lines[0]
+
+
+def test_a_limit_that_was_found_is_told_with_what_was_kept_and_where_it_breaks(said):
+    assert sentence(said, lane("threads", 47.57, 49.2, probe(1, 47.57), probe(2, 49.2, passed=False))) == (
+        "threads: holds 47.6/s with p99(sojourn) < 700ms, failed == 0, and breaks at 49.2/s."
+    )
+
+
+def test_a_lane_that_holds_nothing_is_told_with_the_lowest_rate_that_was_tried_and_what_to_do(said):
+    probes = (probe(1, 4.0, passed=False), probe(2, 1.0, passed=False), probe(3, 2.0, passed=False))
+    assert sentence(said, lane("threads", None, 1.0, *probes, confirmed=False)) == (
+        "threads: no rate down to 1.00/s keeps p99(sojourn) < 700ms, failed == 0. "
+        "Ask for less, give jobs less work, or the lane more slots."
+    )
+
+
+@pytest.mark.parametrize("broke", [49.2, None])
+def test_a_limit_that_was_not_repeated_is_about_right_and_not_confirmed(said, broke):
+    assert sentence(said, lane("threads", 47.57, broke, probe(1, 47.57), confirmed=False)) == (
+        "threads: holds about 47.6/s, not confirmed: the search ended before a repeat passed."
+    )
+
+
+def test_a_lane_that_holds_the_highest_rate_has_its_limit_above(said):
+    assert sentence(said, lane("threads", 20_000.0, None, probe(1, 20_000.0))) == (
+        "threads: holds 20,000/s, the highest rate that is probed. Its limit lies above."
+    )
+
+
+def test_the_limits_stand_side_by_side(said):
+    parts = said(
+        lane("prefork", 10.0, 10.4, probe(0, 10.0), probe(2, 10.4, passed=False)),
+        lane("threads", None, 1.0, probe(1, 1.0, passed=False), confirmed=False, broken_by="failed == 0"),
+        lane("threads-2", 20_000.0, None, probe(3, 20_000.0)),
+    )
+    assert rows(parts["Limit"]) == [
+        {
+            "lane": "prefork", "held": "10.0", "broke at": "10.4", "confirmed": "yes", "probes": "2",
+            "broken by": "p99(sojourn) < 700ms",
+        },
+        {
+            "lane": "threads", "held": "-", "broke at": "1.00", "confirmed": "no", "probes": "1",
+            "broken by": "failed == 0",
+        },
+        {
+            "lane": "threads-2", "held": "20,000", "broke at": "-", "confirmed": "yes", "probes": "1",
+            "broken by": "-",
+        },
+    ]  # fmt: skip
+    assert len(parts["What that means"].lines) == 3
+
+
+def test_every_probe_is_a_row_in_the_order_in_which_they_were_made(said):
+    parts = said(
+        lane("prefork", 10.0, 20.0, probe(1, 10.0), probe(3, 20.0, passed=False, given_up_s=7.4)),
+        lane("threads", 10.0, None, probe(2, 10.0, late=True), probe(4, 10.0, kind="confirmation")),
+    )
+    found = rows(parts["Probes"])
+    assert [(row["lane"], row["kind"], row["rate/s"], row["came"], row["given up"]) for row in found] == [
+        ("prefork", "probe", "10.0", "passed", "-"),
+        ("threads", "probe", "10.0", "passed", "-"),
+        ("prefork", "probe", "20.0", "FAILED", "7 s"),
+        ("threads", "repeat", "10.0", "passed", "-"),
+    ]
+    assert [row["lag p99"] for row in found] == ["2.00", "2.00 late", "2.00", "2.00"]
+    assert {name: found[0][name] for name in ("finished/s", "p50", "p99", "max", "wait grew", "jobs")} == {
+        "finished/s": "9.00", "p50": "100", "p99": "300", "max": "500", "wait grew": "20.0", "jobs": "1,200",
+    }  # fmt: skip
+
+
+def test_what_is_not_known_of_a_probe_is_a_dash(said):
+    nothing = probe(1, 1.0, passed=False, growth_s=None, latency={"sojourn": None, "publish_lag": None})
+    (row,) = rows(said(lane("threads", None, 1.0, nothing, confirmed=False))["Probes"])
+    assert {row[name] for name in ("p50", "p99", "max", "wait grew", "lag p99", "given up")} == {"-"}
+
+
+def test_every_table_has_as_many_cells_as_columns_and_all_of_it_is_text(said):
+    parts = said(
+        lane("prefork", 10.0, 20.0, probe(1, 10.0), probe(2, 20.0, passed=False, growth_s=None, given_up_s=3.0)),
+        lane("threads", None, 1.0, probe(3, 1.0, latency={"sojourn": None, "publish_lag": None}), confirmed=False),
+    ).values()
+    tables = [part for part in parts if isinstance(part, Table)]
+    assert [table.title.split(":")[0] for table in tables] == ["Limit", "Probes", "What a lane costs"]
+    for table in tables:
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+        assert all(isinstance(cell, str) for row in table.rows for cell in row)
+    assert all(isinstance(line, str) for part in parts if isinstance(part, Prose) for line in part.lines)
+
+
+def test_a_run_directory_of_a_search_is_reported_from_its_trials(run_maker):
+    """Twelve jobs due at once in two slots of 100 ms: the last ends after 600 ms, which is kept at 14/s."""
+    path = run_maker(settings=SETTINGS, pairs=1)
+    lines = [json.loads(line) for line in (path / "trials.jsonl").read_text().splitlines()]
+    kinds = {Kind.LATENCY.value: Kind.PROBE.value}
+    changed = [{**line, "kind": kinds.get(line["kind"], line["kind"])} for line in lines]
+    (path / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in changed))
+    summary = summarise(path)
+    assert [(found["lane"], found["held_per_s"], found["confirmed"]) for found in summary["limit"]] == [
+        ("prefork", 14.0, False), ("threads", 14.0, False),
+    ]  # fmt: skip
+    assert "threads: holds about 14.0/s, not confirmed" in as_markdown(summary)
+    assert summary["workloads"][0]["recommendation"]["why"] == "a limit recommends no lane"
