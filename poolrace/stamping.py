@@ -30,6 +30,7 @@ from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
 from poolrace import __version__
+from poolrace.cgroup import cgroup_limits
 from poolrace.contract import (
     CHILD_HEADER,
     FLAG_CHILD,
@@ -44,10 +45,9 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
-from poolrace.switching import STOCK
+from poolrace.transport_setting import STOCK
 
 if TYPE_CHECKING:
     from celery import Celery

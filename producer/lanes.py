@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
 from poolrace.pools import POOLS, REFUSED
-from poolrace.switching import ATOMIC, STOCK, TRANSPORTS, flags
+from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from poolrace.routing import counterpart
-from producer.brokers import hide_password
+from poolrace.credentials import hide_password
+from poolrace.ownapp.routing import counterpart
 from producer.commands import broker_from_environment
 from producer.errors import UsageError
 from producer.lanes import MAX_PREFETCH, MAX_SLOTS, SETTINGS, parse_lanes, whole_number

@@ -28,7 +28,7 @@ from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore
 from kombu.serialization import dumps
 
 from poolrace.contract import HEADER, Stamp
-from poolrace.routing import counterpart
+from poolrace.ownapp.routing import counterpart
 from producer.errors import FleetError
 from producer.interrupts import held
 from producer.plan import Plan, split

@@ -17,10 +17,10 @@ from kombu.utils.json import dumps, loads
 from kombu.utils.scheduling import priority_cycle
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
+from poolrace.transport.list_waiter import Waiter
 from poolrace.transport.qos import UNFIT, QoS
 from poolrace.transport.script import SHA, TAKE, Broken, Lists, Places, Taken, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
-from poolrace.transport.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,8 +8,8 @@ from typing import Any
 
 from kombu.log import get_logger
 
-from poolrace.transport.bases import RedisPoller
-from poolrace.transport.waiting import Waiter
+from poolrace.transport.kombu_bases import RedisPoller
+from poolrace.transport.list_waiter import Waiter
 
 logger = get_logger(__name__)
 

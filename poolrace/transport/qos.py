@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolrace.transport.bases import BasicQoS, RedisQoS
+from poolrace.transport.kombu_bases import BasicQoS, RedisQoS
 
 UNFIT = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What a message that has not kombu's form leads to, when it is read or put back; no error of a server is one."""

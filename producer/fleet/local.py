@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self
 
 from celery import Celery
 
-from poolrace.adopting import Terms
 from poolrace.contract import records_queue
-from poolrace.routing import counterpart
-from poolrace.switching import SETTING, STOCK
+from poolrace.ownapp.redirect import Terms
+from poolrace.ownapp.routing import counterpart
+from poolrace.transport_setting import SETTING, STOCK
 from producer.adoption.environment import for_app
 from producer.brokers import needing_broker
 from producer.control import Control
@@ -39,7 +39,7 @@ IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
 APP = "worker.app"
-ADOPTED_APP = "poolrace.adopted"
+ADOPTED_APP = "poolrace.ownapp.node"
 
 
 class LocalFleet:

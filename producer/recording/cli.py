@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.brokers import hide_password
+from poolrace.credentials import hide_password
 from producer.commands import tells_errors
 from producer.errors import UsageError
 from producer.live_cli import broker_of, broker_option

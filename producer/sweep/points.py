@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poolrace.switching import TRANSPORTS
+from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
 from producer.lanes import ACKS, MAX_NODES, MAX_PREFETCH, MAX_SLOTS, one_of, whole_number
 from producer.settings import fraction, parse_size_bytes

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from poolrace.limits import Limits
+from poolrace.cgroup import Limits
 from producer import machine
 from producer.machine import (
     PACKAGES,
