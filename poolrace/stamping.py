@@ -46,6 +46,7 @@ from poolrace.contract import (
     Outcome,
 )
 from poolrace.pools import inert_settings
+from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
 
@@ -92,7 +93,7 @@ def _hold(hold_s: float) -> None:
 
 def _on_worker_init(sender: Any, **_: Any) -> None:
     global _shipper, _node_pid
-    _shipper, _node_pid = Shipper(sender.app, node=sender.hostname), os.getpid()
+    _shipper, _node_pid = Shipper(RecordsSender(sender.app), node=sender.hostname), os.getpid()
     for task in sender.app.tasks.values():
         task.Request = stamped(symbol_by_name(task.Request))
 
@@ -213,7 +214,7 @@ def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
     if _shipper is None:
         # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
-        _shipper = Shipper(app, node=node, pool="prefork")
+        _shipper = Shipper(RecordsSender(app), node=node, pool="prefork")
         _shipper.start()
     _shipper.put(header, end)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from poolrace.contract import HOLD_TASK
-from poolrace.shipping import HOLD_S as HOLD_RECORDS_S
+from poolrace.shipping import HOLD_RECORDS_S
 from producer.backlog import Depth, depth, waiting
 from producer.brokers import needing_broker
 from producer.control import Control
