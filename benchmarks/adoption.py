@@ -21,7 +21,7 @@ from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.stamping import ASK_S, LEAST_S_PER_JOB, PATIENCE_S, Node, await_node
-from poolrace.adopting import Terms
+from poolrace.ownapp.redirect import Terms
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control

@@ -44,7 +44,7 @@ def shown() -> tuple[Picture, ...]:
         picture
         for kind, keys in SHOWN.items()
         for path in [stored(kind)]
-        for picture in pictures_of(summarise(path), read_run(path))
+        for picture in pictures_of(summarise(read_run(path)), read_run(path))
         if picture.key in keys
     )
 
@@ -52,7 +52,7 @@ def shown() -> tuple[Picture, ...]:
 def filled(readme: str) -> str:
     """README.md with what the program says of the stored runs between its marks."""
     report = StringIO()
-    show(summarise(stored("race")), report)
+    show(summarise(read_run(stored("race"))), report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
     parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
     for mark, part in parts.items():

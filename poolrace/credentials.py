@@ -7,6 +7,7 @@ library only.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -83,3 +84,23 @@ def with_authority(url: str, ca_file: Path) -> str:
         raise ValueError(f"{CA_FILE} {ca_file}: no such file. Name the certificate of the broker's authority, as PEM.")
     query = dict(parse_qsl(parts.query)) | {"ssl_cert_reqs": "required", "ssl_ca_certs": str(ca_file)}
     return urlunsplit(parts._replace(query=urlencode(query, safe="/")))
+
+
+def hide_password(url: str) -> str:
+    """
+    A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.
+
+    Hidden are everything before the last `@` except for a user's name, what stands for a port without being a number,
+    and every query value whose name speaks of a secret.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "***"
+    secret, at, place = rest.rpartition("@")
+    user = secret.partition(":")[0] if ":" in secret else ""
+    place = _NO_PORT.sub(r"\1:***", _SECRET_VALUE.sub(r"\1***", place))
+    return f"{scheme}://{user}:***@{place}" if at else f"{scheme}://{place}"
+
+
+_SECRET_VALUE = re.compile(r"([\w-]*(?:pass|secret|token|credential)[\w-]*=)[^&]*", re.IGNORECASE)
+_NO_PORT = re.compile(r"^([^/?#:\[\]]*|\[[^\]]*\]):(?!\d*(?:[/?#]|$))[^/?#]*")

@@ -30,6 +30,7 @@ from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
 from poolrace import __version__
+from poolrace.cgroup import cgroup_limits
 from poolrace.contract import (
     CHILD_HEADER,
     FLAG_CHILD,
@@ -44,10 +45,10 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.limits import cgroup_limits
 from poolrace.pools import inert_settings
+from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
-from poolrace.switching import STOCK
+from poolrace.transport_setting import STOCK
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -92,7 +93,7 @@ def _hold(hold_s: float) -> None:
 
 def _on_worker_init(sender: Any, **_: Any) -> None:
     global _shipper, _node_pid
-    _shipper, _node_pid = Shipper(sender.app, node=sender.hostname), os.getpid()
+    _shipper, _node_pid = Shipper(RecordsSender(sender.app), node=sender.hostname), os.getpid()
     for task in sender.app.tasks.values():
         task.Request = stamped(symbol_by_name(task.Request))
 
@@ -213,7 +214,7 @@ def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
     if _shipper is None:
         # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
-        _shipper = Shipper(app, node=node, pool="prefork")
+        _shipper = Shipper(RecordsSender(app), node=node, pool="prefork")
         _shipper.start()
     _shipper.put(header, end)
 

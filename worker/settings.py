@@ -8,8 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace import credentials, switching
+from poolrace import credentials
 from poolrace.credentials import BROKER_URL
+from poolrace.transport_setting import ATOMIC, SCHEMES, STOCK, TRANSPORTS, setting, supports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Settings:
     upstream_url: str = "http://127.0.0.1:8081"
     disk_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()))
     acks: Acks = Acks.EARLY
-    transport: str = switching.STOCK
+    transport: str = STOCK
     health_dir: Path | None = None
     visibility_timeout_s: int | None = None
 
@@ -74,12 +75,12 @@ class Settings:
             raise ValueError(
                 f"{UPSTREAM_URL} {self.upstream_url!r}: not an HTTP URL. Give one such as http://127.0.0.1:8081."
             )
-        if self.transport not in switching.TRANSPORTS:
-            raise ValueError(f"{TRANSPORT} {self.transport!r}: must be {' or '.join(switching.TRANSPORTS)}.")
-        if self.transport == switching.ATOMIC and not switching.is_spoken_by(self.broker_url):
+        if self.transport not in TRANSPORTS:
+            raise ValueError(f"{TRANSPORT} {self.transport!r}: must be {' or '.join(TRANSPORTS)}.")
+        if self.transport == ATOMIC and not supports(self.broker_url):
             raise ValueError(
-                f"{TRANSPORT} {self.transport!r}: speaks to {' and '.join(f'{s}://' for s in switching.SCHEMES)} "
-                f"alone. Name such a broker in {BROKER_URL}, or set {TRANSPORT} to {switching.STOCK}."
+                f"{TRANSPORT} {self.transport!r}: speaks to {' and '.join(f'{s}://' for s in SCHEMES)} "
+                f"alone. Name such a broker in {BROKER_URL}, or set {TRANSPORT} to {STOCK}."
             )
 
 
@@ -130,7 +131,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     """What the Celery app needs beyond Celery's defaults."""
     return {
         "broker_url": settings.broker_url,
-        **switching.setting(settings.transport),
+        **setting(settings.transport),
         "task_acks_late": settings.acks is Acks.LATE,
         # Only for a worker started by hand; a lane names its own queue on the command line.
         "task_default_queue": QUEUE,

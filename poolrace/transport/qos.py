@@ -1,27 +1,32 @@
-"""What a channel holds. The server has noted it already, so only acknowledgements are sent from here."""
+"""Counts the messages that a channel has delivered; the server has noted them already, so only acks are sent here."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from poolrace.transport.bases import BasicQoS, RedisQoS
-
-UNFIT = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What a message that has not kombu's form leads to, when it is read or put back; no error of a server is one."""
+from poolrace.transport.dead_letters import MALFORMED
+from poolrace.transport.kombu_bases import BasicQoS, RedisQoS
 
 
 class QoS(RedisQoS):  # type: ignore[misc]
-    """The messages that a channel has delivered and not yet acknowledged."""
+    """
+    The messages that a channel has delivered and not yet acknowledged.
+
+    Attributes:
+        noted_tag: The delivery tag of the message that is just being delivered, if the script has noted it.
+    """
+
+    noted_tag: str | None = None
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Count a message, and note it unless the script did: broadcasts reach a consumer without the script."""
-        if delivery_tag == self.channel.noted_tag:
+        if delivery_tag == self.noted_tag:
             BasicQoS.append(self, message, delivery_tag)
         else:
             super().append(message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        """Done with a message: its acknowledgement goes with the next others."""
+        """Acknowledge a message: its acknowledgement is sent with the next others."""
         # In this order: whoever counts the room that this makes must find the acknowledgement that made it.
         try:
             self.channel.acknowledge(delivery_tag)
@@ -29,7 +34,7 @@ class QoS(RedisQoS):  # type: ignore[misc]
             BasicQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Done with a message, or not: then it goes back to its queue at once."""
+        """Drop a message as if acknowledged, or put it back into its queue at once."""
         if not requeue:
             self.ack(delivery_tag)
             return
@@ -37,13 +42,13 @@ class QoS(RedisQoS):  # type: ignore[misc]
         BasicQoS.ack(self, delivery_tag)
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
-        """Put a message back; what cannot be put back is set aside, or it would block what waits behind it."""
+        """Put a message back; one that cannot be put back is set aside, or it would block those behind it."""
         try:
             super().restore_by_tag(tag, client, leftmost)
-        except UNFIT as error:
-            self.channel.set_aside_noted(tag, error)
+        except MALFORMED as error:
+            self.channel.dead_letters.add_noted(tag, error)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
-        """Put back what is not acknowledged; what is must not be run again."""
-        self.channel.flush()
+        """Put back the messages that are not acknowledged; first send the acknowledgements of the others."""
+        self.channel.acks.flush()
         super().restore_unacked_once(stderr)

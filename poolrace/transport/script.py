@@ -144,18 +144,18 @@ return answer
 """
 
 SHA = hashlib.sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
-"""By what a server knows the script once it has seen it."""
+"""The name by which a server knows the script once it has seen it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class ServerKeys:
     """
-    Where messages are, as the names of keys on the server.
+    The names of the keys on the server that belong to no queue.
 
     Attributes:
-        unacked: The hash of what is taken.
+        unacked: The hash of the messages that are taken.
         index: When each was taken.
-        dead: The list of what could not be read.
+        dead: The list of messages that could not be read.
     """
 
     unacked: str
@@ -164,59 +164,70 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lists:
+class TakeRequest:
     """
-    The lists to take from.
+    What the server is asked to do in one step.
 
     Attributes:
-        keys: All of the first priority, then all of the next.
+        queues: The queues to take from.
+        lists: The keys of their lists: all of the first priority, then all of the next.
         noted: For each queue whether its messages are noted as taken; those of a consumer without acks are not.
-        turns: Whether queues take turns; otherwise the first is emptied first.
+        in_turns: Whether queues take turns; otherwise the first is emptied first.
+        room: The most messages to take.
+        acks: The delivery tags to acknowledge.
     """
 
-    keys: Sequence[str]
+    queues: Sequence[str]
+    lists: Sequence[str]
     noted: Sequence[bool]
-    turns: bool
+    in_turns: bool
+    room: int
+    acks: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class PendingMessage:
     """
-    A message that this consumer now holds.
+    A message that this consumer holds and has not delivered yet.
 
     Attributes:
-        at: The place of its list among the keys.
+        queue: The queue that it came from.
+        list_key: The key of the list of that queue.
         tag: Its delivery tag; empty if it is not noted.
-        raw: As it was in the list.
+        raw: The message as it was in the list.
     """
 
-    at: int
+    queue: str
+    list_key: str
     tag: str
     raw: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """A message that was set aside, and why."""
+class BrokenMessage:
+    """A message that was set aside, and the reason."""
 
     reason: str
     raw: bytes
 
 
-def arguments(places: Places, lists: Lists, *, now: float, room: int, acks: Sequence[str]) -> list[str | int | float]:
-    """What follows `EVALSHA <sha>`: the number of keys, the keys and the rest."""
-    keys = [places.unacked, places.index, places.dead, *lists.keys]
-    noted = "".join(str(int(one)) for one in lists.noted)
+def arguments(keys: ServerKeys, request: TakeRequest, *, now: float) -> list[str | int | float]:
+    """Return what follows `EVALSHA <sha>`: the number of keys, the keys and the rest."""
+    all_keys = [keys.unacked, keys.index, keys.dead, *request.lists]
+    numbers = request.room, int(request.in_turns), len(request.noted)
+    noted = "".join(str(int(one)) for one in request.noted)
     # Written out: a client's own way to write floats could differ from that of kombu, which reads this.
-    return [len(keys), *keys, repr(now), room, int(lists.turns), len(lists.noted), noted, *acks]
+    return [len(all_keys), *all_keys, repr(now), *numbers, noted, *request.acks]
 
 
-def read_answer(answer: Sequence[Any]) -> tuple[list[Taken], list[Broken]]:
-    """What the script took, in the order to deliver it, and what it set aside."""
+def read_answer(request: TakeRequest, answer: Sequence[Any]) -> tuple[list[PendingMessage], list[BrokenMessage]]:
+    """Return the messages that the script took, in the order to deliver them, and those that it set aside."""
+    queues, lists = request.queues, request.lists
     taken, broken = [], []
     for at, word, raw in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
         if at < 0:
-            broken.append(Broken(reason=word.decode(errors="replace"), raw=raw))
+            broken.append(BrokenMessage(reason=word.decode(errors="replace"), raw=raw))
         else:
-            taken.append(Taken(at=at - 1, tag=word.decode(), raw=raw))
+            queue = queues[(at - 1) % len(queues)]
+            taken.append(PendingMessage(queue=queue, list_key=lists[at - 1], tag=word.decode(), raw=raw))
     return taken, broken

@@ -1,22 +1,22 @@
-"""The transports as kombu starts them."""
+"""The transports that kombu starts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from poolrace.switching import ATOMIC
-from poolrace.transport.bases import RedisChannel, RedisSentinelChannel, RedisTransport
-from poolrace.transport.channel import Taking
+from poolrace.transport.channel import AtomicChannel
+from poolrace.transport.kombu_bases import RedisChannel, RedisSentinelChannel, RedisTransport
 from poolrace.transport.poller import Poller
+from poolrace.transport_setting import ATOMIC
 
 
-class Channel(Taking, RedisChannel):  # type: ignore[misc]
+class Channel(AtomicChannel, RedisChannel):  # type: ignore[misc]
     """A channel on one server."""
 
     from_transport_options = (*RedisChannel.from_transport_options, "dead_letter_key")
 
 
-class SentinelChannel(Taking, RedisSentinelChannel):  # type: ignore[misc]
+class SentinelChannel(AtomicChannel, RedisSentinelChannel):  # type: ignore[misc]
     """A channel on the server that Sentinel names."""
 
     from_transport_options = (*RedisSentinelChannel.from_transport_options, "dead_letter_key")
@@ -27,7 +27,7 @@ class Transport(RedisTransport):  # type: ignore[misc]
 
     Channel = Channel
     kind = ATOMIC
-    """By what a node tells which transport it runs."""
+    """The name by which a node reports its transport."""
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         _accept_socket(client)
@@ -35,13 +35,13 @@ class Transport(RedisTransport):  # type: ignore[misc]
         self.cycle = Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Let a loop drive it."""
+        """Let an event loop drive the transport."""
         super().register_with_event_loop(connection, loop)
         self.cycle.hub, self.cycle.reader = loop, self.on_readable
 
 
 class SentinelTransport(Transport):
-    """The same behind Sentinel."""
+    """The atomic transport behind Sentinel."""
 
     default_port = 26379
     Channel = SentinelChannel

@@ -16,7 +16,6 @@ from producer.analysis.verdict import MARGIN
 from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
 from producer.errors import UsageError
 from producer.plan.lanes import Lane
-from producer.rundir.reader import read_run
 from producer.rundir.schema import COMPLETE
 from producer.rundir.trials import Kind
 
@@ -65,20 +64,20 @@ class Change:
     word: str
 
 
-def compare_runs(first: Path, second: Path) -> dict[str, Any]:
+def compare_runs(first: Run, second: Run) -> dict[str, Any]:
     """
     What changed from the first run to the second.
 
     Raises:
         UsageError: If a run is not complete, or they differ in more than one thing; says in what.
     """
-    runs = [_complete(read_run(first)), _complete(read_run(second))]
+    runs = [_complete(first), _complete(second)]
     differences = differing(runs[0].manifest, runs[1].manifest)
     if len(differences) > 1 or any(map(_is_size, differences)):
-        raise UsageError(_refusal(first, second, differences))
+        raise UsageError(_refusal(first.path, second.path, differences))
     return {
-        "first": first.name,
-        "second": second.name,
+        "first": first.path.name,
+        "second": second.path.name,
         "differs_in": {name: {"first": a, "second": b} for name, (a, b) in differences.items()},
         "changes": [asdict(change) for change in changes(*runs)],
     }

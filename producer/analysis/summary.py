@@ -23,11 +23,9 @@ from producer.analysis.sweep import sweep_of
 from producer.analysis.validity import _problems_of_the_generator, _problems_of_the_run, _status, _warnings
 from producer.analysis.verdict import Verdict, judge
 from producer.plan.lanes import Lane
-from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from producer.analysis.price import Price
     from producer.rundir.run import Run
@@ -37,18 +35,14 @@ SCHEMA = 1
 UNSETTLED = (Fate.LOST, Fate.DUPLICATED, Fate.QUEUED, Fate.RETRIED, Fate.REFUSED)
 
 
-def summarise(path: Path, price: Price | None = None) -> dict[str, Any]:
+def summarise(run: Run, price: Price | None = None) -> dict[str, Any]:
     """
-    Recompute everything from a run directory.
+    Recompute everything from a run as it was read.
 
     Args:
-        path: Of the run.
+        run: The run.
         price: What the reader pays for a core; without it nothing is said of money.
-
-    Raises:
-        UsageError: If it is no run directory, or damaged.
     """
-    run = read_run(path)
     analysis = analyse(run.trials, run.sent, run.records, run.children)
     lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
     margin = run.manifest["settings"].get("margin")  # a load has none, and compares nothing
@@ -62,7 +56,7 @@ def summarise(path: Path, price: Price | None = None) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": {
             "id": run.manifest["run_id"],
-            "directory": path.name,
+            "directory": run.path.name,
             "began_at": run.manifest.get("began_at"),
             "ended_at": run.manifest.get("ended_at"),
         },

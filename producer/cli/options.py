@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from poolrace.routing import counterpart
+from poolrace.credentials import hide_password
+from poolrace.ownapp.routing import counterpart
 from producer.errors import UsageError
-from producer.fleet.broker_errors import hide_password
 from producer.plan.lanes import MAX_PREFETCH, MAX_SLOTS, SETTINGS, parse_lanes
 from producer.plan.units import fraction, parse_duration_s, whole_number
 from producer.plan.workloads import ARRIVALS

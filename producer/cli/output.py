@@ -1,4 +1,4 @@
-"""What every command shares: how an error becomes a message and an exit code, and where the broker is."""
+"""Writes and shows what a run found: summary, report, page, pictures and JUnit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from producer.rundir.run import Run
+
 
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
     with held():  # a race that is through has its summary, whatever becomes of the printing
         from producer.analysis.summary import summarise
+        from producer.rundir.reader import read_run
 
-        summary = summarise(path)
+        run = read_run(path)
+        summary = summarise(run)
         code = write(path, summary)
         if junit:
             write_junit(junit, summary)
@@ -31,7 +35,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return tell(error)
     show_summary(summary, as_json=as_json)
-    _page_of(path, summary, tell=not as_json)
+    _page_of(run, summary, tell=not as_json)
     if error is not None:
         click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
         return tell(error)
@@ -49,10 +53,10 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
     return 0 if kept(summary) else BROKEN_THRESHOLD
 
 
-def _page_of(path: Path, summary: Mapping[str, Any], *, tell: bool) -> None:
+def _page_of(run: Run, summary: Mapping[str, Any], *, tell: bool) -> None:
     """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
     try:
-        for line in draw(path, summary, html=True):
+        for line in draw(run, summary, html=True):
             if tell:
                 click.echo(line, err=True)
     except Exception as error:  # even one of ours: the run itself is good
@@ -60,13 +64,13 @@ def _page_of(path: Path, summary: Mapping[str, Any], *, tell: bool) -> None:
 
 
 def draw(
-    path: Path, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
+    run: Run, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
 ) -> list[str]:
     """
     Write pictures of a run.
 
     Args:
-        path: Its directory.
+        run: The run.
         summary: What it found.
         html: As a page in the directory.
         files: By format, a folder for a file each; None for none.
@@ -84,20 +88,18 @@ def draw(
     from producer.report.charts.files import export
     from producer.report.charts.gallery import pictures_of
     from producer.report.charts.page import page
-    from producer.rundir.reader import read_run
     from producer.rundir.writer import RunWriter
 
-    run = read_run(path)
     told = []
     if html:
-        RunWriter(path, {}).write_text("report.html", page(summary, run))
-        told.append(f"Page: {path / 'report.html'}")
+        RunWriter(run.path, {}).write_text("report.html", page(summary, run))
+        told.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
         told += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
     return told
 
 
-def draw_both(found: Mapping[str, Any], first: Path, second: Path) -> Path:
+def draw_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
     """
     Write the page of two runs side by side into the directory of the second.
 
@@ -106,14 +108,13 @@ def draw_both(found: Mapping[str, Any], first: Path, second: Path) -> Path:
     """
     from producer.analysis.summary import summarise
     from producer.report.charts.page import page_of_both
-    from producer.rundir.reader import read_run
     from producer.rundir.writer import RunWriter
 
-    paths = (first, second)
-    text = page_of_both(found, [summarise(path) for path in paths], [read_run(path) for path in paths])
-    name = f"compared-with-{first.resolve().name}.html"
-    RunWriter(second, {}).write_text(name, text)
-    return second / name
+    runs = (first, second)
+    text = page_of_both(found, [summarise(run) for run in runs], runs)
+    name = f"compared-with-{first.path.resolve().name}.html"
+    RunWriter(second.path, {}).write_text(name, text)
+    return second.path / name
 
 
 def kept(summary: Mapping[str, Any]) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from poolrace.credentials import hide_password
 from producer.cli.exit_codes import tells_errors
 from producer.cli.live import broker_of, broker_option
 from producer.errors import UsageError
-from producer.fleet.broker_errors import hide_password
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
 from producer.plan.units import parse_duration_s
 

@@ -46,10 +46,12 @@ def report(
     from producer.analysis.price import parse_price
     from producer.analysis.summary import summarise
     from producer.report.markdown import as_markdown
+    from producer.rundir.reader import read_run
 
-    summary = summarise(run, if_given(core_hour, parse_price))
+    found = read_run(run)
+    summary = summarise(found, if_given(core_hour, parse_price))
     code = write(run, summary)
-    for line in draw(run, summary, html=html, files={"png": png, "svg": svg}):
+    for line in draw(found, summary, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
         click.echo(as_markdown(summary), nl=False)
@@ -72,10 +74,12 @@ def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     """
     from producer.analysis.compare import compare_runs
     from producer.report.terminal import show_comparison
+    from producer.rundir.reader import read_run
 
-    comparison = compare_runs(first, second)
+    runs = read_run(first), read_run(second)
+    comparison = compare_runs(*runs)
     if html:
-        click.echo(f"Page: {draw_both(comparison, first, second)}", err=True)
+        click.echo(f"Page: {draw_both(comparison, *runs)}", err=True)
     if as_json:
         click.echo(json.dumps(comparison, indent=2, allow_nan=False))
     else:

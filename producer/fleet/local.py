@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 from celery import Celery
 
-from poolrace.adopting import Terms
 from poolrace.contract import records_queue
-from poolrace.routing import counterpart
-from poolrace.switching import SETTING, STOCK
+from poolrace.ownapp.redirect import Terms
+from poolrace.ownapp.routing import counterpart
+from poolrace.transport_setting import SETTING, STOCK
 from producer.errors import FleetError, UsageError
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
-ADOPTED_APP = "poolrace.adopted"
+ADOPTED_APP = "poolrace.ownapp.node"
 
 
 class LocalFleet:

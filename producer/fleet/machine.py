@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from poolrace.limits import Limits, Read, cgroup_limits, read_text
+from poolrace.cgroup import Limits, Read, cgroup_limits, read_text
 from poolrace.sampling import Sampler
 
 if TYPE_CHECKING:

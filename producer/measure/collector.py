@@ -21,7 +21,7 @@ from poolrace.contract import (
     WireError,
     records_queue,
 )
-from poolrace.shipping import QUEUE_EXPIRES_S
+from poolrace.records_sender import QUEUE_EXPIRES_S
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
 from producer.rundir.events import UNHEARD, EventLog, What, children_text

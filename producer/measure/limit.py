@@ -12,6 +12,7 @@ from producer.analysis.limit import probe
 from producer.analysis.search import Search
 from producer.analysis.settle import settle
 from producer.measure import session
+from producer.measure.progress import Bracket
 from producer.measure.session import warm_up
 from producer.measure.snapshot import Pace
 from producer.measure.trial_spec import TrialSpec
@@ -21,7 +22,6 @@ from producer.plan.mix import mix_text
 from producer.plan.profile import Profile, Stretch
 from producer.plan.script import Phase, Script
 from producer.plan.settings import FleetSettings
-from producer.report.formats import number
 from producer.rundir.reader import read_trial
 from producer.rundir.trials import Kind, rate_per_s
 
@@ -132,11 +132,17 @@ class _Hunt:
 
     def _say(self, rate: float, *, confirming: bool, passed: bool) -> None:
         search = self.search
-        bounds = f"held {number(search.held_per_s)}/s, broke at {number(search.broke_per_s)}/s"
-        what = "confirmation" if confirming else "probe"
-        self._grounds.progress.stage(
-            f"{self._lane.key} {what} {self._probes} at {rate:.1f}/s: {'passed' if passed else 'FAILED'}; {bounds}"
-            + (", confirmed" if search.confirmed else "")
+        self._grounds.progress.probe(
+            Bracket(
+                lane=self._lane.key,
+                probes=self._probes,
+                rate_per_s=rate,
+                confirming=confirming,
+                passed=passed,
+                held_per_s=search.held_per_s,
+                broke_per_s=search.broke_per_s,
+                confirmed=search.confirmed,
+            )
         )
 
 

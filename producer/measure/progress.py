@@ -28,6 +28,32 @@ class Score:
     value: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bracket:
+    """
+    The rates between which a lane's limit lies, after a probe.
+
+    Attributes:
+        lane: Key of the lane.
+        probes: Probes of the lane so far.
+        rate_per_s: The rate that the last probe held, in jobs per second.
+        confirming: The last probe repeated a rate that had passed.
+        passed: Every threshold was kept at that rate.
+        held_per_s: The highest rate that passed; None if none has.
+        broke_per_s: The lowest rate that failed; None if none has.
+        confirmed: The search has ended with a confirmed limit.
+    """
+
+    lane: str
+    probes: int
+    rate_per_s: float
+    confirming: bool
+    passed: bool
+    held_per_s: float | None
+    broke_per_s: float | None
+    confirmed: bool
+
+
 class Progress(Protocol):
     """Whoever wants to know how far a run is."""
 
@@ -42,6 +68,9 @@ class Progress(Protocol):
 
     def score(self, score: Score) -> None:
         """What a trial of a race gave."""
+
+    def probe(self, bracket: Bracket) -> None:
+        """Report a probe of a search for the limit."""
 
     def lane(self, now: Now, ended: int, of: int) -> None:
         """How the lane does that is under load, and how many jobs of all have ended."""

@@ -10,7 +10,7 @@ from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore
 from kombu.serialization import dumps
 
 from poolrace.contract import HEADER, Stamp
-from poolrace.routing import counterpart
+from poolrace.ownapp.routing import counterpart
 from producer.measure.order import BATCH_JOBS, Order
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolrace.contract import HOLD_TASK
-from poolrace.shipping import HOLD_S as HOLD_RECORDS_S
+from poolrace.shipping import HOLD_RECORDS_S
 from producer.errors import FleetError, InvalidRunError
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control

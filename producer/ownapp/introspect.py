@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace.adopting import BACKEND_VARIABLE, BROKER_VARIABLES, Terms
+from poolrace.ownapp.redirect import BACKEND_VARIABLE, BROKER_VARIABLES, Terms
 from producer.errors import FleetError, UsageError
 from producer.fleet.environment import for_app, interpreter, source_path
 from producer.ownapp.jobfile import read_jobs
@@ -149,7 +149,9 @@ def _answer(question: Mapping[str, Any], folder: Path, lane: Lane, patience_s: f
         ) from None
 
 
-_CALL = "import os, sys; sys.path.append(os.environ['POOLRACE_HOME']); from poolrace.asking import main; main()"
+_CALL = (
+    "import os, sys; sys.path.append(os.environ['POOLRACE_HOME']); from poolrace.ownapp.introspect import main; main()"
+)
 """Behind all else: a package of the user's that is called as one of ours is the user's."""
 
 

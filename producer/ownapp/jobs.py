@@ -26,7 +26,7 @@ def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, see
     What to send for each task, and for all together.
 
     Args:
-        messages: As `poolrace.asking` gives them.
+        messages: As `poolrace.ownapp.introspect` gives them.
         timeout_s: How long to wait for the end of a job.
         seed: Of the draws by weight.
 
@@ -101,7 +101,7 @@ def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]
 
 
 def message_of(made: Mapping[str, Any]) -> Message:
-    """A message from what `poolrace.asking` says of it."""
+    """A message from what `poolrace.ownapp.introspect` says of it."""
     raw = base64.b64decode(made["body"])
     return Message(
         body=raw.decode() if made["text"] else raw,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from poolrace.switching import TRANSPORTS
+from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lanes import ACKS, MAX_NODES, MAX_PREFETCH, MAX_SLOTS
 from producer.plan.units import fraction, one_of, parse_size_bytes, whole_number

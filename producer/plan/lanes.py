@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from poolrace.pools import POOLS, REFUSED
-from poolrace.switching import ATOMIC, STOCK, TRANSPORTS, flags
+from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
 from producer.plan.units import one_of, whole_number
 

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from poolrace.switching import SCHEMES, is_spoken_by
+from poolrace.credentials import hide_password
+from poolrace.transport_setting import SCHEMES, supports
 from producer.errors import UsageError
-from producer.fleet.broker_errors import hide_password
 from producer.plan.units import one_of
 from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
 
@@ -68,7 +68,7 @@ class FleetSettings:
                 raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
-        if self.broker_url is not None and not is_spoken_by(self.broker_url):
+        if self.broker_url is not None and not supports(self.broker_url):
             _refuse_atomic(self.lanes, self.broker_url)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from poolrace.switching import ATOMIC
+from poolrace.transport_setting import ATOMIC
 from producer.ownapp.caveats import forewarnings, led
 from producer.report.formats import NONE, mebibytes, milliseconds, number
 from producer.report.parts import Prose, Table

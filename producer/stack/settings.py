@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from poolrace.switching import STOCK, TRANSPORTS
+from poolrace.transport_setting import STOCK, TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS
 from producer.plan.mix import parse_mix

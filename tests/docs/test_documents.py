@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pictures.report import SHOWN, filled, stored
 from producer.analysis.summary import summarise
 from producer.cli.root import main
+from producer.rundir.reader import read_run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ def test_the_report_and_the_pictures_in_the_readme_are_what_the_program_says_of_
 
 @pytest.mark.parametrize("kind", SHOWN)
 def test_a_stored_run_was_good_and_tells_nothing_of_the_machine_but_its_size(kind: str) -> None:
-    summary = summarise(stored(kind))
+    summary = summarise(read_run(stored(kind)))
     assert (summary["status"], summary["valid"]) == ("complete", True)
     assert summary["others_cores"] < 0.1 * summary["machine"]["cores_available"]
     files = [path for path in stored(kind).rglob("*") if path.is_file()]

@@ -41,7 +41,7 @@ def recorded(tmp_path: Path) -> tuple[Run, list[str]]:
     """A run, and what its picture over time says in the table: beside each lane that is drawn, and below."""
     path = only_run(tmp_path)
     run = read_run(path)
-    picture = timeline(summarise(path), run)
+    picture = timeline(summarise(read_run(path)), run)
     assert picture.table is not None
     return run, [*(str(row[-1]) for row in picture.table.rows), picture.table.note]
 

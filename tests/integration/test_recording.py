@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from integration.commands import until
 
-from producer.fleet.broker_errors import hide_password
+from poolrace.credentials import hide_password
 from producer.rundir.reader import read_run
 
 APPS = Path(__file__).parents[1] / "apps"

@@ -87,7 +87,7 @@ class Holder:
         self.channel._disconnect_pools()
         if self.channel.client.connection is not None:
             self.channel.client.connection.disconnect()
-        for waiter in getattr(self.channel, "_waiters", {}).values():
+        for waiter in getattr(self.channel, "waiters", {}).values():
             waiter.close()
 
     def close(self):
@@ -286,7 +286,7 @@ def test_closing_acknowledges_and_puts_back(bench):
     with bench.consumer(ATOMIC, prefetch=4) as holder:
         holder.drain(4)
         for message in holder.got[:2]:
-            holder.channel._acks.append(message.delivery_tag)  # as if a loop were to send it
+            holder.channel.acks.add(message.delivery_tag)  # as if a loop were to send it
             holder.channel.qos._dirty.add(message.delivery_tag)
     assert (bench.held(), bench.client.llen("jobs")) == (0, 4)
 

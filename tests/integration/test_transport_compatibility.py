@@ -19,14 +19,14 @@ from integration.conftest import APPS, ROOT
 from integration.servers import free_port
 from kombu import Exchange
 
-from poolrace import switching
+from poolrace import transport_setting
 
 sys.path.insert(0, str(APPS))
 import errands
 
 KINDS = [("threads", "stock"), ("threads", "atomic"), ("prefork", "stock"), ("prefork", "atomic")]
 IDS = ["-".join(kind) for kind in KINDS]
-TRANSPORTS = pytest.mark.parametrize("transport", switching.TRANSPORTS)
+TRANSPORTS = pytest.mark.parametrize("transport", transport_setting.TRANSPORTS)
 PATIENCE_S = 30
 
 
@@ -65,7 +65,7 @@ class Shop:
             self._site.processes.stop(child)
 
     def environment(self, transport):
-        settings = {**self._settings, **switching.setting(transport)}
+        settings = {**self._settings, **transport_setting.setting(transport)}
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, (APPS, ROOT))),

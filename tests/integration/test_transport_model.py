@@ -95,7 +95,7 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             while holder.got:
                 message = holder.got.pop()
                 message._state = "ACK"
-                holder.channel._acks.append(message.delivery_tag)
+                holder.channel.acks.add(message.delivery_tag)
                 holder.channel.qos._dirty.add(message.delivery_tag)
                 self.done[message.decode()] += 1
 
@@ -142,8 +142,8 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
         def each_message_is_in_one_place(self):
             # What is acknowledged and not yet sent is done for the consumer; the server learns of it later.
             for holder in self.alive:
-                if hasattr(holder.channel, "flush"):
-                    holder.channel.flush()
+                if hasattr(holder.channel, "acks"):
+                    holder.channel.acks.flush()
             # What was asked of the server and not yet answered may not be done yet: it has a moment to settle.
             deadline = time.monotonic() + SETTLE_S
             while self.places() != Counter(self.sent) and time.monotonic() < deadline:
@@ -172,7 +172,7 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
             cycle._register_BRPOP(channel)
             channel._read_answer()
         connection = channel.client.connection
-        channel._fresh = True
+        channel._may_have_messages = True
         if not served:
             connection._sock.shutdown(socket.SHUT_RDWR)
         with suppress(channel.connection_errors):

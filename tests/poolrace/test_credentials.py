@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.url import parse_url
 
-from poolrace.credentials import broker_url, with_password
+from poolrace.credentials import broker_url, hide_password, with_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,3 +104,10 @@ def test_an_authority_without_tls_is_a_mistake() -> None:
 def test_an_authority_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         broker_url({"POOLRACE_BROKER_URL": "rediss://redis", "POOLRACE_BROKER_CA_FILE": str(tmp_path / "ca.pem")})
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:6379/0", "redis://localhost", "redis://[::1]:6379/0", "redis+socket:///tmp/s"]
+)
+def test_a_url_without_secrets_is_shown_as_it_is(url: str) -> None:
+    assert hide_password(url) == url

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from producer.errors import UsageError
-from producer.report.formats import NONE, count, milliseconds
+from producer.report.formats import NONE, count, milliseconds, number
 from producer.report.progress.lanes_view import LanesView
 from producer.report.progress.race_view import RaceView
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from producer.measure.progress import Score
+    from producer.measure.progress import Bracket, Score
     from producer.measure.snapshot import Now
 
 
@@ -45,6 +45,9 @@ class Silent:
         """Nothing."""
 
     def score(self, score: Score) -> None:
+        """Nothing."""
+
+    def probe(self, bracket: Bracket) -> None:
         """Nothing."""
 
     def lane(self, now: Now, ended: int, of: int) -> None:
@@ -86,6 +89,10 @@ class Lines:
     def score(self, score: Score) -> None:
         """Nothing: the line of the trial says it."""
 
+    def probe(self, bracket: Bracket) -> None:
+        """Print the probe and the bracket in a line."""
+        self.stage(probe_line(bracket))
+
     def lane(self, now: Now, ended: int, of: int) -> None:
         """Say how it does."""
         self.stage(line(now, ended, of))
@@ -116,6 +123,10 @@ class Bar:
         if self._scores:
             self._progress.race.add(score)
 
+    def probe(self, bracket: Bracket) -> None:
+        """Show the probe and the bracket beside the bar."""
+        self.stage(probe_line(bracket))
+
     def lane(self, now: Now, ended: int, of: int) -> None:
         """Show how it does; what the lanes before it did last stays."""
         self._progress.lanes.add(now)
@@ -135,6 +146,17 @@ class _WithLanes(Progress):
         """The lanes, if any has anything to show, and the bar."""
         yield from filter(None, (self.race, self.lanes))
         yield from super().get_renderables()
+
+
+def probe_line(bracket: Bracket) -> str:
+    """Put a probe and the bracket that it leaves into a line."""
+    what = "confirmation" if bracket.confirming else "probe"
+    outcome = "passed" if bracket.passed else "FAILED"
+    return (
+        f"{bracket.lane} {what} {bracket.probes} at {bracket.rate_per_s:.1f}/s: {outcome}; "
+        f"held {number(bracket.held_per_s)}/s, broke at {number(bracket.broke_per_s)}/s"
+        + (", confirmed" if bracket.confirmed else "")
+    )
 
 
 def line(now: Now, ended: int, of: int) -> str:

@@ -122,7 +122,7 @@ def test_jobs_of_another_size_are_a_difference(alike):
 
 def test_runs_that_differ_in_one_thing_are_compared(run_maker):
     first, second = run_maker("first"), run_maker("second", settings={"publishers": 2})
-    found = compare_runs(first, second)
+    found = compare_runs(read_run(first), read_run(second))
     assert (found["first"], found["second"]) == (first.name, second.name)
     assert found["differs_in"] == {"publishers": {"first": 1, "second": 2}}
 
@@ -130,7 +130,7 @@ def test_runs_that_differ_in_one_thing_are_compared(run_maker):
 def test_runs_that_differ_in_more_are_refused_with_all_of_it(run_maker):
     first, second = run_maker("first"), run_maker("second", settings={"publishers": 2, "utilisation": 0.5})
     with pytest.raises(UsageError) as raised:
-        compare_runs(first, second)
+        compare_runs(read_run(first), read_run(second))
     assert str(raised.value) == (
         f"{first.name} and {second.name} differ in more than one thing, so nobody could say which made a difference:\n"
         "  utilisation: 0.7 against 0.5\n"
@@ -143,14 +143,14 @@ def test_runs_whose_jobs_had_other_sizes_did_other_work_and_are_refused(run_make
     first = run_maker("first")
     second = run_maker("second", sizes={"sleep": {"amount": [90_000], "target_s": 0.09}})
     with pytest.raises(UsageError, match="differ in the size of their jobs, so they did not do the same work"):
-        compare_runs(first, second)
+        compare_runs(read_run(first), read_run(second))
 
 
 @pytest.mark.parametrize("status", ["running", "incomplete", "invalid"])
 def test_a_run_that_is_not_complete_proves_nothing(run_maker, status):
     first, second = run_maker("first"), run_maker("second", status=status)
     with pytest.raises(UsageError, match=rf"second: the run is {status} and proves nothing\. Run it again to the end"):
-        compare_runs(first, second)
+        compare_runs(read_run(first), read_run(second))
 
 
 def test_changes_are_told_for_every_lane_and_measure(run_maker):
@@ -207,4 +207,4 @@ def test_welch_of_values_that_never_vary_is_a_point():
 def test_a_load_has_no_repeated_trials_and_is_refused_by_its_kind(run_maker):
     first, second = (run_maker(name, settings={"kind": "load"}) for name in ("first", "second"))
     with pytest.raises(UsageError, match=r"a load cannot be compared\. Give two races or two sweeps"):
-        compare_runs(first, second)
+        compare_runs(read_run(first), read_run(second))

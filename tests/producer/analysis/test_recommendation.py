@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from producer.analysis.recommendation import answers, compose_service, cpu_share, nodes_for, started_per_job, sureness
 from producer.analysis.summary import summarise
+from producer.rundir.reader import read_run
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -278,12 +279,12 @@ def test_only_a_race_of_an_app_has_answers(settings):
 
 
 def test_a_summary_of_the_demonstrations_jobs_has_no_answers(run_maker):
-    assert summarise(run_maker())["answers"] == []
+    assert summarise(read_run(run_maker()))["answers"] == []
 
 
 def test_a_summary_of_an_app_has_answers_from_its_own_figures(run_maker):
     # Of 100 ms in a slot each job computes for 1 ms, on both lanes; threads is told to be twice as fast.
-    summary = summarise(run_maker(speeds={"threads": 2.0}, settings={"app": APP}))
+    summary = summarise(read_run(run_maker(speeds={"threads": 2.0}, settings={"app": APP})))
     (found,) = summary["answers"]
     chosen = summary["workloads"][0]["recommendation"]
     assert found["cpu_share"] == {"prefork": pytest.approx(0.01), "threads": pytest.approx(0.02)}

@@ -254,7 +254,7 @@ def test_only_a_sweep_over_cpu_share_has_a_crossover(run_maker):
 
 
 def test_a_race_is_no_sweep_and_the_summary_of_a_sweep_has_it(run_maker):
-    assert summarise(run_maker())["sweep"] is None
+    assert summarise(read_run(run_maker()))["sweep"] is None
     path = swept(partial(run_maker, "again"), memory_bytes=60 * MIB)
-    assert summarise(path)["sweep"] == figures(path)
+    assert summarise(read_run(path))["sweep"] == figures(path)
     assert [each["recommended"] for each in figures(path)["findings"]] == ["2", "2"]

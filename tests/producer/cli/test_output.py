@@ -7,6 +7,7 @@ from producer.cli import output
 from producer.cli.options import broker_from_environment
 from producer.cli.output import draw, finish
 from producer.errors import InvalidRunError, UsageError
+from producer.rundir.reader import read_run
 
 
 def test_a_container_of_the_stack_knows_its_broker(monkeypatch, tmp_path):
@@ -46,5 +47,5 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_no_draft(run_maker):
     path = run_maker()
     (path / "report.html").mkdir()
     with pytest.raises(InvalidRunError, match=r"report\.html cannot be written"):
-        draw(path, summarise(path), html=True)
+        draw(read_run(path), summarise(read_run(path)), html=True)
     assert list(path.glob("*.part")) == []

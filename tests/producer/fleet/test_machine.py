@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from poolrace.limits import Limits
+from poolrace.cgroup import Limits
 from producer.fleet import machine
 from producer.fleet.machine import (
     PACKAGES,

@@ -18,7 +18,7 @@ names = st.from_regex(r"[a-c]{1,2}(\.[a-c]){0,2}", fullmatch=True)
 
 
 def made(task="shop.tasks.resize", body=b"[[], {}, {}]", **more):
-    """A message as `poolrace.asking` gives it."""
+    """A message as `poolrace.ownapp.introspect` gives it."""
     return {
         "task": task, "line": "jobs.jsonl, line 1", "weight": 1.0, "at": None, "queue": "", "text": True,
         "body": base64.b64encode(body).decode(), "content_type": "application/json", "content_encoding": "utf-8",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolrace.switching import TRANSPORTS
+from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, RACED_POOLS, Lane, parse_lanes
 from producer.plan.units import one_of, whole_number

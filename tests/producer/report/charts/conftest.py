@@ -18,7 +18,7 @@ def sample(tmp_path_factory):
     Prefork does 20 jobs a second and threads 40; each job uses 1 ms of CPU.
     """
     path = make_run(tmp_path_factory.mktemp("sample"), speeds={"threads": 2.0})
-    return summarise(path), read_run(path)
+    return summarise(read_run(path)), read_run(path)
 
 
 @pytest.fixture(scope="session")

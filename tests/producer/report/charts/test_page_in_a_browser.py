@@ -71,8 +71,8 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample, drawn
 
 def test_two_runs_side_by_side_are_a_page_like_any_other(browser, tmp_path):
     paths = [make_run(tmp_path, "first"), make_run(tmp_path, "second", speeds={"prefork": 2.0})]
-    summaries, runs = [summarise(path) for path in paths], [read_run(path) for path in paths]
-    found = compare_runs(*paths)
+    summaries, runs = [summarise(read_run(path)) for path in paths], [read_run(path) for path in paths]
+    found = compare_runs(*map(read_run, paths))
     written = tmp_path / "both.html"
     written.write_text(page_of_both(found, summaries, runs), encoding="utf-8")
     assert written.stat().st_size < 6_000_000

@@ -73,7 +73,7 @@ def test_a_task_named_like_a_script_is_text_wherever_it_stands(show, sample):
 )
 def test_what_a_run_lacks_is_told_and_the_rest_is_drawn(show, tmp_path, given, missing, there):
     path = make_run(tmp_path, **given)
-    summary, run = summarise(path), read_run(path)
+    summary, run = summarise(read_run(path)), read_run(path)
     shown = show(summary, run)
     for picture in pictures_of(summary, run):
         section = shown.locator(f"section[aria-labelledby={picture.key}]")
@@ -86,7 +86,7 @@ def test_a_run_without_samples_has_no_memory_and_all_else(show, tmp_path):
     path = make_run(tmp_path)
     for file in (path / "samples").iterdir():
         file.unlink()
-    shown = show(summarise(path), read_run(path))
+    shown = show(summarise(read_run(path)), read_run(path))
     lacking = shown.locator("section:has(.missing)").evaluate_all(
         "all => all.map(each => each.getAttribute('aria-labelledby'))"
     )
@@ -95,7 +95,7 @@ def test_a_run_without_samples_has_no_memory_and_all_else(show, tmp_path):
 
 def test_problems_stand_first_then_what_to_run_then_the_pictures(show, tmp_path):
     path = make_run(tmp_path, status="incomplete", reason="The power went out.")
-    shown = show(summarise(path), read_run(path))
+    shown = show(summarise(read_run(path)), read_run(path))
     titles = shown.locator("main h2").all_inner_texts()
     assert titles[0] == "This run is not valid"
     assert titles.index("What to run") < titles.index("Verdict") < titles.index("Verdict: lane against lane")

@@ -66,7 +66,7 @@ def sweep_run(folder):
 def test_from_a_run_directory_the_law_is_what_the_trials_say(tmp_path):
     """Two slots of 100 ms do 20/s; with 0.8 and 0.5 of their speed, two nodes do 32/s and four 40/s."""
     found = sweep_run(tmp_path)
-    picture = scaling(summarise(found), read_run(found))
+    picture = scaling(summarise(read_run(found)), read_run(found))
     # 4 / (1 + 3 a + 12 b) = 2 and 2 / (1 + a + 2 b) = 1.6: a = 1/6, b = 1/24; sqrt((5/6) * 24) is 4.5 nodes.
     assert [row[1:3] for row in picture.table.rows] == [["1", "20.0"], ["2", "32.0"], ["4", "40.0"]]
     assert "of the work 0.167 (" in picture.shows
@@ -141,7 +141,7 @@ def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_char
     from pictures import browser as browsers  # needs what drives a browser, as this test alone does
 
     found = sweep_run(tmp_path)
-    summary, run = summarise(found), read_run(found)
+    summary, run = summarise(read_run(found)), read_run(found)
     picture = scaling(summary, run)
     path = tmp_path / "report.html"
     path.write_text(page(summary, run), encoding="utf-8")

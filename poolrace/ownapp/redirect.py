@@ -22,8 +22,8 @@ from celery import Celery
 from celery.app.utils import find_app
 
 from poolrace import stamping
-from poolrace.routing import LaneRouter, counterpart, race_queue
-from poolrace.switching import SETTING
+from poolrace.ownapp.routing import LaneRouter, counterpart, race_queue
+from poolrace.transport_setting import SETTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 
-from poolrace.routing import LaneRouter, counterpart, own_queues, race_queue
+from poolrace.ownapp.routing import LaneRouter, counterpart, own_queues, race_queue
 
 LANE = "poolrace.r.threads"
 

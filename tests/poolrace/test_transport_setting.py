@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from poolrace.switching import PATH, SETTING, TRANSPORTS, flags, is_spoken_by, setting, transport_of
+from poolrace.transport_setting import PATH, SETTING, TRANSPORTS, flags, setting, supports, transport_of
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -38,4 +38,4 @@ def test_kombus_own_transport_needs_nothing_on_the_command_line():
      ("sentinel://host:26379", False), ("memory://", False)],
 )  # fmt: skip
 def test_a_broker_is_spoken_to_if_kombu_heeds_the_setting_with_its_url(url, spoken):
-    assert is_spoken_by(url) is spoken
+    assert supports(url) is spoken

@@ -2,7 +2,7 @@
 
 import pytest
 
-from poolrace.limits import (
+from poolrace.cgroup import (
     Limits,
     cgroup_limits,
     parse_cfs,

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Exchange, Queue
 
-from poolrace import adopting
-from poolrace.adopting import BROKER_VARIABLES, TERMS, AdoptionError, Terms, adopt, find, led_settings
+from poolrace.ownapp import redirect
+from poolrace.ownapp.redirect import BROKER_VARIABLES, TERMS, AdoptionError, Terms, adopt, find, led_settings
 
-ROOT = Path(adopting.__file__).parents[1]
+ROOT = Path(redirect.__file__).parents[2]
 RACE = Terms(app="shop", broker_url="memory://race", queue="poolrace.r.threads", acks="early")
 WITH_BACKEND = Terms(
     app="shop", broker_url="memory://race", queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:"
@@ -42,7 +42,7 @@ terms = st.builds(
 def attached(monkeypatch):
     """The apps that were to be stamped: the signals of it are the whole process's, and so of every other test."""
     attached = []
-    monkeypatch.setattr(adopting.stamping, "attach", attached.append)
+    monkeypatch.setattr(redirect.stamping, "attach", attached.append)
     for name in BROKER_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return attached
@@ -180,7 +180,7 @@ def test_of_a_long_way_to_an_error_only_the_last_lines_are_told(package):
     source = "def fall(n):\n    return 1 / n if n == 0 else fall(n - 1)\n\n\nmake = lambda: fall(9)\n"
     with pytest.raises(AdoptionError) as told:
         find(f"{package(deep=source)}.deep:make()")
-    assert len(str(told.value).splitlines()) == 1 + adopting.FRAMES
+    assert len(str(told.value).splitlines()) == 1 + redirect.FRAMES
 
 
 def test_an_app_without_queues_of_its_own_is_led_to_one_of_the_races_broker():
@@ -430,7 +430,7 @@ def test_a_node_takes_its_app_in_on_the_terms_of_its_environment(tmp_path):
     (tmp_path / "shop.py").write_text(textwrap.dedent(source))
     given = Terms(app="shop:app", broker_url="memory://race", queue="q", acks="late")
     code = (
-        "from poolrace.adopted import app; from poolrace.contract import HOLD_TASK; "
+        "from poolrace.ownapp.node import app; from poolrace.contract import HOLD_TASK; "
         "print(app.main, app.connection_for_write().hostname, app.conf.task_acks_late, *app.amqp.queues, "
         "HOLD_TASK in app.tasks, 'shop.resize' in app.tasks)"
     )

@@ -1,5 +1,5 @@
 """
-Asks a user's app what it is, in a process of its own: `python -m poolrace.asking`, a question in, an answer out.
+Asks a user's app what it is, in a process of its own: `python -m poolrace.ownapp.introspect`.
 
 The question and the answer are JSON, on standard input and output; what the app itself prints goes to standard error.
 Jobs are made into messages here, since only the app knows its serialisers and its tasks' options.
@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from celery.canvas import Signature
 from kombu.serialization import dumps
 
-from poolrace.adopting import AdoptionError, Terms, adopt, find, told
-from poolrace.hazards import hazards
+from poolrace.ownapp.hazards import hazards
+from poolrace.ownapp.redirect import AdoptionError, Terms, adopt, find, told
+from poolrace.ownapp.routing import DESTINATION, own_queues
+from poolrace.ownapp.shared_globals import written_globals
 from poolrace.pools import POOLS, inert_settings
-from poolrace.repeating import written_globals
-from poolrace.routing import DESTINATION, own_queues
-from poolrace.switching import transport_of
+from poolrace.transport_setting import transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     What an app is, and its jobs as messages.
 
     Args:
-        question: `terms` of `adopting.Terms`; `jobs`, as dictionaries of a job file with their `line`; or `factory`,
+        question: `terms` of `redirect.Terms`; `jobs`, as dictionaries of a job file with their `line`; or `factory`,
             `count` and `seed`; `tasks` to keep, or none for all; `own_backend`, what the user's environment says of it.
 
     Raises:

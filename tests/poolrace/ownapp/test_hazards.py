@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolrace.hazards import HAZARDS, hazards
+from poolrace.ownapp.hazards import HAZARDS, hazards
 from poolrace.pools import POOLS
 
 MODULES = sorted({hazard.module for hazard in HAZARDS})

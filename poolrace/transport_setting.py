@@ -38,6 +38,6 @@ def flags(transport: str) -> list[str]:
     return [f"{name}={value}" for name, value in setting(transport).items()]
 
 
-def is_spoken_by(broker_url: str) -> bool:
+def supports(broker_url: str) -> bool:
     """Whether an atomic lane takes a broker, or several, as `URL;URL`."""
     return all(url.partition("://")[0] in SCHEMES for url in broker_url.split(";"))

@@ -1,4 +1,4 @@
-"""Waiting for a message without taking it."""
+"""Waits for a message without taking it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 
-class Waiter:
+class ListWaiter:
     """
     A connection that waits on one list and leaves its messages where they are.
 
@@ -15,9 +15,9 @@ class Waiter:
 
     Attributes:
         key: The list.
-        connection: Named as kombu's poller expects of a client.
-        sent_at: When the wait that is under way began; None if there is none.
-        timeout_s: How long a wait lasts.
+        connection: The connection, under the name that kombu's poller expects of a client.
+        sent_at: When the wait that is under way began, on the monotonic clock; None between waits.
+        timeout_s: The length of a wait.
     """
 
     def __init__(self, key: str, connection: Any) -> None:
@@ -32,12 +32,12 @@ class Waiter:
         self.sent_at, self.timeout_s = monotonic(), timeout_s
 
     def finish(self) -> bool:
-        """The end of a wait, once the socket has something to read: whether there is a message."""
+        """End a wait, once the socket has something to read, and return whether there is a message."""
         self.sent_at = None
         return self.connection.read_response() is not None
 
-    def overdue(self, grace_s: float) -> bool:
-        """Whether the server should have answered long ago."""
+    def is_overdue(self, grace_s: float) -> bool:
+        """Check whether the server should have answered long ago."""
         return self.sent_at is not None and monotonic() - self.sent_at > self.timeout_s + grace_s
 
     def close(self) -> None:

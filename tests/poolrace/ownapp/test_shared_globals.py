@@ -9,7 +9,7 @@ import types
 import pytest
 from celery import Celery
 
-from poolrace.repeating import written_globals
+from poolrace.ownapp.shared_globals import written_globals
 
 SHARED = "on threads all slots share it, on prefork none do"
 

@@ -1,0 +1,68 @@
+"""Sets aside messages that cannot be delivered, with the reason, so that none blocks its queue."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from kombu.log import get_logger
+from kombu.utils.encoding import bytes_to_str
+from kombu.utils.json import dumps, loads
+
+from poolrace.transport.script import BrokenMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from poolrace.transport.script import PendingMessage, ServerKeys
+
+logger = get_logger(__name__)
+
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""The errors of reading or putting back a message that lacks kombu's form. No error of a server is one of them."""
+
+
+class DeadLetters:
+    """
+    The dead-letter list of a server.
+
+    Args:
+        client: Returns a client that takes keys as they are, prefix included.
+        keys: Returns the names of the keys.
+    """
+
+    def __init__(self, client: Callable[[], Any], keys: Callable[[], ServerKeys]) -> None:
+        self._client = client
+        self._keys = keys
+
+    def add(self, message: PendingMessage, error: Exception) -> None:
+        """Move a message that could not be delivered to the list."""
+        self._add(message.raw, message.list_key, message.tag, error)
+
+    def add_noted(self, tag: Any, error: Exception) -> None:
+        """Move a message that is noted and could not be put back; which list it came from is not known any more."""
+        entry = self._client().hget(self._keys().unacked, tag)
+        if entry is None:
+            return
+        with suppress(*MALFORMED):  # else as it was noted: with its exchange and routing key
+            entry = dumps(loads(bytes_to_str(entry))[0]).encode()
+        self._add(entry, "", tag, error)
+
+    def _add(self, raw: bytes, list_key: str, tag: Any, error: Exception) -> None:
+        broken = BrokenMessage(reason=f"{type(error).__name__}: {error}", raw=raw)
+        text = raw.decode(errors="surrogateescape")
+        entry = dumps({"reason": broken.reason, "at": repr(time()), "key": list_key, "message": text})
+        keys = self._keys()
+        with self._client().pipeline() as pipe:
+            if tag:
+                pipe.zrem(keys.index, tag)
+                pipe.hdel(keys.unacked, tag)
+            pipe.lpush(keys.dead, entry)
+            pipe.execute()
+        report(broken)
+
+
+def report(broken: BrokenMessage) -> None:
+    """Log a message that was set aside, here or by the script."""
+    logger.error("message set aside: %s: %.500r", broken.reason, broken.raw)
