@@ -133,10 +133,10 @@ class _Bench:
 
 
 def _fill_shelf(app: Celery, connection: Any, pool: str, jobs: int) -> None:
-    adopted = ask(
+    own_app = ask(
         APP, folder=FOLDER, jobs=str(FOLDER / "jobs.jsonl"), tasks=[TASK], lane=Lane(key=pool, pool=pool, slots=1),
         seed=1, timeout_s=60.0, keep_backend=False, patience_s=30.0,
     )  # fmt: skip
-    (sent,) = adopted.jobs.values()
+    (sent,) = own_app.jobs.values()
     order = Order(run_id=RUN_ID, trial=0, calls=sent.calls, queue=SHELF, plan=backlog(jobs))
     send_when_due(order, start_at=time.time(), part=(0, 1), send=JobSender(app, Producer(connection)).send)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from producer.measure.trial import Course
+    from producer.measure.trial import TrialRunner
 
 LAG_BOUNDS_S = {1000.0: 0.002, 5000.0: 0.005}
 """By arrival rate, in jobs per second: the publish lag at p99 that is allowed beside nodes that are idle."""
@@ -62,9 +62,9 @@ SLEEPING = Jobs(workload="sleep", calls=(Call("worker.sleep", (round(SLEEP_S * 1
 def measure(*, rounds: int = 3, duration_s: float = 10.0, jobs: int = 400) -> list[Figure]:
     """Start a fleet as a race does; measure lag beside it while it is idle, then what its slots do."""
     settings = RaceSettings(lanes=LANES, workloads=(SLEEPING.workload,))
-    with tempfile.TemporaryDirectory() as folder, _open(settings, Path(folder)) as (fleet, course, path):
+    with tempfile.TemporaryDirectory() as folder, _open(settings, Path(folder)) as (fleet, runner, path):
         lags_s = {rate: [_lags_s(fleet, rate, duration_s) for _ in range(rounds)] for rate in LAG_BOUNDS_S}
-        _sleep(course, rounds, jobs)
+        _sleep(runner, rounds, jobs)
         capacities = _capacities_per_s(path)
     return [
         *(figure for rate, found in lags_s.items() for figure in _lag_figures(rate, found)),
@@ -94,18 +94,18 @@ def _milliseconds(value_s: float) -> str:
 
 
 @contextmanager
-def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, Course, Path]]:
+def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, TrialRunner, Path]]:
     """A fleet whose slots are all proven, and a course on it."""
     writer = RunWriter.create(folder, "fidelity", {"run_id": RUN_ID, "settings": settings.to_dict()})
     with (
         LocalFleet(
             RUN_ID, LANES, logs=writer.logs, broker_url=None, needs_upstream=False, ready_s=settings.ready_s
         ) as fleet,
-        open_course(RUN_ID, settings, fleet, writer) as (course, _),
+        open_course(RUN_ID, settings, fleet, writer) as (runner, _),
     ):
         for lane in LANES:
-            start_nodes(fleet, lane, course)
-        yield fleet, course, writer.path
+            start_nodes(fleet, lane, runner)
+        yield fleet, runner, writer.path
 
 
 def _lags_s(fleet: LocalFleet, rate: float, duration_s: float) -> tuple[float, float]:
@@ -133,12 +133,12 @@ def _p99_s(sent: pl.DataFrame) -> float:
     return lag.p99
 
 
-def _sleep(course: Course, rounds: int, jobs: int) -> None:
+def _sleep(runner: TrialRunner, rounds: int, jobs: int) -> None:
     for lane in LANES:
-        course.warm_up(SLEEPING, lane)
+        runner.warm_up(SLEEPING, lane)
     for turn in range(rounds):
         for lane in balanced(LANES, turn):
-            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEPING, lane=lane, plan=backlog(jobs), round=turn))
+            runner.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEPING, lane=lane, plan=backlog(jobs), round=turn))
 
 
 def _capacities_per_s(path: Path) -> dict[str, Sequence[float]]:

@@ -16,7 +16,7 @@ import polars as pl
 from poolrace.contract import Outcome
 from producer.analysis.latency import Latency, _floats, first_successes, latency
 from producer.analysis.percentiles import Percentiles, Spread
-from producer.analysis.settle import Fate, Settlement, count_strangers, settle, tally
+from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind, Trial
 
@@ -135,14 +135,14 @@ class Analysis:
         trials: One result a trial, in the order given.
         lanes: One result for each workload on each lane, in the order of their first trial.
         settlement: What became of all jobs of the run.
-        strangers: Records of jobs that were never sent; they are in no other number.
+        unknown_records: Records of jobs that were never sent; they are in no other number.
         fates: What became of each job: columns trial, seq, fate.
     """
 
     trials: tuple[TrialResult, ...]
     lanes: tuple[LaneResult, ...]
     settlement: Settlement
-    strangers: int
+    unknown_records: int
     fates: pl.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Analysis:
             "trials": [trial.to_dict() for trial in self.trials],
             "lanes": [lane.to_dict() for lane in self.lanes],
             "settlement": self.settlement.to_dict(),
-            "strangers": self.strangers,
+            "unknown_records": self.unknown_records,
         }
 
 
@@ -173,7 +173,7 @@ def analyse(
         trials=tuple(map(_trial_result, measured)),
         lanes=tuple(map(_lane_result, _by_lane(measured))),
         settlement=tally(fates),
-        strangers=count_strangers(sent, records),
+        unknown_records=count_unknown_records(sent, records),
         fates=fates,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from producer.analysis.percentiles import percentiles
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.plan.thresholds import COUNTS, MEMORY, OPERATORS, STATISTICS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class CountedJobs:
     """
     What was recorded of the jobs that count.
 
@@ -39,7 +39,7 @@ class Seen:
     begin_s: float = 0.0
 
 
-def broken_since_s(threshold: Threshold, limit: float, seen: Seen) -> float | None:
+def first_breach_s(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:
     """
     Since when a threshold was broken, in seconds from the trial's start.
 
@@ -63,8 +63,8 @@ def broken_since_s(threshold: Threshold, limit: float, seen: Seen) -> float | No
     return _last_kept(threshold, limit, seen)
 
 
-def _first_second(threshold: Threshold, seen: Seen) -> float | None:
-    begin, end = (seen.done[name].cast(pl.Float64).to_numpy() for name in SPANS[threshold.of])
+def _first_second(threshold: Threshold, seen: CountedJobs) -> float | None:
+    begin, end = (seen.done[name].cast(pl.Float64).to_numpy() for name in STAGES[threshold.of])
     second = np.floor(seen.done["offset_s"].to_numpy())
     for at_s in np.unique(second):
         value = _statistic((end - begin)[second == at_s], threshold.name)
@@ -78,7 +78,7 @@ def _statistic(values: NDArray[np.float64], name: str) -> float | None:
     return None if found is None else float(getattr(found, name.replace(".", "_")))
 
 
-def _first_job(threshold: Threshold, limit: float, seen: Seen) -> float | None:
+def _first_job(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:
     if OPERATORS[threshold.operator](float("inf"), limit):
         return None  # too few of something began at the start
     offsets_s = seen.sent.filter(pl.col("fate").cast(pl.String) == threshold.name)["offset_s"].sort().to_numpy()
@@ -89,7 +89,7 @@ def _first_job(threshold: Threshold, limit: float, seen: Seen) -> float | None:
     return None
 
 
-def _first_sample(threshold: Threshold, limit: float, seen: Seen) -> float | None:
+def _first_sample(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:
     trial = seen.trial
     during = seen.samples.filter(
         pl.col("at").is_between(trial.began_at, trial.ended_at),
@@ -104,7 +104,7 @@ def _first_sample(threshold: Threshold, limit: float, seen: Seen) -> float | Non
     return None
 
 
-def _last_kept(threshold: Threshold, limit: float, seen: Seen) -> float | None:
+def _last_kept(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:
     """The second after the last up to which the rate, from the first that counts, was kept; that first if never."""
     column, frame = ("sent_at", seen.sent) if threshold.of == "sent" else ("finished_at", seen.done)
     at_s = np.sort(frame[column].drop_nulls().to_numpy()) - seen.trial.began_at

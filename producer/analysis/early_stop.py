@@ -10,7 +10,7 @@ import polars as pl
 from poolrace.contract import Outcome
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.percentiles import percentiles, values_beyond
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.plan.thresholds import AT_MOST, MEMORY, STATISTICS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SEEN = {"failed": Outcome.FAILED, "revoked": Outcome.REVOKED, "retried": Outcome
 """Counts that only grow, so that they can be told before the end."""
 
 
-class SoFar:
+class RunningFigures:
     """
     Collects what thresholds ask of the jobs that have ended.
 
@@ -64,7 +64,7 @@ class SoFar:
         done = ours.filter(pl.col("outcome") == Outcome.SUCCEEDED.label)
         seq = done["seq"].to_numpy()
         for of, values in self._values.items():
-            begin, end = (done[name].cast(pl.Float64).to_numpy() for name in SPANS[of])
+            begin, end = (done[name].cast(pl.Float64).to_numpy() for name in STAGES[of])
             grown = values if len(values) == jobs else _resized(values, jobs)
             grown[seq] = end - begin
             self._values[of] = grown
@@ -79,7 +79,7 @@ class SoFar:
                 return judged
         return None
 
-    def hopeless(self, jobs: int) -> bool:
+    def cannot_pass(self, jobs: int) -> bool:
         """Whether some threshold would be broken even if all the other jobs of the plan took no time at all."""
         return any(
             np.count_nonzero(self._known(t.of) > t.limit) > _allowed_beyond(jobs, t.name)

@@ -13,6 +13,6 @@ def lag_bound_s(median_sojourn_s: float) -> float:
     return max(LAG_FLOOR_S, LAG_SHARE * median_sojourn_s)
 
 
-def fell_short(*, offered_per_s: float, generator_per_s: float) -> bool:
+def missed_the_rate(*, offered_per_s: float, generator_per_s: float) -> bool:
     """Whether the generator sent clearly less than it was to, in jobs per second."""
     return generator_per_s < LEAST_SHARE * offered_per_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from producer.analysis.generator import fell_short, lag_bound_s
+from producer.analysis.generator import lag_bound_s, missed_the_rate
 from producer.analysis.load import probe_figures
 from producer.analysis.search import Search
 from producer.plan.thresholds import parse_threshold
@@ -47,7 +47,7 @@ def probe(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
         "passed": kept,
         "growth_s": figures["growth_s"],
         "growing": growing,
-        "late": _late(figures["latency"]) or fell_short(**{name: figures[name] for name in GENERATOR}),
+        "late": _late(figures["latency"]) or missed_the_rate(**{name: figures[name] for name in GENERATOR}),
         "given_up_s": trial.given_up_s,
         **{name: figures[name] for name in (*GENERATOR, "sent_per_s", "finished_per_s", "settlement", "latency")},
         "thresholds": [asdict(each) for each in judged],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from producer.analysis.breach import Seen, broken_since_s
+from producer.analysis.breach import CountedJobs, first_breach_s
 from producer.analysis.latency import first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.settle import settle, tally
@@ -29,7 +29,7 @@ UNITS = {"rate": "jobs/s", "mem_per_slot": "bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class PhaseWindow:
     """
     A part of a load by time.
 
@@ -82,10 +82,12 @@ def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> dict[str, Any]:
     }
 
 
-def _judge(threshold: Threshold, figures: Mapping[str, Any], seen: _Seen, counted: Sequence[Stretch]) -> dict[str, Any]:
+def _judge(
+    threshold: Threshold, figures: Mapping[str, Any], seen: _Seen, counted: Sequence[PhaseWindow]
+) -> dict[str, Any]:
     judged = threshold.judge(figures)
     unit = "s" if threshold.name in STATISTICS else UNITS.get(threshold.name, "jobs")
-    since_s = None if judged.kept else broken_since_s(threshold, judged.limit, seen.part(counted))
+    since_s = None if judged.kept else first_breach_s(threshold, judged.limit, seen.part(counted))
     return {**asdict(judged), "unit": unit, "since_s": since_s}
 
 
@@ -104,10 +106,10 @@ class _Seen:
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
         planned_s = trial.planned_s or trial.ended_at - trial.began_at
-        self.whole = Stretch(name="load", begin_s=0.0, end_s=planned_s)
+        self.whole = PhaseWindow(name="load", begin_s=0.0, end_s=planned_s)
         self.phases = list(_phases(run.manifest["settings"].get("phases", []), planned_s))
 
-    def figures(self, stretches: Sequence[Stretch], part: int | None = None) -> dict[str, Any]:
+    def figures(self, stretches: Sequence[PhaseWindow], part: int | None = None) -> dict[str, Any]:
         """
         Rates, settlement and latency of the jobs due in some stretches, of one workload or of all.
 
@@ -150,9 +152,9 @@ class _Seen:
         window = (self.trial.began_at, self.trial.ended_at)
         return memory_per_slot_bytes(self._samples, lane=self.trial.lane, windows=[window], slots=self.trial.slots)
 
-    def part(self, stretches: Sequence[Stretch]) -> Seen:
+    def part(self, stretches: Sequence[PhaseWindow]) -> CountedJobs:
         """The jobs due in some stretches, to see since when they broke a threshold."""
-        return Seen(
+        return CountedJobs(
             trial=self.trial,
             sent=self._chosen(self._sent, stretches, None),
             done=self._chosen(self._done, stretches, None),
@@ -161,18 +163,18 @@ class _Seen:
         )
 
     @staticmethod
-    def _chosen(frame: pl.DataFrame, stretches: Sequence[Stretch], part: int | None) -> pl.DataFrame:
+    def _chosen(frame: pl.DataFrame, stretches: Sequence[PhaseWindow], part: int | None) -> pl.DataFrame:
         chosen = frame.filter(pl.any_horizontal(stretch.holds() for stretch in stretches))
         return chosen if part is None else chosen.filter(pl.col("part") == part)
 
 
-def _phases(phases: Sequence[Mapping[str, Any]], planned_s: float) -> Iterator[Stretch]:
+def _phases(phases: Sequence[Mapping[str, Any]], planned_s: float) -> Iterator[PhaseWindow]:
     """The phases that were reached: a load that was given up ends in the middle of one."""
     begin_s = 0.0
     for phase in phases:
         end_s = min(begin_s + phase["duration_s"], planned_s)
         if end_s > begin_s:
-            yield Stretch(name=phase["name"], begin_s=begin_s, end_s=end_s, counts=phase["counts"])
+            yield PhaseWindow(name=phase["name"], begin_s=begin_s, end_s=end_s, counts=phase["counts"])
         begin_s += phase["duration_s"]
 
 

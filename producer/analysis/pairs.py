@@ -102,19 +102,19 @@ def _paired(trials: Sequence[TrialResult], results: Sequence[TrialResult], a: st
 
 def _shared_percentile(trials: Sequence[TrialResult]) -> str:
     """The highest percentile that is firm in every trial that counts."""
-    return choose_percentile([trial.sojourn.n for trial in trials if trial.sojourn and _flawless(trial)])
+    return choose_percentile([trial.sojourn.n for trial in trials if trial.sojourn and _all_done(trial)])
 
 
 def _value(trial: TrialResult, percentile: str) -> float | None:
     """The number by which a trial is compared; None if it must not count."""
-    if not _flawless(trial):
+    if not _all_done(trial):
         return None
     if trial.kind is Kind.CAPACITY:
         return trial.capacity_per_s
     return getattr(trial.sojourn, percentile, None)
 
 
-def _flawless(trial: TrialResult) -> bool:
+def _all_done(trial: TrialResult) -> bool:
     """Whether every job was done, once."""
     return trial.settlement.done == trial.settlement.sent
 

@@ -119,7 +119,7 @@ def settle(sent: pl.DataFrame, records: pl.DataFrame, trials: Sequence[Trial]) -
     Give every job that was sent its one fate; columns trial, seq, fate, in ascending order.
 
     A job that `sent` lists twice is one job, and accepted if either attempt was. Records of jobs that were never sent
-    change nothing; `count_strangers` counts them.
+    change nothing; `count_unknown_records` counts them.
     """
     jobs = sent.group_by(KEY).agg(pl.col("accepted_at").is_not_null().any().alias("accepted"))
     known = jobs.join(_endings(records), on=KEY, how="left").join(_still_queued(trials), on=KEY, how="left")
@@ -163,6 +163,6 @@ def tally(fates: pl.DataFrame, trial: int | None = None) -> Settlement:
     return Settlement(sent=chosen.height, **dict(chosen["fate"].cast(pl.String).value_counts().iter_rows()))
 
 
-def count_strangers(sent: pl.DataFrame, records: pl.DataFrame) -> int:
+def count_unknown_records(sent: pl.DataFrame, records: pl.DataFrame) -> int:
     """Records of jobs that were never sent: of another run, or a publisher's list cut short."""
     return records.select(KEY).join(sent.select(KEY), on=KEY, how="anti").height

@@ -70,7 +70,7 @@ def summarise(run: Run, price: Price | None = None) -> dict[str, Any]:
         "others_cores": run.manifest.get("others_cores"),
         "price": price and price.to_dict(),
         "settlement": analysis.settlement.to_dict(),
-        "strangers": analysis.strangers,
+        "unknown_records": analysis.unknown_records,
         "unsettled": stray,
         "lanes": found_lanes,
         "load": load,

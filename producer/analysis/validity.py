@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from producer.analysis.generator import fell_short, lag_bound_s
+from producer.analysis.generator import lag_bound_s, missed_the_rate
 from producer.analysis.limit import GENERATOR
 from producer.rundir.schema import COMPLETE, INCOMPLETE, RUNNING
 
@@ -49,7 +49,7 @@ def _problems_of_the_generator(
 ) -> Iterator[str]:
     yield from filter(None, map(_late, analysis.lanes))
     for lane in load:
-        if fell_short(**{name: lane[name] for name in GENERATOR}):
+        if missed_the_rate(**{name: lane[name] for name in GENERATOR}):
             yield _short_of_the_rate(lane)
     for lane in limit:
         if lane["generator_late"]:

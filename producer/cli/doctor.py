@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 
 DOCTOR_EXAMPLES = """\b
 Examples:
@@ -21,7 +21,7 @@ Examples:
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Where run directories would go.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@tells_errors
+@exit_with_message
 def doctor(broker: str | None, out: Path, *, as_json: bool) -> int:
     """Say what this machine offers for a race and what is missing, with the remedy."""
     from producer.fleet.doctor import doctor_exit, examine, render, to_dict

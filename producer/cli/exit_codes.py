@@ -27,7 +27,7 @@ BROKEN_THRESHOLD = 99
 """Exit code of a run that was good and did not keep a threshold."""
 
 
-def tells_errors(command: Callable[..., int]) -> Callable[..., None]:
+def exit_with_message(command: Callable[..., int]) -> Callable[..., None]:
     """A command whose errors become one message and an exit code; a bug keeps its traceback."""
 
     @functools.wraps(command)
@@ -35,9 +35,9 @@ def tells_errors(command: Callable[..., int]) -> Callable[..., None]:
         try:
             code = command(*arguments, **options)
         except PoolraceError as error:
-            code = tell(error)
+            code = print_error(error)
         except KeyboardInterrupt:
-            code = tell(InterruptedRunError("Interrupted."))
+            code = print_error(InterruptedRunError("Interrupted."))
         except BrokenPipeError:
             # The reader of our output has gone, as in `poolrace report … | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,7 +47,7 @@ def tells_errors(command: Callable[..., int]) -> Callable[..., None]:
     return run
 
 
-def tell(error: PoolraceError) -> int:
+def print_error(error: PoolraceError) -> int:
     """Print an error where errors go; returns its exit code."""
     click.echo(f"poolrace: {error}", err=True)
     return error.exit_code

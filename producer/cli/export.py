@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.errors import UsageError
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ Formats: csv, jsonl (one row a delivery); hgrm (HdrHistogram's percentile distri
 @click.command(epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--format", "format_", required=True, type=click.Choice(FORMATS), help="What to write.")
-@click.option("--what", default=None, type=click.Choice(list(SPANS)),
+@click.option("--what", default=None, type=click.Choice(list(STAGES)),
               help=f"Of hgrm: the stretch of a job's life. [default: {DEFAULT_WHAT}]")  # fmt: skip
 @click.option("--lane", default=None, metavar="KEY", help="This lane alone, e.g. threads.")
 @click.option("--workload", default=None, metavar="NAME", help="This workload alone, e.g. io.")
@@ -53,7 +53,7 @@ Formats: csv, jsonl (one row a delivery); hgrm (HdrHistogram's percentile distri
 @click.option("--output", default=None, metavar="FILE", help="Where to; - is the standard output. [default: -]")
 @click.option("--push", "push_url", default=None, metavar="URL",
               help="Of openmetrics: put it to a Pushgateway; --output then only if given.")  # fmt: skip
-@tells_errors
+@exit_with_message
 def export(
     run: Path,
     *,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import fleet_options, fleet_settings, if_given, output_options, shares_of
 from producer.cli.output import finish
 from producer.errors import UsageError
@@ -50,7 +50,7 @@ Exit codes:
 @click.option("--from", "first", default=None, metavar="RATE", help="The first rate. [default: from the warm-up]")
 @fleet_options
 @output_options
-@tells_errors
+@exit_with_message
 def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     """
     Find the highest arrival rate at which each lane keeps an SLO.
@@ -88,7 +88,7 @@ def limit_settings(
     named = {each.name for each in asked}
     asked += [each for each in map(parse_threshold, ALWAYS) if each.name not in named]
     given = fleet_settings(**shared, least_lanes=1)
-    shares = {name: share for name, share in shares_of(mix, given["adopted"], DEFAULT_MIX).items() if share}
+    shares = {name: share for name, share in shares_of(mix, given["own_app"], DEFAULT_MIX).items() if share}
     chosen: dict[str, Any] = {
         **given,
         "workloads": tuple(shares),

@@ -9,7 +9,7 @@ import click
 from celery import Celery
 
 from producer import interrupts
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import broker_from_environment
 from producer.errors import UsageError
 from producer.plan.units import whole_number
@@ -71,7 +71,7 @@ def live() -> None:
               help="Where /metrics is served.")  # fmt: skip
 @click.option("--metrics-address", default="0.0.0.0", show_default=True, envvar="POOLRACE_METRICS_ADDRESS",  # noqa: S104
               metavar="ADDRESS", help="On which address; by default all, as in a container.")  # fmt: skip
-@tells_errors
+@exit_with_message
 def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_address: str) -> int:
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
     from producer.measure.sizing import sized_jobs
@@ -101,7 +101,7 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
 
 @live.command("status", epilog=EXAMPLES)
 @broker_option
-@tells_errors
+@exit_with_message
 def status(broker: str | None) -> int:
     """Say what the load is told to do."""
     _tell(order_book(broker).read())
@@ -110,7 +110,7 @@ def status(broker: str | None) -> int:
 
 @live.command("pause", epilog=EXAMPLES)
 @broker_option
-@tells_errors
+@exit_with_message
 def pause(broker: str | None) -> int:
     """Send nothing until `resume`."""
     _tell(order_book(broker).change(paused=True))
@@ -119,7 +119,7 @@ def pause(broker: str | None) -> int:
 
 @live.command("resume", epilog=EXAMPLES)
 @broker_option
-@tells_errors
+@exit_with_message
 def resume(broker: str | None) -> int:
     """Send again."""
     _tell(order_book(broker).change(paused=False))
@@ -130,7 +130,7 @@ def resume(broker: str | None) -> int:
 @broker_option
 @click.option("--rate", default=None, metavar="RATE", help="Jobs on each lane, e.g. 2/s or 30/m.")
 @click.option("--mix", default=None, metavar="SHARES", help="Shares of workloads, e.g. cpu=1,io=9.")
-@tells_errors
+@exit_with_message
 def change(broker: str | None, rate: str | None, mix: str | None) -> int:
     """Change rate or mix of the running load; it takes effect within a second."""
     from producer.plan.mix import parse_mix

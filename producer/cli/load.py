@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import tell, tells_errors
+from producer.cli.exit_codes import exit_with_message, print_error
 from producer.cli.options import fleet_options, fleet_settings, if_given, output_options, shares_of
 from producer.cli.output import finish
 from producer.errors import UsageError
@@ -77,7 +77,7 @@ def _take_scenario(context: click.Context, _: click.Parameter, name: str | None)
     try:
         found = read_scenario(find_scenario(name))
     except UsageError as error:
-        raise SystemExit(tell(error)) from error
+        raise SystemExit(print_error(error)) from error
     context.default_map = {**(context.default_map or {}), **found.options}
     return found
 
@@ -116,7 +116,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
               help="Lanes side by side with sparklines, or a line a second. [default: live on a terminal]")  # fmt: skip
 @fleet_options
 @output_options
-@tells_errors
+@exit_with_message
 def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """
     Hold a load on each lane, one after the other, and print what was offered and what was achieved.
@@ -167,23 +167,23 @@ def load_settings(
         )
     times = if_given(speed, parse_speed)
     given = fleet_settings(**shared, replay=times is not None, least_lanes=1)
-    adopted = given["adopted"]
-    if times is not None and (adopted is None or rate or duration or mix):
+    own_app = given["own_app"]
+    if times is not None and (own_app is None or rate or duration or mix):
         raise UsageError(
             "--replay: needs --app and --jobs with a recording, and says itself what --rate, --duration or --mix do."
         )
-    if adopted and (scenario or payload != "0"):
+    if own_app and (scenario or payload != "0"):
         raise UsageError(
             "--app: a scenario names the demonstration's workloads, and --payload its messages. Say what your app is "
             "to bear with --rate, --duration and --mix."
         )
-    shares = shares_of(mix, adopted, DEFAULT_MIX)
+    shares = shares_of(mix, own_app, DEFAULT_MIX)
     script = scenario.script if scenario else held_script(rate or DEFAULT_RATE, duration, shares)
     script = scaled(
         script, rate=fraction(scale_rate, "--scale-rate", *FACTORS), time=fraction(scale_time, "--scale-time", *FACTORS)
     )
     if times is not None:
-        script = replay(adopted.recorded, times)
+        script = replay(own_app.recorded, times)
     chosen: dict[str, Any] = {
         **given,
         "workloads": script.workloads,
@@ -220,18 +220,18 @@ def held_script(rate: str, duration: str | None, mix: Mapping[str, float]) -> Sc
 @click.option("--script", is_flag=True, help="Rate and mix as the load had them planned.")
 @click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Where to look for the load that runs, if RUN is not named.")  # fmt: skip
-@tells_errors
+@exit_with_message
 def steer(*, run: Path | None, out: Path, **words: Any) -> int:
     """
     Change rate or mix of a load that runs, or pause it; within two seconds.
 
     What was changed on one lane holds on the lanes after it at the very same offsets, and is in the run's manifest.
     """
-    from producer.measure.steering import give_order, running_load, workloads_of
+    from producer.measure.steering import running_load, workloads_of, write_order
 
     found = run or running_load(out)
     order = steering_order(**words, known=workloads_of(found))
-    give_order(found, order)
+    write_order(found, order)
     click.echo(f"{found}: {', '.join(f'{name} {value}' for name, value in order.items())}.")
     return 0
 

@@ -17,7 +17,7 @@ from producer.plan.workloads import ARRIVALS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from producer.plan.own_app import Adopted
+    from producer.plan.own_app import OwnApp
 
 import os
 
@@ -231,9 +231,9 @@ def fleet_settings(
     }
     specs = lanes or ("prefork", "threads")
     ready_s = parse_duration_s(ready_within, "--ready-within", 1, 3600)
-    adopted = None
+    own_app = None
     if app is not None:
-        adopted = _adopt(
+        own_app = _adopt(
             app,
             specs,
             broker,
@@ -246,11 +246,11 @@ def fleet_settings(
             patience_s=ready_s,
             replay=replay,
         )
-        chosen = {**as_app_says(adopted.facts), **{name: value for name, value in chosen.items() if value is not None}}
+        chosen = {**as_app_says(own_app.facts), **{name: value for name, value in chosen.items() if value is not None}}
     defaults = {"slots": 8, "prefetch": 4, "acks": "early"}
     chosen = {**defaults, **{name: value for name, value in chosen.items() if value is not None}}
     return {
-        "adopted": adopted,
+        "own_app": own_app,
         "lanes": parse_lanes(specs, **chosen, least=least_lanes),
         "job_s": if_given(job_duration, lambda text: parse_duration_s(text, "--job-duration", 0.0001, 60)),
         "cpu_share": if_given(cpu_share, lambda text: fraction(text, "--cpu-share", 0.0, 1.0)),
@@ -269,23 +269,23 @@ def fleet_settings(
     }
 
 
-def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> Adopted:
+def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> OwnApp:
     """Ask an app what it is, and say what there is to mind of it before anything runs."""
-    from producer.ownapp.caveats import forewarnings
+    from producer.ownapp.caveats import caveats
     from producer.ownapp.introspect import ask
 
     lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", least=1)
-    adopted = ask(app, lane=lanes[0], **words)
-    lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", transport=adopted.facts["transport"], least=1)
-    for line in forewarnings(adopted.facts, [lane.pool for lane in lanes]):
+    own_app = ask(app, lane=lanes[0], **words)
+    lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", transport=own_app.facts["transport"], least=1)
+    for line in caveats(own_app.facts, [lane.pool for lane in lanes]):
         click.echo(f"Mind: {line}", err=True)
     if live:
-        names = [counterpart(f"poolrace.<run id>.{lane.key}", own) for lane in lanes for own in ("", *adopted.queues)]
+        names = [counterpart(f"poolrace.<run id>.{lane.key}", own) for lane in lanes for own in ("", *own_app.queues)]
         click.echo(f"On {hide_password(live)}: {', '.join(names)}, poolrace.records.<run id>; no others.", err=True)
-    return adopted
+    return own_app
 
 
-def shares_of(mix: str | None, adopted: Adopted | None, default: str) -> dict[str, float]:
+def shares_of(mix: str | None, own_app: OwnApp | None, default: str) -> dict[str, float]:
     """
     Shares of workloads: as `--mix` says, or the app's jobs, or the default.
 
@@ -294,9 +294,9 @@ def shares_of(mix: str | None, adopted: Adopted | None, default: str) -> dict[st
     """
     from producer.plan.mix import parse_mix
 
-    if adopted is None:
+    if own_app is None:
         return parse_mix(default if mix is None else mix, "--mix")
-    return adopted.shares if mix is None else parse_mix(mix, "--mix", adopted.tasks)
+    return own_app.shares if mix is None else parse_mix(mix, "--mix", own_app.tasks)
 
 
 def as_app_says(facts: Mapping[str, Any]) -> dict[str, Any]:

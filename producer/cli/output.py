@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import BROKEN_THRESHOLD, tell
+from producer.cli.exit_codes import BROKEN_THRESHOLD, print_error
 from producer.errors import InvalidRunError, PoolraceError, UsageError
 from producer.interrupts import held
 from producer.rundir.writer import RunWriter, as_json
@@ -33,12 +33,12 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
             write_junit(junit, summary)
     if error is not None and not summary["workloads"]:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
-        return tell(error)
+        return print_error(error)
     show_summary(summary, as_json=as_json)
-    _page_of(run, summary, tell=not as_json)
+    _page_of(run, summary, announce=not as_json)
     if error is not None:
         click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
-        return tell(error)
+        return print_error(error)
     return code
 
 
@@ -47,23 +47,23 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
     try:
         write_summary(path, summary)
     except PoolraceError as error:
-        return tell(error)
+        return print_error(error)
     if not summary["valid"]:
         return InvalidRunError.exit_code
-    return 0 if kept(summary) else BROKEN_THRESHOLD
+    return 0 if thresholds_met(summary) else BROKEN_THRESHOLD
 
 
-def _page_of(run: Run, summary: Mapping[str, Any], *, tell: bool) -> None:
+def _page_of(run: Run, summary: Mapping[str, Any], *, announce: bool) -> None:
     """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
     try:
-        for line in draw(run, summary, html=True):
-            if tell:
+        for line in write_pictures(run, summary, html=True):
+            if announce:
                 click.echo(line, err=True)
     except Exception as error:  # even one of ours: the run itself is good
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 
 
-def draw(
+def write_pictures(
     run: Run, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
 ) -> list[str]:
     """
@@ -99,7 +99,7 @@ def draw(
     return told
 
 
-def draw_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
+def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
     """
     Write the page of two runs side by side into the directory of the second.
 
@@ -117,7 +117,7 @@ def draw_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
     return second.path / name
 
 
-def kept(summary: Mapping[str, Any]) -> bool:
+def thresholds_met(summary: Mapping[str, Any]) -> bool:
     """Whether nothing that was asked of the lanes was broken."""
     held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
     found = all(lane["confirmed"] for lane in summary["limit"])

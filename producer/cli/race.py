@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import EXIT_CODES, tells_errors
+from producer.cli.exit_codes import EXIT_CODES, exit_with_message
 from producer.cli.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
 from producer.cli.output import finish
 from producer.errors import UsageError
@@ -49,7 +49,7 @@ Examples:
 @LIVE_OPTION
 @fleet_options
 @output_options
-@tells_errors
+@exit_with_message
 def race(*, as_json: bool, junit: Path | None, live: bool | None, quick: bool, **options: Any) -> int:
     """
     Race pools on the same jobs, on this machine, and print the verdict.
@@ -86,12 +86,12 @@ def race_settings(
     from producer.plan.units import parse_rate
 
     given = fleet_settings(**shared)
-    adopted = given["adopted"]
-    if adopted and (unknown := [name for name in workloads if name not in adopted.jobs]):
+    own_app = given["own_app"]
+    if own_app and (unknown := [name for name in workloads if name not in own_app.jobs]):
         raise UsageError(
-            f"--workload {unknown[0]}: no task of the jobs. Allowed: {one_of(unknown[0], list(adopted.jobs))}."
+            f"--workload {unknown[0]}: no task of the jobs. Allowed: {one_of(unknown[0], list(own_app.jobs))}."
         )
-    own = {} if adopted is None else {"adopted": adopted, "workloads": tuple(adopted.jobs)}
+    own = {} if own_app is None else {"own_app": own_app, "workloads": tuple(own_app.jobs)}
     base = RaceSettings(lanes=given["lanes"], **own)
     if quick:
         base = base.quickened()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from poolrace.credentials import hide_password
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.cli.live import broker_of, broker_option
 from producer.errors import UsageError
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
@@ -54,7 +54,7 @@ Examples:
 @click.option("--yes-live", is_flag=True, help="Yes, that broker.")
 @click.option("--force", is_flag=True, help="Replace the job file if it is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
-@tells_errors
+@exit_with_message
 def record(
     *, broker: str | None, app: str | None, workdir: Path, queues: tuple[str, ...], ways: tuple[str, ...],
     duration: str, jobs: Path, masked: tuple[str, ...], mask_all: bool, yes_live: bool, force: bool, as_json: bool,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import if_given
-from producer.cli.output import draw, draw_both, show_summary, write
+from producer.cli.output import show_summary, write, write_pictures, write_pictures_of_both
 
 REPORT_EXAMPLES = """\b
 Examples:
@@ -38,7 +38,7 @@ Examples:
               type=click.Path(path_type=Path, file_okay=False))  # fmt: skip
 @click.option("--svg", metavar="FOLDER", help="The same as SVG.", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--core-hour", default=None, metavar="PRICE", help="Of a core for an hour, e.g. 0.04 or '0.04 EUR'.")
-@tells_errors
+@exit_with_message
 def report(
     run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None, core_hour: str | None
 ) -> int:
@@ -51,7 +51,7 @@ def report(
     found = read_run(run)
     summary = summarise(found, if_given(core_hour, parse_price))
     code = write(run, summary)
-    for line in draw(found, summary, html=html, files={"png": png, "svg": svg}):
+    for line in write_pictures(found, summary, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
         click.echo(as_markdown(summary), nl=False)
@@ -65,7 +65,7 @@ def report(
 @click.argument("second", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.option("--html", is_flag=True, help="Write a page with both side by side into the directory of the second.")
-@tells_errors
+@exit_with_message
 def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     """
     Compare two runs that differ in one thing.
@@ -79,7 +79,7 @@ def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     runs = read_run(first), read_run(second)
     comparison = compare_runs(*runs)
     if html:
-        click.echo(f"Page: {draw_both(comparison, *runs)}", err=True)
+        click.echo(f"Page: {write_pictures_of_both(comparison, *runs)}", err=True)
     if as_json:
         click.echo(json.dumps(comparison, indent=2, allow_nan=False))
     else:

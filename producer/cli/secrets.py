@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def secrets() -> None:
               help="A name or address that nodes on other hosts reach the broker by; repeatable.")  # fmt: skip
 @click.option("--flower-url", default="http://127.0.0.1:5555", show_default=True, envvar="POOLRACE_FLOWER_URL",
               metavar="URL", help="Where Flower will be, to be told with its login.")  # fmt: skip
-@tells_errors
+@exit_with_message
 def secrets_make(folder: Path, tls_dir: Path | None, tls_names: Sequence[str], flower_url: str) -> int:
     """Make what is missing in DIR, keep what is there, and print Flower's login when it is new."""
     from producer.stack.certificates import make_certificates
@@ -64,7 +64,7 @@ def secrets_make(folder: Path, tls_dir: Path | None, tls_names: Sequence[str], f
 
 @secrets.command("show", epilog=SECRETS_EXAMPLES)
 @secrets_dir
-@tells_errors
+@exit_with_message
 def secrets_show(folder: Path) -> int:
     """Print Flower's login."""
     from producer.stack.passwords import flower_login
@@ -76,7 +76,7 @@ def secrets_show(folder: Path) -> int:
 
 @secrets.command("export", epilog=SECRETS_EXAMPLES)
 @secrets_dir
-@tells_errors
+@exit_with_message
 def secrets_export(folder: Path) -> int:
     """Print what workers on another host need: a password. Pipe it there, and keep it nowhere."""
     from producer.stack.passwords import export
@@ -87,7 +87,7 @@ def secrets_export(folder: Path) -> int:
 
 @secrets.command("import", epilog=SECRETS_EXAMPLES)
 @secrets_dir
-@tells_errors
+@exit_with_message
 def secrets_import(folder: Path) -> int:
     """Take what `export` printed on the first host from standard input."""
     from producer.stack.passwords import import_
@@ -99,7 +99,7 @@ def secrets_import(folder: Path) -> int:
 
 @click.command(epilog=FLOWER_EXAMPLES)
 @secrets_dir
-@tells_errors
+@exit_with_message
 def flower(folder: Path) -> int:
     """
     Become Flower, with the login that is in DIR; read-only, unless FLOWER_READ_ONLY=false.

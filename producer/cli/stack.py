@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 
 if TYPE_CHECKING:
     from producer.stack.parts import Site
@@ -45,7 +45,7 @@ def stack() -> None:
 
 @stack.command("up", epilog=EXAMPLES)
 @state_option
-@tells_errors
+@exit_with_message
 def up(state: Path) -> int:
     """Start what does not run yet, and return when jobs can run on both pools. If a part fails, end what was begun."""
     from producer.stack.settings import read_settings, with_dotenv
@@ -61,7 +61,7 @@ def up(state: Path) -> int:
 
 @stack.command("down", epilog=EXAMPLES)
 @state_option
-@tells_errors
+@exit_with_message
 def down(state: Path) -> int:
     """End what `up` has started, in order. Running jobs may take 75 s; what was accepted waits for the next `up`."""
     from producer.stack.down import take_down
@@ -75,7 +75,7 @@ def down(state: Path) -> int:
 @stack.command("status", epilog=EXAMPLES)
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, without passwords.")
-@tells_errors
+@exit_with_message
 def status(state: Path, *, as_json: bool) -> int:
     """Say how each part is, and show Flower's login. Exit code 3 if a part is not well, or nothing runs."""
     from producer.stack.state import StateFolder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import tells_errors
+from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
 from producer.cli.output import finish
 from producer.errors import UsageError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from producer.measure.sweep import SweepSettings
-    from producer.plan.own_app import Adopted
+    from producer.plan.own_app import OwnApp
 
 MAX_MEMORY_BYTES = 2**50
 
@@ -55,7 +55,7 @@ Exit codes:
 @LIVE_OPTION
 @fleet_options
 @output_options
-@tells_errors
+@exit_with_message
 def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """
     Race the pools at each of several values of one thing, and say where the knee or the crossover is.
@@ -96,8 +96,8 @@ def sweep_settings(
     given = fleet_settings(**shared, least_lanes=1)
     if axis.name == "cpu-share" and workload not in {None, "mixed"}:
         raise UsageError(f"--workload {workload}: only mixed jobs have a CPU share. Leave --workload out.")
-    if given["adopted"]:
-        _check_app(axis.name, workload, given["adopted"])
+    if given["own_app"]:
+        _check_app(axis.name, workload, given["own_app"])
     if axis.of_lanes and not given["start_nodes"]:
         raise UsageError(
             f"--over {axis.name}: nodes that run already are raced as they are. Add --start-nodes, or vary cpu-share "
@@ -106,7 +106,7 @@ def sweep_settings(
     lanes = [lane for value in axis.values for lane in axis.lanes(value, given["lanes"])]
     chosen: dict[str, Any] = {
         **given,
-        "workloads": (workload or _default_workload(axis.name, given["adopted"]),),
+        "workloads": (workload or _default_workload(axis.name, given["own_app"]),),
         "axis": axis,
         "base": given["lanes"],
         "lanes": tuple(lanes) if axis.of_lanes else given["lanes"],
@@ -119,18 +119,18 @@ def sweep_settings(
     return SweepSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
-def _default_workload(axis: str, adopted: Adopted | None) -> str:
-    if adopted:
-        return list(adopted.jobs)[-1]  # all tasks together, if there are several
+def _default_workload(axis: str, own_app: OwnApp | None) -> str:
+    if own_app:
+        return list(own_app.jobs)[-1]  # all tasks together, if there are several
     return "mixed" if axis == "cpu-share" else "io"
 
 
-def _check_app(axis: str, workload: str | None, adopted: Adopted) -> None:
+def _check_app(axis: str, workload: str | None, own_app: OwnApp) -> None:
     if axis in {"cpu-share", "payload"}:
         raise UsageError(
             f"--over {axis}: the jobs of your own app are as they are. Vary concurrency, prefetch, acks or transport."
         )
-    if workload is not None and workload not in adopted.jobs:
+    if workload is not None and workload not in own_app.jobs:
         raise UsageError(
-            f"--workload {workload}: no task of the jobs. Allowed: {one_of(workload, list(adopted.jobs))}."
+            f"--workload {workload}: no task of the jobs. Allowed: {one_of(workload, list(own_app.jobs))}."
         )

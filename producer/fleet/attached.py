@@ -21,10 +21,10 @@ from producer.errors import FleetError
 from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_queue
 from producer.fleet.control import ANSWER_S, Control
-from producer.fleet.lease import Claim
+from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import Depth, depth
 from producer.plan.lanes import Lane
-from producer.rundir.events import UNHEARD, EventLog, What
+from producer.rundir.events import NULL_LOG, EventKind, EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class AttachedFleet:
         broker_url: str,
         expect_nodes: int | None,
         queues: Sequence[str] = (),
-        events: EventLog = UNHEARD,
+        events: EventLog = NULL_LOG,
     ) -> None:
         self._run_id = run_id
         self._broker_url = broker_url
@@ -82,7 +82,7 @@ class AttachedFleet:
     def __enter__(self) -> Self:
         self.broker: Broker = connect(self._broker_url)
         self.app = Celery("poolrace", broker=self.broker.url, set_as_current=False)
-        self._claim = Claim(self.app, self._run_id)
+        self._claim = FleetLease(self.app, self._run_id)
         self._claim.take()
         self._control = Control(self.app)
         try:
@@ -141,14 +141,14 @@ class AttachedFleet:
         if hello is None:
             lost = self._missed[node] == CHECKS_MISSED
             detail = f"no answer in {ANSWER_S:g} s" if not lost else f"no answer to {CHECKS_MISSED} questions"
-            self._events.note(What.LOST if lost else What.SILENT, lane=lane, node=node, detail=detail)
+            self._events.note(EventKind.LOST if lost else EventKind.SILENT, lane=lane, node=node, detail=detail)
             return
         if before:
-            self._events.note(What.ANSWERS, lane=lane, node=node)
+            self._events.note(EventKind.ANSWERS, lane=lane, node=node)
         was = self._pids.setdefault(node, self._hellos[node]["pid"])
         if hello["pid"] != was:
             self._pids[node] = hello["pid"]
-            self._events.note(What.RESTARTED, lane=lane, node=node, detail=f"pid {was}, now {hello['pid']}")
+            self._events.note(EventKind.RESTARTED, lane=lane, node=node, detail=f"pid {was}, now {hello['pid']}")
 
     def __exit__(self, *_: object) -> None:
         try:

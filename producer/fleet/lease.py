@@ -19,7 +19,7 @@ EXPIRES_S = 20
 RENEW_EVERY_S = 5.0
 
 
-class Claim:
+class FleetLease:
     """
     The right to measure on a fleet, for one run.
 

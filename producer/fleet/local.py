@@ -25,7 +25,7 @@ from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
 from producer.fleet.environment import APP, for_app, inherited_environment, interpreter, source_path
 from producer.fleet.processes import Child, Processes
-from producer.rundir.events import UNHEARD, EventLog, What
+from producer.rundir.events import NULL_LOG, EventKind, EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from producer.plan.lanes import Lane
-    from producer.plan.own_app import Adopted
+    from producer.plan.own_app import OwnApp
 
 IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
@@ -57,8 +57,8 @@ class LocalFleet:
         broker_url: str | None,
         needs_upstream: bool,
         ready_s: float,
-        adopted: Adopted | None = None,
-        events: EventLog = UNHEARD,
+        own_app: OwnApp | None = None,
+        events: EventLog = NULL_LOG,
     ) -> None:
         self.lanes = tuple(lanes)
         self._run_id = run_id
@@ -66,9 +66,9 @@ class LocalFleet:
         self._broker_url = broker_url
         self._needs_upstream = needs_upstream
         self._ready_s = ready_s
-        self._adopted = adopted
+        self._adopted = own_app
         self._events = events
-        self._own_queues = adopted.queues if adopted else ()
+        self._own_queues = own_app.queues if own_app else ()
         self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
         self._nodes: dict[str, list[Child]] = {}
@@ -137,7 +137,7 @@ class LocalFleet:
             # Those that were started: a lane of a sweep may not have had its turn.
             for node, child in zip(self.nodes(lane), self._nodes.get(lane.key, ()), strict=False):
                 if how := child.ended():
-                    self._events.note(What.LOST, lane=lane.key, node=node, detail=how)
+                    self._events.note(EventKind.LOST, lane=lane.key, node=node, detail=how)
         self._processes.check()
 
     def __exit__(
@@ -191,14 +191,14 @@ class LocalFleet:
             "POOLRACE_ACKS": lane.acks,
         }
 
-    def _terms(self, lane: Lane, adopted: Adopted) -> Terms:
+    def _terms(self, lane: Lane, own_app: OwnApp) -> Terms:
         return Terms(
-            app=adopted.app,
+            app=own_app.app,
             broker_url=self.broker.url,
             queue=self.queue(lane),
             acks=lane.acks,
             queues=self._own_queues,
-            backend_url=None if adopted.keep_backend else backend_for(self.broker.url, adopted.facts["backend_scheme"]),
+            backend_url=None if own_app.keep_backend else backend_for(self.broker.url, own_app.facts["backend_scheme"]),
             backend_prefix=self._results,
         )
 

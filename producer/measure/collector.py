@@ -24,7 +24,7 @@ from poolrace.contract import (
 from poolrace.records_sender import QUEUE_EXPIRES_S
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
-from producer.rundir.events import UNHEARD, EventLog, What, children_text
+from producer.rundir.events import NULL_LOG, EventKind, EventLog, children_text
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Collector:
         *,
         lane_of: Mapping[str, str],
         publisher_correction_s: float,
-        events: EventLog = UNHEARD,
+        events: EventLog = NULL_LOG,
     ) -> None:
         self.clocks: dict[str, tuple[float, float]] = {}
         self._app = app
@@ -170,14 +170,14 @@ class Collector:
         """Take note of a node that was not there when the run began, and of slots' processes that are others now."""
         if self._lane_of and shipment.node not in self._lane_of and shipment.node not in self._joined:
             self._joined.add(shipment.node)
-            self._events.note(What.JOINED, lane=self._lane, node=shipment.node)
+            self._events.note(EventKind.JOINED, lane=self._lane, node=shipment.node)
         for sample in shipment.samples if shipment.pool == "prefork" else ():
             now = set(sample.children)
             before = self._offspring.setdefault(shipment.node, now)
             self._offspring[shipment.node] = now
             if told := children_text(before - now, now - before):
                 at = sample.at + shipment.clock.correction_s
-                self._events.note(What.CHILDREN, lane=lane, node=shipment.node, detail=told, at=at)
+                self._events.note(EventKind.CHILDREN, lane=lane, node=shipment.node, detail=told, at=at)
 
     def _count(self, rows: npt.NDArray[Any]) -> None:
         ours = rows[(rows["trial"] == self._trial) & (rows["seq"] < len(self._ended))]

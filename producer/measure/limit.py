@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from producer.analysis.early_stop import SoFar
+from producer.analysis.early_stop import RunningFigures
 from producer.analysis.limit import probe
 from producer.analysis.search import Search
 from producer.analysis.settle import settle
 from producer.measure import session
 from producer.measure.progress import Bracket
 from producer.measure.session import warm_up
-from producer.measure.snapshot import Pace
+from producer.measure.snapshot import RateMeter
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs
 from producer.plan.mix import mix_text
-from producer.plan.profile import Profile, Stretch
+from producer.plan.profile import Profile, Segment
 from producer.plan.script import Phase, Script
 from producer.plan.settings import FleetSettings
 from producer.rundir.reader import read_trial
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from producer.errors import PoolraceError
     from producer.measure.progress import Progress
-    from producer.measure.session import Grounds
-    from producer.measure.trial_spec import Moment, Steering
+    from producer.measure.session import Session
+    from producer.measure.trial_spec import TrialControl, TrialSnapshot
     from producer.plan.arrivals import Plan
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
@@ -72,36 +72,36 @@ class LimitSettings(FleetSettings):
 
 def run_limit(settings: LimitSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Find every lane's limit, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, find)
+    return session.run_session(settings, progress, find)
 
 
-def find(settings: LimitSettings, grounds: Grounds) -> None:
+def find(settings: LimitSettings, session: Session) -> None:
     """Probe until every lane's search is over."""
-    mixed = mixed_jobs(mix_text(settings.mix), settings.workloads, grounds.jobs)
-    hunts = [_Hunt(settings, grounds, mixed, lane) for lane in settings.lanes]
+    mixed = mixed_jobs(mix_text(settings.mix), settings.workloads, session.jobs)
+    hunts = [_LaneSearch(settings, session, mixed, lane) for lane in settings.lanes]
     while waiting := [hunt for hunt in hunts if not hunt.search.over]:
         for hunt in waiting:
             hunt.probe()
 
 
-class _Hunt:
+class _LaneSearch:
     """One lane's search under way."""
 
-    def __init__(self, settings: LimitSettings, grounds: Grounds, jobs: Jobs, lane: Lane) -> None:
+    def __init__(self, settings: LimitSettings, session: Session, jobs: Jobs, lane: Lane) -> None:
         self._settings = settings
-        self._grounds = grounds
+        self._grounds = session
         self._jobs = jobs
         self._lane = lane
         self._probes = 0
-        slowest = min(map(rate_per_s, warm_up(grounds.course, lane, jobs, grounds.progress)))
+        slowest = min(map(rate_per_s, warm_up(session.runner, lane, jobs, session.progress)))
         self.search = Search(settings.first_per_s or FIRST_SHARE * slowest, precision=settings.precision)
 
     def probe(self) -> None:
         """Hold the next rate, and say what came of it."""
         rate, confirming = self.search.next_per_s(), self.search.confirming
         plan = self._plan(rate)
-        watch = _Watch(self._settings, self._lane, plan, self._grounds.progress)
-        trial = self._grounds.course.measure(
+        on_tick = _Watch(self._settings, self._lane, plan, self._grounds.progress)
+        trial = self._grounds.runner.measure(
             TrialSpec(
                 kind=Kind.CONFIRMATION if confirming else Kind.PROBE,
                 jobs=self._jobs,
@@ -109,23 +109,23 @@ class _Hunt:
                 plan=plan,
                 round=self._probes,
                 planned_s=self._settings.probe_s,
-                watch=watch.look,
+                on_tick=on_tick.look,
             )
         )
         self._probes += 1
-        passed = self._passed(trial, watch)
+        passed = self._passed(trial, on_tick)
         self.search.tell(rate, passed=passed)
         self._say(rate, confirming=confirming, passed=passed)
 
     def _plan(self, rate: float) -> Plan:
-        held = Stretch(begin_per_s=rate, end_per_s=rate, duration_s=self._settings.probe_s)
-        profile = Profile(text=f"{rate:g}/s", stretches=(held,))
+        held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=self._settings.probe_s)
+        profile = Profile(text=f"{rate:g}/s", segments=(held,))
         script = Script(phases=(Phase(name="probe", profile=profile, mix=self._settings.mix),))
         seed = seed_for(self._settings.seed, "probe", self._probes)
         return script.plan(self._settings.workloads, self._settings.arrivals, seed)
 
-    def _passed(self, trial: Trial, watch: _Watch) -> bool:
-        if not watch.hopeful:
+    def _passed(self, trial: Trial, on_tick: _Watch) -> bool:
+        if not on_tick.hopeful:
             return False
         run = read_trial(self._grounds.writer.path, trial)
         return bool(probe(run, trial, settle(run.sent, run.records, run.trials))["passed"])
@@ -153,14 +153,16 @@ class _Watch:
         self.hopeful = True
         self._planned = plan.jobs
         self._planned_s = settings.probe_s
-        self._pace = Pace(lane)
+        self._pace = RateMeter(lane)
         self._progress = progress
-        self._so_far = SoFar(settings.slo, slots=lane.slots, counts=lambda due_s: np.full(len(due_s), fill_value=True))
+        self._so_far = RunningFigures(
+            settings.slo, slots=lane.slots, counts=lambda due_s: np.full(len(due_s), fill_value=True)
+        )
 
-    def look(self, moment: Moment, steering: Steering) -> None:
+    def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         """Once a second."""
         self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
-        if self.hopeful and self._so_far.hopeless(self._planned):
+        if self.hopeful and self._so_far.cannot_pass(self._planned):
             self.hopeful = False
             if moment.at_s < self._planned_s:
                 steering.give_up(moment.at_s)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from producer.analysis.early_stop import SoFar
+from producer.analysis.early_stop import RunningFigures
 from producer.measure import session
 from producer.measure.session import warm_up
-from producer.measure.snapshot import Pace
-from producer.measure.steering import Helm
+from producer.measure.snapshot import RateMeter
+from producer.measure.steering import OrderFile
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs, with_payload
 from producer.plan.settings import FleetSettings
-from producer.rundir.events import What, change_text
+from producer.rundir.events import EventKind, change_text
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from producer.errors import PoolraceError
     from producer.measure.progress import Progress
-    from producer.measure.session import Grounds
-    from producer.measure.trial_spec import Moment, Steering
+    from producer.measure.session import Session
+    from producer.measure.trial_spec import TrialControl, TrialSnapshot
     from producer.plan.arrivals import Plan
     from producer.plan.lanes import Lane
     from producer.plan.script import Script
@@ -62,7 +62,7 @@ class LoadSettings(FleetSettings):
     @property
     def replays(self) -> bool:
         """Jobs come as they were recorded, and cannot be steered."""
-        return bool(self.adopted and self.adopted.recorded)
+        return bool(self.own_app and self.own_app.recorded)
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest."""
@@ -81,42 +81,44 @@ class LoadSettings(FleetSettings):
 
 def run_load(settings: LoadSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Hold the load on every lane, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, hold)
+    return session.run_session(settings, progress, hold)
 
 
-def hold(settings: LoadSettings, grounds: Grounds) -> None:
+def hold(settings: LoadSettings, session: Session) -> None:
     """One trial on each lane, after a warm-up with each workload; every lane gets the very same jobs."""
-    helm = Helm(grounds.writer.path)
-    mixed = mixed_jobs(settings.script.mixes, settings.workloads, grounds.jobs)
+    helm = OrderFile(session.writer.path)
+    mixed = mixed_jobs(settings.script.mixes, settings.workloads, session.jobs)
     mixed = with_payload(replace(mixed, priority=settings.priority), settings.payload_bytes)
-    grounds.progress.begin(len(settings.lanes))
+    session.progress.begin(len(settings.lanes))
     for lane in settings.lanes:
-        warm_up(grounds.course, lane, mixed, grounds.progress)
-        watch = _Watch(settings, lane, helm, grounds.progress, grounds.writer.events)
-        trial = grounds.course.measure(
+        warm_up(session.runner, lane, mixed, session.progress)
+        on_tick = _Watch(settings, lane, helm, session.progress, session.writer.events)
+        trial = session.runner.measure(
             TrialSpec(
                 kind=Kind.LOAD,
                 jobs=mixed,
                 lane=lane,
-                plan=watch.plan(),
+                plan=on_tick.plan(),
                 planned_s=settings.script.duration_s,
-                watch=watch.look,
+                on_tick=on_tick.look,
             )
         )
-        watch.note_changes(trial.ended_at - trial.began_at)
-        grounds.writer.update_manifest(
-            changes={**grounds.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
+        on_tick.note_changes(trial.ended_at - trial.began_at)
+        session.writer.update_manifest(
+            changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
         )
-        grounds.progress.trial(f"{lane.key}: {trial.jobs} jobs")
-        if watch.broken:
-            grounds.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": watch.broken})
+        session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
+        if on_tick.broken:
+            session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": on_tick.broken})
             return
 
 
 class _Watch:
     """Tells how a lane does, second by second; takes orders; ends the load when a threshold is broken."""
 
-    def __init__(self, settings: LoadSettings, lane: Lane, helm: Helm, progress: Progress, events: EventLog) -> None:
+    def __init__(
+        self, settings: LoadSettings, lane: Lane, helm: OrderFile, progress: Progress, events: EventLog
+    ) -> None:
         self.broken = ""
         self._events = events
         self._began_at: float | None = None
@@ -125,8 +127,8 @@ class _Watch:
         self._lane = lane
         self._helm = helm
         self._progress = progress
-        self._pace = Pace(lane)
-        self._so_far = SoFar(settings.thresholds, slots=lane.slots, counts=counting(settings.script))
+        self._pace = RateMeter(lane)
+        self._so_far = RunningFigures(settings.thresholds, slots=lane.slots, counts=counting(settings.script))
 
     def plan(self) -> Plan:
         """What is sent, with the changes made until now."""
@@ -134,13 +136,13 @@ class _Watch:
         seed = seed_for(settings.seed, "load")
         return settings.script.plan(settings.workloads, settings.arrivals, seed, self._helm.changes)
 
-    def look(self, moment: Moment, steering: Steering) -> None:
+    def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         """Once a second."""
         script = self._settings.script
         self._began_at = moment.began_at
         self.note_changes(moment.at_s)
         if not self.broken and moment.at_s < script.duration_s:
-            if self._helm.turned(moment.at_s) and not self._settings.replays:
+            if self._helm.has_new(moment.at_s) and not self._settings.replays:
                 steering.replan(self.plan(), script.duration_s)
             self._abort(moment, steering)
         self._progress.lane(
@@ -154,17 +156,17 @@ class _Watch:
         in_force = [change for change in self._helm.changes if change.at_s <= at_s]
         for change in in_force[self._noted :]:
             at, detail = self._began_at + change.at_s, change_text(change.to_dict())
-            self._events.note(What.CHANGED, lane=self._lane.key, detail=detail, at=at)
+            self._events.note(EventKind.CHANGED, lane=self._lane.key, detail=detail, at=at)
         self._noted = len(in_force)
 
-    def _abort(self, moment: Moment, steering: Steering) -> None:
+    def _abort(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         after_s = self._settings.abort_after_s
         if after_s is None:
             return
         self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
         if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
             self.broken = judged.threshold
-            self._events.note(What.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")
+            self._events.note(EventKind.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")
             steering.give_up(moment.at_s)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PING_EVERY_S = 0.25
 
 
-class _Pinging:
+class Pinger:
     """Pings a lane's nodes a few times a second, from a thread of its own, while a trial runs."""
 
     def __init__(self, fleet: Fleet, lane: Lane, trial: int) -> None:
@@ -30,7 +30,7 @@ class _Pinging:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ping", daemon=True)
 
-    def __enter__(self) -> _Pinging:
+    def __enter__(self) -> Pinger:
         self._thread.start()
         return self
 
@@ -50,12 +50,12 @@ class _Pinging:
         self._control.close()
 
 
-class _Silence:
+class NoPinger:
     """No pings."""
 
     answers: Sequence[Mapping[str, Any]] = ()
 
-    def __enter__(self) -> _Silence:
+    def __enter__(self) -> NoPinger:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from producer.measure.snapshot import Now
+    from producer.measure.snapshot import LaneSnapshot
     from producer.rundir.trials import Kind
 
 
@@ -72,5 +72,5 @@ class Progress(Protocol):
     def probe(self, bracket: Bracket) -> None:
         """Report a probe of a search for the limit."""
 
-    def lane(self, now: Now, ended: int, of: int) -> None:
+    def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """How the lane does that is under load, and how many jobs of all have ended."""

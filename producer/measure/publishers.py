@@ -26,7 +26,7 @@ from kombu.exceptions import OperationalError
 
 from producer.errors import FleetError
 from producer.interrupts import held
-from producer.measure.schedule import Desk, send_when_due
+from producer.measure.schedule import OrderRevisions, send_when_due
 from producer.measure.sender import JobSender
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: A
             pipe.send(FleetError(f"A publisher cannot reach the broker: {error}."))
             return
         pipe.send("ready")
-        sender, desk = JobSender(app, Producer(connection)), Desk(counts)
+        sender, desk = JobSender(app, Producer(connection)), OrderRevisions(counts)
         orders: queue.SimpleQueue[tuple[Order, float] | None] = queue.SimpleQueue()
         threading.Thread(target=_listen, args=(pipe, orders, desk), name="orders", daemon=True).start()
         while ordered := orders.get():
@@ -59,7 +59,7 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: A
             pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send, desk=desk))
 
 
-def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], desk: Desk) -> None:
+def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], desk: OrderRevisions) -> None:
     """Take orders off the pipe while others are worked on: new ones wait their turn, revisions take effect at once."""
     with suppress(EOFError, OSError):
         while True:

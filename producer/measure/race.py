@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from producer.errors import PoolraceError
     from producer.measure.progress import Progress
-    from producer.measure.session import Grounds
-    from producer.measure.trial import Course
+    from producer.measure.session import Session
+    from producer.measure.trial import TrialRunner
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
     from producer.plan.settings import RaceSettings
@@ -33,15 +33,15 @@ LEAST_RATE_PER_S = 1.0
 
 def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Race, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, race_all)
+    return session.run_session(settings, progress, race_all)
 
 
-def race_all(settings: RaceSettings, grounds: Grounds) -> None:
+def race_all(settings: RaceSettings, session: Session) -> None:
     """All workloads, one after the other, on the lanes that run."""
-    grounds.progress.begin(len(settings.workloads) * trials_a_workload(settings))
-    race = Race(settings, grounds.course, grounds.progress)
+    session.progress.begin(len(settings.workloads) * trials_a_workload(settings))
+    race = Race(settings, session.runner, session.progress)
     for workload in settings.workloads:
-        race.workload(grounds.jobs[workload])
+        race.workload(session.jobs[workload])
 
 
 def trials_a_workload(settings: RaceSettings) -> int:
@@ -52,9 +52,9 @@ def trials_a_workload(settings: RaceSettings) -> int:
 class Race:
     """One race on one fleet."""
 
-    def __init__(self, settings: RaceSettings, course: Course, progress: Progress) -> None:
+    def __init__(self, settings: RaceSettings, runner: TrialRunner, progress: Progress) -> None:
         self._settings = settings
-        self._course = course
+        self._course = runner
         self._progress = progress
 
     def workload(self, jobs: Jobs) -> None:
@@ -73,10 +73,10 @@ class Race:
         self._rounds(Kind.LATENCY, jobs, plans)
 
     def _held_per_s(self, workload: str, capacity_per_s: float) -> float:
-        asked, adopted = self._settings.rate_per_s, self._settings.adopted
+        asked, own_app = self._settings.rate_per_s, self._settings.own_app
         if asked is None:
             return self._settings.utilisation * capacity_per_s
-        return asked * (adopted.shares.get(workload, 1.0) if adopted else 1.0)
+        return asked * (own_app.shares.get(workload, 1.0) if own_app else 1.0)
 
     def _rounds(self, kind: Kind, jobs: Jobs, plans: Sequence[Plan], *, ping: bool = False) -> dict[str, list[float]]:
         rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}

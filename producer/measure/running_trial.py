@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from producer.measure.schedule import REVISION_LEAD_S
-from producer.rundir.events import What
+from producer.rundir.events import EventKind
 from producer.rundir.trials import Trial
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.rundir.events import EventLog
 
 
-class _UnderWay:
+class RunningTrial:
     """A trial that runs: by which plan, since when, until when at the latest."""
 
     def __init__(self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector) -> None:
@@ -65,9 +65,9 @@ class _UnderWay:
         _, refused = self._publishers.progress()
         refusing = refused > self._refused
         if refusing and not self._refusing:
-            events.note(What.REFUSED, lane=self.spec.lane.key, detail="the broker takes none or not all")
+            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail="the broker takes none or not all")
         elif self._refusing and not refusing:
-            events.note(What.REFUSED, lane=self.spec.lane.key, detail=f"no more; {refused} until now")
+            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail=f"no more; {refused} until now")
         self._refused, self._refusing = refused, refusing
 
     def over(self) -> bool:

@@ -24,7 +24,7 @@ REVISION_LEAD_S = 0.3
 """How far ahead a change of plan takes effect, so that every publisher knows of it by then."""
 
 
-class Desk:
+class OrderRevisions:
     """Where a publisher at work finds an order that takes the place of the one it works on, and says how far it is."""
 
     def __init__(self, counts: Any) -> None:
@@ -54,7 +54,7 @@ def send_when_due(
     send: Callable[[Order, Sequence[tuple[int, float]], Callable[[], float]], list[float]],
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
-    desk: Desk | None = None,
+    desk: OrderRevisions | None = None,
 ) -> pl.DataFrame:
     """
     Work through a plan's share: sleep until the next job is due, then send all that are.
@@ -73,8 +73,8 @@ def send_when_due(
     Returns:
         One row a job, in the layout of `SENT_SCHEMA`; `accepted_at` is null where the broker did not take it.
     """
-    desk = desk or Desk([0, 0])
-    share = _Share(order, start_at, part)
+    desk = desk or OrderRevisions([0, 0])
+    share = PublisherShare(order, start_at, part)
     while True:
         if revised := desk.revision(share.order):
             share = share.revised(revised)
@@ -95,7 +95,7 @@ def send_when_due(
             desk.count(0, len(jobs))
 
 
-class _Share:
+class PublisherShare:
     """One publisher's part of an order, and what became of it."""
 
     def __init__(self, order: Order, start_at: float, part: tuple[int, int]) -> None:
@@ -109,9 +109,9 @@ class _Share:
         self._accepted_at = np.full(len(self._seqs), np.nan)
         self._first = 0
 
-    def revised(self, order: Order) -> _Share:
+    def revised(self, order: Order) -> PublisherShare:
         """The share of another order, whose first jobs are those that have been sent."""
-        new = _Share(order, self._start_at, self._part)
+        new = PublisherShare(order, self._start_at, self._part)
         done = self._first
         for name in ("_seqs", "_due_at", "_sent_at", "_accepted_at"):
             setattr(new, name, np.concatenate([getattr(self, name)[:done], getattr(new, name)[done:]]))

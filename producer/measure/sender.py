@@ -99,7 +99,7 @@ class JobSender:
         )
 
     def _publish_as_made(self, order: Order, call: Call, seq: int, job_id: str, stamp: Stamp) -> None:
-        message = call.messages[call.picks[seq % len(call.picks)]]
+        message = call.messages[call.message_index[seq % len(call.message_index)]]
         priority = message.priority if order.priority is None else order.priority
         self._producer.publish(
             message.body,

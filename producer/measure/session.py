@@ -22,7 +22,7 @@ from producer.measure.collector import Collector, finite
 from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
 from producer.measure.sizing import sized_jobs
-from producer.measure.trial import Course
+from producer.measure.trial import TrialRunner
 from producer.plan.settings import FleetSettings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, INVALID
 from producer.rundir.writer import RunWriter
@@ -42,7 +42,7 @@ S = TypeVar("S", bound=FleetSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grounds:
+class Session:
     """
     What is there to be measured, and with what.
 
@@ -54,7 +54,7 @@ class Grounds:
         fleet: Where it runs.
     """
 
-    course: Course
+    runner: TrialRunner
     jobs: Mapping[str, Jobs]
     writer: RunWriter
     progress: Progress
@@ -68,7 +68,7 @@ class Grounds:
             FleetError: If a node or a slot does not come up.
         """
         self.progress.stage(f"Waiting for every slot of {lane.label}")
-        nodes = [node.to_dict() for node in start_nodes(self.fleet, lane, self.course)]
+        nodes = [node.to_dict() for node in start_nodes(self.fleet, lane, self.runner)]
         self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
 
     def stop(self, lane: Lane) -> None:
@@ -76,7 +76,9 @@ class Grounds:
         self.fleet.stop(lane)
 
 
-def run(settings: S, progress: Progress, measure: Callable[[S, Grounds], None]) -> tuple[Path, PoolraceError | None]:
+def run_session(
+    settings: S, progress: Progress, measure: Callable[[S, Session], None]
+) -> tuple[Path, PoolraceError | None]:
     """
     Have something measured, and write the run directory.
 
@@ -126,7 +128,7 @@ def _run(
     settings: S,
     writer: RunWriter,
     progress: Progress,
-    measure: Callable[[S, Grounds], None],
+    measure: Callable[[S, Session], None],
 ) -> None:
     progress.stage("Looking at the machine")
     writer.update_manifest(began_at=time.time(), machine=describe().to_dict(), noise=noise().to_dict())
@@ -137,15 +139,15 @@ def _run(
     with _fleet(run_id, settings, writer) as fleet:
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
-        with open_course(run_id, settings, fleet, writer) as (course, collector):
+        with open_course(run_id, settings, fleet, writer) as (runner, collector):
             writer.update_manifest(broker=fleet.broker.shown, nodes=[])
-            grounds = Grounds(course=course, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
+            session = Session(runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
             if settings.starts_all:
                 for lane in settings.lanes:
-                    grounds.start(lane)
+                    session.start(lane)
             # Nodes that ran already are no children of ours, and would count as others.
             others = None if settings.attached else OthersMeter()
-            measure(settings, grounds)
+            measure(settings, session)
             writer.update_manifest(
                 others_cores=others and others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
             )
@@ -168,12 +170,12 @@ def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFlee
         broker_url=settings.broker_url,
         needs_upstream=settings.needs_upstream,
         ready_s=settings.ready_s,
-        adopted=settings.adopted,
+        own_app=settings.own_app,
         events=writer.events,
     )
 
 
-def start_nodes(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
+def start_nodes(fleet: Fleet, lane: Lane, runner: TrialRunner) -> list[NodeFacts]:
     """
     Have a lane's nodes run, and every slot proven.
 
@@ -184,7 +186,7 @@ def start_nodes(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
         FleetError: If a node or a slot does not come up.
     """
     nodes = fleet.start(lane)
-    all_at_work_at = course.prove_slots(lane)
+    all_at_work_at = runner.prove_slots(lane)
     started_at = fleet.started_at(lane)
     ready_s = None if started_at is None else all_at_work_at - started_at
     return [replace(node, ready_s=ready_s) for node in nodes]
@@ -193,7 +195,7 @@ def start_nodes(fleet: Fleet, lane: Lane, course: Course) -> list[NodeFacts]:
 @contextmanager
 def open_course(
     run_id: str, settings: FleetSettings, fleet: Fleet, writer: RunWriter
-) -> Iterator[tuple[Course, Collector]]:
+) -> Iterator[tuple[TrialRunner, Collector]]:
     """Publishers and a collector on a fleet, ready for trials; what they learn of clocks goes into the manifest."""
     with fleet.app.connection_for_read() as connection:
         clock: ClockOffset = broker_offset(connection)
@@ -206,11 +208,11 @@ def open_course(
             fleet.app, run_id, lane_of=lane_of, publisher_correction_s=clock.correction_s, events=writer.events
         ) as collector,
     ):
-        course = Course(run_id, fleet, writer, publishers, collector)
+        runner = TrialRunner(run_id, fleet, writer, publishers, collector)
         try:
-            yield course, collector
+            yield runner, collector
         finally:
-            course.close()
+            runner.close()
 
 
 def _clocks(collector: Collector) -> dict[str, Any]:
@@ -220,7 +222,7 @@ def _clocks(collector: Collector) -> dict[str, Any]:
     }
 
 
-def warm_up(course: Course, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
+def warm_up(runner: TrialRunner, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
     """A few jobs of each workload of a mix."""
     progress.stage(f"Warming up {lane.label}")
-    return [course.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]
+    return [runner.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]

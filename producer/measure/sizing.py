@@ -25,8 +25,8 @@ def sized_jobs(settings: FleetSettings) -> tuple[dict[str, Jobs], dict[str, Any]
     Raises:
         FleetError: If the calibration fails.
     """
-    if settings.adopted:
-        return dict(settings.adopted.jobs), {}
+    if settings.own_app:
+        return dict(settings.own_app.jobs), {}
     sizes = dict(settings.sizes)
     missing = [name for name in settings.workloads if name not in sizes]
     if missing:

@@ -11,12 +11,12 @@ from poolrace.contract import Outcome
 from producer.analysis.percentiles import percentiles
 
 if TYPE_CHECKING:
-    from producer.measure.trial_spec import Moment
+    from producer.measure.trial_spec import TrialSnapshot
     from producer.plan.lanes import Lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Now:
+class LaneSnapshot:
     """
     A lane in the last second or so.
 
@@ -51,7 +51,7 @@ class Now:
     paused: bool = False
 
 
-class Pace:
+class RateMeter:
     """Turns moments of a trial, one after the other, into what happened between them."""
 
     def __init__(self, lane: Lane) -> None:
@@ -59,7 +59,7 @@ class Pace:
         self._before: tuple[float, int, int, int | None, int] = (0.0, 0, 0, 0, 0)
         self._failed = 0
 
-    def now(self, moment: Moment, of_s: float, *, paused: bool) -> Now:
+    def now(self, moment: TrialSnapshot, of_s: float, *, paused: bool) -> LaneSnapshot:
         """What happened since the last moment."""
         started = self._started(moment)
         at_s, due, accepted, started_before, ended = self._before
@@ -68,7 +68,7 @@ class Pace:
         waits = percentiles((moment.records["started_at"] - moment.records["sent_at"]).cast(pl.Float64).to_numpy())
         since_s = max(moment.at_s - at_s, 1e-3)
         known = started is not None and started_before is not None
-        return Now(
+        return LaneSnapshot(
             lane=self._lane.key,
             at_s=moment.at_s,
             of_s=of_s,
@@ -84,7 +84,7 @@ class Pace:
             paused=paused,
         )
 
-    def _started(self, moment: Moment) -> int | None:
+    def _started(self, moment: TrialSnapshot) -> int | None:
         """Jobs that a slot has taken: those that the broker took and that do not wait, there or in the node."""
         if moment.waiting is None:
             return None

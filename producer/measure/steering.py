@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILE = "orders.jsonl"
 
 
-class Helm:
+class OrderFile:
     """Reads the orders of one run, and keeps what they made of the load, lane by lane."""
 
     def __init__(self, run: Path) -> None:
@@ -30,7 +30,7 @@ class Helm:
         self._read = 0
         self.changes: tuple[Change, ...] = ()
 
-    def turned(self, at_s: float) -> bool:
+    def has_new(self, at_s: float) -> bool:
         """
         Look for new orders; true if there are some, and `changes` has them.
 
@@ -67,7 +67,7 @@ def workloads_of(run: Path) -> tuple[str, ...]:
         return ()
 
 
-def give_order(run: Path, order: dict[str, Any]) -> None:
+def write_order(run: Path, order: dict[str, Any]) -> None:
     """
     Have a load do something else from now on.
 

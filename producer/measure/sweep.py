@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from producer.errors import PoolraceError
     from producer.measure.progress import Progress
-    from producer.measure.session import Grounds
+    from producer.measure.session import Session
     from producer.plan.axis import Axis
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
@@ -79,29 +79,29 @@ class SweepSettings(RaceSettings):
 
 def run_sweep(settings: SweepSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
     """Race at each value, and write the run directory; returns and raises what `session.run` does."""
-    return session.run(settings, progress, sweep)
+    return session.run_session(settings, progress, sweep)
 
 
-def sweep(settings: SweepSettings, grounds: Grounds) -> None:
+def sweep(settings: SweepSettings, session: Session) -> None:
     """One small race after the other; lanes of a point run only while it is raced."""
     axis = settings.axis
-    grounds.progress.begin(len(axis.values) * trials_a_workload(replace(settings, lanes=tuple(settings.kept))))
+    session.progress.begin(len(axis.values) * trials_a_workload(replace(settings, lanes=tuple(settings.kept))))
     for text, value in zip(axis.texts, axis.values, strict=True):
         lanes = settings.at(value)
         started = () if settings.starts_all else lanes
         for lane in started:
-            grounds.start(lane)
-        jobs = replace(_jobs(settings, grounds, value, settings.label(text)), workload=settings.label(text))
-        Race(replace(settings, lanes=tuple(lanes)), grounds.course, grounds.progress).workload(jobs)
+            session.start(lane)
+        jobs = replace(_jobs(settings, session, value, settings.label(text)), workload=settings.label(text))
+        Race(replace(settings, lanes=tuple(lanes)), session.runner, session.progress).workload(jobs)
         for lane in started:
-            grounds.stop(lane)
+            session.stop(lane)
 
 
-def _jobs(settings: SweepSettings, grounds: Grounds, value: Any, label: str) -> Jobs:
+def _jobs(settings: SweepSettings, session: Session, value: Any, label: str) -> Jobs:
     """What is sent at a value; its size goes into the manifest by the label."""
-    jobs, size = grounds.jobs[settings.workload], grounds.writer.manifest["sizes"].get(settings.workload)
+    jobs, size = session.jobs[settings.workload], session.writer.manifest["sizes"].get(settings.workload)
     if settings.axis.name == "cpu-share":
         found, sizes = sized_jobs(replace(settings, cpu_share=value, sizes={}))
         jobs, size = found[settings.workload], sizes[settings.workload]
-    grounds.writer.update_manifest(sizes={**grounds.writer.manifest["sizes"], label: size})
+    session.writer.update_manifest(sizes={**session.writer.manifest["sizes"], label: size})
     return with_payload(jobs, value) if settings.axis.name == "payload" else jobs

@@ -21,12 +21,12 @@ from producer.fleet.control import Control
 from producer.fleet.queue_depth import Depth, depth, waiting
 from producer.interrupts import held
 from producer.measure.order import Order
-from producer.measure.pinger import _Pinging, _Silence
-from producer.measure.running_trial import _UnderWay
-from producer.measure.trial_spec import Moment, TrialSpec
+from producer.measure.pinger import NoPinger, Pinger
+from producer.measure.running_trial import RunningTrial
+from producer.measure.trial_spec import TrialSnapshot, TrialSpec
 from producer.plan.arrivals import backlog
-from producer.plan.jobs import Jobs, parted
-from producer.rundir.events import What
+from producer.plan.jobs import Jobs, with_calls
+from producer.rundir.events import EventKind
 from producer.rundir.trials import Kind, Trial
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ HOLD_S = 0.2
 HOLD_TRIES = 10
 
 
-class Course:
+class TrialRunner:
     """Runs trials on a fleet, one after the other."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Course:
             FleetError: If the broker, a node or a publisher is gone.
         """
         number, self._next = self._next, self._next + 1
-        spec = replace(spec, plan=parted(spec.plan, spec.jobs))
+        spec = replace(spec, plan=with_calls(spec.plan, spec.jobs))
         order = Order(
             run_id=self._run_id,
             trial=number,
@@ -136,73 +136,73 @@ class Course:
             queue=self._fleet.queue(spec.lane),
             plan=spec.plan,
             priority=spec.jobs.priority,
-            open_s=(spec.planned_s or 0.0) if spec.watch else 0.0,
+            open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
         )
         before = self._cpu_s(spec.lane)
-        with _Pinging(self._fleet, spec.lane, number) if spec.ping else _Silence() as pinging:
-            under_way = _UnderWay(spec, order, self._publishers, self._collector)
-            complete = self._follow_noting(under_way)
-        trial = replace(under_way.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
+        with Pinger(self._fleet, spec.lane, number) if spec.ping else NoPinger() as pinging:
+            running = RunningTrial(spec, order, self._publishers, self._collector)
+            complete = self._follow_noting(running)
+        trial = replace(running.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(spec, trial, pinging.answers, complete=complete)
 
-    def _follow_noting(self, under_way: _UnderWay) -> bool:
+    def _follow_noting(self, running: RunningTrial) -> bool:
         """Follow, and take note of what ends it before its time."""
         try:
-            return self._follow(under_way)
+            return self._follow(running)
         except FleetError as error:
             why = str(error).split(". ")[0]
-            lane = under_way.spec.lane.key
-            self._writer.events.note(What.CUT_SHORT, lane=lane, detail=f"trial {under_way.number}: {why}")
+            lane = running.spec.lane.key
+            self._writer.events.note(EventKind.CUT_SHORT, lane=lane, detail=f"trial {running.number}: {why}")
             raise
 
-    def _follow(self, under_way: _UnderWay) -> bool:
+    def _follow(self, running: RunningTrial) -> bool:
         """Collect until every job has ended; false if some have not when patience is at an end."""
         checked = time.monotonic()
-        watch = under_way.spec.watch
-        while not under_way.over() and time.time() < under_way.give_up_at + self._grace_s:
+        on_tick = running.spec.on_tick
+        while not running.over() and time.time() < running.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 self._fleet.check()
-                under_way.note_refused(self._writer.events)
-                if self._silent(under_way) or self._stuck(under_way):
+                running.note_refused(self._writer.events)
+                if self._silent(running) or self._stuck(running):
                     break
-                if watch:
-                    watch(self._moment(under_way), under_way)
-                self._write_down(under_way.number)
+                if on_tick:
+                    on_tick(self._moment(running), running)
+                self._write_down(running.number)
         return not (self._collector.missing or self._collector.missing_children)
 
-    def _stuck(self, under_way: _UnderWay) -> bool:
+    def _stuck(self, running: RunningTrial) -> bool:
         """Whether jobs that were sent should have ended long ago."""
-        timeout_s = under_way.spec.jobs.timeout_s
-        if timeout_s is None or time.monotonic() - under_way.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
+        timeout_s = running.spec.jobs.timeout_s
+        if timeout_s is None or time.monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
             return False
         accepted, _ = self._publishers.progress()
-        ended = under_way.plan.jobs - self._collector.missing
+        ended = running.plan.jobs - self._collector.missing
         return accepted > ended or self._collector.missing_children > 0
 
-    def _silent(self, under_way: _UnderWay) -> bool:
+    def _silent(self, running: RunningTrial) -> bool:
         """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
         # What has ended may lie in a node for as long as it may hold records back.
-        longest_s = max(self._grace_s, 10 * under_way.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
-        if time.monotonic() - under_way.heard_s() < longest_s or not under_way.sent() or under_way.open():
+        longest_s = max(self._grace_s, 10 * running.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
+        if time.monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
-        return self._waiting(under_way.spec.lane) == Depth(ready=0, unacked=0)
+        return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
 
-    def _moment(self, under_way: _UnderWay) -> Moment:
-        at_s = time.time() - under_way.began_at
+    def _moment(self, running: RunningTrial) -> TrialSnapshot:
+        at_s = time.time() - running.began_at
         accepted, refused = self._publishers.progress()
         records, samples = self._collector.fresh()
-        plan = under_way.plan
-        return Moment(
-            began_at=under_way.began_at + self._collector.publisher_correction_s,
+        plan = running.plan
+        return TrialSnapshot(
+            began_at=running.began_at + self._collector.publisher_correction_s,
             at_s=at_s,
             due=int(np.searchsorted(plan.due_s, at_s, side="right")),
             accepted=accepted,
             refused=refused,
             ended=plan.jobs - self._collector.missing,
             of=plan.jobs,
-            waiting=self._waiting(under_way.spec.lane),
+            waiting=self._waiting(running.spec.lane),
             records=records,
             samples=samples,
         )

@@ -40,11 +40,11 @@ class TrialSpec:
     round: int = 0
     planned_s: float | None = None
     ping: bool = False
-    watch: Callable[[Moment, Steering], None] | None = None
+    on_tick: Callable[[TrialSnapshot, TrialControl], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
+class TrialSnapshot:
     """
     How far a trial is.
 
@@ -73,7 +73,7 @@ class Moment:
     samples: pl.DataFrame
 
 
-class Steering(Protocol):
+class TrialControl(Protocol):
     """What a trial's watcher can do to it."""
 
     def replan(self, plan: Plan, planned_s: float) -> None:

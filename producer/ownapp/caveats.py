@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def forewarnings(facts: Mapping[str, Any], pools: Sequence[str]) -> list[str]:
+def caveats(facts: Mapping[str, Any], pools: Sequence[str]) -> list[str]:
     """
     One sentence for each thing to know of an app before it runs on some pools.
 

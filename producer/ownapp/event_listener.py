@@ -22,7 +22,7 @@ NOT_CELERY = "no Celery message of protocol 2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class RecordedJob:
     """
     A job that was heard of.
 
@@ -55,7 +55,7 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Ear:
+class EventListener:
     """
     Listens to events, and puts together what they say of each job.
 
@@ -63,7 +63,7 @@ class Ear:
         jobs: By task id.
     """
 
-    jobs: dict[str, Heard] = field(default_factory=dict)
+    jobs: dict[str, RecordedJob] = field(default_factory=dict)
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take one event; others than `KINDS`, and those without a task's name, say nothing new."""
@@ -80,11 +80,11 @@ class Ear:
         self.jobs[task_id] = replace(known, at=at, queue=known.queue or str(event.get("queue") or ""))
 
 
-def _heard(event: Mapping[str, Any]) -> Heard:
+def _heard(event: Mapping[str, Any]) -> RecordedJob:
     args = literal(event.get("args"), (list, tuple))
     kwargs = literal(event.get("kwargs"), (dict,))
     shown = [str(event.get(key)) for key, value in (("args", args), ("kwargs", kwargs)) if value is None]
-    return Heard(
+    return RecordedJob(
         task_id=event["uuid"],
         at=float(event["timestamp"]),
         task=event["name"],

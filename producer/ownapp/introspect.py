@@ -16,7 +16,7 @@ from producer.fleet.environment import for_app, interpreter, source_path
 from producer.ownapp.jobfile import read_jobs
 from producer.ownapp.jobs import jobs_by_task, replayed_jobs
 from producer.plan.lanes import Lane
-from producer.plan.own_app import Adopted
+from producer.plan.own_app import OwnApp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def ask(
     keep_backend: bool,
     patience_s: float,
     replay: bool = False,
-) -> Adopted:
+) -> OwnApp:
     """
     Have an app say what it is, and make its jobs.
 
@@ -78,7 +78,7 @@ def ask(
         sized, recorded = replayed_jobs(messages, timeout_s=timeout_s)
     else:
         sized = jobs_by_task(messages, timeout_s=timeout_s, seed=seed)
-    return Adopted(
+    return OwnApp(
         app=app,
         folder=folder,
         facts=told,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.plan.jobs import Call, Jobs, Message
-from producer.plan.mix import draw
+from producer.plan.mix import sample_mix
 from producer.plan.own_app import MIX
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def replayed_jobs(
     for task, name in names.items():
         made = [message for message in ordered if message["task"] == task]
         places = iter(range(len(made)))
-        picks = tuple(next(places) if message["task"] == task else 0 for message in ordered)
-        call = Call(task=task, workload=name, messages=tuple(map(message_of, made)), picks=picks)
+        message_index = tuple(next(places) if message["task"] == task else 0 for message in ordered)
+        call = Call(task=task, workload=name, messages=tuple(map(message_of, made)), message_index=message_index)
         jobs[name] = _jobs(name, [call], (), timeout_s)
     return jobs, tuple((float(message["at"]), names[message["task"]]) for message in ordered)
 
@@ -89,15 +89,15 @@ def short_names(tasks: Sequence[str]) -> dict[str, str]:
 
 def _call(name: str, made: Sequence[Mapping[str, Any]], seed: int) -> Call:
     weights = [message["weight"] for message in made]
-    picks = draw_many(weights, PICKS, seed) if len(made) > 1 else (0,)
-    return Call(task=made[0]["task"], workload=name, messages=tuple(map(message_of, made)), picks=picks)
+    message_index = draw_many(weights, PICKS, seed) if len(made) > 1 else (0,)
+    return Call(task=made[0]["task"], workload=name, messages=tuple(map(message_of, made)), message_index=message_index)
 
 
 def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]:
     """Which of many messages each of some jobs is, by weight."""
     if len(set(weights)) == 1 and len(weights) >= jobs:
         return tuple(range(len(weights)))
-    return tuple(draw(weights, jobs, seed, dtype="uint32").tolist())
+    return tuple(sample_mix(weights, jobs, seed, dtype="uint32").tolist())
 
 
 def message_of(made: Mapping[str, Any]) -> Message:

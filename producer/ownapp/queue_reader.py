@@ -13,7 +13,7 @@ from kombu.serialization import loads
 
 from poolrace.contract import HEADER
 from producer.errors import UsageError
-from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, Heard, is_child
+from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, RecordedJob, is_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ CELERYS_OWN = frozenset({
 })  # fmt: skip
 
 
-class Tap:
+class QueueReader:
     """
     Looks again and again at what some queues hold.
 
@@ -46,7 +46,7 @@ class Tap:
     """
 
     def __init__(self, connection: Connection, queues: Sequence[str]) -> None:
-        self.jobs: dict[str, Heard] = {}
+        self.jobs: dict[str, RecordedJob] = {}
         self.before: set[str] = set()
         self._queues = queues
         self._channel: Any = connection.default_channel
@@ -128,12 +128,12 @@ def _headers(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return headers if isinstance(headers, dict) else {}
 
 
-def decoded(message: Mapping[str, Any], queue: str, at: float) -> Heard:
+def decoded(message: Mapping[str, Any], queue: str, at: float) -> RecordedJob:
     """A job from its message; without arguments if they cannot be read safely."""
     headers = _headers(message)
     named = bool(headers.get("id") and headers.get("task"))
     args, kwargs = _arguments(message) if named else (None, None)
-    return Heard(
+    return RecordedJob(
         task_id=str(headers.get("id") or ""),
         at=at,
         task=str(headers.get("task") or "(no task's name)"),

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from producer.ownapp.event_listener import Heard
+    from producer.ownapp.event_listener import RecordedJob
     from producer.ownapp.mask import Mask
 
 PLACES = 6
 """Microseconds."""
 
 
-def writable(job: Heard) -> bool:
+def writable(job: RecordedJob) -> bool:
     """Whether a job's arguments can stand in a job file: plain values, and those that Celery's own JSON knows."""
     try:
         dumps([job.args, job.kwargs, job.headers])
@@ -41,7 +41,7 @@ def check_free(path: Path, *, force: bool) -> None:
         raise UsageError(f"--jobs {path}: is there already. Name another file, or add --force.")
 
 
-def write_jobs(path: Path, jobs: Sequence[Heard], mask: Mask, *, force: bool) -> None:
+def write_jobs(path: Path, jobs: Sequence[RecordedJob], mask: Mask, *, force: bool) -> None:
     """
     Write a job file, in the order in which the jobs came.
 
@@ -61,7 +61,7 @@ def write_jobs(path: Path, jobs: Sequence[Heard], mask: Mask, *, force: bool) ->
         draft.unlink(missing_ok=True)
 
 
-def _line(job: Heard, first_at: float, mask: Mask) -> dict[str, Any]:
+def _line(job: RecordedJob, first_at: float, mask: Mask) -> dict[str, Any]:
     line: dict[str, Any] = {"at": round(job.at - first_at, PLACES), "task": job.task}
     extras = {
         "args": mask.args(job.args or ()),

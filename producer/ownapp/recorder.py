@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 
 from producer.fleet.broker_errors import needing_broker
-from producer.ownapp.event_listener import EVENTS, NO_LITERAL, QUEUE, Ear, Heard
-from producer.ownapp.queue_reader import LOOK_EVERY_S, Tap
+from producer.ownapp.event_listener import EVENTS, NO_LITERAL, QUEUE, EventListener, RecordedJob
+from producer.ownapp.queue_reader import LOOK_EVERY_S, QueueReader
 from producer.ownapp.recorded_jobfile import writable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Recording:
         elsewhere: How many jobs were in events alone, of other queues or of one that events do not name.
     """
 
-    jobs: Sequence[Heard]
+    jobs: Sequence[RecordedJob]
     children: int = 0
     unreadable: Mapping[str, Mapping[str, int]]
     before: int = 0
@@ -79,17 +79,17 @@ def record(
         UsageError: If its queues cannot be looked at.
     """
     app = Celery("recorder", broker=broker_url, set_as_current=False)
-    ear, tap = Ear(), None
+    ear, tap = EventListener(), None
     with needing_broker(), app.connection_for_read() as connection, suppress(KeyboardInterrupt), ExitStack() as stack:
-        tap = Tap(connection, queues) if QUEUE in ways else None
+        tap = QueueReader(connection, queues) if QUEUE in ways else None
         listen = stack.enter_context(_listening(app, connection, ear)) if EVENTS in ways else time.sleep
         _repeat(tap, ear, listen, duration_s, tell)
-    return together(ear, tap, queues)
+    return merged(ear, tap, queues)
 
 
 def _repeat(
-    tap: Tap | None,
-    ear: Ear,
+    tap: QueueReader | None,
+    ear: EventListener,
     listen: Callable[[float], None],
     duration_s: float,
     tell: Callable[[Mapping[str, int]], None],
@@ -111,7 +111,7 @@ def _repeat(
 
 
 @contextmanager
-def _listening(app: Celery, connection: Any, ear: Ear) -> Iterator[Callable[[float], None]]:
+def _listening(app: Celery, connection: Any, ear: EventListener) -> Iterator[Callable[[float], None]]:
     receiver: Any = app.events.Receiver(connection, handlers={"*": ear.hear})
     with receiver.consumer_context() as (own_connection, _channel, _consumers):
 
@@ -122,10 +122,10 @@ def _listening(app: Celery, connection: Any, ear: Ear) -> Iterator[Callable[[flo
         yield listen
 
 
-def together(ear: Ear, tap: Tap | None, queues: Sequence[str]) -> Recording:
+def merged(ear: EventListener, tap: QueueReader | None, queues: Sequence[str]) -> Recording:
     """What both ways came to know, each job once: the queue knows arguments, and events may know earlier of a job."""
     if tap is None:
-        return sorted_out(ear.jobs)
+        return split_replayable(ear.jobs)
     both = {
         task_id: replace(job, at=min(job.at, ear.jobs[task_id].at)) if task_id in ear.jobs else job
         for task_id, job in tap.jobs.items()
@@ -133,14 +133,14 @@ def together(ear: Ear, tap: Tap | None, queues: Sequence[str]) -> Recording:
     alone = {task_id: job for task_id, job in ear.jobs.items() if task_id not in both and task_id not in tap.before}
     ours = {task_id: job for task_id, job in alone.items() if job.queue in queues}
     return replace(
-        sorted_out({**both, **ours}),
+        split_replayable({**both, **ours}),
         before=len(tap.before),
         events_only=len(ours) if ear.jobs else None,
         elsewhere=len(alone) - len(ours),
     )
 
 
-def sorted_out(heard: Mapping[str, Heard]) -> Recording:
+def split_replayable(heard: Mapping[str, RecordedJob]) -> Recording:
     """What can be sent again, and what cannot."""
     every = sorted(heard.values(), key=lambda job: job.at)
     own = [job for job in every if not job.child]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from producer.plan.mix import draw
+from producer.plan.mix import sample_mix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +44,11 @@ class Jobs:
         return cls(workload=workload, calls=(Call(workload=workload, task=task, args=args),), expected_s=expected_s)
 
 
-def parted(plan: Plan, jobs: Jobs) -> Plan:
+def with_calls(plan: Plan, jobs: Jobs) -> Plan:
     """A plan of which each job is known to be of one call: drawn by weight, the same on every lane."""
     if plan.parts is not None or len(jobs.calls) == 1 or not jobs.weights:
         return plan
-    return replace(plan, parts=draw(jobs.weights, plan.jobs, seed=plan.jobs))
+    return replace(plan, parts=sample_mix(jobs.weights, plan.jobs, seed=plan.jobs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class Call:
     workload: str = ""
     payload_bytes: int = 0
     messages: tuple[Message, ...] = ()
-    picks: tuple[int, ...] = ()
+    message_index: tuple[int, ...] = ()
 
     @property
     def keywords(self) -> dict[str, Any]:

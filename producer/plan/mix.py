@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def draw(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
+def sample_mix(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
     """
     Which part of a mix each of some jobs is, by chance but the same on every lane and in every process.
 

@@ -17,7 +17,7 @@ MIX = "mix"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
+class OwnApp:
     """
     A user's app.
 
@@ -68,9 +68,9 @@ class Adopted:
         }
 
 
-def _backend(adopted: Adopted) -> str:
-    if not adopted.facts["backend_scheme"]:
+def _backend(own_app: OwnApp) -> str:
+    if not own_app.facts["backend_scheme"]:
         return "none, as in the app's settings"
-    if adopted.keep_backend:
-        return f"{adopted.facts['backend_scheme']}, as in the app's settings"
-    return f"replaced: {adopted.facts['backend_scheme']} in the app's settings, the race's own broker in the race"
+    if own_app.keep_backend:
+        return f"{own_app.facts['backend_scheme']}, as in the app's settings"
+    return f"replaced: {own_app.facts['backend_scheme']} in the app's settings, the race's own broker in the race"

@@ -37,7 +37,7 @@ MAX_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Segment:
     """
     A part of a profile.
 
@@ -68,17 +68,17 @@ class Profile:
     """
 
     text: str
-    stretches: tuple[Stretch, ...]
+    segments: tuple[Segment, ...]
 
     @property
     def duration_s(self) -> float:
         """How long it takes."""
-        return sum(stretch.duration_s for stretch in self.stretches)
+        return sum(stretch.duration_s for stretch in self.segments)
 
     @property
     def jobs(self) -> float:
         """How many arrivals are expected."""
-        return sum(stretch.jobs for stretch in self.stretches)
+        return sum(stretch.jobs for stretch in self.segments)
 
     @property
     def mean_per_s(self) -> float:
@@ -101,25 +101,25 @@ def plan(profile: Profile, arrivals: str, seed: int) -> Plan:
         # One job at the least, where there is a rate: a plan of nothing measures nothing.
         jobs = max(1, int(generator.poisson(profile.jobs))) if profile.jobs else 0
         expected = np.sort(generator.random(jobs) * profile.jobs)
-    return Plan(due_s=when(profile.stretches, expected), rate_per_s=profile.mean_per_s)
+    return Plan(due_s=when(profile.segments, expected), rate_per_s=profile.mean_per_s)
 
 
-def when(stretches: Sequence[Stretch], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+def when(segments: Sequence[Segment], expected: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     At which time the expected number of arrivals reaches each of some values.
 
     Args:
-        stretches: The profile's.
+        segments: The profile's.
         expected: Numbers of arrivals since the start, ascending, none above the profile's own.
 
     Returns:
         Seconds since the start.
     """
-    ends = np.array(list(accumulate(stretch.jobs for stretch in stretches)))
-    starts_s = [0.0, *accumulate(stretch.duration_s for stretch in stretches)]
-    places = np.minimum(np.searchsorted(ends, expected, side="right"), len(stretches) - 1)
+    ends = np.array(list(accumulate(stretch.jobs for stretch in segments)))
+    starts_s = [0.0, *accumulate(stretch.duration_s for stretch in segments)]
+    places = np.minimum(np.searchsorted(ends, expected, side="right"), len(segments) - 1)
     due_s = np.empty_like(expected)
-    for number, stretch in enumerate(stretches):
+    for number, stretch in enumerate(segments):
         here = places == number
         more = expected[here] - (ends[number] - stretch.jobs)
         slope = (stretch.end_per_s - stretch.begin_per_s) / stretch.duration_s
@@ -148,40 +148,40 @@ def parse_profile(text: str, duration_s: float | None) -> Profile:
                 raise UsageError(f"--rate {text!r}: also say for how long, e.g. --duration 60s.")
             if not wants_duration and duration_s is not None:
                 raise UsageError(f"--duration: --rate {text!r} says itself how long it takes. Leave --duration out.")
-            return Profile(text=text.strip(), stretches=tuple(read(match, duration_s or 0.0)))
+            return Profile(text=text.strip(), segments=tuple(read(match, duration_s or 0.0)))
     raise UsageError(f"--rate {text!r}: not a load profile. Allowed, by example: {EXAMPLES}.")
 
 
-def _held(match: re.Match[str], duration_s: float) -> list[Stretch]:
+def _held(match: re.Match[str], duration_s: float) -> list[Segment]:
     rate = _rate(match["rate"])
-    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)]
+    return [Segment(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)]
 
 
-def _ramp(match: re.Match[str], _: float) -> list[Stretch]:
-    return [Stretch(begin_per_s=_rate(match["begin"]), end_per_s=_rate(match["end"]), duration_s=_time(match["over"]))]
+def _ramp(match: re.Match[str], _: float) -> list[Segment]:
+    return [Segment(begin_per_s=_rate(match["begin"]), end_per_s=_rate(match["end"]), duration_s=_time(match["over"]))]
 
 
-def _steps(match: re.Match[str], _: float) -> list[Stretch]:
+def _steps(match: re.Match[str], _: float) -> list[Segment]:
     begin, end, by, every_s = _rate(match["begin"]), _rate(match["end"]), _rate(match["by"]), _time(match["every"])
     steps = int(abs(end - begin) / by + 1e-9) + 1 if by else 0
     if not 1 <= steps <= MAX_STEPS:
         raise UsageError(f"--rate {match[0]!r}: {steps} steps; must be 1 to {MAX_STEPS}. Change the step.")
     sign = 1 if end >= begin else -1
     rates = [begin + sign * by * number for number in range(steps)]
-    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=every_s) for rate in rates]
+    return [Segment(begin_per_s=rate, end_per_s=rate, duration_s=every_s) for rate in rates]
 
 
-def _spike(match: re.Match[str], duration_s: float) -> list[Stretch]:
+def _spike(match: re.Match[str], duration_s: float) -> list[Segment]:
     base, top, lasts_s, at_s = _rate(match["base"]), _rate(match["top"]), _time(match["lasts"]), _time(match["at"])
     if at_s + lasts_s > duration_s:
         raise UsageError(f"--rate {match[0]!r}: the spike ends after {duration_s:g}s. Give a longer --duration.")
     parts = [(base, at_s), (top, lasts_s), (base, duration_s - at_s - lasts_s)]
-    return [Stretch(begin_per_s=rate, end_per_s=rate, duration_s=for_s) for rate, for_s in parts if for_s > 0]
+    return [Segment(begin_per_s=rate, end_per_s=rate, duration_s=for_s) for rate, for_s in parts if for_s > 0]
 
 
-def _variable(match: re.Match[str], _: float) -> list[Stretch]:
+def _variable(match: re.Match[str], _: float) -> list[Segment]:
     parts = [part.split(":") for part in match["parts"].split(",")]
-    return [Stretch(begin_per_s=_rate(rate), end_per_s=_rate(rate), duration_s=_time(for_s)) for rate, for_s in parts]
+    return [Segment(begin_per_s=_rate(rate), end_per_s=_rate(rate), duration_s=_time(for_s)) for rate, for_s in parts]
 
 
 def _rate(text: str) -> float:
@@ -198,7 +198,7 @@ def _time(text: str) -> float:
 _PER_S = r"(?:/s)?"
 _NUMBER = r"\d+(?:\.\d+)?"
 _TIME = rf"{_NUMBER}(?:us|ms|s|m)?"
-_FORMS: tuple[tuple[str, Callable[[re.Match[str], float], list[Stretch]], bool], ...] = (
+_FORMS: tuple[tuple[str, Callable[[re.Match[str], float], list[Segment]], bool], ...] = (
     (rf"(?P<rate>{_NUMBER}){_PER_S}", _held, True),
     (rf"ramp (?P<begin>{_NUMBER}){_PER_S}->(?P<end>{_NUMBER}){_PER_S} over (?P<over>{_TIME})", _ramp, False),
     (

@@ -10,7 +10,7 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.arrivals import Plan
-from producer.plan.profile import Profile, Stretch
+from producer.plan.profile import Profile, Segment
 from producer.plan.script import Change, Phase, Script
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def replay(recorded: Sequence[tuple[float, str]], speed: float) -> Replay:
     # One more gap of the mean: the last job, too, has its time.
     duration_s = max(LEAST_S, due_s[-1] * (len(due_s) / max(1, len(due_s) - 1)))
     rate = len(due_s) / duration_s
-    held = Stretch(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)
-    profile = Profile(text=f"replay {speed:g}x", stretches=(held,))
+    held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)
+    profile = Profile(text=f"replay {speed:g}x", segments=(held,))
     return Replay(phases=(Phase(name="replay", profile=profile, mix=counts),), due_s=due_s, names=names)
 
 

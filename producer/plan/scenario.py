@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.plan.mix import parse_mix
-from producer.plan.profile import Profile, Stretch, parse_profile
+from producer.plan.profile import Profile, Segment, parse_profile
 from producer.plan.script import Phase, Script
 from producer.plan.units import one_of, parse_duration_s
 
@@ -127,12 +127,12 @@ def scaled(script: Script, *, rate: float, time: float) -> Script:
 
 
 def _scaled(profile: Profile, rate: float, time: float) -> Profile:
-    stretches = tuple(
-        Stretch(begin_per_s=s.begin_per_s * rate, end_per_s=s.end_per_s * rate, duration_s=s.duration_s * time)
-        for s in profile.stretches
+    segments = tuple(
+        Segment(begin_per_s=s.begin_per_s * rate, end_per_s=s.end_per_s * rate, duration_s=s.duration_s * time)
+        for s in profile.segments
     )
     factors = [f"rate x {rate:g}"] * (rate != 1) + [f"time x {time:g}"] * (time != 1)
-    return Profile(text=", ".join([profile.text, *factors]), stretches=stretches)
+    return Profile(text=", ".join([profile.text, *factors]), segments=segments)
 
 
 def _phase(value: Mapping[str, Any], number: int, mix: Mapping[str, float] | None) -> Phase:

@@ -15,8 +15,8 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.arrivals import MAX_JOBS, Plan, seed_for
-from producer.plan.mix import draw, mix_text
-from producer.plan.profile import Profile, Stretch, plan
+from producer.plan.mix import mix_text, sample_mix
+from producer.plan.profile import Profile, Segment, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,8 +200,8 @@ class _Drawing:
             return base.between(np.inf, np.inf)
         rest = base.between(change.at_s, np.inf)
         if change.rate_per_s is not None:
-            held = Stretch(begin_per_s=change.rate_per_s, end_per_s=change.rate_per_s, duration_s=left_s)
-            due_s = change.at_s + self._due_s(Profile(text="", stretches=(held,)), "change", number)
+            held = Segment(begin_per_s=change.rate_per_s, end_per_s=change.rate_per_s, duration_s=left_s)
+            due_s = change.at_s + self._due_s(Profile(text="", segments=(held,)), "change", number)
             rest = _Jobs(due_s, self._parts_of_phases(due_s, number))
         if change.mix is not None:
             rest = _Jobs(rest.due_s, self._parts(change.mix, len(rest.due_s), "changed mix", number))
@@ -212,7 +212,7 @@ class _Drawing:
 
     def _parts(self, mix: Mapping[str, float], jobs: int, *names: str | int) -> NDArray[np.uint8]:
         weights = [mix.get(workload, 0.0) for workload in self._workloads]
-        return draw(weights, jobs, seed_for(self._seed, *names))
+        return sample_mix(weights, jobs, seed_for(self._seed, *names))
 
     def _parts_of_phases(self, due_s: NDArray[np.float64], number: int) -> NDArray[np.uint8]:
         """Workloads of jobs whose rate was changed and whose mix was not: each phase has its own."""

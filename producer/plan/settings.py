@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from producer.plan.lanes import Lane
-    from producer.plan.own_app import Adopted
+    from producer.plan.own_app import OwnApp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class FleetSettings:
         ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
         sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
-        adopted: A user's own app, whose tasks are the workloads; None for the demonstration's.
+        own_app: A user's own app, whose tasks are the workloads; None for the demonstration's.
     """
 
     kind: ClassVar[str]
@@ -59,12 +59,12 @@ class FleetSettings:
     ready_s: float = 30.0
     out: Path = Path("runs")
     sizes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    adopted: Adopted | None = None
+    own_app: OwnApp | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
         for workload in self.workloads:
-            if self.adopted is None and workload not in WORKLOADS:
+            if self.own_app is None and workload not in WORKLOADS:
                 raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
@@ -88,15 +88,15 @@ class FleetSettings:
     @property
     def needs_upstream(self) -> bool:
         """Some workload calls the upstream server."""
-        return self.adopted is None and not CALLS_UPSTREAM.isdisjoint(self.workloads)
+        return self.own_app is None and not CALLS_UPSTREAM.isdisjoint(self.workloads)
 
     def to_dict(self) -> dict[str, Any]:
         """For the manifest: everything but the broker's URL, which may hold a password."""
         plain = asdict(self)
-        del plain["broker_url"], plain["sizes"], plain["adopted"]
+        del plain["broker_url"], plain["sizes"], plain["own_app"]
         # Without the app's messages: they may be many, and what they hold is nobody's business.
-        if self.adopted:
-            plain["app"] = self.adopted.to_dict()
+        if self.own_app:
+            plain["app"] = self.own_app.to_dict()
         return {**plain, "kind": self.kind, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
 
 
@@ -126,7 +126,7 @@ class RaceSettings(FleetSettings):
     def quickened(self) -> Self:
         """The short form: two workloads, or a user's own, three pairs, shorter trials."""
         return replace(
-            self, workloads=self.workloads if self.adopted else ("cpu", "io"), pairs=3, trial_s=0.4, quick=True
+            self, workloads=self.workloads if self.own_app else ("cpu", "io"), pairs=3, trial_s=0.4, quick=True
         )
 
 

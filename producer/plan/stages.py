@@ -1,6 +1,6 @@
 """The stretches of a job's life, by the instants between which they lie. Pure."""
 
-SPANS = {
+STAGES = {
     "sojourn": ("due_at", "finished_at"),
     "sojourn_from_sent": ("sent_at", "finished_at"),
     "queue_wait": ("sent_at", "started_at"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.plan.units import SIZE_UNITS_BYTES, TIME_UNITS_S, one_of
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _check_name(text: str, name: str, of: str, option: str) -> None:
     names = (*STATISTICS, *COUNTS, "rate", MEMORY)
     if name not in names:
         raise UsageError(f"{option} {text!r}: unknown figure {name!r}. Allowed: {one_of(name, names)}.")
-    allowed = tuple(SPANS) if name in STATISTICS else RATES if name == "rate" else ()
+    allowed = tuple(STAGES) if name in STATISTICS else RATES if name == "rate" else ()
     if of and not allowed:
         raise UsageError(f"{option} {text!r}: {name} is of nothing in particular. Write {name} without brackets.")
     if allowed and of not in allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from poolrace.transport_setting import ATOMIC
-from producer.ownapp.caveats import forewarnings, led
+from producer.ownapp.caveats import caveats, led
 from producer.report.formats import NONE, mebibytes, milliseconds, number
 from producer.report.parts import Prose, Table
 
@@ -19,7 +19,7 @@ def app_parts(summary: Summary) -> Iterator[Prose]:
     """What was known of the app before it ran; nothing for a run of the demonstration's jobs."""
     app = summary["settings"].get("app")
     if app:
-        known = forewarnings(app["facts"], [lane["pool"] for lane in summary["lanes"]])
+        known = caveats(app["facts"], [lane["pool"] for lane in summary["lanes"]])
         yield Prose(title=f"The app {app['app']}", lines=[*led(app), *known])
 
 

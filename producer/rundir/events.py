@@ -24,7 +24,7 @@ MOST_NAMED = 4
 """Child processes of one sample that are named by their ids; more are counted."""
 
 
-class What(StrEnum):
+class EventKind(StrEnum):
     """The kinds of events."""
 
     LOST = "node lost"
@@ -87,13 +87,15 @@ class EventLog:
         self._write = write
         self._now = now
 
-    def note(self, kind: What, *, lane: str = "", node: str = "", detail: str = "", at: float | None = None) -> None:
+    def note(
+        self, kind: EventKind, *, lane: str = "", node: str = "", detail: str = "", at: float | None = None
+    ) -> None:
         """Something happened: at an instant of the broker's clock, or just now."""
         at = self._now() + self.correction_s if at is None else at
         self._write(Event(at=at, lane=lane, node=node, kind=kind, detail=detail))
 
 
-UNHEARD = EventLog(lambda _: None)
+NULL_LOG = EventLog(lambda _: None)
 """For whoever runs without a run directory."""
 
 
@@ -127,9 +129,9 @@ def _told(manifest: Mapping[str, Any], zeros: Mapping[str, float]) -> Iterator[E
     for lane, changes in (manifest.get("changes") or {}).items():
         for change in changes if lane in zeros else ():
             at = zeros[lane] + change["at_s"]
-            yield Event(at=at, lane=lane, node="", kind=What.CHANGED, detail=change_text(change))
+            yield Event(at=at, lane=lane, node="", kind=EventKind.CHANGED, detail=change_text(change))
     aborted = manifest.get("aborted")
     if aborted and aborted["lane"] in zeros:
         lane = aborted["lane"]
         at = zeros[lane] + aborted["at_s"]
-        yield Event(at=at, lane=lane, node="", kind=What.GIVEN_UP, detail=aborted["why"])
+        yield Event(at=at, lane=lane, node="", kind=EventKind.GIVEN_UP, detail=aborted["why"])

@@ -23,7 +23,7 @@ from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
 from producer.fleet.broker import connect
 from producer.fleet.control import Control
-from producer.fleet.lease import Claim
+from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import depth
 from producer.measure.collector import Collector
 from producer.measure.order import Order
@@ -128,7 +128,7 @@ class LiveLoad:
             self._exporter.lanes(found, hellos)
 
     def _send(self) -> None:
-        book, claim = OrderBook(self._app, self._default), Claim(self._app, self._run_id)
+        book, claim = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
         with self._app.connection_for_write() as connection:
             sender = JobSender(self._app, Producer(connection))
             while not self._over.is_set():

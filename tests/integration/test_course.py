@@ -10,7 +10,7 @@ from producer.errors import FleetError, InvalidRunError
 from producer.fleet.local import LocalFleet
 from producer.measure.collector import Collector
 from producer.measure.publishers import Publishers
-from producer.measure.trial import Course
+from producer.measure.trial import TrialRunner
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import backlog, constant
 from producer.plan.jobs import Jobs
@@ -32,21 +32,21 @@ class Grounds:
         self.lane = fleet.lanes[0]
 
     @contextmanager
-    def course(self, folder, grace_s=0.5):
+    def runner(self, folder, grace_s=0.5):
         """A course of a run of its own."""
         run_id = secrets.token_hex(8)
         writer = RunWriter.create(folder, "course", {"run_id": run_id, "settings": {}})
         node = self.fleet.nodes(self.lane)[0]
         with Collector(self.fleet.app, run_id, lane_of={node: self.lane.key}, publisher_correction_s=0.0) as collector:
-            course = Course(run_id, self.fleet, writer, self.publishers, collector, grace_s=grace_s)
+            runner = TrialRunner(run_id, self.fleet, writer, self.publishers, collector, grace_s=grace_s)
             try:
-                yield course, writer.path
+                yield runner, writer.path
             finally:
-                course.close()
+                runner.close()
 
 
 @pytest.fixture(scope="module")
-def grounds(tmp_path_factory):
+def session(tmp_path_factory):
     lanes = parse_lanes(["threads", "prefork"], slots=SLOTS, prefetch=1, acks="early")
     with (
         LocalFleet(
@@ -67,19 +67,19 @@ def settlement(run):
     return tally(settle(run.sent, run.records, run.trials))
 
 
-def test_every_slot_is_proven_and_the_last_began_after_its_node_was_started(grounds, tmp_path):
-    with grounds.course(tmp_path) as (course, path):
-        assert course.prove_slots(grounds.lane) > grounds.fleet.started_at(grounds.lane)
+def test_every_slot_is_proven_and_the_last_began_after_its_node_was_started(session, tmp_path):
+    with session.runner(tmp_path) as (runner, path):
+        assert runner.prove_slots(session.lane) > session.fleet.started_at(session.lane)
     run = read_run(path)
     assert run.records["thread_id"].n_unique() == SLOTS
     assert {trial.kind for trial in run.trials} == {Kind.WARM_UP}
     assert settlement(run).complete
 
 
-def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
-    with grounds.course(tmp_path) as (course, path):
-        returned = course.measure(
-            TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=grounds.lane, round=3, plan=backlog(80), ping=True)
+def test_a_backlog_is_measured_with_pings_beside_it(session, tmp_path):
+    with session.runner(tmp_path) as (runner, path):
+        returned = runner.measure(
+            TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=session.lane, round=3, plan=backlog(80), ping=True)
         )
     run = read_run(path)
     (trial,) = run.trials
@@ -90,15 +90,15 @@ def test_a_backlog_is_measured_with_pings_beside_it(grounds, tmp_path):
     assert trial.cpu_s > 0
     assert settlement(run).done == 80
     assert {(ping["trial"], ping["lane"], ping["node"]) for ping in run.pings} == {
-        (trial.trial, "threads", grounds.fleet.nodes(grounds.lane)[0])
+        (trial.trial, "threads", session.fleet.nodes(session.lane)[0])
     }
 
 
-def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
-    with grounds.course(tmp_path) as (course, path):
+def test_trials_at_a_held_rate_are_numbered_and_kept_apart(session, tmp_path):
+    with session.runner(tmp_path) as (runner, path):
         for turn in range(2):
-            course.measure(
-                TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, round=turn, plan=constant(40.0, 0.25))
+            runner.measure(
+                TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=session.lane, round=turn, plan=constant(40.0, 0.25))
             )
     run = read_run(path)
     assert [(trial.trial, trial.round, trial.rate_per_s, trial.jobs) for trial in run.trials] == [
@@ -113,84 +113,84 @@ def test_trials_at_a_held_rate_are_numbered_and_kept_apart(grounds, tmp_path):
     ]
 
 
-def test_jobs_that_fail_have_come_to_an_end(grounds, tmp_path):
+def test_jobs_that_fail_have_come_to_an_end(session, tmp_path):
     fail = Jobs.of("fail", "worker.fail", (), expected_s=0.0)
-    with grounds.course(tmp_path) as (course, path):
-        course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=fail, lane=grounds.lane, round=0, plan=backlog(3)))
+    with session.runner(tmp_path) as (runner, path):
+        runner.measure(TrialSpec(kind=Kind.CAPACITY, jobs=fail, lane=session.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert settlement(run).failed == 3
     assert set(run.records["exception"]) == {"ValueError"}
 
 
-def test_jobs_that_a_node_throws_away_are_lost_and_end_the_race_but_the_trial_is_kept(grounds, tmp_path):
+def test_jobs_that_a_node_throws_away_are_lost_and_end_the_race_but_the_trial_is_kept(session, tmp_path):
     """No node knows this task, so the message is discarded without a word."""
     nobodys = Jobs.of("nobodys", "nobodys.task", (), expected_s=0.0)
-    with grounds.course(tmp_path) as (course, path):
+    with session.runner(tmp_path) as (runner, path):
         with pytest.raises(InvalidRunError, match=r"3 of 3 nobodys jobs .* 0 still on the broker, 3 lost or still"):
-            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=nobodys, lane=grounds.lane, round=0, plan=backlog(3)))
+            runner.measure(TrialSpec(kind=Kind.CAPACITY, jobs=nobodys, lane=session.lane, round=0, plan=backlog(3)))
     run = read_run(path)
     assert run.trials[0].queued == ()
     assert settlement(run).lost == 3
 
 
-def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(grounds, tmp_path):
+def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(session, tmp_path):
     """The second lane has a queue but no node."""
-    empty = grounds.fleet.lanes[1]
-    with grounds.course(tmp_path) as (course, path):
+    empty = session.fleet.lanes[1]
+    with session.runner(tmp_path) as (runner, path):
         with pytest.raises(
             InvalidRunError, match=r"5 of 5 sleep jobs on lane prefork .* 5 still on the broker, 0 lost"
         ):
-            course.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=empty, round=0, plan=backlog(5)))
+            runner.measure(TrialSpec(kind=Kind.CAPACITY, jobs=SLEEP, lane=empty, round=0, plan=backlog(5)))
     run = read_run(path)
     assert run.trials[0].queued == (0, 1, 2, 3, 4)
     assert run.trials[0].cpu_s is None
     assert settlement(run).queued == 5
 
 
-def test_a_lane_whose_slots_do_not_all_work_is_told(grounds, tmp_path):
+def test_a_lane_whose_slots_do_not_all_work_is_told(session, tmp_path):
     """A lane that should have one slot more than its node has."""
     greedy = parse_lanes(["threads", "prefork"], slots=SLOTS + 1, prefetch=1, acks="early")[0]
-    with grounds.course(tmp_path) as (course, _):
+    with session.runner(tmp_path) as (runner, _):
         with pytest.raises(FleetError, match=f"Lane threads: only {SLOTS} of {SLOTS + 1} slots took a job"):
-            course.prove_slots(greedy)
+            runner.prove_slots(greedy)
 
 
-def test_a_long_trial_writes_its_records_in_parts_and_loses_none(grounds, tmp_path, monkeypatch):
+def test_a_long_trial_writes_its_records_in_parts_and_loses_none(session, tmp_path, monkeypatch):
     monkeypatch.setattr("producer.measure.trial.ROWS_A_PART", 10)
-    with grounds.course(tmp_path) as (course, path):
-        course.measure(TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=grounds.lane, plan=constant(20.0, 3.5)))
+    with session.runner(tmp_path) as (runner, path):
+        runner.measure(TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=session.lane, plan=constant(20.0, 3.5)))
     assert len(list(path.glob("records/*"))) > 1
     assert sorted(read_run(path).records["seq"]) == list(range(70))
 
 
-def test_a_trial_that_may_still_be_changed_is_not_given_up_while_nothing_comes(grounds, tmp_path):
+def test_a_trial_that_may_still_be_changed_is_not_given_up_while_nothing_comes(session, tmp_path):
     """All jobs of its plan have ended at once, as in a pause; its time goes on, far beyond the grace of the tests."""
     seen = []
-    with grounds.course(tmp_path) as (course, _):
-        trial = course.measure(
+    with session.runner(tmp_path) as (runner, _):
+        trial = runner.measure(
             TrialSpec(
                 kind=Kind.LOAD,
                 jobs=SLEEP,
-                lane=grounds.lane,
+                lane=session.lane,
                 plan=backlog(2),
                 planned_s=3.2,
-                watch=lambda moment, _: seen.append((moment.ended, moment.waiting.ready)),
+                on_tick=lambda moment, _: seen.append((moment.ended, moment.waiting.ready)),
             )
         )
     assert trial.ended_at - trial.began_at >= 3.2
     assert seen[-1] == (2, 0)
 
 
-def test_a_trial_that_is_given_up_sends_no_more_and_waits_for_what_was_sent(grounds, tmp_path):
-    with grounds.course(tmp_path) as (course, path):
-        trial = course.measure(
+def test_a_trial_that_is_given_up_sends_no_more_and_waits_for_what_was_sent(session, tmp_path):
+    with session.runner(tmp_path) as (runner, path):
+        trial = runner.measure(
             TrialSpec(
                 kind=Kind.LOAD,
                 jobs=SLEEP,
-                lane=grounds.lane,
+                lane=session.lane,
                 plan=constant(10.0, 60.0),
                 planned_s=60.0,
-                watch=lambda moment, steering: steering.give_up(moment.at_s) if moment.of == 600 else None,
+                on_tick=lambda moment, steering: steering.give_up(moment.at_s) if moment.of == 600 else None,
             )
         )
     assert trial.given_up_s == trial.planned_s < 60

@@ -14,7 +14,7 @@ from producer.fleet.broker import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Child, Processes
 from producer.report.charts.timeline import timeline
-from producer.rundir.events import Event, What
+from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
 
@@ -46,7 +46,7 @@ def recorded(tmp_path: Path) -> tuple[Run, list[str]]:
     return run, [*(str(row[-1]) for row in picture.table.rows), picture.table.note]
 
 
-def of_kind(run: Run, kind: What) -> list[Event]:
+def of_kind(run: Run, kind: EventKind) -> list[Event]:
     return [event for event in run.events if event.kind == kind]
 
 
@@ -64,7 +64,7 @@ def test_a_child_of_a_prefork_node_that_is_killed_stands_there_with_the_one_in_i
         command.assert_nothing_left()
     assert code in QUIET_OR_NOT, err
     run, (marks, _) = recorded(tmp_path)
-    (event,) = of_kind(run, What.CHILDREN)
+    (event,) = of_kind(run, EventKind.CHILDREN)
     assert event.detail == f"pid {killed} ended, pid {min(new)} began"
     assert event.node.startswith("prefork@")
     assert run.trials[-1].began_at < event.at < run.trials[-1].ended_at
@@ -80,8 +80,8 @@ def test_a_node_that_is_killed_stands_there_with_how_it_ended(tmp_path: Path) ->
         command.assert_nothing_left()
     assert code == 3, err
     run, (_, below) = recorded(tmp_path)
-    (lost,) = of_kind(run, What.LOST)
-    (cut,) = of_kind(run, What.CUT_SHORT)
+    (lost,) = of_kind(run, EventKind.LOST)
+    (cut,) = of_kind(run, EventKind.CUT_SHORT)
     assert (lost.lane, lost.node.partition("@")[0], lost.detail) == ("threads", "threads", "signal SIGKILL")
     assert cut.lane == "threads"
     assert "signal SIGKILL" in cut.detail
@@ -118,7 +118,7 @@ def test_a_node_that_is_added_under_load_stands_there_from_its_first_job(tmp_pat
                 code, _, err = command.finish()
     assert code in QUIET_OR_NOT, err
     run, (marks, _) = recorded(tmp_path)
-    (joined,) = of_kind(run, What.JOINED)
+    (joined,) = of_kind(run, EventKind.JOINED)
     assert (joined.lane, joined.node.partition("@")[0]) == ("threads", "second")
     first_job_at = run.records.filter(run.records["node"] == joined.node)["started_at"].min()
     assert first_job_at < joined.at < first_job_at + 5

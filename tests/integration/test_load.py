@@ -12,7 +12,7 @@ from integration.commands import Command, poolrace, until
 from integration.commands import load as read_json
 
 from producer.plan.scenario import read_scenario
-from producer.rundir.events import What
+from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
 from producer.rundir.schema import RUNNING
@@ -182,7 +182,7 @@ def test_what_was_steered_on_the_first_lane_holds_on_the_second_at_the_very_same
         assert jobs_of(run, trial)[0] == pytest.approx([*before, *after], abs=1e-5)
     assert_the_very_same(run)
     lanes = [trial.lane for trial in loads(run)]
-    assert [(event.lane, event.detail) for event in run.events if event.kind == What.CHANGED] == [
+    assert [(event.lane, event.detail) for event in run.events if event.kind == EventKind.CHANGED] == [
         (lane, detail) for lane in lanes for detail in ("paused", "30/s")
     ]
     code, _, err = steered(tmp_path, str(path), "--pause")
@@ -230,7 +230,7 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
     assert lane["given_up_s"] == trial.given_up_s
     assert [threshold["kept"] for threshold in lane["thresholds"]] == [True, False]
     assert trial.jobs < 60 * 20
-    assert [(event.lane, event.kind) for event in run.events] == [("threads", What.GIVEN_UP)]
+    assert [(event.lane, event.kind) for event in run.events] == [("threads", EventKind.GIVEN_UP)]
     assert_sound(code, summary)
     suite = ET.parse(junit).getroot()
     failed = [case.get("name") for case in suite if case.find("failure") is not None]

@@ -19,7 +19,7 @@ JOBS = 12
 
 
 @pytest.fixture(scope="module")
-def adopted():
+def own_app():
     lanes = parse_lanes(("threads:2",), slots=2, prefetch=1, acks="early", least=1)
     return ask(
         "postoffice:app", folder=APP, jobs=str(APP / "jobs.jsonl"), tasks=(), lane=lanes[0], seed=1, timeout_s=60,
@@ -28,19 +28,19 @@ def adopted():
 
 
 @pytest.fixture
-def fleet(adopted, tmp_path):
+def fleet(own_app, tmp_path):
     lanes = parse_lanes(("threads:2",), slots=2, prefetch=1, acks="early", least=1)
     with LocalFleet(
-        uuid.uuid4().hex[:16], lanes, logs=tmp_path, broker_url=None, needs_upstream=False, ready_s=60, adopted=adopted
+        uuid.uuid4().hex[:16], lanes, logs=tmp_path, broker_url=None, needs_upstream=False, ready_s=60, own_app=own_app
     ) as fleet:
         yield fleet
 
 
-def send(fleet, adopted, task):
+def send(fleet, own_app, task):
     """Some jobs of a task, in a plan of their own."""
     (lane,) = fleet.lanes
     order = Order(
-        run_id=fleet._run_id, trial=1, calls=adopted.jobs[task].calls, queue=fleet.queue(lane), plan=backlog(JOBS)
+        run_id=fleet._run_id, trial=1, calls=own_app.jobs[task].calls, queue=fleet.queue(lane), plan=backlog(JOBS)
     )
     with fleet.app.connection_for_write() as connection:
         sender = JobSender(fleet.app, connection.Producer())
@@ -50,9 +50,9 @@ def send(fleet, adopted, task):
 @pytest.mark.parametrize(
     ("task", "queue"), [("stamp", ""), ("letter", ""), ("report", ".reports"), ("audit", ".reports")]
 )
-def test_a_job_waits_where_the_apps_routes_would_have_it_wait(fleet, adopted, task, queue):
+def test_a_job_waits_where_the_apps_routes_would_have_it_wait(fleet, own_app, task, queue):
     (lane,) = fleet.lanes
-    send(fleet, adopted, task)
+    send(fleet, own_app, task)
     with fleet.app.connection_for_read() as connection:
         found = {name.removeprefix(fleet.queue(lane)): depth(connection, name) for name in fleet.queues(lane)}
         assert found == {name: Depth(ready=JOBS if name == queue else 0, unacked=0) for name in ("", ".reports")}
@@ -60,10 +60,10 @@ def test_a_job_waits_where_the_apps_routes_would_have_it_wait(fleet, adopted, ta
     assert waiting(fleet.app, fleet.queues(lane), fleet._run_id, 1) == list(range(JOBS))
 
 
-def test_the_lanes_node_does_the_jobs_of_every_queue(fleet, adopted):
+def test_the_lanes_node_does_the_jobs_of_every_queue(fleet, own_app):
     (lane,) = fleet.lanes
     for task in ("stamp", "report"):
-        send(fleet, adopted, task)
+        send(fleet, own_app, task)
     fleet.start(lane)
     with fleet.app.connection_for_read() as connection:
         until(lambda: depth(connection, *fleet.queues(lane)) == Depth(ready=0, unacked=0))

@@ -35,7 +35,7 @@ def test_off_a_terminal_progress_is_plain_lines_on_standard_error(small: tuple[P
 def test_every_job_of_a_race_is_settled_and_the_lanes_did_the_same_work(small: tuple[Path, str, str]) -> None:
     summary = load(only_run(small[0]) / "summary.json")
     assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 0
-    assert summary["strangers"] == 0
+    assert summary["unknown_records"] == 0
     (workload,) = summary["workloads"]
     a, b = workload["lanes"]
     assert a["settlement"] == b["settlement"]

@@ -9,7 +9,7 @@ from integration.test_backlog import taker
 from kombu import Consumer, Exchange, Queue
 
 from producer.ownapp.event_listener import EVENTS, QUEUE
-from producer.ownapp.queue_reader import PAGE, Tap
+from producer.ownapp.queue_reader import PAGE, QueueReader
 from producer.ownapp.recorder import record
 
 JOBS, EVERY_S, COUNTDOWN_S = 40, 0.05, 0.3
@@ -83,7 +83,7 @@ def test_every_job_is_recorded_as_it_was_sent_and_done_all_the_same(site, live, 
 
 def test_a_long_backlog_is_left_out_and_what_comes_on_top_of_it_is_seen(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = Tap(connection, [queue])
+        tap = QueueReader(connection, [queue])
         for number in range(PAGE + 20):
             site.app.send_task("foreign.ok", [number], queue=queue)
         tap.look()
@@ -97,7 +97,7 @@ def test_a_long_backlog_is_left_out_and_what_comes_on_top_of_it_is_seen(site, qu
 
 def test_a_job_that_a_node_has_taken_is_seen(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = Tap(connection, [queue])
+        tap = QueueReader(connection, [queue])
         tap.look()
         site.app.send_task("foreign.ok", [7], queue=queue)
         site.app.send_task("foreign.ok", [8], queue=queue + " of others")
@@ -110,7 +110,7 @@ def test_a_job_that_a_node_has_taken_is_seen(site, queue):
 def test_a_job_that_was_taken_is_known_by_its_queues_binding(site, queue):
     bound = Queue(queue, Exchange(f"exchange of {queue}"), routing_key="another.name")
     with site.app.connection_for_read() as looking, site.app.connection_for_read() as taking:
-        tap = Tap(looking, [queue])
+        tap = QueueReader(looking, [queue])
         tap.look()
         taken = []
         consumer = Consumer(taking.default_channel, [bound], callbacks=[lambda _, message: taken.append(message)])
@@ -125,7 +125,7 @@ def test_a_job_that_was_taken_is_known_by_its_queues_binding(site, queue):
 
 def test_retries_and_children_are_no_jobs_of_their_own(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = Tap(connection, [queue])
+        tap = QueueReader(connection, [queue])
         tap.look()
         site.app.send_task("foreign.ok", queue=queue, retries=1)
         site.app.send_task("foreign.ok", queue=queue, parent_id="parent", root_id="parent")

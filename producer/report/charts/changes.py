@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from producer.analysis.verdict import MARGIN
 from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import text
+from producer.report.charts.theme import escaped
 from producer.report.charts.verdict import ratios
 from producer.report.comparison import second_over_first
 from producer.report.formats import number
@@ -47,7 +47,7 @@ def changes(found: Mapping[str, Any]) -> Picture:
 
 def _label(each: Mapping[str, Any]) -> str:
     """Of a row, in two lines: a phone has no room for one."""
-    return f"{text(each['workload'])}, {text(each['lane'])}<br>{text(each['measure'])}"
+    return f"{escaped(each['workload'])}, {escaped(each['lane'])}<br>{escaped(each['measure'])}"
 
 
 def _shows(drawn: list[Mapping[str, Any]]) -> str:

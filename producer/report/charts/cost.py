@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import lane_of, layout, look, stacked, text
+from producer.report.charts.theme import escaped, lane_of, layout, stacked, style_of
 from producer.report.formats import number
 from producer.report.parts import Table
 from producer.report.tables import PRICED, money_of_a_million, price_of
@@ -145,11 +145,12 @@ def _figure(costs: Sequence[Cost], summary: Mapping[str, Any]) -> go.Figure:
     keys = list(dict.fromkeys(each.lane for each in costs))
     for row, (unit, field) in enumerate(parts, start=1):
         for key in keys:
-            own, mine = look(keys, key), [each for each in costs if each.lane == key]
+            own, mine = style_of(keys, key), [each for each in costs if each.lane == key]
             figure.add_bar(
-                x=[text(each.workload) for each in mine], y=[getattr(each, field) for each in mine], name=text(key),
-                marker={"color": own.colour, "pattern": {"shape": own.pattern}}, legendgroup=key, showlegend=row == 1,
-                hovertemplate=f"%{{y:.3g}} {text(unit)}<extra>%{{fullData.name}}</extra>", row=row, col=1,
+                x=[escaped(each.workload) for each in mine], y=[getattr(each, field) for each in mine],
+                name=escaped(key), marker={"color": own.colour, "pattern": {"shape": own.pattern}},
+                legendgroup=key, showlegend=row == 1,
+                hovertemplate=f"%{{y:.3g}} {escaped(unit)}<extra>%{{fullData.name}}</extra>", row=row, col=1,
             )  # fmt: skip
     layout(figure, x="", y="", height=PART * len(parts) + FRAME)
     # A workload's name is a word even if it looks like a number.

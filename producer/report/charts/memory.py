@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import GRID, HEADING, INK, OVERLAY, layout, look, text
+from producer.report.charts.theme import GRID, HEADING, INK, OVERLAY, escaped, layout, style_of
 from producer.report.formats import NONE, count, mebibytes
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
@@ -25,7 +25,7 @@ from producer.rundir.trials import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from producer.report.charts.theme import Look
+    from producer.report.charts.theme import LaneStyle
     from producer.rundir.run import Run
 
 KEY, TITLE = "memory", "Memory of the nodes"
@@ -183,22 +183,22 @@ def _by_lane(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> go.Fig
     """A bar a lane, its nodes one above the other, each of a private and a shared part."""
     figure, keys = go.Figure(), [each.lane for each in taken]
     for each in taken:
-        own = look(keys, each.lane)
+        own = style_of(keys, each.lane)
         for node, size in sorted(each.nodes.items()):
             for words, part, opacity in _parts(size):
                 figure.add_bar(
-                    x=[text(each.lane)], y=[part / MIB], name=text(f"{node} {words}".strip()), showlegend=False,
+                    x=[escaped(each.lane)], y=[part / MIB], name=escaped(f"{node} {words}".strip()), showlegend=False,
                     width=0.5,
                     marker={
                         "color": own.colour, "opacity": opacity, "pattern": {"shape": own.pattern, **OVERLAY},
                         "line": {"color": INK, "width": 1},
                     },
-                    text=text(f"{node}: {mebibytes(part)} {words}".strip()), textposition="inside",
+                    text=escaped(f"{node}: {mebibytes(part)} {words}".strip()), textposition="inside",
                     insidetextanchor="middle", textfont={"color": "white" if opacity == WHOLE else INK},
                     hovertemplate="%{y:.1f} MiB<extra>%{fullData.name}</extra>",
                 )  # fmt: skip
         figure.add_annotation(
-            x=text(each.lane), y=each.total_bytes / MIB, yshift=12, showarrow=False,
+            x=escaped(each.lane), y=each.total_bytes / MIB, yshift=12, showarrow=False,
             text=f"{mebibytes(each.total_bytes / each.slots)} a slot",
         )  # fmt: skip
     layout(figure, x="", y="PSS, MiB").update_layout(barmode="stack", margin={"t": 40})
@@ -216,11 +216,11 @@ def _against_slots(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> 
     """A chart a lane: private memory below, shared above it, the whole PSS as a line with marks."""
     series = dict(list(_series(taken).items())[:MOST_LANES])
     figure = make_subplots(
-        rows=1, cols=len(series), shared_yaxes=True, horizontal_spacing=0.04, column_titles=list(map(text, series))
+        rows=1, cols=len(series), shared_yaxes=True, horizontal_spacing=0.04, column_titles=list(map(escaped, series))
     )
     figure.update_annotations(font=HEADING)
     for place, (key, mine) in enumerate(series.items(), start=1):
-        _add_areas(figure, look(list(series), key), key, mine, place)
+        _add_areas(figure, style_of(list(series), key), key, mine, place)
         figure.update_xaxes(
             tickvals=[each.slots for each in mine], gridcolor=GRID, title_text="slots", row=1, col=place
         )
@@ -228,19 +228,19 @@ def _against_slots(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> 
     return _with_limit(figure.update_xaxes(title_text="slots").update_yaxes(rangemode="tozero"), taken, limit)
 
 
-def _add_areas(figure: go.Figure, own: Look, key: str, mine: Sequence[_Taken], place: int) -> None:
+def _add_areas(figure: go.Figure, own: LaneStyle, key: str, mine: Sequence[_Taken], place: int) -> None:
     slots = [each.slots for each in mine]
     private = [None if each.private_bytes is None else each.private_bytes / MIB for each in mine]
     place_of = {"row": 1, "col": place}
     if None not in private:
         figure.add_scatter(
-            x=slots, y=private, name=text(f"{key} private"), mode="lines", line={"color": own.colour, "dash": "dot"},
+            x=slots, y=private, name=escaped(f"{key} private"), mode="lines", line={"color": own.colour, "dash": "dot"},
             fill="tozeroy", fillpattern={"shape": "/", "fgcolor": own.colour, "solidity": 0.25},
             hovertemplate="%{x} slots: %{y:.1f} MiB<extra>%{fullData.name}</extra>", **place_of,
         )  # fmt: skip
     figure.add_scatter(
         x=slots, y=[each.total_bytes / MIB for each in mine],
-        name=text(f"{key} private and shared" if None not in private else key), mode="lines+markers",
+        name=escaped(f"{key} private and shared" if None not in private else key), mode="lines+markers",
         line={"color": own.colour, "dash": own.dash}, marker={"color": own.colour, "symbol": own.symbol, "size": 9},
         **({"fill": "tonexty", "fillpattern": {"shape": ".", "fgcolor": own.colour, "solidity": 0.15}}
            if None not in private else {}),
@@ -254,7 +254,7 @@ def _with_limit(figure: go.Figure, taken: Sequence[_Taken], limit: tuple[str, fl
         figure.add_hline(y=size / MIB, line={"color": INK, "dash": "dash", "width": 2})
         figure.add_annotation(
             x=0, xref="x domain", xanchor="left", y=size / MIB, yref="y", yanchor="bottom", showarrow=False,
-            text=text(f"limit of {whose}: {mebibytes(size)}"), font={"color": INK},
+            text=escaped(f"limit of {whose}: {mebibytes(size)}"), font={"color": INK},
         )  # fmt: skip
         figure.update_yaxes(range=[0, 1.15 * max(size, _most(taken).total_bytes) / MIB])
     return figure

@@ -9,7 +9,7 @@ import polars as pl
 
 from poolrace.contract import Outcome
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, LOOKS, OVERLAY, lane_of, layout, look, text
+from producer.report.charts.theme import INK, LOOKS, OVERLAY, escaped, lane_of, layout, style_of
 from producer.report.formats import count, percent
 from producer.report.parts import Table
 from producer.report.tables import lane_keys
@@ -113,14 +113,15 @@ def _bars(lanes: Mapping[str, Sequence[Share]], looks: Mapping[str, str]) -> go.
     for lane, mine in lanes.items():
         for place, (_, node, jobs, share) in enumerate(mine):
             figure.add_bar(
-                y=[text(lane)], x=[share * 100], orientation="h", name=text(node), showlegend=False,
+                y=[escaped(lane)], x=[share * 100], orientation="h", name=escaped(node), showlegend=False,
                 marker={
-                    "color": look(kinds, looks[lane]).colour, "opacity": 0.85,
+                    "color": style_of(kinds, looks[lane]).colour, "opacity": 0.85,
                     "pattern": {"shape": LOOKS[place % len(LOOKS)].pattern, **OVERLAY},
                     "line": {"color": INK, "width": 1},
                 },
-                text=text(f"{node}: {percent(share, digits=1)}"), textposition="inside", insidetextanchor="middle",
-                textfont={"color": "white"}, hovertext=text(f"{node}: {count(jobs)} jobs"), hoverinfo="text",
+                text=escaped(f"{node}: {percent(share, digits=1)}"), textposition="inside",
+                insidetextanchor="middle", textfont={"color": "white"},
+                hovertext=escaped(f"{node}: {count(jobs)} jobs"), hoverinfo="text",
             )  # fmt: skip
     height = 130 + 70 * len(lanes)
     layout(figure, x="share of the lane's jobs, %", y="", height=height)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from producer.analysis.percentiles import FIRM_BEYOND, Percentiles, percentiles
 from producer.fleet.control import ANSWER_S
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, lane_of, layout, logarithmic, look, text
+from producer.report.charts.theme import INK, escaped, lane_of, layout, logarithmic, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
 from producer.report.tables import get, lane_keys, percentile_cell
@@ -105,12 +105,12 @@ def _group(workload: str, lane: str, trips_s: Sequence[float | None]) -> _Group:
 def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes: Sequence[str]) -> go.Figure:
     figure = go.Figure()
     for lane in dict.fromkeys(group.lane for group in groups):
-        own, mine = look(lanes, lane), [group for group in groups if group.lane == lane]
+        own, mine = style_of(lanes, lane), [group for group in groups if group.lane == lane]
         points = "all" if all(len(group.trips_s) <= MOST_POINTS for group in mine) else "outliers"
         figure.add_box(
             x=[_name(group.workload, shares) for group in mine for _ in group.trips_s],
             y=[trip_s * 1000 for group in mine for trip_s in group.trips_s],
-            name=text(lane), offsetgroup=text(lane), boxpoints=points, jitter=0.5, pointpos=0,
+            name=escaped(lane), offsetgroup=escaped(lane), boxpoints=points, jitter=0.5, pointpos=0,
             fillcolor="rgba(128,128,128,0.12)",
             line={"color": own.colour}, marker={"color": own.colour, "symbol": own.symbol, "opacity": 0.7},
         )  # fmt: skip
@@ -129,12 +129,13 @@ def _add_silent(figure: go.Figure, groups: Sequence[_Group], shares: Mapping[str
         figure.add_scatter(
             x=[_name(group.workload, shares) for group in silent], y=[ANSWER_S * 1000] * len(silent), mode="markers",
             name=f"no answer in {ANSWER_S:g} s", marker={"symbol": "x", "color": INK, "size": 12},
-            hovertext=[text(f"{group.lane}: {group.silent} without an answer") for group in silent], hoverinfo="text",
+            hovertext=[escaped(f"{group.lane}: {group.silent} without an answer") for group in silent],
+            hoverinfo="text",
         )  # fmt: skip
 
 
 def _name(workload: str, shares: Mapping[str, float | None]) -> str:
-    return text(f"{workload} ({percent(shares[workload])})" if shares[workload] is not None else workload)
+    return escaped(f"{workload} ({percent(shares[workload])})" if shares[workload] is not None else workload)
 
 
 def _shows(groups: Sequence[_Group]) -> str:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from producer.analysis.usl import Law
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, layout, look, text
+from producer.report.charts.theme import INK, escaped, layout, style_of
 from producer.report.formats import number, percent
 from producer.report.parts import Table
 from producer.report.sweep import scaling_sentence
@@ -17,7 +17,7 @@ from producer.report.sweep import scaling_sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.charts.theme import Look
+    from producer.report.charts.theme import LaneStyle
     from producer.rundir.run import Run
 
 KEY, TITLE = "scaling", "Throughput against nodes"
@@ -82,10 +82,10 @@ def _ideal_per_node(points: Sequence[Measured]) -> float:
 def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None], rule: int | None) -> go.Figure:
     figure = go.Figure()
     for lane, points in measured.items():
-        own, law = look(list(measured), lane), laws.get(lane)
+        own, law = style_of(list(measured), lane), laws.get(lane)
         medians = [capacity["median"] for _, capacity in points]
         figure.add_scatter(
-            x=[nodes for nodes, _ in points], y=medians, mode="markers", name=text(lane), legendgroup=lane,
+            x=[nodes for nodes, _ in points], y=medians, mode="markers", name=escaped(lane), legendgroup=lane,
             marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
             error_y={
                 "array": [capacity["max"] - capacity["median"] for _, capacity in points],
@@ -98,7 +98,7 @@ def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law |
             _add_law(figure, lane, law, own)
         most = points[-1][0]
         figure.add_scatter(
-            x=[0, most], y=[0, _ideal_per_node(points) * most], mode="lines", name=f"{text(lane)}: ideal",
+            x=[0, most], y=[0, _ideal_per_node(points) * most], mode="lines", name=f"{escaped(lane)}: ideal",
             legendgroup=lane, showlegend=False, line={"color": own.colour, "width": 1, "dash": "dot"}, hoverinfo="skip",
         )  # fmt: skip
     counts = sorted({nodes for points in measured.values() for nodes, _ in points})
@@ -109,11 +109,11 @@ def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law |
     return layout(figure, x="nodes", y="jobs/s")
 
 
-def _add_law(figure: go.Figure, lane: str, law: Law, own: Look) -> None:
+def _add_law(figure: go.Figure, lane: str, law: Law, own: LaneStyle) -> None:
     counts = np.linspace(1, law.largest, CURVE)
     figure.add_scatter(
-        x=counts, y=[law.per_s(count) for count in counts], mode="lines", name=f"{text(lane)}: law", legendgroup=lane,
-        line={"color": own.colour, "dash": own.dash},
+        x=counts, y=[law.per_s(count) for count in counts], mode="lines", name=f"{escaped(lane)}: law",
+        legendgroup=lane, line={"color": own.colour, "dash": own.dash},
         hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
     )  # fmt: skip
 

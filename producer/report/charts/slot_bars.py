@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from producer.report.charts.theme import GRID, INK, LOOKS, look, text
+from producer.report.charts.theme import GRID, INK, LOOKS, escaped, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,19 +44,19 @@ def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], pl
         line={"color": INK, "width": 2}, opacity=0.5, hoverinfo="skip", row=place, col=1,
     )  # fmt: skip
     for name in workloads:
-        mine, own = jobs.filter(pl.col("workload") == name), look(workloads, name)
+        mine, own = jobs.filter(pl.col("workload") == name), style_of(workloads, name)
         tall = _tall(workloads, name)
         shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
-        shared["legendgroup"] = text(name)
+        shared["legendgroup"] = escaped(name)
         figure.add_scattergl(
-            **_boxes(mine, tall, np.ones(mine.height)), name=f"{text(name)}: runs", showlegend=named,
+            **_boxes(mine, tall, np.ones(mine.height)), name=f"{escaped(name)}: runs", showlegend=named,
             line={"color": own.colour, "width": 1}, fillcolor=_see_through(own.colour), opacity=0.75, **shared,
         )  # fmt: skip
         figure.add_scattergl(
-            **_boxes(mine, tall, _share(mine)), name=f"{text(name)}: on a core", showlegend=named,
+            **_boxes(mine, tall, _share(mine)), name=f"{escaped(name)}: on a core", showlegend=named,
             line={"color": own.colour, "width": 0.5}, fillcolor=own.colour, **shared,
         )  # fmt: skip
-        figure.add_scattergl(**_points(mine), name=text(name), showlegend=False, row=place, col=1)
+        figure.add_scattergl(**_points(mine), name=escaped(name), showlegend=False, row=place, col=1)
 
 
 def _tall(workloads: Sequence[str], name: str) -> float:
@@ -73,8 +73,9 @@ def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> 
     ]
     figure.add_heatmap(
         x=edges[:-1] + edges[1] / 2, y=[part["row"][0] for part in parts], z=np.array(grid, dtype=np.float32), zmin=0,
-        zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]], name=text(lane),
-        ygap=4, hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
+        zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]],
+        name=escaped(lane), ygap=4,
+        hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
     )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def close_up_look(workloads: Sequence[str]) -> dict[str, Any]:
     """How the page's script draws the jobs of each workload: as bars are."""
     return {
         "most": MOST,
-        "colours": [look(workloads, name).colour for name in workloads],
+        "colours": [style_of(workloads, name).colour for name in workloads],
         "tall": [_tall(workloads, name) for name in workloads],
     }
 
@@ -114,8 +115,8 @@ def add_key(figure: go.Figure, workloads: Sequence[str]) -> None:
     """Names of the workloads in the legend, for jobs that plotly does not draw."""
     for name in workloads:
         figure.add_scatter(
-            x=[None], y=[None], mode="markers", name=f"{text(name)}: runs", hoverinfo="skip",
-            marker={"symbol": "square", "size": 12, "color": look(workloads, name).colour}, row=1, col=1,
+            x=[None], y=[None], mode="markers", name=f"{escaped(name)}: runs", hoverinfo="skip",
+            marker={"symbol": "square", "size": 12, "color": style_of(workloads, name).colour}, row=1, col=1,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from producer.report.charts.picture import Picture
 from producer.report.charts.slot_bars import MOST, add_bars, add_key, add_shades, close_up, close_up_look
-from producer.report.charts.theme import HEADING, layout, text
+from producer.report.charts.theme import HEADING, escaped, layout
 from producer.report.formats import count, percent, seconds
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
@@ -217,7 +217,7 @@ def _figure(courses: Sequence[_Course]) -> go.Figure:
 
 def _heading(course: _Course) -> str:
     # As short as a phone is narrow; what is under the chart says it in full.
-    return text(f"{course.lane}: {percent(course.cpu_share)} on a core, {_cores(course)} cores in all")
+    return escaped(f"{course.lane}: {percent(course.cpu_share)} on a core, {_cores(course)} cores in all")
 
 
 def _names(course: _Course) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def _names(course: _Course) -> dict[str, Any]:
 def _slot_name(slot: Mapping[str, Any], course: _Course, *, several: bool) -> str:
     shared = course.slots.filter(pl.col("pid") == slot["pid"], pl.col("node") == slot["node"]).height > 1
     name = f"thread {slot['thread_id']}" if shared else f"pid {slot['pid']}"
-    return text(f"{slot['node']} {name}" if several else name)
+    return escaped(f"{slot['node']} {name}" if several else name)
 
 
 def _shows(courses: Sequence[_Course]) -> str:

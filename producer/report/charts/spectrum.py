@@ -9,7 +9,7 @@ import numpy as np
 from producer.analysis.latency import first_successes
 from producer.analysis.percentiles import percentiles
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import lane_of, layout, logarithmic, look, stacked, text
+from producer.report.charts.theme import escaped, lane_of, layout, logarithmic, stacked, style_of
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
@@ -128,14 +128,14 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
     told = {line.name: line for line in reversed(lines)}
     for line in lines:
         row = workloads.index(line.workload) + 1
-        own, (dash, width) = look(lanes, line.lane), styles[line.stretch]
+        own, (dash, width) = style_of(lanes, line.lane), styles[line.stretch]
         places, values = thinned(line.values)
         figure.add_scatter(
             x=places, y=values * 1000, mode="lines+markers",
             line={"color": own.colour, "dash": dash, "width": width, "shape": "hv"},
             # The dash tells the stretch, so the mark has to tell the lane where there is no colour.
             marker={"color": own.colour, "symbol": own.symbol, "size": 3 + 2 * width, "maxdisplayed": MARKS},
-            name=text(line.name), legendgroup=line.name, showlegend=told[line.name] is line, row=row, col=1,
+            name=escaped(line.name), legendgroup=line.name, showlegend=told[line.name] is line, row=row, col=1,
             hovertemplate="%{y:.3g} ms<extra>%{fullData.name}</extra>",
         )  # fmt: skip
     figure.update_xaxes(

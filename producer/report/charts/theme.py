@@ -34,7 +34,7 @@ HEADING = {"family": FONT, "color": INK, "size": 14}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class LaneStyle:
     """
     What tells a lane from the others.
 
@@ -52,15 +52,15 @@ class Look:
 
 
 LOOKS = (
-    Look(colour="#3b7dd8", symbol="circle", dash="solid", pattern=""),
-    Look(colour="#d9822b", symbol="square", dash="dash", pattern="/"),
-    Look(colour="#2a9d6f", symbol="diamond", dash="dot", pattern="x"),
-    Look(colour="#b05fc4", symbol="cross", dash="dashdot", pattern="-"),
-    Look(colour="#8a8a3a", symbol="triangle-up", dash="longdash", pattern="."),
+    LaneStyle(colour="#3b7dd8", symbol="circle", dash="solid", pattern=""),
+    LaneStyle(colour="#d9822b", symbol="square", dash="dash", pattern="/"),
+    LaneStyle(colour="#2a9d6f", symbol="diamond", dash="dot", pattern="x"),
+    LaneStyle(colour="#b05fc4", symbol="cross", dash="dashdot", pattern="-"),
+    LaneStyle(colour="#8a8a3a", symbol="triangle-up", dash="longdash", pattern="."),
 )
 
 
-def look(keys: Sequence[str], key: str) -> Look:
+def style_of(keys: Sequence[str], key: str) -> LaneStyle:
     """How a lane, or a workload, of several looks; the first ones look the same in every picture."""
     return LOOKS[list(keys).index(key) % len(LOOKS)]
 
@@ -71,7 +71,7 @@ def lane_of(summary: Mapping[str, Any], key: str) -> str:
     return str(next((point["lanes"][key] for point in points if key in point["lanes"]), key))
 
 
-def text(words: str) -> str:
+def escaped(words: str) -> str:
     """Words as they are: plotly would take what looks like a tag for one."""
     return escape(words, quote=False)
 
@@ -88,7 +88,9 @@ def logarithmic(digits: Sequence[float] = (1, 2, 5)) -> dict[str, Any]:
 
 def stacked(titles: Sequence[str], spacing: float) -> go.Figure:
     """Charts one above the other, each with its title and this much of the height between them."""
-    figure = make_subplots(rows=len(titles), cols=1, subplot_titles=list(map(text, titles)), vertical_spacing=spacing)
+    figure = make_subplots(
+        rows=len(titles), cols=1, subplot_titles=list(map(escaped, titles)), vertical_spacing=spacing
+    )
     return figure.update_annotations(font=HEADING)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, lane_of, layout, look, stacked, text
+from producer.report.charts.theme import INK, escaped, lane_of, layout, stacked, style_of
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -48,7 +48,7 @@ class Point:
     @property
     def x(self) -> str | int:
         """Where it stands on the axis."""
-        return self.slots if self.at is None else text(self.at)
+        return self.slots if self.at is None else escaped(self.at)
 
 
 def throughput(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
@@ -155,11 +155,11 @@ def _figure(points: Sequence[Point], axis: str, cores: int | None) -> go.Figure:
 def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], row: int) -> None:
     if not points:
         return
-    own = look(lanes, points[0].lane)
+    own = style_of(lanes, points[0].lane)
     ordered = sorted(points, key=lambda point: point.slots)
     medians = [point.capacity["median"] for point in ordered]
     figure.add_scatter(
-        x=[point.x for point in ordered], y=medians, mode="lines+markers", name=text(points[0].lane),
+        x=[point.x for point in ordered], y=medians, mode="lines+markers", name=escaped(points[0].lane),
         legendgroup=points[0].lane, showlegend=row == 1, line={"color": own.colour, "dash": own.dash},
         # Open, since lanes of one number of slots lie on one another.
         marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},

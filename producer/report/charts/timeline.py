@@ -17,7 +17,7 @@ from plotly.subplots import make_subplots
 from poolrace.contract import Outcome
 from producer.analysis.percentiles import percentiles
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import HEADING, INK, LOOKS, layout, text
+from producer.report.charts.theme import HEADING, INK, LOOKS, escaped, layout
 from producer.report.formats import NONE, count, milliseconds, number, seconds
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
@@ -253,7 +253,7 @@ def _cores(run: Run, trial: Trial, span_s: float) -> Iterator[tuple[str, tuple[F
 def _figure(courses: Sequence[_Course]) -> go.Figure:
     figure = make_subplots(
         rows=len(LABELS), cols=len(courses), shared_xaxes="all", shared_yaxes="rows", vertical_spacing=0.05,
-        horizontal_spacing=0.03, row_heights=[3, 2, 2, 2], column_titles=[text(course.lane) for course in courses],
+        horizontal_spacing=0.03, row_heights=[3, 2, 2, 2], column_titles=[escaped(course.lane) for course in courses],
     )  # fmt: skip
     figure.update_annotations(font=HEADING, yshift=18)
     for place, course in enumerate(courses, start=1):
@@ -288,7 +288,7 @@ def _add_lines(figure: go.Figure, course: _Course, place: int) -> None:
     for turn, (node, (at_s, cores)) in enumerate(course.cores.items()):
         own = LOOKS[(place - 1 + turn) % len(LOOKS)]
         figure.add_scatter(
-            x=at_s, y=cores, name=f"CPU of {text(node)}", mode="lines+markers", row=CPU, col=place,
+            x=at_s, y=cores, name=f"CPU of {escaped(node)}", mode="lines+markers", row=CPU, col=place,
             line={"color": own.colour, "dash": own.dash, "width": 1.5}, marker={"symbol": own.symbol, "size": 4},
             hovertemplate="%{y:.2f} cores<extra>%{fullData.name}</extra>",
         )  # fmt: skip
@@ -314,14 +314,14 @@ def _add_phases(figure: go.Figure, course: _Course, place: int) -> None:
             row="all", col=place,
         )  # fmt: skip
         if name:
-            _say(figure, text(name), begin_s, place)
+            _say(figure, escaped(name), begin_s, place)
 
 
 def _add_events(figure: go.Figure, course: _Course, place: int) -> None:
     for at_s, words in course.events[:MOST_MARKS]:
         short = words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]}…"
         figure.add_vline(x=at_s, line={"color": INK, "dash": "dashdot", "width": 1}, row="all", col=place)
-        _say(figure, text(short), at_s, place)
+        _say(figure, escaped(short), at_s, place)
 
 
 def _say(figure: go.Figure, words: str, at_s: float, place: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, LOOKS, lane_of, layout, logarithmic, text
+from producer.report.charts.theme import INK, LOOKS, escaped, lane_of, layout, logarithmic
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -88,7 +88,7 @@ def _pair_of_all(drawn: Sequence[Mapping[str, Any]], summary: Mapping[str, Any])
 def _label(each: Mapping[str, Any], pair: str) -> str:
     """Of a row, in two lines: a phone has no room for one."""
     lanes = "" if pair else f", {each['a']} / {each['b']}"
-    return f"{text(each['workload'])}<br>{text(_measure(each) + lanes)}"
+    return f"{escaped(each['workload'])}<br>{escaped(_measure(each) + lanes)}"
 
 
 def _figure(drawn: Sequence[Mapping[str, Any]], margin: float, pair: str) -> go.Figure:
@@ -122,7 +122,7 @@ def ratios(drawn: Sequence[Mapping[str, Any]], margin: float, of: str) -> go.Fig
     figure.add_vline(x=1, line={"color": INK, "width": 1})
     figure.update_xaxes(**_axis(span))
     figure.update_yaxes(autorange="reversed", categoryorder="array", categoryarray=[each["label"] for each in drawn])
-    return layout(figure, x=text(of), y="", height=FRAME + ROW * len(drawn))
+    return layout(figure, x=escaped(of), y="", height=FRAME + ROW * len(drawn))
 
 
 def _axis(span: float) -> dict[str, Any]:

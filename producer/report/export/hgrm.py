@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from producer.errors import UsageError
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.report.export.rows import counted_jobs, counted_successes
 from producer.rundir.schema import KEY
 
@@ -40,7 +40,7 @@ def hgrm(run: Run, choice: Choice, what: str) -> Iterator[str]:
     Args:
         run: Where from.
         choice: Must leave one lane, one workload and one kind of trial; their trials count together.
-        what: The stretch, one of `SPANS`.
+        what: The stretch, one of `STAGES`.
 
     Raises:
         UsageError: If it leaves several, or no job to tell of; says which there are and how to choose.
@@ -48,7 +48,7 @@ def hgrm(run: Run, choice: Choice, what: str) -> Iterator[str]:
     values_ms = stretch_s(run, choice, what) * MS_PER_S
     if not len(values_ms):
         raise UsageError(
-            f"--what {what}: no job of the choice has it. Choose another: {', '.join(SPANS)}; or a lane whose jobs "
+            f"--what {what}: no job of the choice has it. Choose another: {', '.join(STAGES)}; or a lane whose jobs "
             "succeeded."
         )
     return distribution(values_ms)
@@ -65,7 +65,7 @@ def stretch_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
     """
     jobs = counted_jobs(run, choice)
     _must_be_one(jobs)
-    begins, ends = SPANS[what]
+    begins, ends = STAGES[what]
     of_all = what == "publish_lag"
     rows = run.sent.join(jobs, on=KEY, how="semi") if of_all else counted_successes(run, choice)
     took = rows.select(took_s=pl.col(ends) - pl.col(begins))["took_s"].drop_nulls()

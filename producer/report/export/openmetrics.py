@@ -17,7 +17,7 @@ from urllib3.util import make_headers, parse_url
 from producer.analysis.load import load_lanes
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.errors import UsageError
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.report.export.rows import counted_jobs, counted_successes, deliveries
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _histogram(successes: pl.DataFrame, what: str, text: str) -> Iterator[str]:
     """
     name = f"poolrace_run_{what}_seconds"
     yield from _head(name, "histogram", text, unit="seconds")
-    begins, ends = SPANS[what]
+    begins, ends = STAGES[what]
     timed = successes.with_columns(took_s=pl.col(ends) - pl.col(begins)).drop_nulls("took_s")
     for (lane, workload, kind), group in sorted(timed.partition_by(BY, as_dict=True).items()):
         labels = {"lane": lane, "workload": workload, "kind": kind}

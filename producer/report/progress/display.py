@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from producer.measure.progress import Bracket, Score
-    from producer.measure.snapshot import Now
+    from producer.measure.snapshot import LaneSnapshot
 
 
 class Silent:
@@ -50,7 +50,7 @@ class Silent:
     def probe(self, bracket: Bracket) -> None:
         """Nothing."""
 
-    def lane(self, now: Now, ended: int, of: int) -> None:
+    def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """Nothing."""
 
 
@@ -93,7 +93,7 @@ class Lines:
         """Print the probe and the bracket in a line."""
         self.stage(probe_line(bracket))
 
-    def lane(self, now: Now, ended: int, of: int) -> None:
+    def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """Say how it does."""
         self.stage(line(now, ended, of))
 
@@ -127,7 +127,7 @@ class Bar:
         """Show the probe and the bracket beside the bar."""
         self.stage(probe_line(bracket))
 
-    def lane(self, now: Now, ended: int, of: int) -> None:
+    def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """Show how it does; what the lanes before it did last stays."""
         self._progress.lanes.add(now)
         text = f"{now.lane}: {ended:,} of {of:,} jobs ended" + (", paused" if now.paused else "")
@@ -159,7 +159,7 @@ def probe_line(bracket: Bracket) -> str:
     )
 
 
-def line(now: Now, ended: int, of: int) -> str:
+def line(now: LaneSnapshot, ended: int, of: int) -> str:
     """How a lane does, in a line for a log."""
     rates = (now.offered_per_s, now.accepted_per_s, now.started_per_s, now.finished_per_s)
     offered, accepted, started, finished = (NONE if each is None else f"{each:.0f}" for each in rates)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from producer.measure.snapshot import Now
+    from producer.measure.snapshot import LaneSnapshot
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN = ".:-=+*#@"
@@ -46,7 +46,7 @@ class Row:
     """
 
     label: str
-    read: Callable[[Now], float | None]
+    read: Callable[[LaneSnapshot], float | None]
     show: Callable[[float | None], str]
     scale: str
 
@@ -128,9 +128,9 @@ class LanesView:
     """What lanes did until now; rich asks it again at each refresh."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, deque[Now]] = {}
+        self._lanes: dict[str, deque[LaneSnapshot]] = {}
 
-    def add(self, now: Now) -> None:
+    def add(self, now: LaneSnapshot) -> None:
         """Note a moment of a lane; what the lanes before it did last stays."""
         self._lanes.setdefault(now.lane, deque(maxlen=KEPT)).append(now)
 
@@ -158,7 +158,7 @@ class LanesView:
         return tops
 
 
-def _panel(moments: Sequence[Now], shown: int, tops: dict[str, float], marks: str) -> Panel:
+def _panel(moments: Sequence[LaneSnapshot], shown: int, tops: dict[str, float], marks: str) -> Panel:
     now = moments[-1]
     rows = rows_of(LABEL)
     for row in ROWS:
@@ -167,15 +167,15 @@ def _panel(moments: Sequence[Now], shown: int, tops: dict[str, float], marks: st
     return Panel(rows, title=Text(_title(now)), subtitle=Text(_subtitle(now)), title_align="left")
 
 
-def _title(now: Now) -> str:
+def _title(now: LaneSnapshot) -> str:
     # Once all is sent, what was sent is waited for.
     return f"{now.lane}  {min(now.at_s, now.of_s):.0f} of {now.of_s:.0f} s"
 
 
-def _subtitle(now: Now) -> str:
+def _subtitle(now: LaneSnapshot) -> str:
     words = [f"{now.failed:,} failed"] if now.failed else []
     return ", ".join([*words, "paused"] if now.paused else words)
 
 
-def _line(now: Now) -> Text:
+def _line(now: LaneSnapshot) -> Text:
     return Text(f"{now.lane} {number(now.finished_per_s)}/s, {now.behind:,} behind", no_wrap=True, overflow="ellipsis")

@@ -370,14 +370,14 @@ def test_records_of_jobs_never_sent_are_in_no_number_but_their_own():
     records = records_of(delivery(0), delivery(1, finished=77.0), delivery(0, trial=9))
     sent = sent_of((0, 0, 0.0, 0.0))
     found = analyse([trial_of(kind=Kind.LATENCY)], sent, records)
-    assert found.strangers == 2
+    assert found.unknown_records == 2
     assert found.settlement == Settlement(sent=1, done=1)
     assert found.lanes[0].latency.sojourn.max == 1.0
 
 
 def test_a_run_without_trials_is_empty():
     found = analyse([], sent_of(), records_of())
-    assert (found.trials, found.lanes, found.strangers) == ((), (), 0)
+    assert (found.trials, found.lanes, found.unknown_records) == ((), (), 0)
 
 
 def test_an_analysis_is_plain_json():

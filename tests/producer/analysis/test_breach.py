@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from producer.analysis.breach import Seen, broken_since_s
+from producer.analysis.breach import CountedJobs, first_breach_s
 from producer.plan.thresholds import parse_threshold
 from producer.rundir.schema import SAMPLE_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -40,7 +40,7 @@ def seen(sent=(), done=(), samples=(), trial=TRIAL):
         {"lane": node.partition("@")[0], "node": node, "at": BEGAN_AT + at_s, "pss_bytes": pss_bytes}
         for at_s, node, pss_bytes in samples
     ]
-    return Seen(
+    return CountedJobs(
         trial=trial,
         sent=pl.DataFrame(offered, schema=SENT),
         done=pl.DataFrame(ended, schema=DONE),
@@ -50,7 +50,7 @@ def seen(sent=(), done=(), samples=(), trial=TRIAL):
 
 def since(text, limit=None, **what):
     threshold = parse_threshold(text)
-    return broken_since_s(threshold, threshold.limit if limit is None else limit, seen(**what))
+    return first_breach_s(threshold, threshold.limit if limit is None else limit, seen(**what))
 
 
 def test_a_time_is_broken_from_the_second_whose_own_jobs_break_it():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolrace.contract import Outcome
-from producer.analysis.early_stop import SoFar, can_tell_early
+from producer.analysis.early_stop import RunningFigures, can_tell_early
 from producer.analysis.percentiles import percentiles
 from producer.plan.thresholds import parse_threshold
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
@@ -41,7 +41,7 @@ class Watch:
     """A load with thresholds, of which some jobs have ended."""
 
     def __init__(self, *thresholds, jobs=100, slots=2, counts=every):
-        self.so_far = SoFar([parse_threshold(text) for text in thresholds], slots=slots, counts=counts)
+        self.so_far = RunningFigures([parse_threshold(text) for text in thresholds], slots=slots, counts=counts)
         self.jobs = jobs
         self.ended = 0
 
@@ -63,14 +63,14 @@ class Watch:
         found = self.so_far.broken("threads")
         return found and (found.threshold, found.measured)
 
-    def hopeless(self):
-        return self.so_far.hopeless(self.jobs)
+    def cannot_pass(self):
+        return self.so_far.cannot_pass(self.jobs)
 
 
 def test_before_anything_has_ended_nothing_is_broken():
     watch = Watch("p99(sojourn) < 500ms", "failed == 0", "mem_per_slot < 1MiB")
     assert watch.broken() is None
-    assert not watch.hopeless()
+    assert not watch.cannot_pass()
     assert watch.add().broken() is None
 
 
@@ -153,7 +153,7 @@ def test_what_only_the_end_can_tell_breaks_nothing_before_it(text):
     assert not can_tell_early(parse_threshold(text))
     watch = Watch(text).took(9.0)
     assert watch.broken() is None
-    assert not watch.hopeless()
+    assert not watch.cannot_pass()
 
 
 @pytest.mark.parametrize(
@@ -174,30 +174,30 @@ def test_what_only_the_end_can_tell_breaks_nothing_before_it(text):
 def test_it_is_hopeless_with_one_value_more_beyond_the_limit_than_the_rank_allows(text, jobs, allowed):
     """The rank of p99 among 100 values is 99, so one may lie beyond it, and two may not."""
     watch = Watch(text, jobs=jobs).took(*[1.0] * allowed, 0.25)
-    assert not watch.hopeless()
-    assert watch.took(1.0).hopeless()
+    assert not watch.cannot_pass()
+    assert watch.took(1.0).cannot_pass()
 
 
 def test_a_value_at_the_limit_is_not_beyond_it():
-    assert not Watch("max(sojourn) <= 500ms").took(*[0.5] * 100).hopeless()
+    assert not Watch("max(sojourn) <= 500ms").took(*[0.5] * 100).cannot_pass()
 
 
 @pytest.mark.parametrize(
     "text", ["mean(sojourn) < 1ms", "p50(sojourn) > 500ms", "max(sojourn) >= 500ms", "failed == 0"]
 )
 def test_what_the_other_jobs_can_still_put_right_is_never_hopeless(text):
-    assert not Watch(text).took(*[1.0] * 99).hopeless()
+    assert not Watch(text).took(*[1.0] * 99).cannot_pass()
 
 
 def test_a_plan_that_grew_may_be_kept_again_and_one_that_shrank_forgets_what_is_not_in_it():
     watch = Watch("p99(sojourn) < 500ms", jobs=100).took(1.0, 1.0)
-    assert watch.hopeless()
+    assert watch.cannot_pass()
     watch.jobs = 200
-    assert not watch.add().hopeless()
+    assert not watch.add().cannot_pass()
     watch.jobs = 1
-    assert watch.add().hopeless()
+    assert watch.add().cannot_pass()
     watch.jobs = 100
-    assert not watch.add().hopeless()
+    assert not watch.add().cannot_pass()
 
 
 LIMITS = st.sampled_from(["p50", "p90", "p99", "p99.9", "max"])
@@ -209,7 +209,7 @@ SOJOURNS = st.lists(QUARTERS, min_size=1, max_size=120)
 def test_what_is_hopeless_is_broken_in_the_end_whatever_the_other_jobs_take(name, operator, limit_s, known_s, others_s):
     threshold = parse_threshold(f"{name}(sojourn) {operator} {limit_s}s")
     watch = Watch(threshold.text, jobs=len(known_s) + len(others_s)).took(*known_s)
-    if watch.hopeless():
+    if watch.cannot_pass():
         spread = percentiles(np.array(known_s + others_s))
         figures = {"latency": {"sojourn": spread.to_dict()}, "settlement": {}, "offered_per_s": 0.0}
         assert not threshold.judge(figures).kept
@@ -221,4 +221,4 @@ def test_it_is_hopeless_exactly_if_not_even_jobs_that_take_no_time_can_save_it(n
     watch = Watch(threshold.text, jobs=len(known_s) + others).took(*known_s)
     spread = percentiles(np.array(known_s + [0.0] * others))
     figures = {"latency": {"sojourn": spread.to_dict()}, "settlement": {}, "offered_per_s": 0.0}
-    assert watch.hopeless() != threshold.judge(figures).kept
+    assert watch.cannot_pass() != threshold.judge(figures).kept

@@ -10,7 +10,7 @@ import pytest
 from producer.analysis.limit import limit_lanes, probe
 from producer.analysis.search import Search
 from producer.analysis.settle import settle
-from producer.plan.script import Phase, Profile, Script, Stretch
+from producer.plan.script import Phase, Profile, Script, Segment
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -308,8 +308,8 @@ def test_what_is_recomputed_is_what_the_search_had_found(capacity):
     search, walk = Search(13.7, precision=0.03), []
     while not search.over:
         rate = search.next_per_s()
-        held = Stretch(begin_per_s=rate, end_per_s=rate, duration_s=3.3)
-        script = Script(phases=(Phase(name="probe", profile=Profile(text="", stretches=(held,)), mix={"sleep": 1.0}),))
+        held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=3.3)
+        script = Script(phases=(Phase(name="probe", profile=Profile(text="", segments=(held,)), mix={"sleep": 1.0}),))
         walk.append((script.mean_per_s, EASY if rate <= capacity else SLOW))
         search.tell(rate, passed=rate <= capacity)
     lane = lane_of(*walk, precision=0.03)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poolrace.contract import Outcome
-from producer.analysis.settle import Fate, Settlement, count_strangers, settle, tally
+from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
 from producer.rundir.trials import Kind, Trial
 
 SENT = {
@@ -133,7 +133,7 @@ def test_tallies_are_per_trial_or_for_all():
 def test_records_of_jobs_never_sent_are_counted_apart():
     sent = sent_of((0, 0))
     records = records_of((0, 0, S), (0, 1, S), (0, 1, S), (9, 0, F))
-    assert count_strangers(sent, records) == 3
+    assert count_unknown_records(sent, records) == 3
     assert tally(settle(sent, records, [trial_of(0)])) == Settlement(sent=1, done=1)
 
 
@@ -187,7 +187,7 @@ def test_the_sum_is_always_what_was_sent(accepted, records, queued):
     assert whole.sent == len(accepted) == sum(whole.count(fate) for fate in Fate)
     assert set(fates.select("trial", "seq").iter_rows()) == set(accepted)
     assert sum(tally(fates, trial).sent for trial in range(3)) == whole.sent
-    assert count_strangers(sent, rows) == sum(job not in accepted for job, _ in records)
+    assert count_unknown_records(sent, rows) == sum(job not in accepted for job, _ in records)
 
 
 @settings(deadline=None)

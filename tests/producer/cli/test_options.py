@@ -9,7 +9,7 @@ from producer.cli.options import as_app_says, fleet_settings, live_broker, share
 from producer.errors import UsageError
 from producer.ownapp import introspect as asking
 from producer.ownapp.jobs import jobs_by_task
-from producer.plan.own_app import Adopted
+from producer.plan.own_app import OwnApp
 from producer.plan.settings import RaceSettings
 
 FACTS = {
@@ -23,7 +23,7 @@ WORDS = {
 }  # fmt: skip
 
 
-def adopted(*weighted, facts=FACTS):
+def own_app(*weighted, facts=FACTS):
     messages = [
         {
             "task": task, "line": "", "weight": weight, "at": None, "body": "", "text": True, "headers": {},
@@ -32,7 +32,7 @@ def adopted(*weighted, facts=FACTS):
         }
         for task, weight in weighted or [("shop.resize", 1), ("shop.send", 3)]
     ]  # fmt: skip
-    return Adopted(
+    return OwnApp(
         app="shop",
         folder=Path("/srv"),
         facts=facts,
@@ -53,7 +53,7 @@ def asked(monkeypatch):
 
     def ask(app, **words):
         asked.update(words, app=app)
-        return adopted(facts=asked["facts"])
+        return own_app(facts=asked["facts"])
 
     monkeypatch.setattr(asking, "ask", ask)
     return asked
@@ -69,7 +69,7 @@ def lanes(**words):
 
 def test_without_an_app_lanes_are_as_they_always_were():
     found = settings()
-    assert found["adopted"] is None
+    assert found["own_app"] is None
     assert lanes() == [("prefork", 8, 4, "early"), ("threads", 8, 4, "early")]
     assert found["start_nodes"] is True
     assert lanes(concurrency="2", prefetch="1", acks="late", lanes=("threads:5", "prefork")) == [
@@ -85,7 +85,7 @@ def test_without_an_app_lanes_are_as_they_always_were():
 def test_what_is_for_an_app_is_refused_without_one(words, asked):
     with pytest.raises(UsageError, match=r"--jobs, --task, .* are for your own app: name it with --app\."):
         settings(**words)
-    assert settings(app="shop", **words)["adopted"]
+    assert settings(app="shop", **words)["own_app"]
 
 
 @pytest.mark.parametrize(
@@ -205,15 +205,15 @@ def test_an_app_has_queues_of_its_own(asked):
 
 
 def test_the_tasks_of_an_app_are_sent_as_often_as_its_jobs_say():
-    assert shares_of(None, adopted(), "cpu=1,io=9") == {"resize": 0.25, "send": 0.75}
+    assert shares_of(None, own_app(), "cpu=1,io=9") == {"resize": 0.25, "send": 0.75}
 
 
 def test_a_mix_may_name_the_tasks_of_the_app_and_nothing_else():
-    assert shares_of("send=1,resize=1", adopted(), "cpu") == {"send": 1.0, "resize": 1.0}
+    assert shares_of("send=1,resize=1", own_app(), "cpu") == {"send": 1.0, "resize": 1.0}
     with pytest.raises(UsageError, match=r"unknown workload 'cpu'\. Allowed: resize, send"):
-        shares_of("cpu=1", adopted(), "cpu")
+        shares_of("cpu=1", own_app(), "cpu")
     with pytest.raises(UsageError, match=r"unknown workload 'mix'\. Allowed: resize, send"):
-        shares_of("mix", adopted(), "cpu")
+        shares_of("mix", own_app(), "cpu")
 
 
 def test_without_an_app_a_mix_is_of_the_demonstrations_jobs():

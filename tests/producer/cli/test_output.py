@@ -5,7 +5,7 @@ import pytest
 from producer.analysis.summary import summarise
 from producer.cli import output
 from producer.cli.options import broker_from_environment
-from producer.cli.output import draw, finish
+from producer.cli.output import finish, write_pictures
 from producer.errors import InvalidRunError, UsageError
 from producer.rundir.reader import read_run
 
@@ -29,7 +29,7 @@ def test_a_run_whose_page_cannot_be_made_is_told_and_good_all_the_same(run_maker
         raise ZeroDivisionError("of a picture")
 
     path = run_maker()
-    monkeypatch.setattr(output, "draw", broken)
+    monkeypatch.setattr(output, "write_pictures", broken)
     assert finish(path, None, as_json=False) == 0
     printed = capsys.readouterr()
     assert "What to run" in printed.out
@@ -47,5 +47,5 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_no_draft(run_maker):
     path = run_maker()
     (path / "report.html").mkdir()
     with pytest.raises(InvalidRunError, match=r"report\.html cannot be written"):
-        draw(read_run(path), summarise(read_run(path)), html=True)
+        write_pictures(read_run(path), summarise(read_run(path)), html=True)
     assert list(path.glob("*.part")) == []

@@ -304,7 +304,7 @@ def test_runs_that_differ_in_more_than_one_thing_are_refused(poolrace, run_maker
     [(UsageError("a"), 2), (FleetError("a"), 3), (InvalidRunError("a"), 4), (InterruptedRunError("a"), 130)],
 )
 def test_an_error_is_one_line_and_its_own_exit_code(capsys, error, code):
-    @exit_codes.tells_errors
+    @exit_codes.exit_with_message
     def command():
         raise error
 
@@ -315,7 +315,7 @@ def test_an_error_is_one_line_and_its_own_exit_code(capsys, error, code):
 
 
 def test_ctrl_c_is_one_line(capsys):
-    @exit_codes.tells_errors
+    @exit_codes.exit_with_message
     def command():
         raise KeyboardInterrupt
 
@@ -326,7 +326,7 @@ def test_ctrl_c_is_one_line(capsys):
 
 
 def test_a_bug_keeps_its_traceback():
-    @exit_codes.tells_errors
+    @exit_codes.exit_with_message
     def command():
         raise ZeroDivisionError
 

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.contract import HEADER, Stamp
 from producer.measure.order import BATCH_JOBS, Order
-from producer.measure.schedule import LOOK_S, Desk, send_when_due
+from producer.measure.schedule import LOOK_S, OrderRevisions, send_when_due
 from producer.measure.sender import JobSender
 from producer.plan.arrivals import Plan, backlog, constant
 from producer.plan.jobs import Call
@@ -228,7 +228,7 @@ class Steered(World):
     def __init__(self, revisions, **named):
         super().__init__(**named)
         self.counts = [0, 0]
-        self.desk = Desk(self.counts)
+        self.desk = OrderRevisions(self.counts)
         self.revisions = sorted(revisions.items())
 
     def sleep(self, wait_s):

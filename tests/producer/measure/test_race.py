@@ -140,7 +140,7 @@ def raced(rates=None, **changes):
     settings = RaceSettings(**{"lanes": LANES, "workloads": ("sleep",), "pairs": 3, "trial_s": 1.0, **changes})
     track, notes = Track(rates or {"prefork": 160.0, "threads": 80.0}), Notes()
     jobs = dict.fromkeys(settings.workloads, JOBS)
-    race_all(settings, SimpleNamespace(course=track, jobs=jobs, progress=notes))
+    race_all(settings, SimpleNamespace(runner=track, jobs=jobs, progress=notes))
     return track.ran, notes
 
 

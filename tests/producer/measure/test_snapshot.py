@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from producer.fleet.queue_depth import Depth
-from producer.measure.snapshot import Pace
-from producer.measure.trial_spec import Moment
+from producer.measure.snapshot import RateMeter
+from producer.measure.trial_spec import TrialSnapshot
 from producer.plan.lanes import Lane
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
 
@@ -21,7 +21,7 @@ def ended(*waits_s, outcome="succeeded"):
 
 
 def moment(at_s, due=0, accepted=0, ended_=0, waiting=None, records=None):
-    return Moment(
+    return TrialSnapshot(
         began_at=1000.0, at_s=at_s, due=due, accepted=accepted, refused=0, ended=ended_, of=1000, waiting=waiting,
         records=ended() if records is None else records, samples=pl.DataFrame(schema=SAMPLE_SCHEMA),
     )  # fmt: skip
@@ -35,7 +35,7 @@ class Watched:
     """A lane whose moments are looked at one after the other."""
 
     def __init__(self, lane=THREADS):
-        self.pace = Pace(lane)
+        self.pace = RateMeter(lane)
 
     def now(self, *words, paused=False, **named):
         return self.pace.now(moment(*words, **named), 60.0, paused=paused)

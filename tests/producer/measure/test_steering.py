@@ -6,7 +6,7 @@ import pytest
 
 from producer.errors import UsageError
 from producer.measure.schedule import REVISION_LEAD_S
-from producer.measure.steering import FILE, Helm, give_order, running_load
+from producer.measure.steering import FILE, OrderFile, running_load, write_order
 from producer.plan.script import Change
 from producer.rundir.schema import COMPLETE, RUNNING
 
@@ -17,7 +17,7 @@ class Site:
     def __init__(self, parent):
         self.parent = parent
         self.run = self.add("2026-01-31T12-00-00Z-load-1a2b3c")
-        self.helm = Helm(self.run)
+        self.helm = OrderFile(self.run)
 
     def add(self, name, status=RUNNING, workloads=("cpu", "io")):
         run = self.parent / name
@@ -43,33 +43,33 @@ def site(tmp_path):
 
 
 def test_without_orders_nothing_is_changed(site):
-    assert not site.helm.turned(3.0)
+    assert not site.helm.has_new(3.0)
     assert site.helm.changes == ()
     assert not site.helm.paused(3.0)
 
 
 def test_an_order_holds_from_a_little_later_on_so_that_every_publisher_knows_of_it(site):
-    give_order(site.run, {"rate_per_s": 80.0})
-    assert site.helm.turned(3.0)
+    write_order(site.run, {"rate_per_s": 80.0})
+    assert site.helm.has_new(3.0)
     assert site.helm.changes == (Change(at_s=3.0 + REVISION_LEAD_S, rate_per_s=80.0),)
 
 
 def test_an_order_is_read_once(site):
-    give_order(site.run, {"rate_per_s": 80.0})
-    assert site.helm.turned(3.0)
-    assert not site.helm.turned(4.0)
-    give_order(site.run, {"rate_per_s": 20.0})
-    assert site.helm.turned(5.0)
-    assert not site.helm.turned(6.0)
+    write_order(site.run, {"rate_per_s": 80.0})
+    assert site.helm.has_new(3.0)
+    assert not site.helm.has_new(4.0)
+    write_order(site.run, {"rate_per_s": 20.0})
+    assert site.helm.has_new(5.0)
+    assert not site.helm.has_new(6.0)
     assert [change.rate_per_s for change in site.helm.changes] == [80.0, 20.0]
 
 
 def test_a_line_that_is_being_written_waits_for_its_end(site):
     site.write('{"rate_per_s": 80.0}\n{"paus')
-    assert site.helm.turned(1.0)
-    assert not site.helm.turned(2.0)
+    assert site.helm.has_new(1.0)
+    assert not site.helm.has_new(2.0)
     site.write('ed": true}\n')
-    assert site.helm.turned(3.0)
+    assert site.helm.has_new(3.0)
     assert site.changes() == [(1.3, 80.0, None, False), (3.3, 80.0, None, True)]
 
 
@@ -77,8 +77,8 @@ def test_an_order_changes_only_what_it_names(site):
     for at_s, order in enumerate(
         [{"rate_per_s": 80.0}, {"mix": {"cpu": 1.0}}, {"paused": True}, {"rate_per_s": 5.0}, {"paused": False}]
     ):
-        give_order(site.run, order)
-        assert site.helm.turned(float(at_s))
+        write_order(site.run, order)
+        assert site.helm.has_new(float(at_s))
     assert site.changes() == [
         (0.3, 80.0, None, False),
         (1.3, 80.0, {"cpu": 1.0}, False),
@@ -89,60 +89,60 @@ def test_an_order_changes_only_what_it_names(site):
 
 
 def test_back_to_the_script_takes_rate_and_mix_back_and_not_the_pause(site):
-    give_order(site.run, {"rate_per_s": 80.0, "mix": {"cpu": 1.0}, "paused": True})
-    site.helm.turned(1.0)
-    give_order(site.run, {"rate_per_s": None, "mix": None})
-    site.helm.turned(2.0)
+    write_order(site.run, {"rate_per_s": 80.0, "mix": {"cpu": 1.0}, "paused": True})
+    site.helm.has_new(1.0)
+    write_order(site.run, {"rate_per_s": None, "mix": None})
+    site.helm.has_new(2.0)
     assert site.changes()[-1] == (2.3, None, None, True)
 
 
 def test_orders_that_come_together_hold_together(site):
-    give_order(site.run, {"rate_per_s": 80.0})
-    give_order(site.run, {"paused": True})
-    assert site.helm.turned(1.0)
+    write_order(site.run, {"rate_per_s": 80.0})
+    write_order(site.run, {"paused": True})
+    assert site.helm.has_new(1.0)
     assert site.changes()[-1] == (1.3, 80.0, None, True)
 
 
 def test_it_is_paused_from_when_the_change_holds_until_the_next_one(site):
-    give_order(site.run, {"paused": True})
-    site.helm.turned(1.0)
-    give_order(site.run, {"paused": False})
-    site.helm.turned(2.0)
+    write_order(site.run, {"paused": True})
+    site.helm.has_new(1.0)
+    write_order(site.run, {"paused": False})
+    site.helm.has_new(2.0)
     assert [site.helm.paused(at_s) for at_s in (0.0, 1.25, 1.35, 2.25, 2.35)] == [False, False, True, True, False]
 
 
 def test_a_later_lane_has_the_changes_of_the_first_and_an_order_takes_the_place_of_those_to_come(site):
     """The first lane was changed at 2 and at 6; the second is told to pause at 4, so what was to come at 6 is void."""
     for at_s, rate_per_s in ((2.0, 80.0), (6.0, 20.0)):
-        give_order(site.run, {"rate_per_s": rate_per_s})
-        site.helm.turned(at_s)
+        write_order(site.run, {"rate_per_s": rate_per_s})
+        site.helm.has_new(at_s)
     first_lane = site.helm.changes
-    assert not site.helm.turned(1.0)
+    assert not site.helm.has_new(1.0)
     assert site.helm.changes == first_lane
-    give_order(site.run, {"paused": True})
-    assert site.helm.turned(4.0)
+    write_order(site.run, {"paused": True})
+    assert site.helm.has_new(4.0)
     assert site.changes() == [(2.3, 80.0, None, False), (4.3, 80.0, None, True)]
     assert site.helm.changes[0] == first_lane[0]
 
 
 def test_an_order_on_a_later_lane_before_any_change_begins_with_the_script(site):
-    give_order(site.run, {"rate_per_s": 80.0})
-    site.helm.turned(6.0)
-    give_order(site.run, {"mix": {"io": 1.0}})
-    site.helm.turned(1.0)
+    write_order(site.run, {"rate_per_s": 80.0})
+    site.helm.has_new(6.0)
+    write_order(site.run, {"mix": {"io": 1.0}})
+    site.helm.has_new(1.0)
     assert site.changes() == [(1.3, None, {"io": 1.0}, False)]
 
 
 def test_a_load_that_is_over_takes_no_orders(site):
     run = site.add("2026-01-31T11-00-00Z-load-aaaaaa", status=COMPLETE)
     with pytest.raises(UsageError, match=r"this load is over \(complete\)\. Steer one that runs"):
-        give_order(run, {"paused": True})
+        write_order(run, {"paused": True})
     assert not (run / FILE).exists()
 
 
 def test_workloads_that_were_not_sized_cannot_be_mixed_in(site):
     with pytest.raises(UsageError, match="--mix: disk, noop was not sized when this load began") as refused:
-        give_order(site.run, {"mix": {"cpu": 1.0, "disk": 1.0, "noop": 2.0}})
+        write_order(site.run, {"mix": {"cpu": 1.0, "disk": 1.0, "noop": 2.0}})
     assert "Allowed: cpu, io. To mix another in later, start a load with a share of 0 for it." in str(refused.value)
     assert not (site.run / FILE).exists()
 

@@ -1,6 +1,6 @@
 """What there is to know of an app is said before it runs, for the pools that it will run on."""
 
-from producer.ownapp.caveats import forewarnings, led
+from producer.ownapp.caveats import caveats, led
 
 FACTS = {
     "inert": {
@@ -28,25 +28,25 @@ OF_ANY = ["shop.count writes the global shop.SEEN."]
 
 
 def test_each_pool_has_its_own_warnings():
-    assert forewarnings(FACTS, ["threads"]) == OF_THREADS + OF_ANY
-    assert forewarnings(FACTS, ["prefork"]) == OF_PREFORK + OF_ANY
+    assert caveats(FACTS, ["threads"]) == OF_THREADS + OF_ANY
+    assert caveats(FACTS, ["prefork"]) == OF_PREFORK + OF_ANY
 
 
 def test_warnings_come_in_the_order_of_the_lanes_and_what_the_tasks_write_last():
-    assert forewarnings(FACTS, ["prefork", "threads"]) == OF_PREFORK + OF_THREADS + OF_ANY
-    assert forewarnings(FACTS, ["threads", "prefork"]) == OF_THREADS + OF_PREFORK + OF_ANY
+    assert caveats(FACTS, ["prefork", "threads"]) == OF_PREFORK + OF_THREADS + OF_ANY
+    assert caveats(FACTS, ["threads", "prefork"]) == OF_THREADS + OF_PREFORK + OF_ANY
 
 
 def test_two_lanes_of_a_pool_are_warned_of_once():
-    assert forewarnings(FACTS, ["threads", "threads"]) == OF_THREADS + OF_ANY
+    assert caveats(FACTS, ["threads", "threads"]) == OF_THREADS + OF_ANY
 
 
 def test_a_pool_of_which_nothing_is_known_is_warned_of_nothing():
-    assert forewarnings({**FACTS, "globals": []}, ["gevent"]) == []
+    assert caveats({**FACTS, "globals": []}, ["gevent"]) == []
 
 
 def test_what_tasks_write_is_said_whatever_the_pool():
-    assert forewarnings(FACTS, []) == OF_ANY
+    assert caveats(FACTS, []) == OF_ANY
 
 
 def test_a_run_says_where_broker_and_results_go():

@@ -5,7 +5,7 @@ from celery.utils.saferepr import saferepr
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producer.ownapp.event_listener import CUT, NO_LITERAL, Ear
+from producer.ownapp.event_listener import CUT, NO_LITERAL, EventListener
 
 ID = "11111111-aaaa"
 simple = st.integers() | st.booleans() | st.none() | st.text(st.characters(exclude_categories=["Cs"]))
@@ -20,7 +20,7 @@ def event(kind="task-sent", **changes):
 
 
 def heard(*events):
-    ear = Ear()
+    ear = EventListener()
     for each in events:
         ear.hear(each)
     return ear.jobs

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from producer.ownapp.jobs import PICKS, draw_many, jobs_by_task, message_of, short_names
 from producer.plan.jobs import Message
-from producer.plan.own_app import MIX, Adopted
+from producer.plan.own_app import MIX, OwnApp
 
 FACTS = {"backend_scheme": "", "tasks": ["shop.tasks.resize"]}
 names = st.from_regex(r"[a-c]{1,2}(\.[a-c]){0,2}", fullmatch=True)
@@ -26,9 +26,9 @@ def made(task="shop.tasks.resize", body=b"[[], {}, {}]", **more):
     }  # fmt: skip
 
 
-def adopted(*messages, facts=FACTS, **more):
+def own_app(*messages, facts=FACTS, **more):
     jobs = jobs_by_task(messages, timeout_s=60.0, seed=1)
-    return Adopted(app="shop.celery:app", folder=Path("/srv/shop"), facts=facts, jobs=jobs, timeout_s=60.0, **more)
+    return OwnApp(app="shop.celery:app", folder=Path("/srv/shop"), facts=facts, jobs=jobs, timeout_s=60.0, **more)
 
 
 def test_a_task_is_called_by_the_last_part_of_its_name():
@@ -63,7 +63,7 @@ def test_a_single_task_is_a_workload_of_its_own_and_no_mix():
     jobs = jobs_by_task([made()], timeout_s=30.0, seed=1)
     (call,) = jobs["resize"].calls
     assert list(jobs) == ["resize"]
-    assert (call.task, call.workload, call.picks) == ("shop.tasks.resize", "resize", (0,))
+    assert (call.task, call.workload, call.message_index) == ("shop.tasks.resize", "resize", (0,))
     assert (jobs["resize"].workload, jobs["resize"].weights, jobs["resize"].timeout_s) == ("resize", (), 30.0)
 
 
@@ -78,21 +78,21 @@ def test_several_tasks_are_raced_each_alone_and_all_together_last():
 
 def test_a_tasks_weight_in_the_mix_is_that_of_all_its_jobs():
     # a: 1 + 2.5 = 3.5, b: 0.5; of 4 in all a has 87.5 %.
-    app = adopted(made("shop.a", weight=1), made("shop.b", weight=0.5), made("shop.a", weight=2.5))
+    app = own_app(made("shop.a", weight=1), made("shop.b", weight=0.5), made("shop.a", weight=2.5))
     assert app.jobs[MIX].weights == (3.5, 0.5)
     assert app.shares == {"a": 0.875, "b": 0.125}
     assert app.tasks == ("a", "b")
 
 
 def test_the_only_task_has_all_jobs():
-    app = adopted(made(weight=3), made(weight=4))
+    app = own_app(made(weight=3), made(weight=4))
     assert app.shares == {"resize": 1.0}
     assert app.tasks == ("resize",)
 
 
 @given(weighted=st.lists(st.tuples(names, st.floats(1e-3, 1e6)), min_size=1, max_size=8))
 def test_the_shares_of_all_tasks_add_up_to_one(weighted):
-    app = adopted(*(made(task, weight=weight) for task, weight in weighted))
+    app = own_app(*(made(task, weight=weight) for task, weight in weighted))
     assert sum(app.shares.values()) == pytest.approx(1)
     assert tuple(app.shares) == app.tasks
     assert set(app.tasks) == set(short_names(list(dict.fromkeys(task for task, _ in weighted))).values())
@@ -102,8 +102,8 @@ def test_jobs_of_a_task_are_picked_as_often_as_their_weights_say():
     # Of 4,999 picks a half, 3 in 8 and 1 in 8: 2,499.5, 1,874.6 and 624.9; 35 is the most that chance spreads them.
     messages = [made(body=b"[[0]]", weight=4), made(body=b"[[1]]", weight=3), made(body=b"[[2]]", weight=1)]
     (call,) = jobs_by_task(messages, timeout_s=60.0, seed=7)["resize"].calls
-    counts = Counter(call.picks)
-    assert len(call.picks) == PICKS == 4_999
+    counts = Counter(call.message_index)
+    assert len(call.message_index) == PICKS == 4_999
     assert [counts[0], counts[1], counts[2]] == pytest.approx([2499.5, 1874.6, 624.9], abs=4 * 35)
     assert [message.body for message in call.messages] == ["[[0]]", "[[1]]", "[[2]]"]
 
@@ -120,16 +120,16 @@ def test_more_equal_jobs_than_are_drawn_are_sent_one_after_the_other():
 
 
 def test_more_jobs_than_a_byte_can_number_are_all_picked():
-    picks = draw_many([1.0] * 300, PICKS, 1)
-    assert max(picks) > 255
-    assert len(set(picks)) > 295
+    message_index = draw_many([1.0] * 300, PICKS, 1)
+    assert max(message_index) > 255
+    assert len(set(message_index)) > 295
 
 
 @given(weights=st.lists(st.floats(0.01, 100), min_size=1, max_size=400), seed=st.integers(0, 2**53 - 1))
 def test_a_pick_is_always_one_of_the_jobs(weights, seed):
-    picks = draw_many(weights, 50, seed)
-    assert len(picks) >= 50
-    assert all(type(pick) is int and 0 <= pick < len(weights) for pick in picks)
+    message_index = draw_many(weights, 50, seed)
+    assert len(message_index) >= 50
+    assert all(type(pick) is int and 0 <= pick < len(weights) for pick in message_index)
 
 
 def test_a_message_is_what_the_app_made_of_the_job():
@@ -152,7 +152,7 @@ def test_a_body_that_is_no_text_stays_bytes():
 
 
 def test_what_is_written_down_is_json_without_the_messages():
-    app = adopted(made("shop.a", body=b'[["secret"]]', headers={"token": "secret"}), made("shop.b"))
+    app = own_app(made("shop.a", body=b'[["secret"]]', headers={"token": "secret"}), made("shop.b"))
     text = json.dumps(app.to_dict())
     assert "secret" not in text
     assert base64.b64encode(b'[["secret"]]').decode() not in text
@@ -171,7 +171,7 @@ def test_what_is_written_down_is_json_without_the_messages():
     ],
 )
 def test_where_results_go_is_written_down(scheme, keep, said):
-    app = adopted(made(), facts={"backend_scheme": scheme}, keep_backend=keep)
+    app = own_app(made(), facts={"backend_scheme": scheme}, keep_backend=keep)
     assert app.to_dict()["backend"] == said
 
 

@@ -12,7 +12,7 @@ from kombu.serialization import dumps
 from poolrace.contract import HEADER
 from producer.errors import UsageError
 from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE
-from producer.ownapp.queue_reader import Tap, decoded
+from producer.ownapp.queue_reader import QueueReader, decoded
 
 AT = 100.0
 
@@ -79,7 +79,7 @@ def test_a_job_that_another_started_is_its_child(app):
 
 def test_a_broker_that_cannot_be_looked_into_is_told_with_what_to_do():
     with Connection("memory://") as connection, pytest.raises(UsageError, match="listen to the workers' events"):
-        Tap(connection, ["images"])
+        QueueReader(connection, ["images"])
 
 
 def test_headers_of_the_apps_own_are_kept_and_celerys_are_not(app):

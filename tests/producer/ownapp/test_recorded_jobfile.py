@@ -7,7 +7,7 @@ import pytest
 from kombu.utils.json import loads
 
 from producer.errors import UsageError
-from producer.ownapp.event_listener import Heard
+from producer.ownapp.event_listener import RecordedJob
 from producer.ownapp.mask import SALT_BYTES, Mask
 from producer.ownapp.recorded_jobfile import write_jobs
 
@@ -15,7 +15,7 @@ OPEN = Mask(salt=b"a" * SALT_BYTES)
 
 
 def job(at, args=(), **others):
-    return Heard(task_id=f"id {at}", at=at, task="shop.tasks.resize", args=list(args), kwargs={}, **others)
+    return RecordedJob(task_id=f"id {at}", at=at, task="shop.tasks.resize", args=list(args), kwargs={}, **others)
 
 
 def lines(path):

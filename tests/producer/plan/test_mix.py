@@ -5,21 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.errors import UsageError
-from producer.plan.mix import draw, mix_text, parse_mix
+from producer.plan.mix import mix_text, parse_mix, sample_mix
 from producer.plan.workloads import WORKLOADS
 
 
 def test_shares_are_those_that_were_asked_for():
-    picks = draw([1, 9], 20_000, 3)
-    assert 0.08 < (picks == 0).mean() < 0.12
+    message_index = sample_mix([1, 9], 20_000, 3)
+    assert 0.08 < (message_index == 0).mean() < 0.12
 
 
 def test_a_part_without_a_share_is_never_drawn():
-    assert set(draw([0, 1, 0], 500, 3)) == {1}
+    assert set(sample_mix([0, 1, 0], 500, 3)) == {1}
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():
-    first, again, other = (draw([1, 1], 100, seed).tolist() for seed in (3, 3, 4))
+    first, again, other = (sample_mix([1, 1], 100, seed).tolist() for seed in (3, 3, 4))
     assert first == again != other
 
 

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from producer.errors import UsageError
-from producer.plan.profile import Profile, Stretch, parse_profile, plan, when
+from producer.plan.profile import Profile, Segment, parse_profile, plan, when
 
 RATES = st.floats(0.0, 500.0)
 STRETCHES = st.lists(
-    st.builds(Stretch, begin_per_s=RATES, end_per_s=RATES, duration_s=st.floats(0.5, 20.0)), min_size=1, max_size=5
+    st.builds(Segment, begin_per_s=RATES, end_per_s=RATES, duration_s=st.floats(0.5, 20.0)), min_size=1, max_size=5
 ).filter(lambda found: sum(stretch.jobs for stretch in found) >= 1)
 
 
-def stretches(text, duration_s=None):
-    return [(s.begin_per_s, s.end_per_s, s.duration_s) for s in parse_profile(text, duration_s).stretches]
+def segments(text, duration_s=None):
+    return [(s.begin_per_s, s.end_per_s, s.duration_s) for s in parse_profile(text, duration_s).segments]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def stretches(text, duration_s=None):
     ],
 )
 def test_every_form_says_which_rate_holds_when(text, duration_s, expected):
-    assert stretches(text, duration_s) == expected
+    assert segments(text, duration_s) == expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_held_rate_is_evenly_spaced():
 
 @given(STRETCHES)
 def test_constant_arrivals_are_as_many_as_the_area_and_inside_the_profile(found):
-    profile = Profile(text="any", stretches=tuple(found))
+    profile = Profile(text="any", segments=tuple(found))
     sent = plan(profile, "constant", 1)
     assert abs(sent.jobs - profile.jobs) <= 1
     assert sent.duration_s <= profile.duration_s * (1 + 1e-9)

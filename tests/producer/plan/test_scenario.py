@@ -193,7 +193,7 @@ def test_a_scaled_script_has_every_rate_and_every_time_multiplied(write):
         "5/s, rate x 0.5, time x 3",
         "ramp 0->10/s over 20s, rate x 0.5, time x 3",
     ]
-    assert [(s.begin_per_s, s.end_per_s, s.duration_s) for phase in found.phases for s in phase.profile.stretches] == [
+    assert [(s.begin_per_s, s.end_per_s, s.duration_s) for phase in found.phases for s in phase.profile.segments] == [
         (2.5, 2.5, 12), (0, 5, 60),
     ]  # fmt: skip
     assert (script.phases[1].profile.jobs, found.phases[1].profile.jobs) == (100, 150)

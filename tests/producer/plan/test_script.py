@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.errors import UsageError
-from producer.plan.profile import Profile, Stretch, parse_profile
+from producer.plan.profile import Profile, Segment, parse_profile
 from producer.plan.script import Change, Phase, Script
 
 WORKLOADS = ("noop", "sleep", "cpu")
@@ -194,10 +194,10 @@ def test_of_two_changes_at_the_same_moment_the_later_one_holds():
 MIXES = st.dictionaries(st.sampled_from(WORKLOADS), st.integers(1, 9).map(float), min_size=1)
 RATES = st.integers(0, 60).map(float)
 PROFILES = st.lists(
-    st.builds(Stretch, begin_per_s=RATES, end_per_s=RATES, duration_s=st.integers(1, 30).map(lambda n: n / 10)),
+    st.builds(Segment, begin_per_s=RATES, end_per_s=RATES, duration_s=st.integers(1, 30).map(lambda n: n / 10)),
     min_size=1,
     max_size=3,
-).map(lambda stretches: Profile(text="any", stretches=tuple(stretches)))
+).map(lambda segments: Profile(text="any", segments=tuple(segments)))
 PHASES = st.lists(st.builds(Phase, name=st.just("any"), profile=PROFILES, mix=MIXES), min_size=1, max_size=4)
 SCRIPTS = PHASES.filter(lambda phases: sum(each.profile.jobs for each in phases) >= 1).map(lambda each: script(*each))
 CHANGES = st.builds(

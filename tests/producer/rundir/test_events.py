@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.rundir.events import Event, EventLog, What, children_text, told_by_manifest
+from producer.rundir.events import Event, EventKind, EventLog, children_text, told_by_manifest
 from producer.rundir.trials import Kind, Trial
 
 ZERO = 1_700_000_000.0
@@ -23,7 +23,7 @@ def test_an_event_just_now_is_on_the_brokers_clock():
     events = []
     log = EventLog(events.append, now=lambda: 100.0)
     log.correction_s = 2.5
-    log.note(What.JOINED, lane="threads", node="second@host")
+    log.note(EventKind.JOINED, lane="threads", node="second@host")
     assert events == [Event(at=102.5, lane="threads", node="second@host", kind="node joined", detail="")]
 
 
@@ -31,7 +31,7 @@ def test_an_event_whose_time_is_known_keeps_it():
     events = []
     log = EventLog(events.append, now=lambda: 100.0)
     log.correction_s = 2.5
-    log.note(What.REFUSED, at=7.0)
+    log.note(EventKind.REFUSED, at=7.0)
     assert events[0].at == 7.0
 
 
@@ -45,7 +45,7 @@ def test_an_event_whose_time_is_known_keeps_it():
     ],
 )
 def test_words_leave_out_what_is_empty(node, detail, words):
-    assert Event(at=0.0, lane="", node=node, kind=What.LOST, detail=detail).words == words
+    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).words == words
 
 
 @pytest.mark.parametrize(

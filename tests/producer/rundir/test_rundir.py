@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from producer.errors import InvalidRunError, UsageError
-from producer.rundir.events import Event, What
+from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.schema import FORMAT, RECORD_SCHEMA, RUNNING, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -240,8 +240,8 @@ def test_a_table_of_other_columns_is_told(written):
 
 
 def test_events_are_there_at_once_in_the_order_in_which_they_were_noted(written):
-    written.events.note(What.LOST, lane="threads", node="threads@host", detail="signal SIGKILL", at=2.0)
-    written.events.note(What.CUT_SHORT, lane="threads", at=1.0)
+    written.events.note(EventKind.LOST, lane="threads", node="threads@host", detail="signal SIGKILL", at=2.0)
+    written.events.note(EventKind.CUT_SHORT, lane="threads", at=1.0)
     assert read_run(written.path).events == [
         Event(at=2.0, lane="threads", node="threads@host", kind="node lost", detail="signal SIGKILL"),
         Event(at=1.0, lane="threads", node="", kind="cut short", detail=""),
@@ -267,7 +267,7 @@ def test_a_run_from_before_events_tells_those_of_its_manifest(written):
     written.add_trial(line)
     written.update_manifest(aborted={"lane": "threads", "at_s": 4.0, "why": "lost == 0"})
     (event,) = read_run(written.path).events
-    assert (event.at, event.kind) == (line.began_at + 4.0, What.GIVEN_UP)
+    assert (event.at, event.kind) == (line.began_at + 4.0, EventKind.GIVEN_UP)
 
 
 def test_a_run_from_before_private_memory_was_sampled_has_nulls_there(written):

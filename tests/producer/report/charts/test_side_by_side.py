@@ -10,7 +10,7 @@ from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
 from producer.report.charts.gallery import pictures_of_both
 from producer.report.charts.side_by_side import side_by_side
-from producer.rundir.events import Event, What
+from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 
 
@@ -53,7 +53,7 @@ def test_every_trial_keeps_its_own_jobs(both):
 
 def test_what_happened_to_a_lane_stays_with_it(both):
     summaries, runs = both
-    lost, of_none = (Event(at=1.0, lane=lane, node="", kind=What.LOST, detail="") for lane in ("threads", ""))
+    lost, of_none = (Event(at=1.0, lane=lane, node="", kind=EventKind.LOST, detail="") for lane in ("threads", ""))
     _, run = side_by_side(summaries, [replace(runs[0], events=[lost]), replace(runs[1], events=[lost, of_none])])
     assert [event.lane for event in run.events] == ["threads before", "threads after", ""]
 

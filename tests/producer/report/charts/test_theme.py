@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from producer.report.charts.theme import LOOKS, SIZE, TOP, lane_of, layout, logarithmic, look, text
+from producer.report.charts.theme import LOOKS, SIZE, TOP, escaped, lane_of, layout, logarithmic, style_of
 
 
 def test_lanes_differ_in_colour_mark_dash_and_pattern():
@@ -11,12 +11,12 @@ def test_lanes_differ_in_colour_mark_dash_and_pattern():
 
 
 def test_a_lane_looks_the_same_wherever_it_stands_at_its_place():
-    assert look(["prefork", "threads"], "threads") is LOOKS[1]
-    assert look([str(n) for n in range(9)], "7") is LOOKS[7 - len(LOOKS)]
+    assert style_of(["prefork", "threads"], "threads") is LOOKS[1]
+    assert style_of([str(n) for n in range(9)], "7") is LOOKS[7 - len(LOOKS)]
 
 
 def test_what_looks_like_a_tag_is_text():
-    assert text("<b>x</b>&") == "&lt;b&gt;x&lt;/b&gt;&amp;"
+    assert escaped("<b>x</b>&") == "&lt;b&gt;x&lt;/b&gt;&amp;"
 
 
 def test_a_logarithmic_axis_has_marks_at_one_two_and_five():

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from producer.report.charts.timeline import MOST_MARKS, MOST_POINTS, _bin_s, timeline
-from producer.rundir.events import Event, What
+from producer.rundir.events import Event, EventKind
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -157,9 +157,9 @@ def event(at_s, kind, detail="", *, lane="threads", node=""):
 
 def test_what_happened_stands_at_its_second_on_its_lane_as_a_line_and_in_words():
     events = [
-        event(5.0, What.CHANGED, "80/s"),
-        event(9.0, What.CHILDREN, "pid 7 ended, pid 9 began", node="threads@host"),
-        event(12.0, What.GIVEN_UP, "lost == 0; the load ends"),
+        event(5.0, EventKind.CHANGED, "80/s"),
+        event(9.0, EventKind.CHILDREN, "pid 7 ended, pid 9 began", node="threads@host"),
+        event(12.0, EventKind.GIVEN_UP, "lost == 0; the load ends"),
     ]
     found = drawn(load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1), events=events)
     assert words(found) == [
@@ -179,20 +179,20 @@ def test_what_happened_stands_at_its_second_on_its_lane_as_a_line_and_in_words()
 
 def test_what_happened_to_no_lane_alone_stands_on_every_one():
     found = drawn(
-        load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1), events=[event(3.0, What.REFUSED, lane="")]
+        load([0.0], 0.1), load([0.0], 0.1, lane="threads", number=1), events=[event(3.0, EventKind.REFUSED, lane="")]
     )
     assert [row[-1] for row in found.table.rows] == ["3.0 s jobs refused"] * 2
 
 
 def test_what_happened_outside_of_the_trials_is_told_below_the_table_alone():
-    found = drawn(load([0.0], 0.1), events=[event(99.0, What.LOST, "signal SIGKILL", node="threads@host")])
+    found = drawn(load([0.0], 0.1), events=[event(99.0, EventKind.LOST, "signal SIGKILL", node="threads@host")])
     assert words(found) == []
     assert found.table.note.endswith("+99.0 s threads node lost: threads@host, signal SIGKILL.")
     assert "Outside" not in drawn(load([0.0], 0.1)).table.note
 
 
 def test_phases_stand_in_the_table_too_in_order_with_what_happened():
-    events = [event(12.5, What.JOINED, lane="prefork", node="second@host")]
+    events = [event(12.5, EventKind.JOINED, lane="prefork", node="second@host")]
     (row,) = drawn(load([0.0, 29.0], 0.1), phases=PHASES, events=events).table.rows
     assert row[-1] == "0.0 s calm (does not count); 10.0 s <b>rush</b>; 12.5 s node joined: second@host"
 
@@ -207,7 +207,7 @@ def test_a_threshold_that_was_not_kept_is_marked_where_it_broke():
 
 
 def test_many_events_leave_room_for_the_lines_and_all_are_counted():
-    many = [event(float(at_s), What.CHILDREN, "again", lane="prefork") for at_s in range(30)]
+    many = [event(float(at_s), EventKind.CHILDREN, "again", lane="prefork") for at_s in range(30)]
     found = drawn(load([0.0], 0.1), events=many)
     assert len(words(found)) == MOST_MARKS
     assert found.table.rows[0][-1].endswith(f"; {30 - 2 * MOST_MARKS} more are in events.jsonl")
@@ -255,6 +255,6 @@ def test_without_a_job_that_ended_it_says_how_to_get_one(sample):
 
 def test_without_a_trial_to_draw_what_happened_is_told_all_the_same(sample):
     summary, run = sample
-    lost = event(1.0, What.LOST, "signal SIGKILL", node="threads@host")
+    lost = event(1.0, EventKind.LOST, "signal SIGKILL", node="threads@host")
     found = timeline(summary, dataclasses.replace(run, records=run.records.clear(), events=[lost]))
     assert found.missing.endswith(" What happened: threads node lost: threads@host, signal SIGKILL.")

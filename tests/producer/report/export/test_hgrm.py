@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sample_run import make_run
 
 from producer.errors import UsageError
-from producer.plan.stages import SPANS
+from producer.plan.stages import STAGES
 from producer.report.export.hgrm import distribution, hgrm, steps, stretch_s
 from producer.report.export.rows import Choice
 from producer.rundir.reader import read_run
@@ -96,7 +96,7 @@ def test_a_stretch_is_that_of_the_report_in_ms(race):
     assert stretch_s(race, ONE, "queue_wait") == pytest.approx(np.repeat([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 2), abs=1e-6)
 
 
-@pytest.mark.parametrize("what", SPANS)
+@pytest.mark.parametrize("what", STAGES)
 def test_every_stretch_counts_every_job(race, what):
     assert len(stretch_s(race, ONE, what)) == 12
 

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from producer.errors import UsageError
 from producer.measure.progress import Score
-from producer.measure.snapshot import Now
+from producer.measure.snapshot import LaneSnapshot
 from producer.report.progress.display import Bar, Lines, Silent, _WithLanes, line, progress_for
 from producer.rundir.trials import Kind
 
@@ -88,7 +88,7 @@ def test_a_bar_moves_from_no_total_to_all():
         assert task.finished
 
 
-NOW = Now(
+NOW = LaneSnapshot(
     lane="threads", at_s=12.4, of_s=60.0, offered_per_s=50.4, accepted_per_s=49.6, started_per_s=48.0,
     finished_per_s=47.5, backlog=1234, behind=1300, failed=0, queue_wait_p50_s=0.0125, queue_wait_p99_s=1.5,
 )  # fmt: skip

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from producer.measure.snapshot import Now
+from producer.measure.snapshot import LaneSnapshot
 from producer.report.progress.lanes_view import BLOCKS, KEPT, PLAIN, LanesView, sparkline
 
-NOW = Now(
+NOW = LaneSnapshot(
     lane="threads", at_s=12.0, of_s=60.0, offered_per_s=50.0, accepted_per_s=50.0, started_per_s=40.0,
     finished_per_s=25.0, backlog=1234, behind=1300, failed=0, queue_wait_p50_s=0.0125, queue_wait_p99_s=1.5,
 )  # fmt: skip
