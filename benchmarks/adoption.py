@@ -99,7 +99,7 @@ class _Bench:
             await_node(
                 app, Node(name=f"{name}@benchmark", queue=name, process=psutil.Process(child.process.pid)), child
             )
-        self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}, publisher_correction_s=0.0))
+        self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}))
         control = Control(app)
         stack.callback(control.close)
         control.hello(RUN_ID, [f"{TAKEN_IN}@benchmark"])

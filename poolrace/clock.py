@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import NO_OFFSET, ClockOffset
@@ -14,6 +15,32 @@ if TYPE_CHECKING:
 
 ROUND_TRIPS = 8
 """How often the broker is asked; the fastest answer is the one least disturbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerClock:
+    """
+    The broker's clock, as a process of another machine reads it: its own clock, corrected.
+
+    Attributes:
+        correction_s: The seconds that are added to this machine's clock.
+        host: This machine's clock, in seconds since the epoch.
+    """
+
+    correction_s: float = 0.0
+    host: Callable[[], float] = time.time
+
+    def now(self) -> float:
+        """Return the broker's time, in seconds since the epoch."""
+        return self.at(self.host())
+
+    def at(self, host_at: float) -> float:
+        """Move an instant of this machine's clock to the broker's."""
+        return host_at + self.correction_s
+
+
+THIS_MACHINE = BrokerClock()
+"""The clock of a process on the broker's own machine."""
 
 
 def measure_offset(

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 ROW_DTYPE = np.dtype([(name, kind) for name, kind in ROW_FIELDS])
 
 _OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
-_PUBLISHER_INSTANTS = ("due_at", "sent_at")
+_AS_THEY_ARE = ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s", "due_at", "sent_at")
+"""Columns that nodes ship as they got them; publishers stamp on the broker's clock."""
+
 _NODE_INSTANTS = ("received_at", "started_at", "finished_at")
 
 
@@ -47,7 +49,6 @@ class Collector:
 
     Attributes:
         clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
-        publisher_correction_s: What is added to the publisher's instants to have them on the broker's clock.
     """
 
     def __init__(
@@ -56,14 +57,12 @@ class Collector:
         run_id: str,
         *,
         lane_of: Mapping[str, str],
-        publisher_correction_s: float,
         events: EventLog = NULL_LOG,
     ) -> None:
         self.clocks: dict[str, tuple[float, float]] = {}
         self._app = app
         self._run_id = run_id
         self._lane_of = lane_of
-        self.publisher_correction_s = publisher_correction_s
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
         self._children: list[pl.DataFrame] = []
@@ -159,7 +158,7 @@ class Collector:
             is_child = (rows["flags"] & FLAG_CHILD) > 0
             for part, frames in ((rows[~is_child], self._records), (rows[is_child], self._children)):
                 if len(part):
-                    frames.append(_table(part, shipment, lane, clock.correction_s, self.publisher_correction_s))
+                    frames.append(_table(part, shipment, lane, clock.correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
             # Which children there were is told by events.
@@ -196,11 +195,8 @@ class Collector:
         self._connection.release()
 
 
-def _table(
-    rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float, publisher_correction_s: float
-) -> pl.DataFrame:
-    columns: dict[str, Any] = {name: rows[name] for name in ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s")}
-    columns |= {name: rows[name] + publisher_correction_s for name in _PUBLISHER_INSTANTS}
+def _table(rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float) -> pl.DataFrame:
+    columns: dict[str, Any] = {name: rows[name] for name in _AS_THEY_ARE}
     columns |= {name: rows[name] + node_correction_s for name in _NODE_INSTANTS}
     columns["redelivered"] = (rows["flags"] & FLAG_REDELIVERED) > 0
     columns["gil"] = (rows["flags"] & FLAG_GIL) > 0

@@ -40,7 +40,7 @@ SAMPLE = NodeSample(
 class Site:
     """A collector on a broker in memory, and nodes that ship to it."""
 
-    def __init__(self, publisher_correction_s=0.0):
+    def __init__(self):
         self.run_id = secrets.token_hex(8)
         self.app = Celery("site", broker="memory://", set_as_current=False)
         self.events = []
@@ -48,7 +48,6 @@ class Site:
             self.app,
             self.run_id,
             lane_of={"threads@host": "threads"},
-            publisher_correction_s=publisher_correction_s,
             events=EventLog(self.events.append),
         )
 
@@ -136,13 +135,11 @@ def test_what_did_not_happen_is_null(site):
     assert record["received_at"] == 1000.25
 
 
-def test_every_instant_is_moved_by_the_clock_of_the_process_that_took_it():
-    """The publisher is 0.5 s behind the broker, the node 2 s ahead of it."""
-    site = Site(publisher_correction_s=0.5)
-    with site.collector:
-        site.ship(site.record(0), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
-        record = site.collect()[0].row(0, named=True)
-    assert (record["due_at"], record["sent_at"]) == (1000.5, 1000.625)
+def test_the_instants_of_a_node_are_moved_to_the_brokers_clock_and_those_of_the_publisher_are_on_it(site):
+    """The node is 2 s ahead of the broker."""
+    site.ship(site.record(0), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
+    record = site.collect()[0].row(0, named=True)
+    assert (record["due_at"], record["sent_at"]) == (1000.0, 1000.125)
     assert (record["received_at"], record["started_at"], record["finished_at"]) == (998.25, 998.5, 999.0)
     assert record["cpu_s"] == 0.25
 
