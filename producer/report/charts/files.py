@@ -67,10 +67,11 @@ def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
     orders = [_order(picture, folder, kind) for picture in drawn]
     try:
         write_fig_from_object_sync(
-            orders, cancel_on_error=True,
+            orders,
+            cancel_on_error=True,
             # Formulas would need a script from the network, and no picture has any.
             kopts={"path": browser, "page_generator": PageGenerator(mathjax=False), "timeout": PATIENCE_S},
-        )  # fmt: skip
+        )
     except Exception as error:  # any of the browser's or its driver's
         raise FleetError(f"The browser {browser} did not draw: {type(error).__name__}: {error}") from error
     return [order["path"] for order in orders]

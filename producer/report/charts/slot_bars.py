@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from producer.report.charts.theme import GRID, INK, LOOKS, escaped, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.theme import GRID, INK, LOOKS, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,22 +41,39 @@ def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], pl
         named: Whether the legend takes its names from here.
     """
     figure.add_scattergl(
-        **_waits(jobs), mode="lines", name="waits in the node", legendgroup="waits", showlegend=named,
-        line={"color": INK, "width": 2}, opacity=0.5, hoverinfo="skip", row=place, col=1,
-    )  # fmt: skip
+        **_waits(jobs),
+        mode="lines",
+        name="waits in the node",
+        legendgroup="waits",
+        showlegend=named,
+        line={"color": INK, "width": 2},
+        opacity=0.5,
+        hoverinfo="skip",
+        row=place,
+        col=1,
+    )
     for name in workloads:
         mine, own = jobs.filter(pl.col("workload") == name), style_of(workloads, name)
         tall = _tall(workloads, name)
         shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
         shared["legendgroup"] = escaped(name)
         figure.add_scattergl(
-            **_boxes(mine, tall, np.ones(mine.height)), name=f"{escaped(name)}: runs", showlegend=named,
-            line={"color": own.colour, "width": 1}, fillcolor=_see_through(own.colour), opacity=0.75, **shared,
-        )  # fmt: skip
+            **_boxes(mine, tall, np.ones(mine.height)),
+            name=f"{escaped(name)}: runs",
+            showlegend=named,
+            line={"color": own.colour, "width": 1},
+            fillcolor=_see_through(own.colour),
+            opacity=0.75,
+            **shared,
+        )
         figure.add_scattergl(
-            **_boxes(mine, tall, _share(mine)), name=f"{escaped(name)}: on a core", showlegend=named,
-            line={"color": own.colour, "width": 0.5}, fillcolor=own.colour, **shared,
-        )  # fmt: skip
+            **_boxes(mine, tall, _share(mine)),
+            name=f"{escaped(name)}: on a core",
+            showlegend=named,
+            line={"color": own.colour, "width": 0.5},
+            fillcolor=own.colour,
+            **shared,
+        )
         figure.add_scattergl(**_points(mine), name=escaped(name), showlegend=False, row=place, col=1)
 
 
@@ -72,11 +90,19 @@ def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> 
         for part in parts
     ]
     figure.add_heatmap(
-        x=edges[:-1] + edges[1] / 2, y=[part["row"][0] for part in parts], z=np.array(grid, dtype=np.float32), zmin=0,
-        zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]],
-        name=escaped(lane), ygap=4,
-        hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
-    )  # fmt: skip
+        x=edges[:-1] + edges[1] / 2,
+        y=[part["row"][0] for part in parts],
+        z=np.array(grid, dtype=np.float32),
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]],
+        name=escaped(lane),
+        ygap=4,
+        hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>",
+        row=place,
+        col=1,
+    )
 
 
 def close_up(jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> dict[str, Any]:
@@ -115,9 +141,15 @@ def add_key(figure: go.Figure, workloads: Sequence[str]) -> None:
     """Names of the workloads in the legend, for jobs that plotly does not draw."""
     for name in workloads:
         figure.add_scatter(
-            x=[None], y=[None], mode="markers", name=f"{escaped(name)}: runs", hoverinfo="skip",
-            marker={"symbol": "square", "size": 12, "color": style_of(workloads, name).colour}, row=1, col=1,
-        )  # fmt: skip
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=f"{escaped(name)}: runs",
+            hoverinfo="skip",
+            marker={"symbol": "square", "size": 12, "color": style_of(workloads, name).colour},
+            row=1,
+            col=1,
+        )
 
 
 def shades(starts: Floats, ends: Floats, cpu_s: Floats, edges: Floats) -> Floats:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from producer.analysis.latency import first_successes
+from producer.analysis.phases import phase_windows
 from producer.errors import UsageError
 from producer.rundir.schema import KEY, RECORD_SCHEMA
 from producer.rundir.trials import Kind
@@ -177,17 +178,15 @@ def _parts(trials: Sequence[Trial]) -> pl.DataFrame:
 
 
 def _phases(run: Run, trials: Sequence[Trial]) -> pl.DataFrame:
-    """From when on each phase of each load lasts, ascending, and whether it counts; all do where none does."""
-    phases = run.manifest["settings"].get("phases", [])
-    any_counts = any(phase["counts"] for phase in phases)
+    """Tabulate from when on each phase of each load lasts, ascending, and whether it counts; all do where none does."""
     rows = []
     for trial in trials:
-        begin_at = trial.began_at
-        for phase in phases if trial.kind is Kind.LOAD else ():
+        windows = phase_windows(run, trial)
+        any_counts = any(window.counts for window in windows)
+        for window in windows:
             # Clocks may put the first jobs just before the load's start; they are of its first phase.
-            starts_at = begin_at if begin_at > trial.began_at else float("-inf")
-            rows.append((trial.trial, starts_at, phase["name"], phase["counts"] or not any_counts))
-            begin_at += phase["duration_s"]
+            starts_at = trial.began_at + window.begin_s if window.begin_s else float("-inf")
+            rows.append((trial.trial, starts_at, window.name, window.counts or not any_counts))
     schema = {"trial": pl.UInt32, "due_at": pl.Float64, "phase": pl.String, "counts": pl.Boolean}
     return pl.DataFrame(rows, schema, orient="row").sort("due_at", maintain_order=True)
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from producer.analysis.latency import first_successes
 from producer.analysis.percentiles import percentiles
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import escaped, lane_of, layout, logarithmic, stacked, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import layout, logarithmic, stacked
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import lane_of
+from producer.report.charts.theme import style_of
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import plotly.graph_objects as go
     import polars as pl
     from numpy.typing import NDArray
 
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY, TITLE = "spectrum", "Latency spectrum at the held rate"
-KINDS = {Kind.LATENCY, Kind.LOAD, Kind.CONFIRMATION}
 STRETCHES = (
     ("sojourn", "finished_at", "due_at", "solid", 2.5),
     ("sojourn from sent", "finished_at", "sent_at", "dash", 1.5),
@@ -34,7 +36,7 @@ STRETCHES = (
 """Name, from where to where, dash, width: from due is corrected for what the generator was late, from sent is not."""
 
 MARKS = 6
-"""On a line at most, to tell the lanes apart."""
+"""On a line at most, to distinguish the lanes."""
 
 POINTS = 400
 """Of a line at most; ranks are taken closer together the rarer they are."""
@@ -43,17 +45,20 @@ ROW = 340
 PERCENTILES = ("p50", "p90", "p99", "p99_9", "max")
 
 
-def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
-    """Percentiles of each stretch of a job's life, a part a workload, a colour a lane."""
+@picture(
+    key="spectrum",
+    title="Latency spectrum at the held rate",
+    missing="No job was done at a held rate: a race and a load hold one on each lane.",
+    order=30,
+    trials=(Kind.LATENCY, Kind.LOAD, Kind.CONFIRMATION),
+    compares=True,
+)
+def spectrum(summary: Summary, run: Run) -> Drawn | None:
+    """Draw the percentiles of each stage of a job, a part a workload, a colour a lane."""
     lines = list(_lines(summary, run))
     if not lines:
-        return Picture(
-            key=KEY, title=TITLE,
-            missing="No job was done at a held rate: a race and a load hold one on each lane.",
-        )  # fmt: skip
-    return Picture(
-        key=KEY,
-        title=TITLE,
+        return None
+    return Drawn(
         shows=_shows(lines),
         reads=(
             "To the right are the rare, slow jobs: 99 % means that one in a hundred took longer. Where the solid "
@@ -66,13 +71,13 @@ def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
 
 
 def nines(ranks: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Where the rank-th smallest of n stands: 1 for 90 %, 2 for 99 %; the largest at 1 - 1/(2n)."""
+    """Place the rank-th smallest of n on the scale: 1 for 90 %, 2 for 99 %; the largest at 1 - 1/(2n)."""
     beyond: NDArray[np.float64] = -np.log10(np.maximum(1 - ranks / n, 0.5 / n))
     return beyond
 
 
 def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sorted values with their places on the scale of nines; not more than can be told apart."""
+    """Sort values and place them on the scale of nines; return no more than can be distinguished."""
     ordered = np.sort(values)
     n = len(ordered)
     if n > POINTS:
@@ -95,7 +100,7 @@ class _Line:
         return f"{self.lane}: {self.stretch}"
 
 
-def _lines(summary: Mapping[str, Any], run: Run) -> Iterator[_Line]:
+def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
     jobs = first_successes(run.records, run.children)
     for workload in summary["workloads"]:
         for lane in workload["lanes"]:
@@ -108,8 +113,8 @@ def _lines(summary: Mapping[str, Any], run: Run) -> Iterator[_Line]:
 
 
 def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataFrame:
-    """The jobs of a workload at the held rate, of a mix those of its part."""
-    trials = [trial for trial in run.trials if trial.lane == lane and trial.kind in KINDS]
+    """Return the jobs of a workload at the held rate, of a mix those of its part."""
+    trials = [trial for trial in spectrum.trials_of(run) if trial.lane == lane]
     whole = {trial.trial for trial in trials if trial.workload == workload}
     if whole:
         return jobs.filter(jobs["trial"].is_in(list(whole)))
@@ -125,19 +130,25 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
     lanes = list(dict.fromkeys(line.lane for line in lines))
     figure = stacked(workloads, 0.3 / len(workloads))
     styles = {name: (dash, width) for name, _, _, dash, width in STRETCHES}
-    told = {line.name: line for line in reversed(lines)}
+    in_legend = {line.name: line for line in reversed(lines)}
     for line in lines:
         row = workloads.index(line.workload) + 1
         own, (dash, width) = style_of(lanes, line.lane), styles[line.stretch]
         places, values = thinned(line.values)
         figure.add_scatter(
-            x=places, y=values * 1000, mode="lines+markers",
+            x=places,
+            y=values * 1000,
+            mode="lines+markers",
             line={"color": own.colour, "dash": dash, "width": width, "shape": "hv"},
-            # The dash tells the stretch, so the mark has to tell the lane where there is no colour.
+            # The dash is the stage, so the mark has to be the lane where there is no colour.
             marker={"color": own.colour, "symbol": own.symbol, "size": 3 + 2 * width, "maxdisplayed": MARKS},
-            name=escaped(line.name), legendgroup=line.name, showlegend=told[line.name] is line, row=row, col=1,
+            name=escaped(line.name),
+            legendgroup=line.name,
+            showlegend=in_legend[line.name] is line,
+            row=row,
+            col=1,
             hovertemplate="%{y:.3g} ms<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(
         tickvals=[0, 0.30103, 1, 2, 3, 4, 5], ticktext=["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
     )
@@ -161,18 +172,20 @@ def _median(line: _Line) -> float:
     return found.p50 if found else 0.0
 
 
-def _table(summary: Mapping[str, Any]) -> Table:
+def _table(summary: Summary) -> Table:
     stretches = ("sojourn", "sojourn_from_sent", "queue_wait", "service")
     rows = [
         [
-            workload["workload"], lane_of(summary, lane["lane"]), stretch.replace("_", " "),
+            workload["workload"],
+            lane_of(summary, lane["lane"]),
+            stretch.replace("_", " "),
             *(milliseconds((lane["latency"][stretch] or {}).get(name)) for name in PERCENTILES),
         ]
         for workload in summary["workloads"]
         for lane in workload["lanes"]
         if lane["latency"]
         for stretch in stretches
-    ]  # fmt: skip
+    ]
     return Table(
         title="Percentiles in ms",
         columns=["workload", "lane", "stretch", "p50", "p90", "p99", "p99.9", "max"],
