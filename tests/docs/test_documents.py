@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pictures.report import SHOWN, filled, stored
 from producer.analysis.summary import summarise
 from producer.cli.root import main
+from producer.plan.stages import STAGES
 from producer.rundir.reader import read_run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 
@@ -92,6 +93,14 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 def test_every_column_of_a_run_directory_is_described(table: str, schema: dict[str, object]) -> None:
     section = read("docs/run-directory.md").split(f"## {table}\n")[1].split("\n## ")[0]
     assert [name for name in schema if f"`{name}`" not in section] == []
+
+
+def test_every_stage_of_a_job_is_described_by_its_instants() -> None:
+    section = read("docs/measurement.md").split("### Stages of a job\n")[1].split("**Clocks.**")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+ \| \w+) \|", section, re.MULTILINE))
+    assert rows == {
+        name: f"{stage.begin.removesuffix('_at')} | {stage.end.removesuffix('_at')}" for name, stage in STAGES.items()
+    }
 
 
 def test_the_design_page_lists_every_dependency() -> None:
