@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from poolrace.switching import SCHEMES, is_spoken_by
+from poolrace.workloads import declarations
 from producer.brokers import hide_password
 from producer.errors import UsageError
 from producer.lanes import Lane, one_of
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
     from producer.adoption.app import Adopted
 
-WORKLOADS = ("cpu", "native", "io", "disk", "mixed", "sleep", "noop")
-"""What `worker` can do; known here by name, since a producer never imports a worker."""
+_DECLARED = declarations()
 
-CALLS_UPSTREAM = frozenset({"io", "mixed"})
+WORKLOADS = tuple(each.name for each in _DECLARED)
+"""Names of what `worker` can do; read and not imported, since a producer never imports a worker."""
+
+CALLS_UPSTREAM = frozenset(each.name for each in _DECLARED if "upstream_url" in each.needs)
 
 ARRIVALS = ("poisson", "constant")
 
