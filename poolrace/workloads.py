@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "worker" / "workloads"
-"""The folder with a module for each workload. A module whose name begins with an underscore is none."""
+"""The folder with a module for each workload. Modules whose names begin with an underscore are left out."""
 
 CONSTANT = "WORKLOAD"
 """The constant in which a module declares its workload."""
@@ -57,7 +57,7 @@ def declaration(path: Path) -> Declaration:
     Read the declaration of one module.
 
     Raises:
-        ValueError: If there is none, or its name or its needs are not literals.
+        ValueError: If the module has no declaration, or its name or needs are not literals.
     """
     for statement in ast.parse(path.read_bytes(), filename=str(path)).body:
         match statement:

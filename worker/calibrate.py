@@ -18,19 +18,19 @@ from worker.workload import Sizing, Workload
 from worker.workloads import WORKLOADS
 
 Clock = Callable[[], float]
-"""Returns seconds since any fixed instant."""
+"""A function that returns the seconds since a fixed instant."""
 
 Work = Callable[[int], object]
-"""Does a number of units of work."""
+"""A function that does a number of units of work."""
 
 PROBE_S = 0.004
 """The shortest run that gives a rate: far longer than a clock's step, mostly shorter than a scheduler's slice."""
 
 PROBES = 40
-"""Some tenths of a second in all: another program's work comes in bursts, and one probe must fall between them."""
+"""The number of probes. They take some tenths of a second, so that one falls between other programs' bursts of work."""
 
 WORK_SHARE = {Sizing.WORK: 1.0, Sizing.WAIT: 0.0}
-"""Part of the target that is work; where both are mixed, the workload or the user says it."""
+"""The part of the target that is work; for a mix of both, the workload or the user sets it."""
 
 CHECK_S = 0.020
 CHECKS = 3

@@ -35,10 +35,10 @@ class Acks(StrEnum):
     """The time at which a node acknowledges a job to the broker."""
 
     EARLY = "early"
-    """Before it runs, so that a crash loses it; Celery's default."""
+    """Before the job runs, so that a crash loses it; Celery's default."""
 
     LATE = "late"
-    """After it ran, so that a crash runs it again."""
+    """After the job ran, so that it runs again after a crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,10 @@ ITEMS = 30
 DELAY_LIMIT_US = 60_000_000
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted. Beyond it a client's system retries a second later: a false wait."""
+"""The connections that may wait to be accepted. Beyond it a client's system retries a second later: a false wait."""
 
 SHUTDOWN_S = 0.01
-"""The time that answers under way have at the end. aiohttp takes 0 for no limit."""
+"""The time that unfinished answers have at the end, in seconds. aiohttp takes 0 for no limit."""
 
 EXAMPLES = """\
 examples:
@@ -37,7 +37,7 @@ examples:
 
 
 class CannotListenError(RuntimeError):
-    """The address or the port is not available."""
+    """An address or a port that is not available."""
 
 
 def make_document() -> bytes:

@@ -42,7 +42,7 @@ def upstream_url() -> Iterator[str]:
 
 @pytest.fixture
 def start_upstream() -> Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]:
-    """Return what starts a service with arguments of its own."""
+    """Return a function that starts a service with arguments."""
     return run_upstream
 
 

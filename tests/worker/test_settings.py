@@ -26,9 +26,13 @@ def test_without_environment_all_is_local() -> None:
 
 def test_an_empty_variable_is_the_same_as_one_that_is_not_set() -> None:
     names = (
-        settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS, settings.TRANSPORT,
+        settings.BROKER_URL,
+        settings.UPSTREAM_URL,
+        settings.DISK_DIR,
+        settings.ACKS,
+        settings.TRANSPORT,
         settings.HEALTH_DIR,
-    )  # fmt: skip
+    )
     assert settings.load(dict.fromkeys(names, "")) == settings.load({})
 
 

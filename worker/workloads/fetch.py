@@ -12,16 +12,16 @@ from worker.workload import Sizing, Workload
 CONNECT_TIMEOUT_S = 5.0
 
 ANSWER_TIMEOUT_S = 10.0
-"""Time that an answer may take beyond the delay that was asked for."""
+"""The time that an answer may take beyond the delay that was asked for, in seconds."""
 
 CONNECTIONS = 1024
-"""Kept open by a process; more than any sensible number of threads, so that each keeps its own."""
+"""The connections that a process keeps open: more than any sensible number of threads, so that each keeps its own."""
 
 _managers: dict[int, urllib3.PoolManager] = {}
 
 
 class UpstreamError(RuntimeError):
-    """The upstream service answered with another status than 200."""
+    """An answer of the upstream service with another status than 200."""
 
 
 def fetch(delay_us: int, *, upstream_url: str) -> int:

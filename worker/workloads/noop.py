@@ -6,7 +6,7 @@ from worker.workload import Sizing, Workload
 
 
 def noop(_amount: int = 0) -> None:
-    """Do nothing, whatever the amount, which it takes so that every workload can be called alike."""
+    """Do nothing. It takes an amount, so that all workloads can be called in the same way."""
 
 
 WORKLOAD = Workload(
