@@ -11,6 +11,7 @@ from click.exceptions import Exit
 from click.testing import CliRunner
 
 from pictures.report import SHOWN, filled, stored
+from poolrace.workloads import declarations
 from producer.analysis.summary import summarise
 from producer.cli.root import main
 from producer.plan.stages import STAGES
@@ -109,6 +110,12 @@ def test_the_design_page_lists_every_dependency() -> None:
     )
     section = read("docs/design.md").split("## Dependencies")[1]
     assert [name for name in declared if name not in section] == []
+
+
+def test_the_glossary_lists_every_workload() -> None:
+    row = re.search(r"^\| workload \| (.*) \|$", read("docs/glossary.md"), re.MULTILINE)
+    assert row is not None
+    assert re.findall(r"`(\w+)`", row[1]) == [each.name for each in declarations()]
 
 
 def test_the_design_page_names_every_module() -> None:
