@@ -30,6 +30,14 @@ class Effect(StrEnum):
     ABSENT = "n/a"
 
 
+class SlotKind(StrEnum):
+    """What one unit of a pool's concurrency is."""
+
+    CHILD_PROCESS = "a child process"
+    THREAD = "a thread"
+    MAIN_THREAD = "the node's main thread"
+
+
 class Feature(StrEnum):
     """What the pools differ in."""
 
@@ -70,16 +78,35 @@ class Pool:
     One way in which a node runs its jobs.
 
     Attributes:
-        name: As `celery worker --pool` takes it.
+        name: The name that `celery worker --pool` takes.
+        module: The module of Celery that has its class.
         slot: What one unit of its concurrency is.
+        is_raced: Whether a lane may have it. The pools that are raced are also the lanes of a race that names none.
         traits: Every feature.
         gives_up: What a team loses by choosing it, short enough for a verdict.
     """
 
     name: str
-    slot: str
+    module: str
+    slot: SlotKind
+    is_raced: bool
     traits: Mapping[Feature, Trait]
     gives_up: tuple[str, ...]
+
+    @property
+    def has_children(self) -> bool:
+        """Whether its jobs run in child processes, forked from the node's main process."""
+        return self.slot is SlotKind.CHILD_PROCESS
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether all its jobs run in one process, and so share its globals, caches and leaks."""
+        return not self.has_children
+
+    @property
+    def has_parallel_python(self) -> bool:
+        """Whether pure Python of several jobs runs on several cores, on an interpreter with a GIL."""
+        return self.traits[Feature.PARALLELISM].effect is Effect.WORKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +175,9 @@ _NO_MAX_MEMORY = Trait(
 
 _PREFORK = Pool(
     name="prefork",
-    slot="a child process",
+    module="celery.concurrency.prefork",
+    slot=SlotKind.CHILD_PROCESS,
+    is_raced=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -220,7 +249,9 @@ _PREFORK = Pool(
 
 _THREADS = Pool(
     name="threads",
-    slot="a thread",
+    module="celery.concurrency.thread",
+    slot=SlotKind.THREAD,
+    is_raced=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -278,7 +309,9 @@ _THREADS = Pool(
 
 _SOLO = Pool(
     name="solo",
-    slot="the node's main thread",
+    module="celery.concurrency.solo",
+    slot=SlotKind.MAIN_THREAD,
+    is_raced=False,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -337,6 +370,12 @@ _SOLO = Pool(
 POOLS: Mapping[str, Pool] = MappingProxyType({pool.name: pool for pool in (_PREFORK, _THREADS, _SOLO)})
 """Every pool that is known, by name."""
 
+RACED = tuple(pool.name for pool in POOLS.values() if pool.is_raced)
+"""The pools that a lane may have, in the order in which they are lanes of a race that names none."""
+
+FORKING = _PREFORK.name
+"""The pool whose slots are child processes."""
+
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "gevent": "it patches the standard library under every job, and on Redis its cold shutdown loses running jobs",
@@ -345,10 +384,10 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 )
 """Pools that Celery has and we do not race, with the reason."""
 
-_ALIASES = MappingProxyType({"processes": "prefork", "fork": "prefork", "single": "solo"})
+_ALIASES = MappingProxyType({"processes": _PREFORK.name, "fork": _PREFORK.name, "single": _SOLO.name})
 
 _OFF = (0, False, "")
-_NO_CHILD = ("threads", "solo")
+_NO_CHILD = tuple(pool.name for pool in POOLS.values() if not pool.has_children)
 
 _RULES = (
     _Rule(
@@ -377,13 +416,13 @@ _RULES = (
     ),
     _Rule(
         setting="autoscale",
-        pools=("threads",),
+        pools=(_THREADS.name,),
         harmless=_OFF,
         consequence="stops the node with an AttributeError as soon as it tries to grow",
     ),
     _Rule(
         setting="autoscale",
-        pools=("solo",),
+        pools=(_SOLO.name,),
         harmless=_OFF,
         consequence="has no effect: there is one slot",
     ),
@@ -425,7 +464,7 @@ _RULES = (
     ),
     _Rule(
         setting="task_reject_on_worker_lost",
-        pools=("prefork",),
+        pools=(_PREFORK.name,),
         harmless=_OFF,
         consequence="has no effect on jobs that are acknowledged early, which is what task_acks_late is set to",
         unless="task_acks_late",
@@ -456,7 +495,7 @@ _RULES = (
     ),
     _Rule(
         setting="worker_concurrency",
-        pools=("solo",),
+        pools=(_SOLO.name,),
         harmless=(1,),
         consequence="adds no slot: one job runs at a time, and the node only prefetches more",
     ),
@@ -475,6 +514,16 @@ def find_pool(name: str) -> Pool:
     if name in REFUSED:
         raise UnknownPoolError(f"pool {name!r} is not raced: {REFUSED[name]}. Use one of {', '.join(POOLS)}.")
     raise UnknownPoolError(f"pool {name!r}: must be one of {', '.join(POOLS)}.{_hint(name)}")
+
+
+def pool_of_module(module: str) -> str:
+    """Return the name of the pool whose class is in a module; the module's own last name if it is none of Celery's."""
+    return next((pool.name for pool in POOLS.values() if pool.module == module), module.rpartition(".")[2])
+
+
+def has_children(pool: str) -> bool:
+    """Check by name whether a pool's jobs run in child processes; False for a pool that is not known."""
+    return pool in POOLS and POOLS[pool].has_children
 
 
 def _hint(name: str) -> str:

@@ -45,7 +45,7 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.pools import inert_settings
+from poolrace.pools import FORKING, inert_settings, pool_of_module
 from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
@@ -61,7 +61,6 @@ _ENDS = {
     "IGNORED": Outcome.IGNORED,
     "REJECTED": Outcome.REJECTED,
 }
-_POOL_NAMES = {"thread": "threads"}
 _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
 _at_work = threading.local()
@@ -110,9 +109,8 @@ def _on_shutdown(**_: Any) -> None:
 
 
 def pool_name(pool_cls: type) -> str:
-    """The name of a pool as `celery worker -P` takes it, from its class."""
-    module = pool_cls.__module__.rpartition(".")[2]
-    return _POOL_NAMES.get(module, module)
+    """Return the name of a pool as `celery worker -P` takes it, from its class."""
+    return pool_of_module(pool_cls.__module__)
 
 
 def _trace_all_tasks() -> None:
@@ -213,8 +211,8 @@ def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
 def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
     if _shipper is None:
-        # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
-        _shipper = Shipper(RecordsSender(app), node=node, pool="prefork")
+        # A child that was spawned, not forked, inherits no pipe: it ships for itself.
+        _shipper = Shipper(RecordsSender(app), node=node, pool=FORKING)
         _shipper.start()
     _shipper.put(header, end)
 
