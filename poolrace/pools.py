@@ -1,8 +1,8 @@
 """
-What each of Celery's pools can and cannot do, as data.
+The abilities and limits of each of Celery's pools, as data.
 
-Pure and standard library only. Checked against the source of celery 5.7.0 and billiard 4.3.2 and, for what shows only
-at run time (autoscale, terminate, cold shutdown, crashes), by running a node on each pool.
+Pure and standard library only. Checked against the source of celery 5.7.0 and billiard 4.3.2 and, where only a run can
+show it (autoscale, terminate, cold shutdown, crashes), by running a node on each pool.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class UnknownPoolError(ValueError):
-    """A pool that does not exist, or that is not raced. The message names those that are allowed."""
+    """A pool that does not exist, or that is not raced. The message names the pools that are allowed."""
 
 
 class Effect(StrEnum):
-    """What becomes of a feature on a pool."""
+    """The effect of a feature on a pool."""
 
     WORKS = "works"
     IGNORED = "ignored silently"
@@ -31,7 +31,7 @@ class Effect(StrEnum):
 
 
 class SlotKind(StrEnum):
-    """What one unit of a pool's concurrency is."""
+    """The kind of one unit of a pool's concurrency."""
 
     CHILD_PROCESS = "a child process"
     THREAD = "a thread"
@@ -39,7 +39,7 @@ class SlotKind(StrEnum):
 
 
 class Feature(StrEnum):
-    """What the pools differ in."""
+    """A feature in which the pools differ."""
 
     HARD_TIME_LIMIT = "hard time limit"
     SOFT_TIME_LIMIT = "soft time limit"
@@ -61,9 +61,9 @@ class Trait:
     One feature on one pool.
 
     Attributes:
-        effect: What becomes of it.
-        meaning: One sentence: what that means for a job or a node.
-        source: File and name in celery or billiard, e.g. `celery/concurrency/thread.py TaskPool.on_apply`; empty where
+        effect: Its effect there.
+        meaning: The consequence for a job or a node, in one sentence.
+        source: A file and a name in celery or billiard, e.g. `celery/concurrency/thread.py TaskPool.on_apply`; empty if
             it follows from the operating system or the interpreter.
     """
 
@@ -80,10 +80,10 @@ class Pool:
     Attributes:
         name: The name that `celery worker --pool` takes.
         module: The module of Celery that has its class.
-        slot: What one unit of its concurrency is.
+        slot: The kind of one unit of its concurrency.
         is_raced: Whether a lane may have it. The pools that are raced are also the lanes of a race that names none.
         traits: Every feature.
-        gives_up: What a team loses by choosing it, short enough for a verdict.
+        gives_up: The losses of a team that chooses it, short enough for a verdict.
     """
 
     name: str
@@ -95,29 +95,29 @@ class Pool:
 
     @property
     def has_children(self) -> bool:
-        """Whether its jobs run in child processes, forked from the node's main process."""
+        """True if its jobs run in child processes, forked from the node's main process."""
         return self.slot is SlotKind.CHILD_PROCESS
 
     @property
     def shares_memory(self) -> bool:
-        """Whether all its jobs run in one process, and so share its globals, caches and leaks."""
+        """True if all its jobs run in one process, and so share its globals, caches and leaks."""
         return not self.has_children
 
     @property
     def has_parallel_python(self) -> bool:
-        """Whether pure Python of several jobs runs on several cores, on an interpreter with a GIL."""
+        """True if pure Python of several jobs runs on several cores, on an interpreter with a GIL."""
         return self.traits[Feature.PARALLELISM].effect is Effect.WORKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InertSetting:
     """
-    A setting that someone changed and that does not do on this pool what it says.
+    A setting that somebody changed and that has no effect on a pool, or fails there.
 
     Attributes:
         setting: Its name in Celery's configuration; `autoscale` for the worker's option.
-        value: What it is set to.
-        consequence: A sentence that names both and says what happens instead.
+        value: Its value.
+        consequence: A sentence with both and what happens instead.
     """
 
     setting: str
@@ -128,13 +128,13 @@ class InertSetting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """
-    When a setting is inert.
+    A rule that a setting is inert on some pools.
 
     Attributes:
         setting: Its name.
-        pools: Where it is inert.
-        harmless: Values that ask for nothing that the pool could deny.
-        consequence: What happens instead, as the end of a sentence that begins with the setting.
+        pools: The pools where it is inert.
+        harmless: The values that ask for nothing that the pool could deny.
+        consequence: The effect that it has instead, as the end of a sentence that begins with the setting.
         unless: Another setting that gives it its effect.
     """
 
@@ -145,7 +145,7 @@ class _Rule:
     unless: str = ""
 
     def denies(self, pool: str, conf: Mapping[str, object]) -> bool:
-        """The configuration asks this pool for something that it does not do."""
+        """Check whether a configuration asks a pool for something that the pool does not do."""
         if pool not in self.pools or (self.unless and conf.get(self.unless)):
             return False
         value = conf.get(self.setting)
@@ -382,7 +382,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "eventlet": "it patches the standard library under every job, and its maintainers discourage its use",
     }
 )
-"""Pools that Celery has and we do not race, with the reason."""
+"""Pools of Celery that are not raced, with the reason."""
 
 _ALIASES = MappingProxyType({"processes": _PREFORK.name, "fork": _PREFORK.name, "single": _SOLO.name})
 
@@ -504,10 +504,10 @@ _RULES = (
 
 def find_pool(name: str) -> Pool:
     """
-    The pool of a name.
+    Return the pool of a name.
 
     Raises:
-        UnknownPoolError: If there is none, with the nearest; or if it is one that is not raced, with the reason.
+        UnknownPoolError: If there is no such pool, with the nearest name; or if it is not raced, with the reason.
     """
     if name in POOLS:
         return POOLS[name]
@@ -517,7 +517,7 @@ def find_pool(name: str) -> Pool:
 
 
 def pool_of_module(module: str) -> str:
-    """Return the name of the pool whose class is in a module; the module's own last name if it is none of Celery's."""
+    """Return the name of the pool whose class is in a module; of a module that is not Celery's, its last name."""
     return next((pool.name for pool in POOLS.values() if pool.module == module), module.rpartition(".")[2])
 
 
@@ -533,7 +533,7 @@ def _hint(name: str) -> str:
 
 def gives_up(pool: str) -> tuple[str, ...]:
     """
-    What a team loses by choosing a pool, one short sentence each.
+    Return the losses of a team that chooses a pool, a short sentence each.
 
     Raises:
         UnknownPoolError: If the pool is not known.
@@ -543,10 +543,10 @@ def gives_up(pool: str) -> tuple[str, ...]:
 
 def inert_settings(pool: str, conf: Mapping[str, object]) -> list[InertSetting]:
     """
-    The settings that were changed and have no effect on a pool, or fail there.
+    Return the settings that were changed and have no effect on a pool, or fail there.
 
     Args:
-        pool: Its name. Nothing is said of a pool that is not known: a node may run any.
+        pool: Its name. A pool that is not known has none: a node may run any.
         conf: Celery's configuration, e.g. `app.conf`; lower-case names. `autoscale` is the worker's option.
     """
     return [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
-from poolrace.ownapp.redirect import Terms
+from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
 from poolrace.transport_setting import SETTING, STOCK
 from producer.adoption.environment import for_app
@@ -180,7 +180,7 @@ class LocalFleet:
 
     def _environment(self, lane: Lane) -> dict[str, str]:
         if self._adopted:
-            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).variables()}
+            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).environment()}
         return {
             **inherited_environment(os.environ),
             **source_path(lane),
@@ -192,8 +192,8 @@ class LocalFleet:
             "POOLRACE_ACKS": lane.acks,
         }
 
-    def _terms(self, lane: Lane, adopted: Adopted) -> Terms:
-        return Terms(
+    def _terms(self, lane: Lane, adopted: Adopted) -> Redirect:
+        return Redirect(
             app=adopted.app,
             broker_url=self.broker.url,
             queue=self.queue(lane),

@@ -44,7 +44,7 @@ def test_a_node_that_is_alive_and_ready_is_well(tmp_path: Path, age_s: float) ->
 def test_a_node_whose_loop_stands_still_is_not_well_whatever_it_said_before(tmp_path: Path) -> None:
     touch(tmp_path / "alive", 16)
     touch(tmp_path / "ready", 3600)
-    assert health.problem(tmp_path, NOW) == "the event loop has not turned for 16 s"
+    assert health.problem(tmp_path, NOW) == "the event loop has not run for 16 s"
 
 
 def answering(answer: bytes) -> Iterator[str]:
