@@ -47,19 +47,19 @@ def effect(pool, feature):
 
 @pytest.fixture(params=ONE_PROCESS)
 def one_process(request):
-    """A pool without children, by name and as Celery makes it."""
+    """A pool without children: its name, and Celery's object."""
     pool = ONE_PROCESS[request.param](limit=1, maxtasksperchild=1, max_memory_per_child=1, soft_timeout=0.001)
     yield request.param, pool
     pool.stop()
 
 
 @pytest.mark.parametrize("name", [*POOLS, *REFUSED])
-def test_celery_has_every_pool_we_name(name):
+def test_celery_has_every_pool_that_is_named(name):
     assert name in get_available_pool_names()
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
-def test_every_pool_has_something_to_say_on_every_feature(pool):
+def test_every_pool_has_every_feature(pool):
     assert set(pool.traits) == set(Feature)
     assert pool.gives_up
 
@@ -169,7 +169,7 @@ def test_the_verdict_can_say_what_each_pool_gives_up():
         ("xyz", "pool 'xyz': must be one of prefork, threads, solo."),
     ],
 )
-def test_an_unknown_pool_is_told_the_allowed_ones_and_the_nearest(name, message):
+def test_an_unknown_pool_is_refused_with_the_allowed_ones_and_the_nearest(name, message):
     with pytest.raises(UnknownPoolError) as caught:
         find_pool(name)
     assert str(caught.value) == message
@@ -201,7 +201,7 @@ def test_a_fresh_app_has_no_inert_settings(pool):
         ("worker_max_tasks_per_child", 100, {"threads", "solo"}),
         ("worker_max_memory_per_child", 200_000, {"threads", "solo"}),
         ("autoscale", "8,2", {"threads", "solo"}),
-        ("worker_autoscaler", "ours:Scaler", {"threads", "solo"}),
+        ("worker_autoscaler", "shop:Scaler", {"threads", "solo"}),
         ("worker_pool_restarts", True, {"threads", "solo"}),
         ("worker_pool_start_method", "spawn", {"threads", "solo"}),
         ("worker_proc_alive_timeout", 60.0, {"threads", "solo"}),
@@ -296,7 +296,7 @@ def spelled(module):
 
 
 def test_no_other_module_spells_the_name_of_a_pool():
-    """A pool is data: code asks what it is, and not what it is called."""
+    """A pool is data: code asks for its properties, not for its name."""
     package = Path(pools.__file__).parent
     assert spelled(Path(pools.__file__)) == sorted(POOLS)
     assert {path: names for path in package.rglob("*.py") if path.name != "pools.py" and (names := spelled(path))} == {}

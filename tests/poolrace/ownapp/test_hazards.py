@@ -13,7 +13,7 @@ from poolrace.pools import POOLS
 MODULES = sorted({hazard.module for hazard in HAZARDS})
 
 
-def test_what_was_imported_is_named_where_it_does_not_go():
+def test_an_imported_module_is_named_for_the_pool_that_it_does_not_go_with():
     assert [hazard.module for hazard in hazards("threads", ["json", "selenium", "torch"])] == ["selenium"]
     assert [hazard.module for hazard in hazards("prefork", ["json", "selenium", "torch"])] == ["torch"]
 

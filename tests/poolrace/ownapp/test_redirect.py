@@ -30,9 +30,7 @@ from poolrace.ownapp.redirect import (
 
 ROOT = Path(redirect.__file__).parents[2]
 RACE = Redirect(app="shop", broker_url="memory://race", queue="poolrace.r.threads", acks="early")
-WITH_BACKEND = Redirect(
-    app="shop", broker_url="memory://race", queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:"
-)  # fmt: skip
+WITH_BACKEND = replace(RACE, queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:")
 
 redirects = st.builds(
     Redirect,
@@ -281,7 +279,7 @@ def test_an_app_that_was_redirected_once_has_nothing_to_change():
 
 
 class Settings:
-    """As a Django project has them."""
+    """Settings in the form of a Django project."""
 
     CELERY_BROKER_URL = "memory://theirs"
     CELERY_TASK_ROUTES = {"shop.resize": {"queue": "images"}}  # noqa: RUF012
@@ -442,9 +440,10 @@ def test_a_node_redirects_its_app_as_its_environment_says(tmp_path):
         "print(app.main, app.connection_for_write().hostname, app.conf.task_acks_late, *app.amqp.queues, "
         "HOLD_TASK in app.tasks, 'shop.resize' in app.tasks)"
     )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **given.environment()}
+    command = [sys.executable, "-c", code]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **given.environment()},
-    )  # fmt: skip
+        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=60, check=False
+    )
     assert done.stdout.split() == ["found", "race", "True", "q", "True", "True"], done.stderr
     assert not re.search(r"theirs\.invalid", done.stderr)
