@@ -59,10 +59,12 @@ class SwitchedApp:
     def __init__(self, app):
         self.app = app
         self.is_away = False
+        self.connections = 0
 
     def connection_for_write(self):
         if self.is_away:
             raise OperationalError("connection refused")
+        self.connections += 1
         return self.app.connection_for_write()
 
 
@@ -284,3 +286,4 @@ def test_a_broker_that_goes_between_two_messages_costs_no_record_and_no_sample(s
     site.shipper.ship()
     (shipment,) = site.arrived()
     assert (seqs(shipment.rows), len(shipment.samples)) == ([2], 1)
+    assert site.broker.connections == 2

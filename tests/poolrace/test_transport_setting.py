@@ -44,5 +44,5 @@ def test_kombus_own_transport_needs_nothing_on_the_command_line():
         ("memory://", False),
     ],
 )
-def test_a_broker_is_supported_to_if_kombu_heeds_the_setting_with_its_url(url, supported):
+def test_a_broker_is_supported_if_kombu_heeds_the_setting_with_its_url(url, supported):
     assert supports(url) is supported
