@@ -1,4 +1,4 @@
-"""How far this process's clock is from the broker's, with the bound on the error."""
+"""Measures the offset of this process's clock to the broker's, with a bound on the error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kombu import Connection
 
 ROUND_TRIPS = 8
-"""How often the broker is asked; the fastest answer is the one least disturbed."""
+"""The number of times that the broker is asked; the fastest answer is the one least disturbed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ def measure_offset(
     The broker read its clock somewhere within a round trip; its middle is the best guess and half of it the bound.
 
     Args:
-        ask_s: Asks the broker for the time, in seconds since the epoch.
+        ask_s: Returns the broker's time, in seconds since the epoch.
         now: The clock to compare.
-        round_trips: How often to ask; the fastest counts.
+        round_trips: The number of times to ask; the fastest answer counts.
     """
     offsets = []
     for _ in range(round_trips):
@@ -67,7 +67,7 @@ def measure_offset(
 
 
 def broker_offset(connection: Connection) -> ClockOffset:
-    """How far our clock is from that of a connection's broker; `NO_OFFSET` where the broker has no TIME command."""
+    """Measure the offset to a connection's broker; return `NO_OFFSET` if the broker has no TIME command."""
     client: Any = getattr(connection.default_channel, "client", None)
     if not hasattr(client, "time"):
         return NO_OFFSET

@@ -105,14 +105,13 @@ def binned(run: Run, trial: Trial, bin_s: float, *, acks_late: bool) -> TrialBin
     begun_s = _offsets(started, "started_at", trial)
     span_s = length_s(run, trial)
     edges = edges_of(span_s, bin_s)
-    begins, ends = STAGES["queue_wait"]
     ready, unacked = backlog(
         _offsets(sent.filter(pl.col("accepted_at").fill_nan(None).is_not_null()), "sent_at", trial),
         _offsets(records.group_by("seq").agg(pl.col("received_at").fill_nan(None).min()), "received_at", trial),
         _offsets(finals if acks_late else finals.with_columns(finished_at=_BEGUN), "finished_at", trial),
         edges,
     )
-    p50_s, p99_s = waits(begun_s, (started[ends] - started[begins]).to_numpy(), edges)
+    p50_s, p99_s = waits(begun_s, STAGES["queue_wait"].durations_s(started), edges)
     return TrialBins(
         trial=trial,
         bin_s=bin_s,

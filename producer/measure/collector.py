@@ -66,7 +66,7 @@ class Collector:
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
         self._children: list[pl.DataFrame] = []
-        self._looked = (0, 0)
+        self._looked = (0, 0, 0)
         self._events = events
         self._joined: set[str] = set()
         self._offspring: dict[str, set[int]] = {}
@@ -129,19 +129,28 @@ class Collector:
         """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
-        self._looked = (0, 0)
+        self._looked = (0, self._looked[1], 0)
         return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
 
     def take_children(self) -> pl.DataFrame:
         """Records of jobs that others started, under the number of the one that was sent, since the last call."""
         children, self._children = self._children, []
+        self._looked = (self._looked[0], 0, self._looked[2])
         return _stack(children, RECORD_SCHEMA)
 
-    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Records and node samples since the last look, which `take` will still give; it counts as a look, too."""
-        records, samples = self._looked
-        self._looked = len(self._records), len(self._samples)
-        return _stack(self._records[records:], RECORD_SCHEMA), _stack(self._samples[samples:], SAMPLE_SCHEMA)
+    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """
+        Return the records, records of children, and node samples that came since the last call.
+
+        `take` and `take_children` still return them, and count as a call of this.
+        """
+        records, children, samples = self._looked
+        self._looked = len(self._records), len(self._children), len(self._samples)
+        return (
+            _stack(self._records[records:], RECORD_SCHEMA),
+            _stack(self._children[children:], RECORD_SCHEMA),
+            _stack(self._samples[samples:], SAMPLE_SCHEMA),
+        )
 
     def _take(self, body: Any, _message: Any) -> None:
         try:

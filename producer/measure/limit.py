@@ -161,7 +161,7 @@ class _Watch:
 
     def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         """Once a second."""
-        self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
+        self._so_far.add(moment)
         if self.hopeful and self._so_far.cannot_pass(self._planned):
             self.hopeful = False
             if moment.at_s < self._planned_s:

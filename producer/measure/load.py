@@ -163,7 +163,7 @@ class _Watch:
         after_s = self._settings.abort_after_s
         if after_s is None:
             return
-        self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
+        self._so_far.add(moment)
         if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
             self.broken = judged.threshold
             self._events.note(EventKind.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")

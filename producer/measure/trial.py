@@ -196,7 +196,7 @@ class TrialRunner:
     def _moment(self, running: RunningTrial) -> TrialSnapshot:
         at_s = self.clock.now() - running.began_at
         accepted, refused = self._publishers.progress()
-        records, samples = self._collector.fresh()
+        records, children, samples = self._collector.fresh()
         plan = running.plan
         return TrialSnapshot(
             began_at=running.began_at,
@@ -208,6 +208,7 @@ class TrialRunner:
             of=plan.jobs,
             waiting=self._waiting(running.spec.lane),
             records=records,
+            children=children,
             samples=samples,
         )
 

@@ -1,4 +1,4 @@
-"""What changed from one run to another: the ratio of each figure with its interval, and the band of no difference."""
+"""Changes from one run to another: the ratio of each figure with its interval, and the band of no difference."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 """The first of these on the PATH draws."""
 
 WIDTH, HEIGHT, SCALE = 960, 540, 2
-"""Of a picture without a height of its own, in pixels; a PNG has so many times more, to be sharp in print."""
+"""The size of a picture without one of its own, in pixels; a PNG is `SCALE` times as large, to be sharp in print."""
 
 PATIENCE_S = 120.0
 PAPER = "white"
@@ -26,7 +26,7 @@ PAPER = "white"
 
 
 def find_browser() -> str | None:
-    """The path of the browser; None if there is none."""
+    """Find the browser on the PATH; None if there is none."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 

@@ -49,7 +49,7 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a run lacks for a picture, and how to get it, where the registered sentence does not say it."""
+    """A sentence on what a run lacks for a picture, and how to get it, where the registered one does not say it."""
 
     sentence: str
 
@@ -81,7 +81,7 @@ class Picture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """
-    What a picture has whatever the run.
+    The part of a picture that is the same for every run.
 
     Attributes:
         key: Its name in file names and links; letters alone.

@@ -1,4 +1,4 @@
-"""How pictures look: one colour, mark, dash and pattern a lane, readable on light, on dark, and without colour."""
+"""The look of pictures: one colour, mark, dash and pattern a lane, readable on light, on dark, and without colour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
 SIZE = 13
 
 OVERLAY = {"fillmode": "overlay", "solidity": 0.1, "size": 12}
-"""Of a pattern: words on a bar stay readable if it is thin and the colour below it whole."""
+"""Options of a pattern: words on a bar stay readable if it is thin and the colour below it whole."""
 
 HEADING = {"family": FONT, "color": INK, "size": 14}
 """Font of the title of a chart that is one of several in a picture."""

@@ -12,7 +12,6 @@ from urllib.error import HTTPError
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
-import polars as pl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, basic_auth_handler
 from prometheus_client.exposition import generate_latest as prometheus_text
@@ -29,9 +28,11 @@ from producer.report.export.rows import counted_jobs, counted_successes, deliver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import polars as pl
     from numpy.typing import NDArray
     from prometheus_client.core import Metric
 
+    from producer.plan.stages import Stage
     from producer.report.export.rows import Choice
     from producer.rundir.run import Run
 
@@ -39,7 +40,9 @@ BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 """Upper bounds; what took longer is in +Inf."""
 
 BY = ("lane", "workload", "kind")
-STRETCHES = {"sojourn": "From due to finished.", "queue_wait": "From sent to started."}
+HISTOGRAMS = ("sojourn", "queue_wait")
+"""Stages of which there is a histogram."""
+
 RATES = {"offered": "Jobs of the plan, over the time it takes.", "finished": "Jobs done, over that time or their own."}
 PUSH_TIMEOUT_S = 10.0
 REASON_CHARACTERS = 200
@@ -66,8 +69,8 @@ class RunMetrics(Collector):
         """
         successes = counted_successes(self._run, self._choice)
         yield self._jobs()
-        for what, text in STRETCHES.items():
-            yield _histogram(successes, what, text)
+        for name in HISTOGRAMS:
+            yield _histogram(successes, STAGES[name])
         yield self._memory()
         yield from self._rates()
 
@@ -103,16 +106,15 @@ class RunMetrics(Collector):
             yield found
 
 
-def _histogram(successes: pl.DataFrame, what: str, text: str) -> Metric:
+def _histogram(successes: pl.DataFrame, stage: Stage) -> Metric:
     """
     Count the jobs of each lane, workload and kind of trial by how long they took.
 
     The format lets no sum be of values below zero, which clocks of two hosts can make; there it is left out, and the
     values are in the first bucket.
     """
-    found = HistogramMetricFamily(f"poolrace_run_{what}_seconds", text, labels=BY, unit="seconds")
-    begins, ends = STAGES[what]
-    timed = successes.with_columns(took_s=pl.col(ends) - pl.col(begins)).drop_nulls("took_s")
+    found = HistogramMetricFamily(f"poolrace_run_{stage.name}_seconds", stage.meaning, labels=BY, unit="seconds")
+    timed = successes.with_columns(took_s=stage.took_s).drop_nulls("took_s")
     for labels, group in sorted(timed.partition_by(BY, as_dict=True).items()):
         took_s = np.sort(group["took_s"].to_numpy())
         found.add_metric([str(label) for label in labels], _buckets(took_s), _sum_s(took_s))

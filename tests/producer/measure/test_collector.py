@@ -328,12 +328,20 @@ def seqs(frames):
 def test_what_is_fresh_is_what_came_since_the_last_look(site):
     site.ship(site.record(0), site.record(1), samples=(SAMPLE,))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[0, 1], 1]
-    assert seqs(site.collector.fresh()) == [[], 0]
+    assert seqs(site.collector.fresh()) == [[0, 1], [], 1]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
     site.ship(site.record(2))
     site.ship(samples=(SAMPLE, SAMPLE))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[2], 2]
+    assert seqs(site.collector.fresh()) == [[2], [], 2]
+
+
+def test_records_of_children_are_fresh_once_too(site):
+    site.ship(site.record(0, started=1), site.record(0, child=True))
+    arrive(site)
+    assert seqs(site.collector.fresh()) == [[0], [0], 0]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
+    assert site.collector.take_children().height == 1
 
 
 def test_a_look_takes_nothing_away(site):
@@ -355,12 +363,12 @@ def test_what_was_taken_is_not_fresh_any_more_and_what_comes_later_is(site):
     site.collector.take()
     site.ship(site.record(2))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[2], 0]
+    assert seqs(site.collector.fresh()) == [[2], [], 0]
     site.collector.take()
-    assert seqs(site.collector.fresh()) == [[], 0]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
 
 
 def test_with_nothing_to_look_at_tables_have_their_columns(site):
-    records, samples = site.collector.fresh()
-    assert records.schema == pl.Schema(RECORD_SCHEMA)
+    records, children, samples = site.collector.fresh()
+    assert records.schema == children.schema == pl.Schema(RECORD_SCHEMA)
     assert samples.schema == pl.Schema(SAMPLE_SCHEMA)

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from plotly.subplots import make_subplots
 
+from producer.analysis.latency import with_returns
+from producer.plan.stages import STAGES
 from producer.report.charts.labels import escaped
 from producer.report.charts.last_trials import last_of_each_lane
 from producer.report.charts.layout import layout
@@ -35,7 +37,7 @@ NOTHING_RAN = (
     "e.g. --duration 5s, or see the nodes' logs in the run directory."
 )
 MOST_ROWS = 64
-"""Of a lane; lower rows could not be told apart. The table has all."""
+"""Of a lane; lower rows could not be distinguished. The table has all."""
 
 ROW_PX, LANE_PX = 22, 70
 NAMED_ROWS = 32
@@ -79,7 +81,7 @@ class LaneSlots:
 
     @property
     def locked(self) -> bool:
-        """Whether its threads are all of one process and share its interpreter lock."""
+        """True if its threads are all of one process and share its interpreter lock."""
         return self.gil and self.slots.height > 1 and self.slots["pid"].n_unique() == 1
 
     @property
@@ -137,20 +139,20 @@ def _hungriest(run: Run, trials: Sequence[Trial]) -> str:
     for name in dict.fromkeys(trial.workload for trial in trials):
         numbers = [trial.trial for trial in trials if trial.workload == name]
         jobs = run.records.filter(pl.col("trial").is_in(numbers), _ran())
-        service_s = _total(jobs["finished_at"] - jobs["started_at"])
+        service_s = float(STAGES["service"].durations_s(with_returns(jobs)).sum())
         shares[name] = _over(_total(jobs["cpu_s"].fill_nan(None)), service_s) or 0.0
     return max(shares, key=lambda name: shares[name])
 
 
 def _slots_of(run: Run, trial: Trial) -> LaneSlots:
     slot = ("node", "pid", "thread_id")
-    records = run.records.filter(pl.col("trial") == trial.trial, _ran()).sort("started_at", "seq")
+    records = with_returns(run.records).filter(pl.col("trial") == trial.trial, _ran()).sort("started_at", "seq")
     parts = run.sent.filter(pl.col("trial") == trial.trial).select("seq", "part").unique("seq")
     slots = (
         records.group_by(slot, maintain_order=True)
         .agg(
             jobs=pl.len(),
-            busy_s=(pl.col("finished_at") - pl.col("started_at")).sum(),
+            busy_s=STAGES["service"].took_s.sum(),
             cpu_s=pl.col("cpu_s").fill_nan(None).sum(),
         )
         .sort(slot)
@@ -241,8 +243,8 @@ def _slot_name(slot: Mapping[str, Any], lane: LaneSlots, *, several: bool) -> st
 
 def _shows(drawn: Sequence[LaneSlots]) -> str:
     trial = drawn[0].trial
-    told = "; ".join(_did(lane) for lane in drawn)
-    return f"The last {trial.kind.value} trial of {trial.workload} on each lane, {_extent(drawn)}. {told}."
+    figures = "; ".join(_did(lane) for lane in drawn)
+    return f"The last {trial.kind.value} trial of {trial.workload} on each lane, {_extent(drawn)}. {figures}."
 
 
 def _did(lane: LaneSlots) -> str:
@@ -258,10 +260,10 @@ def _extent(drawn: Sequence[LaneSlots]) -> str:
     """Say which part is drawn, and how."""
     shaded = [lane.key for lane in drawn if _drawn(lane).height > MOST]
     cut = [lane.key for lane in drawn if lane.slots.height > MOST_ROWS]
-    told = f"all jobs of the first {MOST_ROWS} slots of {', '.join(cut)}" if cut else "all jobs"
+    jobs = f"all jobs of the first {MOST_ROWS} slots of {', '.join(cut)}" if cut else "all jobs"
     if not shaded:
-        return told
-    return f"{told}, those of {', '.join(shaded)} as shades of a row's time on a core, being more than {count(MOST)}"
+        return jobs
+    return f"{jobs}, those of {', '.join(shaded)} as shades of a row's time on a core, being more than {count(MOST)}"
 
 
 def _reads(drawn: Sequence[LaneSlots]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from producer.analysis.latency import first_successes
 from producer.analysis.percentiles import percentiles
+from producer.plan.stages import STAGES
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import layout, logarithmic, stacked
 from producer.report.charts.picture import Drawn, picture
@@ -24,16 +26,17 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from producer.plan.stages import Stage
     from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-STRETCHES = (
-    ("sojourn", "finished_at", "due_at", "solid", 2.5),
-    ("sojourn from sent", "finished_at", "sent_at", "dash", 1.5),
-    ("queue wait", "started_at", "sent_at", "dot", 1.5),
-    ("service", "returned_at", "started_at", "dashdot", 1.5),
-)
-"""Name, from where to where, dash, width: from due is corrected for what the generator was late, from sent is not."""
+LINES = {
+    "sojourn": ("solid", 2.5),
+    "sojourn_from_sent": ("dash", 1.5),
+    "queue_wait": ("dot", 1.5),
+    "service": ("dashdot", 1.5),
+}
+"""Dash and width by stage: from due is corrected for what the generator was late, from sent is not."""
 
 MARKS = 6
 """On a line at most, to distinguish the lanes."""
@@ -88,16 +91,27 @@ def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return nines(ranks.astype(np.float64), n), ordered[ranks - 1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One stretch of a workload's jobs on a lane."""
+    """
+    One stage of a workload's jobs on a lane.
 
-    def __init__(self, workload: str, lane: str, stretch: str, values: NDArray[np.float64]) -> None:
-        self.workload, self.lane, self.stretch, self.values = workload, lane, stretch, values
+    Attributes:
+        workload: Name of what the jobs do.
+        lane: Its key; in a sweep that of the lane that is varied.
+        stage: The stage.
+        values_s: How long it took of each job.
+    """
+
+    workload: str
+    lane: str
+    stage: Stage
+    values_s: NDArray[np.float64]
 
     @property
     def name(self) -> str:
-        """As the legend has it."""
-        return f"{self.lane}: {self.stretch}"
+        """The words in the legend."""
+        return f"{self.lane}: {self.stage.title}"
 
 
 def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
@@ -105,11 +119,16 @@ def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
     for workload in summary["workloads"]:
         for lane in workload["lanes"]:
             frame = _jobs_of(run, jobs, workload["workload"], lane["lane"])
-            for name, end, begin, _, _ in STRETCHES if frame.height else ():
-                values = (frame[end] - frame[begin]).drop_nulls().drop_nans().to_numpy()
-                if len(values):
-                    key = lane_of(summary, lane["lane"])
-                    yield _Line(workload["workload"], key, name, np.maximum(values, 1e-6))
+            for stage in map(STAGES.__getitem__, LINES):
+                took_s = stage.durations_s(frame)
+                known_s = took_s[~np.isnan(took_s)]
+                if len(known_s):
+                    yield _Line(
+                        workload=workload["workload"],
+                        lane=lane_of(summary, lane["lane"]),
+                        stage=stage,
+                        values_s=np.maximum(known_s, 1e-6),
+                    )
 
 
 def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataFrame:
@@ -129,12 +148,11 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
     workloads = list(dict.fromkeys(line.workload for line in lines))
     lanes = list(dict.fromkeys(line.lane for line in lines))
     figure = stacked(workloads, 0.3 / len(workloads))
-    styles = {name: (dash, width) for name, _, _, dash, width in STRETCHES}
     in_legend = {line.name: line for line in reversed(lines)}
     for line in lines:
         row = workloads.index(line.workload) + 1
-        own, (dash, width) = style_of(lanes, line.lane), styles[line.stretch]
-        places, values = thinned(line.values)
+        own, (dash, width) = style_of(lanes, line.lane), LINES[line.stage.name]
+        places, values = thinned(line.values_s)
         figure.add_scatter(
             x=places,
             y=values * 1000,
@@ -157,34 +175,33 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
 
 
 def _shows(lines: Sequence[_Line]) -> str:
-    whole = [line for line in lines if line.stretch == "sojourn"]
+    whole = [line for line in lines if line.stage.name == "sojourn"]
     slow, fast = max(whole, key=_median), min(whole, key=_median)
     return (
         f"Half of the {fast.workload} jobs on {fast.lane} were done within {milliseconds(_median(fast))} ms "
         f"of being due, and half of the {slow.workload} jobs on {slow.lane} within "
         f"{milliseconds(_median(slow))} ms; the slowest of all took "
-        f"{milliseconds(max(float(line.values.max()) for line in whole))} ms."
+        f"{milliseconds(max(float(line.values_s.max()) for line in whole))} ms."
     )
 
 
 def _median(line: _Line) -> float:
-    found = percentiles(line.values)
+    found = percentiles(line.values_s)
     return found.p50 if found else 0.0
 
 
 def _table(summary: Summary) -> Table:
-    stretches = ("sojourn", "sojourn_from_sent", "queue_wait", "service")
     rows = [
         [
             workload["workload"],
             lane_of(summary, lane["lane"]),
-            stretch.replace("_", " "),
-            *(milliseconds((lane["latency"][stretch] or {}).get(name)) for name in PERCENTILES),
+            STAGES[stage].title,
+            *(milliseconds((lane["latency"][stage] or {}).get(name)) for name in PERCENTILES),
         ]
         for workload in summary["workloads"]
         for lane in workload["lanes"]
         if lane["latency"]
-        for stretch in stretches
+        for stage in LINES
     ]
     return Table(
         title="Percentiles in ms",

@@ -50,7 +50,7 @@ class Point:
 
     @property
     def x(self) -> str | int:
-        """Where it stands on the axis."""
+        """Its place on the axis."""
         return self.slots if self.at is None else escaped(self.at)
 
 

@@ -31,7 +31,7 @@ def hang(tmp_path, monkeypatch):
 
 def example():
     """The file in the design page."""
-    section = (DOCS / "design.md").read_text(encoding="utf-8").split("## Adding a chart\n")[1]
+    section = (DOCS / "design.md").read_text(encoding="utf-8").split("### Adding a chart\n")[1]
     return re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
 
 
