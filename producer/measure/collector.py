@@ -21,6 +21,7 @@ from poolrace.contract import (
     WireError,
     records_queue,
 )
+from poolrace.pools import has_children
 from poolrace.records_sender import QUEUE_EXPIRES_S
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
@@ -179,7 +180,7 @@ class Collector:
         if self._lane_of and shipment.node not in self._lane_of and shipment.node not in self._joined:
             self._joined.add(shipment.node)
             self._events.note(EventKind.JOINED, lane=self._lane, node=shipment.node)
-        for sample in shipment.samples if shipment.pool == "prefork" else ():
+        for sample in shipment.samples if has_children(shipment.pool) else ():
             now = set(sample.children)
             before = self._offspring.setdefault(shipment.node, now)
             self._offspring[shipment.node] = now
