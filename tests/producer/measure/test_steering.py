@@ -144,7 +144,7 @@ def test_a_load_that_is_over_takes_no_orders(site):
 def test_workloads_that_were_not_sized_cannot_be_mixed_in(site):
     with pytest.raises(UsageError, match="--mix: disk, noop was not sized when this load began") as refused:
         write_order(site.run, {"mix": {"cpu": 1.0, "disk": 1.0, "noop": 2.0}})
-    assert "Allowed: cpu, io. To mix in another one later, start the load with a share of 0 for it." in str(refused.value)
+    assert "Allowed: cpu, io. To mix in another one later" in str(refused.value)
     assert not (site.run / FILE).exists()
 
 
