@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import FleetError
-from producer.fleet.control import Control
+from producer.fleet.control import ANSWER_S, Control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ class Pinger:
             for node in self._nodes:
                 at = self._clock.now()
                 try:
-                    rtt_s = self._control.ping_s(node)
+                    rtt_s = self._control.ping_s(node, ANSWER_S)
                 except FleetError:
                     return  # the trial's own thread notices and reports it
-                self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s})
+                self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s, "timeout_s": ANSWER_S})
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
