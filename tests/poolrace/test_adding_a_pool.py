@@ -70,7 +70,8 @@ def test_a_spelled_name_is_found(tmp_path: Path, code: str, found: list[str]) ->
 def test_the_entry_on_the_design_page_is_one_of_the_file() -> None:
     entry = DATA.read_text().split("_SOLO = Pool(\n")[1].split("\n)\n")[0].splitlines()
     shown = [line for line in example().splitlines()[1:-1] if line.strip() != "..."]
-    assert [line for line in entry if line in shown] == shown
+    rest = iter(entry)
+    assert [line for line in shown if line not in rest] == []
     assert len(shown) > 10
 
 
