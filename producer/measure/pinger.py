@@ -20,7 +20,7 @@ PING_EVERY_S = 0.25
 
 
 class Pinger:
-    """Pings a lane's nodes a few times a second, from a thread of its own, while a trial runs."""
+    """Pings a lane's nodes a few times a second, in a thread of its own, while a trial runs."""
 
     def __init__(self, fleet: Fleet, lane: Lane, trial: int, clock: BrokerClock) -> None:
         self.answers: list[dict[str, Any]] = []
@@ -42,7 +42,7 @@ class Pinger:
                 try:
                     rtt_s = self._control.ping_s(node, ANSWER_S)
                 except FleetError:
-                    return  # whoever runs the trial finds out by itself, and tells
+                    return  # the trial's own thread notices and reports it
                 self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s, "timeout_s": ANSWER_S})
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +52,7 @@ class Pinger:
 
 
 class NoPinger:
-    """No pings."""
+    """A pinger that does not ping."""
 
     answers: Sequence[Mapping[str, Any]] = ()
 
