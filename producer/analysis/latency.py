@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -50,9 +50,10 @@ class Latency:
     publish_lag: Percentiles | None
     negative: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+    def stage(self, name: str) -> Percentiles | None:
+        """Return the percentiles of a stage by its name, e.g. `sojourn`."""
+        found: Percentiles | None = getattr(self, name)
+        return found
 
 
 def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -89,9 +90,9 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
         successes: One record a job, as `first_successes` returns them.
         sent: What the publisher sent, with due_at and sent_at.
     """
-    due_at, sent_at, received_at, started_at, finished_at = (_floats(successes, name) for name in INSTANTS)
+    due_at, sent_at, received_at, started_at, finished_at = (floats(successes, name) for name in INSTANTS)
     broker_wait_s, slot_wait_s = received_at - sent_at, started_at - received_at
-    service_s = _floats(successes, "returned_at") - started_at
+    service_s = floats(successes, "returned_at") - started_at
     return Latency(
         sojourn=percentiles(finished_at - due_at),
         sojourn_from_sent=percentiles(finished_at - sent_at),
@@ -99,12 +100,12 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
         broker_wait=percentiles(broker_wait_s),
         slot_wait=percentiles(slot_wait_s),
         service=percentiles(service_s),
-        cpu=percentiles(_floats(successes, "cpu_s")),
-        publish_lag=percentiles(_floats(sent, "sent_at") - _floats(sent, "due_at")),
+        cpu=percentiles(floats(successes, "cpu_s")),
+        publish_lag=percentiles(floats(sent, "sent_at") - floats(sent, "due_at")),
         negative=int(((broker_wait_s < 0) | (slot_wait_s < 0) | (service_s < 0)).sum()),
     )
 
 
-def _floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
+def floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
     """A column as numpy sees it; null becomes NaN."""
     return frame[column].cast(pl.Float64).to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from producer.measure.steering import OrderFile
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs, with_payload
+from producer.plan.run_settings import LoadOptions
 from producer.plan.settings import FleetSettings
 from producer.rundir.events import EventKind, change_text
 from producer.rundir.trials import Kind
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from producer.measure.trial_spec import TrialControl, TrialSnapshot
     from producer.plan.arrivals import Plan
     from producer.plan.lanes import Lane
+    from producer.plan.run_settings import RunSettings
     from producer.plan.script import Script
     from producer.plan.thresholds import Threshold
     from producer.rundir.events import EventLog
@@ -64,19 +66,21 @@ class LoadSettings(FleetSettings):
         """Jobs come as they were recorded, and cannot be steered."""
         return bool(self.own_app and self.own_app.recorded)
 
-    def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
-        plain = FleetSettings.to_dict(self)
-        del plain["script"]
-        return {
-            **plain,
-            "profile": self.script.text,
-            "replay": self.replays,
-            "duration_s": self.script.duration_s,
-            "offered_per_s": self.script.mean_per_s,
-            "phases": [phase.to_dict() for phase in self.script.phases],
-            "thresholds": [threshold.text for threshold in self.thresholds],
-        }
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
+        options = LoadOptions(
+            scenario=self.scenario,
+            profile=self.script.text,
+            replay=self.replays,
+            duration_s=self.script.duration_s,
+            offered_per_s=self.script.mean_per_s,
+            phases=tuple(phase.planned() for phase in self.script.phases),
+            thresholds=tuple(threshold.text for threshold in self.thresholds),
+            abort_after_s=self.abort_after_s,
+            payload_bytes=self.payload_bytes,
+            priority=self.priority,
+        )
+        return replace(FleetSettings.run_settings(self), load=options)
 
 
 def run_load(settings: LoadSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
@@ -104,9 +108,7 @@ def hold(settings: LoadSettings, session: Session) -> None:
             )
         )
         on_tick.note_changes(trial.ended_at - trial.began_at)
-        session.writer.update_manifest(
-            changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
-        )
+        session.writer.update_manifest(changes={**session.writer.manifest.get("changes", {}), lane.key: helm.changes})
         session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
         if on_tick.broken:
             session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": on_tick.broken})
@@ -155,7 +157,7 @@ class _Watch:
             return
         in_force = [change for change in self._helm.changes if change.at_s <= at_s]
         for change in in_force[self._noted :]:
-            at, detail = self._began_at + change.at_s, change_text(change.to_dict())
+            at, detail = self._began_at + change.at_s, change_text(change)
             self._events.note(EventKind.CHANGED, lane=self._lane.key, detail=detail, at=at)
         self._noted = len(in_force)
 

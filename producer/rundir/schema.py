@@ -23,9 +23,9 @@ KEY = ("trial", "seq")
 """What names a job within a run."""
 
 EVENTS = "events.jsonl"
-"""Is there from the start: a run without it is from before events were noted."""
+"""The file of a run's events; it is there from the start."""
 
-FORMAT = 2
+FORMAT = 3
 """Of the run directory. A reader refuses other versions."""
 
 

@@ -60,7 +60,7 @@ def _shares(summary: Mapping[str, Any], run: Run) -> list[Share]:
 
 def _with_idle(found: pl.DataFrame, lane: str, run: Run) -> pl.DataFrame:
     """A node that was there and got no job has a share, too: none."""
-    there = [node["node"] for node in run.manifest.get("nodes", []) if node["lane"] == lane]
+    there = [node.node for node in run.manifest.nodes if node.lane == lane]
     idle = sorted(set(there) - set(found["node"])) if found.height else []
     rest = pl.DataFrame({"lane": [lane] * len(idle), "node": idle, "len": [0] * len(idle)}, schema=found.schema)
     return pl.concat([found, rest])

@@ -140,12 +140,12 @@ def _memory(run: Run, choice: Choice) -> Iterator[str]:
 
 def _rates(run: Run, choice: Choice) -> Iterator[str]:
     """Of a load, as in its report: all workloads together, phases that count."""
-    loads = [lane for lane in load_lanes(run) if choice.lane in {None, lane["lane"]}]
+    loads = [lane for lane in load_lanes(run) if choice.lane in {None, lane.lane}]
     for rate, text in RATES.items() if loads else ():
         name = f"poolrace_run_{rate}_jobs_per_second"
         yield from _head(name, "gauge", text)
         for lane in loads:
-            yield _sample(name, lane, ("lane",), lane[f"{rate}_per_s"])
+            yield _sample(name, {"lane": lane.lane}, ("lane",), getattr(lane, f"{rate}_per_s"))
 
 
 def _head(name: str, kind: str, text: str, unit: str | None = None) -> Iterator[str]:

@@ -178,16 +178,17 @@ def _parts(trials: Sequence[Trial]) -> pl.DataFrame:
 
 def _phases(run: Run, trials: Sequence[Trial]) -> pl.DataFrame:
     """From when on each phase of each load lasts, ascending, and whether it counts; all do where none does."""
-    phases = run.manifest["settings"].get("phases", [])
-    any_counts = any(phase["counts"] for phase in phases)
+    load = run.manifest.settings.load
+    phases = load.phases if load else ()
+    any_counts = any(phase.counts for phase in phases)
     rows = []
     for trial in trials:
         begin_at = trial.began_at
         for phase in phases if trial.kind is Kind.LOAD else ():
             # Clocks may put the first jobs just before the load's start; they are of its first phase.
             starts_at = begin_at if begin_at > trial.began_at else float("-inf")
-            rows.append((trial.trial, starts_at, phase["name"], phase["counts"] or not any_counts))
-            begin_at += phase["duration_s"]
+            rows.append((trial.trial, starts_at, phase.name, phase.counts or not any_counts))
+            begin_at += phase.duration_s
     schema = {"trial": pl.UInt32, "due_at": pl.Float64, "phase": pl.String, "counts": pl.Boolean}
     return pl.DataFrame(rows, schema, orient="row").sort("due_at", maintain_order=True)
 

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import polars as pl
 import pytest
+from recorded import recorded
 from sample_run import make_run
 
 from producer.errors import UsageError
@@ -27,7 +28,7 @@ def race(tmp_path):
 def load(race):
     """The same jobs as a load on each lane."""
     trials = [replace(trial, kind=Kind.LOAD, planned_s=1.0) for trial in race.trials[:2]]
-    return replace(race, trials=trials)
+    return replace(race, trials=trials, manifest=replace(race.manifest, settings=recorded(kind="load")))
 
 
 def samples_of(run, choice=None):
