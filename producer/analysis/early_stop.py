@@ -140,7 +140,7 @@ def can_tell_early(threshold: Threshold) -> bool:
 
 
 def _allowed_beyond(jobs: int, statistic: str) -> int:
-    return 0 if statistic == "max" else values_beyond(jobs, statistic.replace(".", "_"))
+    return 0 if statistic == "max" else values_beyond(jobs, statistic)
 
 
 def _resized(values: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:

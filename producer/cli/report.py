@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
-from msgspec import to_builtins
 
 from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import if_given
-from producer.cli.output import show_summary, write, write_pictures, write_pictures_of_both
-from producer.report.plain import plain
+from producer.cli.output import RunReport, show_report, write, write_pictures, write_pictures_of_both
 
 REPORT_EXAMPLES = """\b
 Examples:
@@ -46,19 +43,16 @@ def report(
 ) -> int:
     """Recompute a run's figures and verdicts from its records, and print them; with pictures, if they are wanted."""
     from producer.analysis.price import parse_price
-    from producer.analysis.summary import summarise
     from producer.report.markdown import as_markdown
-    from producer.rundir.reader import read_run
 
-    found = read_run(run)
-    summary = summarise(found, if_given(core_hour, parse_price))
-    code = write(run, summary)
-    for line in write_pictures(found, summary, html=html, files={"png": png, "svg": svg}):
+    found = RunReport.of(run, if_given(core_hour, parse_price))
+    code = write(found)
+    for line in write_pictures(found, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
-        click.echo(as_markdown(plain(summary)), nl=False)
+        click.echo(as_markdown(found.document), nl=False)
     else:
-        show_summary(summary, as_json=as_json)
+        show_report(found, as_json=as_json)
     return code
 
 
@@ -75,15 +69,17 @@ def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     Runs that differ in more are refused, with what they differ in: nobody could say which difference did it.
     """
     from producer.analysis.compare import compare_runs
-    from producer.report.terminal import show_comparison
+    from producer.report.comparison import comparison
+    from producer.report.summary_json import to_json
+    from producer.report.terminal import console_for, show_parts
     from producer.rundir.reader import read_run
 
     runs = read_run(first), read_run(second)
-    comparison = compare_runs(*runs)
+    found = compare_runs(*runs)
     if html:
-        click.echo(f"Page: {write_pictures_of_both(comparison, *runs)}", err=True)
+        click.echo(f"Page: {write_pictures_of_both(found, *runs)}", err=True)
     if as_json:
-        click.echo(json.dumps(to_builtins(comparison), indent=2, allow_nan=False))
+        click.echo(to_json(found), nl=False)
     else:
-        show_comparison(to_builtins(comparison), sys.stdout)
+        show_parts(comparison(found), console_for(sys.stdout))
     return 0

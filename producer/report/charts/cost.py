@@ -9,7 +9,8 @@ from producer.report.charts.picture import Picture
 from producer.report.charts.theme import escaped, lane_of, layout, stacked, style_of
 from producer.report.formats import number
 from producer.report.parts import Table
-from producer.report.tables import PRICED, money_of_a_million, price_of
+from producer.report.plain import money_of_a_million, price_of
+from producer.report.tables import PRICED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from producer.report.charts.picture import Picture
 from producer.report.charts.theme import INK, LOOKS, OVERLAY, escaped, lane_of, layout, style_of
 from producer.report.formats import count, percent
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
+from producer.report.plain import lane_keys
 from producer.rundir.schema import KEY as JOB
 from producer.rundir.trials import Kind
 

@@ -15,7 +15,7 @@ from producer.report.charts.picture import Picture
 from producer.report.charts.theme import INK, escaped, lane_of, layout, logarithmic, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
-from producer.report.tables import get, lane_keys, percentile_cell
+from producer.report.plain import get, lane_keys, percentile_cell
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:

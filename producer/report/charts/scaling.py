@@ -13,7 +13,7 @@ from producer.report.charts.picture import Picture
 from producer.report.charts.theme import INK, escaped, layout, style_of
 from producer.report.formats import number, percent
 from producer.report.parts import Table
-from producer.report.sweep import scaling_sentence
+from producer.report.plain import scaling_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -76,7 +76,7 @@ def text_of(each: Mapping[str, Any]) -> str:
 
 
 def _measure(each: Mapping[str, Any]) -> str:
-    return f"{each['measure']} {each['percentile'].replace('_', '.')}" if each["percentile"] else str(each["measure"])
+    return f"{each['measure']} {each['percentile']}" if each["percentile"] else str(each["measure"])
 
 
 def _pair_of_all(drawn: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> str:

@@ -4,13 +4,13 @@ import json
 
 import pytest
 from msgspec import to_builtins
+from pages import page_of
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
 from producer.analysis.usl import fit
 from producer.plan.axis import parse_axis
 from producer.plan.lanes import parse_lanes
-from producer.report.charts.page import page
 from producer.report.charts.scaling import scaling
 from producer.report.formats import number
 from producer.report.plain import plain
@@ -146,7 +146,7 @@ def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_char
     summary, run = plain(summarise(read_run(found))), read_run(found)
     picture = scaling(summary, run)
     path = tmp_path / "report.html"
-    path.write_text(page(summary, run), encoding="utf-8")
+    path.write_text(page_of(summary, run), encoding="utf-8")
     errors = []
     with browsers.opened(browser, "file:///") as window:
         window.on("pageerror", lambda error: errors.append(str(error)))
