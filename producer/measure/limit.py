@@ -122,7 +122,7 @@ class _LaneSearch:
         profile = Profile(text=f"{rate:g}/s", segments=(held,))
         script = Script(phases=(Phase(name="probe", profile=profile, mix=self._settings.mix),))
         seed = seed_for(self._settings.seed, "probe", self._probes)
-        return script.plan(self._settings.workloads, self._settings.arrivals, seed)
+        return script.plan_jobs(self._settings.workloads, self._settings.arrivals, seed)
 
     def _passed(self, trial: Trial, watch: _Watch) -> bool:
         if not watch.hopeful:

@@ -98,7 +98,7 @@ def hold(settings: LoadSettings, session: Session) -> None:
                 kind=Kind.LOAD,
                 jobs=mixed,
                 lane=lane,
-                plan=watch.plan(),
+                plan=watch.plan_so_far(),
                 planned_s=settings.script.duration_s,
                 on_tick=watch.look,
             )
@@ -130,11 +130,11 @@ class _Watch:
         self._pace = RateMeter(lane)
         self._so_far = RunningFigures(settings.thresholds, slots=lane.slots, counts=counting(settings.script))
 
-    def plan(self) -> Plan:
+    def plan_so_far(self) -> Plan:
         """What is sent, with the changes made until now."""
         settings = self._settings
         seed = seed_for(settings.seed, "load")
-        return settings.script.plan(settings.workloads, settings.arrivals, seed, self._helm.changes)
+        return settings.script.plan_jobs(settings.workloads, settings.arrivals, seed, self._helm.changes)
 
     def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         """Once a second."""
@@ -143,7 +143,7 @@ class _Watch:
         self.note_changes(moment.at_s)
         if not self.broken and moment.at_s < script.duration_s:
             if self._helm.has_new(moment.at_s) and not self._settings.replays:
-                steering.replan(self.plan(), script.duration_s)
+                steering.replan(self.plan_so_far(), script.duration_s)
             self._abort(moment, steering)
         self._progress.lane(
             self._pace.now(moment, script.duration_s, paused=self._helm.paused(moment.at_s)), moment.ended, moment.of

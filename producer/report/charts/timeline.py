@@ -347,7 +347,7 @@ def _phases(summary: Mapping[str, Any], trial: Trial) -> Iterator[tuple[str, flo
 
 def _events(run: Run, summary: Mapping[str, Any], trial: Trial) -> list[tuple[float, str]]:
     """What happened to the trial's lane, or to no lane alone, while it ran; and since when a threshold was broken."""
-    happened = [(event.at - trial.began_at, event.words) for event in run.events if _within(event, trial)]
+    happened = [(event.at - trial.began_at, event.text) for event in run.events if _within(event, trial)]
     return sorted([*happened, *_broken(summary, trial)])
 
 
@@ -368,7 +368,7 @@ def _elsewhere(run: Run, courses: Sequence[_Course]) -> list[str]:
     trials = [course.trial for course in courses]
     zero = min(trial.began_at for trial in trials)
     return [
-        f"{event.at - zero:+.1f} s {event.lane} {event.words}"
+        f"{event.at - zero:+.1f} s {event.lane} {event.text}"
         for event in run.events
         if not any(_within(event, trial) for trial in trials)
     ]
@@ -460,7 +460,7 @@ def _beside(elsewhere: Sequence[str]) -> str:
 
 def _happened(run: Run) -> str:
     """All events, where there is no trial to draw them in."""
-    told = _joined([f"{event.lane} {event.words}".strip() for event in run.events])
+    told = _joined([f"{event.lane} {event.text}".strip() for event in run.events])
     return f" What happened: {told}." if told else ""
 
 
