@@ -30,7 +30,7 @@ def ping_broker(url: str) -> None:
 @contextmanager
 def needing_broker() -> Iterator[None]:
     """
-    Turn the errors of any broker's client in a block into one of ours.
+    Turn the errors of any broker's client in a block into a `FleetError`.
 
     Raises:
         FleetError: If the broker is gone.
@@ -66,7 +66,7 @@ _EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
 
 
 def explain(error: Exception) -> tuple[str, str]:
-    """Return what went wrong and what to do, in words of ours: the library's message may quote the URL."""
+    """Return what went wrong and what to do, without the library's message, which may quote the URL."""
     for kinds, value, remedy in _EXPLANATIONS:
         if isinstance(error, kinds):
             return value, remedy

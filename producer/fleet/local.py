@@ -166,7 +166,7 @@ class LocalFleet:
         return self._logs / f"{name}.log"
 
     def _command(self, lane: Lane, name: str) -> list[str]:
-        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
+        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which this fleet has made.
         return [
             interpreter(lane.python), "-m", "celery", "-A", OWN_APP_NODE if self._own_app else APP, "worker",
             *lane.worker_flags(), "-n", f"{name}@%h", *self._consumed(lane), "--without-gossip",

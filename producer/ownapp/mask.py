@@ -18,7 +18,7 @@ class Mask:
     The arguments to hide.
 
     Attributes:
-        salt: A key that only this recording has, so that nobody finds a value by hashing guesses.
+        salt: A key that only this recording has, so that hashing guesses finds no value.
         names: Keyword arguments by name; positional arguments by number, from 0.
         everything: True to hide all arguments.
     """
