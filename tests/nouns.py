@@ -13,6 +13,7 @@ from producer.analysis.results import LaneResult
 from producer.analysis.settle import Settlement
 from producer.analysis.sweep import SweepLane, SweepPoint
 from producer.analysis.verdict import Verdict
+from producer.plan.stages import STAGES
 
 
 def spread(median, n=3):
@@ -28,8 +29,7 @@ def percentiles_of(value, n=1000, **others):
 
 def latency_of(negative=0, **stages):
     """The stages that are given; no job has the others."""
-    names = ("sojourn", "sojourn_from_sent", "queue_wait", "broker_wait", "slot_wait", "service", "cpu", "publish_lag")
-    return Latency(**{**dict.fromkeys(names), **stages}, negative=negative)
+    return Latency(**{**dict.fromkeys((*STAGES, "cpu")), **stages}, negative=negative)
 
 
 def verdict(word="no difference", a="prefork", b="threads", measure="capacity", **others):

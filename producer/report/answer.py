@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import to_builtins
 
 from poolrace.transport_setting import ATOMIC
-from producer.ownapp.caveats import caveats, led
+from producer.ownapp.caveats import caveats, redirect_notes
 from producer.report.formats import NONE, count, mebibytes, milliseconds, number, percent
 from producer.report.parts import Prose, Table
 
@@ -23,7 +23,7 @@ def app_parts(summary: Summary) -> Iterator[Prose]:
     app = summary.settings.app
     if app:
         known = caveats(app.facts, [lane.pool for lane in summary.lanes])
-        yield Prose(title=f"The app {app.app}", lines=[*led(to_builtins(app)), *known])
+        yield Prose(title=f"The app {app.app}", lines=[*redirect_notes(to_builtins(app)), *known])
 
 
 def answer_parts(summary: Summary) -> Iterator[Table | Prose]:

@@ -6,6 +6,7 @@ Pictures alone read it. Whatever takes a `Summary` needs nothing of this module.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,10 +18,11 @@ from producer.analysis.usl import Law
 from producer.report import comparison, sweep, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from producer.analysis.summary import Summary
     from producer.report.parts import Table
+
+PlainSummary = Mapping[str, Any]
+"""A summary as `plain` returns it."""
 
 KINDS = ("race", "load", "limit", "sweep")
 

@@ -50,7 +50,8 @@ def from_json(text: str, name: str = "summary.json") -> Summary:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a summary, made from its types."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Summary)}
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Summary)}
+    return dict(json.loads(json.dumps(made)))  # a default that is a tuple becomes a list, as a reader sees it
 
 
 def main() -> int:

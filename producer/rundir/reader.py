@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PING_KEYS = ("trial", "rtt_s")
+PING_KEYS = ("trial", "rtt_s", "timeout_s")
 """The keys that a ping must have."""
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def read_run(path: Path) -> Run:
     Read a run directory.
 
     Raises:
-        UsageError: If it is none, is of another version, or is damaged; with the file.
+        UsageError: If it is no run directory, is of another format, or is damaged; the message names the file.
     """
     return Run(
         path=path,
@@ -48,10 +48,10 @@ def read_run(path: Path) -> Run:
 
 def read_trial(path: Path, trial: Trial) -> Run:
     """
-    One trial of a run directory, without the others.
+    Read one trial of a run directory, without the others.
 
     Raises:
-        UsageError: As `read_run`.
+        UsageError: As in `read_run`.
     """
     records, sent, samples, children = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
     return Run(

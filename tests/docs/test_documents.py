@@ -11,10 +11,13 @@ from click.exceptions import Exit
 from click.testing import CliRunner
 
 from pictures.report import SHOWN, filled, stored
-from producer.analysis.summary import summarise
+from poolrace.workloads import declarations
+from producer.analysis.summary import SCHEMA, summarise
 from producer.cli.root import main
+from producer.plan.stages import STAGES
+from producer.report.summary_json import schema
 from producer.rundir.reader import read_run
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
+from producer.rundir.schema import FORMAT, RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,12 +97,39 @@ def test_every_column_of_a_run_directory_is_described(table: str, schema: dict[s
     assert [name for name in schema if f"`{name}`" not in section] == []
 
 
+def test_every_stage_of_a_job_is_described_by_its_instants() -> None:
+    section = read("docs/measurement.md").split("### Stages of a job\n")[1].split("**Clocks.**")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+ \| \w+) \|", section, re.MULTILINE))
+    assert rows == {
+        name: f"{stage.begin.removesuffix('_at')} | {stage.end.removesuffix('_at')}" for name, stage in STAGES.items()
+    }
+
+
+@pytest.mark.parametrize("noun", sorted(schema()["$defs"]))
+def test_every_field_of_a_summary_is_described(noun: str) -> None:
+    page = read("docs/run-directory.md")
+    fields = schema()["$defs"][noun].get("properties", {})
+    assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+def test_the_page_of_the_run_directory_names_the_versions_that_are_read() -> None:
+    page = read("docs/run-directory.md")
+    assert f"## manifest.json, format {FORMAT}\n" in page
+    assert f"## summary.json, schema {SCHEMA}\n" in page
+
+
 def test_the_design_page_lists_every_dependency() -> None:
     declared = re.findall(
         r'^    "([a-z]+)', read("pyproject.toml").split("dependencies = [")[1].split("]\n")[0], re.MULTILINE
     )
     section = read("docs/design.md").split("## Dependencies")[1]
     assert [name for name in declared if name not in section] == []
+
+
+def test_the_glossary_lists_every_workload() -> None:
+    row = re.search(r"^\| workload \| (.*) \|$", read("docs/glossary.md"), re.MULTILINE)
+    assert row is not None
+    assert re.findall(r"`(\w+)`", row[1]) == [each.name for each in declarations()]
 
 
 def test_the_design_page_names_every_module() -> None:

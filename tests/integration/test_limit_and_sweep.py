@@ -29,7 +29,8 @@ def ran(folder: Path, *words: str) -> tuple[int, dict[str, Any], Run]:
 def test_the_limit_is_bracketed_by_probes_of_one_rate_each(tmp_path: Path) -> None:
     words = ("--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
     code, summary, run = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 2s", *words)
-    assert code == (4 if summary["problems"] else 0 if all(lane["confirmed"] for lane in summary["limit"]["lanes"]) else 99)
+    lanes = summary["limit"]["lanes"]
+    assert code == (4 if summary["problems"] else 0 if all(lane["confirmed"] for lane in lanes) else 99)
     assert [lane["lane"] for lane in summary["limit"]["lanes"]] == ["prefork", "threads"]
     for lane in summary["limit"]["lanes"]:
         assert [each["trial"] for each in lane["probes"]] == [
@@ -83,9 +84,7 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool
     code, summary, run = ran(tmp_path, "sweep", "--over", f"nodes={','.join(map(str, counts))}", *words)
     assert code == (4 if summary["problems"] else 0)
     host = run.manifest.nodes[0].node.partition("@")[2]
-    names = [
-        sorted(node.node for node in run.manifest.nodes if node.lane == f"{pool}-n{count}") for count in counts
-    ]
+    names = [sorted(node.node for node in run.manifest.nodes if node.lane == f"{pool}-n{count}") for count in counts]
     several = [[f"{pool}-n{count}-n{number}@{host}" for number in range(1, count + 1)] for count in counts[1:]]
     assert names == [[f"{pool}-n1@{host}"], *several]
     used = run.records.filter(run.records["lane"] == f"{pool}-n{most}")

@@ -1,5 +1,6 @@
 """Each of an app's own queues has a counterpart in the lane: jobs wait there, are seen there, and are done."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -20,10 +21,9 @@ JOBS = 12
 
 @pytest.fixture(scope="module")
 def own_app():
-    lanes = parse_lanes(("threads:2",), slots=2, prefetch=1, acks="early", least=1)
     return ask(
-        "postoffice:app", folder=APP, jobs=str(APP / "jobs.jsonl"), tasks=(), lane=lanes[0], seed=1, timeout_s=60,
-        keep_backend=False, patience_s=60,
+        "postoffice:app", folder=APP, jobs=str(APP / "jobs.jsonl"), tasks=(), python="", environment=os.environ,
+        seed=1, timeout_s=60, keep_backend=False, patience_s=60,
     )  # fmt: skip
 
 
@@ -64,6 +64,10 @@ def test_the_lanes_node_does_the_jobs_of_every_queue(fleet, own_app):
     (lane,) = fleet.lanes
     for task in ("stamp", "report"):
         send(fleet, own_app, task)
-    fleet.start(lane)
     with fleet.app.connection_for_read() as connection:
+        assert depth(connection, *fleet.queues(lane)) == Depth(ready=2 * JOBS, unacked=0)
+        fleet.start(lane)
         until(lambda: depth(connection, *fleet.queues(lane)) == Depth(ready=0, unacked=0))
+    (node,) = fleet.app.control.inspect(timeout=10, limit=1).stats().values()
+    done = {name: count for name, count in node["total"].items() if name.startswith("postoffice.")}
+    assert done == {"postoffice.stamp": JOBS, "postoffice.report": JOBS}

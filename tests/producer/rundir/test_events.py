@@ -2,14 +2,15 @@
 
 import pytest
 
+from poolrace.clock import BrokerClock
 from producer.plan.script import Change
 from producer.rundir.events import Event, EventKind, EventLog, change_text, children_text
 
 
 def test_an_event_just_now_is_on_the_brokers_clock():
     events = []
-    log = EventLog(events.append, now=lambda: 100.0)
-    log.correction_s = 2.5
+    log = EventLog(events.append)
+    log.now = BrokerClock(correction_s=2.5, host=lambda: 100.0).now
     log.note(EventKind.JOINED, lane="threads", node="second@host")
     assert events == [Event(at=102.5, lane="threads", node="second@host", kind="node joined", detail="")]
 
@@ -17,7 +18,6 @@ def test_an_event_just_now_is_on_the_brokers_clock():
 def test_an_event_whose_time_is_known_keeps_it():
     events = []
     log = EventLog(events.append, now=lambda: 100.0)
-    log.correction_s = 2.5
     log.note(EventKind.REFUSED, at=7.0)
     assert events[0].at == 7.0
 
@@ -32,7 +32,7 @@ def test_an_event_whose_time_is_known_keeps_it():
     ],
 )
 def test_words_leave_out_what_is_empty(node, detail, words):
-    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).words == words
+    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).text == words
 
 
 @pytest.mark.parametrize(

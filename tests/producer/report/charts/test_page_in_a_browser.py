@@ -4,9 +4,8 @@ import dataclasses
 
 import polars as pl
 import pytest
-from msgspec import to_builtins
-from PIL import Image
 from pages import page_of
+from PIL import Image
 from sample_run import make_run
 
 from producer.analysis.compare import compare_runs
