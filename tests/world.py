@@ -36,8 +36,6 @@ from producer.measure.collector import Collector
 from producer.measure.schedule import OrderRevisions, send_when_due
 from producer.measure.trial import TrialRunner
 from producer.report.progress.display import Silent
-from producer.rundir.machine import Noise
-from producer.rundir.manifest import NodeFacts
 from producer.rundir.manifest import NodeFacts
 
 BEGIN = 1_700_000_000.0
