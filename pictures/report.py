@@ -16,6 +16,7 @@ from producer.analysis.summary import summarise
 from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
+from producer.report.plain import plain
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
 
@@ -44,7 +45,7 @@ def shown() -> tuple[Picture, ...]:
         picture
         for kind, keys in SHOWN.items()
         for path in [stored(kind)]
-        for picture in pictures_of(summarise(read_run(path)), read_run(path))
+        for picture in pictures_of(plain(summarise(read_run(path))), read_run(path))
         if picture.key in keys
     )
 
@@ -52,7 +53,7 @@ def shown() -> tuple[Picture, ...]:
 def filled(readme: str) -> str:
     """Return README.md with the report and pictures of the stored runs between its marks."""
     report = StringIO()
-    show(summarise(read_run(stored("race"))), report)
+    show(plain(summarise(read_run(stored("race")))), report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
     parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
     for mark, part in parts.items():

@@ -30,13 +30,13 @@ from poolrace.contract import (
     join_rows,
     records_queue,
 )
-from producer.fleet import NodeFacts
 from producer.fleet.machine import Noise
 from producer.measure import session, sizing
 from producer.measure.collector import Collector
 from producer.measure.schedule import OrderRevisions, send_when_due
 from producer.measure.trial import TrialRunner
 from producer.report.progress.display import Silent
+from producer.rundir.manifest import NodeFacts
 
 BEGIN = 1_700_000_000.0
 SEND_S = 1 / 1024
@@ -157,7 +157,13 @@ class World:
 
         def send_all(sleep):
             return send_when_due(
-                order, start_at=start_at, part=(0, 1), send=self._send, now=self.clock.now, sleep=sleep, revisions=mailbox
+                order,
+                start_at=start_at,
+                part=(0, 1),
+                send=self._send,
+                now=self.clock.now,
+                sleep=sleep,
+                revisions=mailbox,
             )
 
         self._publisher = _Turns(send_all, lambda: self.now_s)

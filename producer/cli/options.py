@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import to_builtins
 
 from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
@@ -353,7 +354,8 @@ def sizes_of(run: Path) -> dict[str, Any]:
     """The sizes that jobs had in an earlier run."""
     from producer.rundir.reader import read_run
 
-    return dict(read_run(run).manifest.get("sizes", {}))
+    sizes = read_run(run).manifest.sizes
+    return {workload: to_builtins(size) for workload, size in sizes.items() if size}
 
 
 def broker_from_environment() -> str | None:

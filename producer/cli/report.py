@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import click
+from msgspec import to_builtins
 
 from producer.cli.exit_codes import exit_with_message
 from producer.cli.options import if_given
 from producer.cli.output import show_summary, write, write_pictures, write_pictures_of_both
+from producer.report.plain import plain
 
 REPORT_EXAMPLES = """\b
 Examples:
@@ -54,7 +56,7 @@ def report(
     for line in write_pictures(found, summary, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
-        click.echo(as_markdown(summary), nl=False)
+        click.echo(as_markdown(plain(summary)), nl=False)
     else:
         show_summary(summary, as_json=as_json)
     return code
@@ -81,7 +83,7 @@ def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     if html:
         click.echo(f"Page: {write_pictures_of_both(comparison, *runs)}", err=True)
     if as_json:
-        click.echo(json.dumps(comparison, indent=2, allow_nan=False))
+        click.echo(json.dumps(to_builtins(comparison), indent=2, allow_nan=False))
     else:
-        show_comparison(comparison, sys.stdout)
+        show_comparison(to_builtins(comparison), sys.stdout)
     return 0

@@ -139,8 +139,8 @@ def test_the_report_and_the_pictures_in_the_readme_are_what_the_program_says_of_
 @pytest.mark.parametrize("kind", SHOWN)
 def test_a_stored_run_was_good_and_tells_nothing_of_the_machine_but_its_size(kind: str) -> None:
     summary = summarise(read_run(stored(kind)))
-    assert (summary["status"], summary["valid"]) == ("complete", True)
-    assert summary["others_cores"] < 0.1 * summary["machine"]["cores_available"]
+    assert (summary.status, summary.valid) == ("complete", True)
+    assert summary.others_cores < 0.1 * summary.machine.cores_available
     files = [path for path in stored(kind).rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".json", ".jsonl", ".parquet"}
     assert sum(path.stat().st_size for path in files) < 2_000_000
