@@ -17,8 +17,8 @@ from poolrace.contract import ClockOffset, JobRecord, NodeSample, Shipment, join
 from producer.analysis.summary import summarise
 from producer.fleet.machine import describe
 from producer.measure.collector import Collector
-from producer.measure.load import LoadSettings, hold
-from producer.measure.race import race_all
+from producer.measure.load import LoadSettings, measure_load
+from producer.measure.race import measure_race
 from producer.measure.schedule import send_when_due
 from producer.measure.session import Session, start_nodes
 from producer.measure.trial import TrialRunner
@@ -214,10 +214,10 @@ PHASES = (
 )
 THRESHOLDS = tuple(map(parse_threshold, ["p99(sojourn) < 1ms", "rate(finished) > 100/s", "mem_per_slot < 1MiB"]))
 KINDS = {
-    "race": (RaceSettings(lanes=LANES, workloads=("sleep",), pairs=2, trial_s=0.5), race_all),
+    "race": (RaceSettings(lanes=LANES, workloads=("sleep",), pairs=2, trial_s=0.5), measure_race),
     "load": (
         LoadSettings(lanes=LANES, workloads=("sleep",), script=Script(phases=PHASES), thresholds=THRESHOLDS),
-        hold,
+        measure_load,
     ),
 }
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import escaped, lane_of, layout, stacked, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import layout, stacked
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import lane_of
+from producer.report.charts.theme import style_of
 from producer.report.formats import number
 from producer.report.parts import Table
 from producer.report.tables import PRICED, money_of_a_million, price_of
@@ -16,9 +19,9 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY, TITLE = "cost", "Cost of a million jobs"
 MILLION = 1_000_000
 HOUR_S = 3600
 MIB = 2**20
@@ -30,10 +33,10 @@ PART, FRAME = 280, 120
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """
-    What a million jobs of a workload take on a lane.
+    The cost of a million jobs of a workload on a lane.
 
     Attributes:
-        workload: What the jobs do.
+        workload: Name of what the jobs do.
         lane: Its key; in a sweep that of the lane that is varied.
         under: Whether it was measured over a `backlog` or at a `held rate`.
         cpu_s: CPU seconds of the whole node.
@@ -54,17 +57,19 @@ class Cost:
         return self.cpu_s / HOUR_S
 
 
-def cost(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
-    """What a million jobs of each workload take on each lane."""
+@picture(
+    key="cost",
+    title="Cost of a million jobs",
+    missing="No node reported its CPU time for a whole trial, so no cost is known: poolrace race asks for it.",
+    order=100,
+    compares=True,
+)
+def cost(summary: Summary, _run: Run) -> Drawn | None:
+    """Draw what a million jobs of each workload take on each lane."""
     costs = _costs(summary)
     if not costs:
-        return Picture(
-            key=KEY, title=TITLE,
-            missing="No node told its CPU time for a whole trial, so no cost is known: poolrace race asks for it.",
-        )  # fmt: skip
-    return Picture(
-        key=KEY,
-        title=TITLE,
+        return None
+    return Drawn(
         shows=_shows(costs),
         reads=_reads(costs, summary),
         figure=_figure(costs, summary),
@@ -72,7 +77,7 @@ def cost(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all
     )
 
 
-def _costs(summary: Mapping[str, Any]) -> list[Cost]:
+def _costs(summary: Summary) -> list[Cost]:
     per_slot = {lane["key"]: lane["memory_per_slot_bytes"] for lane in summary["lanes"]}
     return [
         Cost(
@@ -91,14 +96,14 @@ def _costs(summary: Mapping[str, Any]) -> list[Cost]:
 
 
 def _cpu_of_a_job(lane: Mapping[str, Any]) -> tuple[str, float | None]:
-    """Over a backlog, where nothing idles; a load has none, and is taken at the rate it held."""
+    """Return the CPU time over a backlog, where nothing idles; a load has none, and counts at the rate it held."""
     if lane["backlog_cpu_s_per_job"]:
         return "backlog", lane["backlog_cpu_s_per_job"]
     return "held rate", lane["latency_cpu_s_per_job"]
 
 
 def _held(per_slot_bytes: float | None, lane: Mapping[str, Any]) -> float | None:
-    """MiB-hours: the node's memory for as long as a million jobs take at its capacity."""
+    """Return MiB-hours: the node's memory for as long as a million jobs take at its capacity."""
     capacity = lane["capacity_per_s"]
     if not per_slot_bytes or not capacity:
         return None
@@ -114,7 +119,7 @@ def _shows(costs: Sequence[Cost]) -> str:
     return f"{most}, the most, and {cheap.workload} jobs on {cheap.lane} {number(cheap.cpu_hours)}, the least."
 
 
-def _reads(costs: Sequence[Cost], summary: Mapping[str, Any]) -> str:
+def _reads(costs: Sequence[Cost], summary: Summary) -> str:
     under = " and ".join(f"at a {each}" if each == "held rate" else f"over a {each}" for each in _unders(costs))
     money = (
         PRICED.format(price_of(summary)).replace("Money", "money", 1)
@@ -123,7 +128,7 @@ def _reads(costs: Sequence[Cost], summary: Mapping[str, Any]) -> str:
     )
     cpu = f"A bar is the CPU time of the whole node {under}, with what Celery itself takes: {money}"
     if not _remembers(costs):
-        return f"{cpu}; what they hold of memory is not known here: poolrace race tells it."
+        return f"{cpu}; what they hold of memory is not known here: poolrace race measures it."
     return f"{cpu}. Below is the memory that the node holds, for as long as it would take for them at its capacity."
 
 
@@ -135,7 +140,7 @@ def _remembers(costs: Sequence[Cost]) -> bool:
     return any(each.mib_hours is not None for each in costs)
 
 
-def _figure(costs: Sequence[Cost], summary: Mapping[str, Any]) -> go.Figure:
+def _figure(costs: Sequence[Cost], summary: Summary) -> go.Figure:
     parts = [
         ("CPU hours", "cpu_hours"),
         *([(money_of_a_million(summary), "money")] if summary["price"] else []),
@@ -147,29 +152,44 @@ def _figure(costs: Sequence[Cost], summary: Mapping[str, Any]) -> go.Figure:
         for key in keys:
             own, mine = style_of(keys, key), [each for each in costs if each.lane == key]
             figure.add_bar(
-                x=[escaped(each.workload) for each in mine], y=[getattr(each, field) for each in mine],
-                name=escaped(key), marker={"color": own.colour, "pattern": {"shape": own.pattern}},
-                legendgroup=key, showlegend=row == 1,
-                hovertemplate=f"%{{y:.3g}} {escaped(unit)}<extra>%{{fullData.name}}</extra>", row=row, col=1,
-            )  # fmt: skip
+                x=[escaped(each.workload) for each in mine],
+                y=[getattr(each, field) for each in mine],
+                name=escaped(key),
+                marker={"color": own.colour, "pattern": {"shape": own.pattern}},
+                legendgroup=key,
+                showlegend=row == 1,
+                hovertemplate=f"%{{y:.3g}} {escaped(unit)}<extra>%{{fullData.name}}</extra>",
+                row=row,
+                col=1,
+            )
     layout(figure, x="", y="", height=PART * len(parts) + FRAME)
     # A workload's name is a word even if it looks like a number.
     return figure.update_xaxes(type="category")
 
 
-def _table(costs: Sequence[Cost], summary: Mapping[str, Any]) -> Table:
+def _table(costs: Sequence[Cost], summary: Summary) -> Table:
     priced = bool(summary["price"])
     return Table(
         title="For a million jobs",
         columns=[
-            "workload", "lane", "measured under", "CPU hours", "CPU seconds", "MiB-hours",
+            "workload",
+            "lane",
+            "measured under",
+            "CPU hours",
+            "CPU seconds",
+            "MiB-hours",
             *([money_of_a_million(summary)] if priced else []),
         ],
         rows=[
             [
-                each.workload, each.lane, each.under, number(each.cpu_hours), number(each.cpu_s),
-                number(each.mib_hours), *([number(each.money)] if priced else []),
+                each.workload,
+                each.lane,
+                each.under,
+                number(each.cpu_hours),
+                number(each.cpu_s),
+                number(each.mib_hours),
+                *([number(each.money)] if priced else []),
             ]
             for each in costs
         ],
-    )  # fmt: skip
+    )

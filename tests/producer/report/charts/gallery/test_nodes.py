@@ -4,7 +4,7 @@ import dataclasses
 
 import polars as pl
 
-from producer.report.charts.nodes import nodes
+from producer.report.charts.gallery.nodes import nodes
 from producer.rundir.trials import Kind
 
 

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from producer.analysis.latency import first_successes
 from producer.analysis.percentiles import percentiles
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import escaped, lane_of, layout, logarithmic, stacked, style_of
+from producer.plan.stages import STAGES
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import layout, logarithmic, stacked
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import lane_of
+from producer.report.charts.theme import style_of
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import plotly.graph_objects as go
     import polars as pl
     from numpy.typing import NDArray
 
+    from producer.plan.stages import Stage
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY, TITLE = "spectrum", "Latency spectrum at the held rate"
-KINDS = {Kind.LATENCY, Kind.LOAD, Kind.CONFIRMATION}
-STRETCHES = (
-    ("sojourn", "finished_at", "due_at", "solid", 2.5),
-    ("sojourn from sent", "finished_at", "sent_at", "dash", 1.5),
-    ("queue wait", "started_at", "sent_at", "dot", 1.5),
-    ("service", "returned_at", "started_at", "dashdot", 1.5),
-)
-"""Name, from where to where, dash, width: from due is corrected for what the generator was late, from sent is not."""
+LINES = {
+    "sojourn": ("solid", 2.5),
+    "sojourn_from_sent": ("dash", 1.5),
+    "queue_wait": ("dot", 1.5),
+    "service": ("dashdot", 1.5),
+}
+"""Dash and width by stage: from due is corrected for what the generator was late, from sent is not."""
 
 MARKS = 6
-"""On a line at most, to tell the lanes apart."""
+"""On a line at most, to distinguish the lanes."""
 
 POINTS = 400
 """Of a line at most; ranks are taken closer together the rarer they are."""
@@ -43,17 +48,20 @@ ROW = 340
 PERCENTILES = ("p50", "p90", "p99", "p99_9", "max")
 
 
-def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
-    """Percentiles of each stretch of a job's life, a part a workload, a colour a lane."""
+@picture(
+    key="spectrum",
+    title="Latency spectrum at the held rate",
+    missing="No job was done at a held rate: a race and a load hold one on each lane.",
+    order=30,
+    trials=(Kind.LATENCY, Kind.LOAD, Kind.CONFIRMATION),
+    compares=True,
+)
+def spectrum(summary: Summary, run: Run) -> Drawn | None:
+    """Draw the percentiles of each stage of a job, a part a workload, a colour a lane."""
     lines = list(_lines(summary, run))
     if not lines:
-        return Picture(
-            key=KEY, title=TITLE,
-            missing="No job was done at a held rate: a race and a load hold one on each lane.",
-        )  # fmt: skip
-    return Picture(
-        key=KEY,
-        title=TITLE,
+        return None
+    return Drawn(
         shows=_shows(lines),
         reads=(
             "To the right are the rare, slow jobs: 99 % means that one in a hundred took longer. Where the solid "
@@ -66,13 +74,13 @@ def spectrum(summary: Mapping[str, Any], run: Run) -> Picture:
 
 
 def nines(ranks: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Where the rank-th smallest of n stands: 1 for 90 %, 2 for 99 %; the largest at 1 - 1/(2n)."""
+    """Place the rank-th smallest of n on the scale: 1 for 90 %, 2 for 99 %; the largest at 1 - 1/(2n)."""
     beyond: NDArray[np.float64] = -np.log10(np.maximum(1 - ranks / n, 0.5 / n))
     return beyond
 
 
 def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sorted values with their places on the scale of nines; not more than can be told apart."""
+    """Sort values and place them on the scale of nines; return no more than can be distinguished."""
     ordered = np.sort(values)
     n = len(ordered)
     if n > POINTS:
@@ -83,33 +91,49 @@ def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return nines(ranks.astype(np.float64), n), ordered[ranks - 1]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One stretch of a workload's jobs on a lane."""
+    """
+    One stage of a workload's jobs on a lane.
 
-    def __init__(self, workload: str, lane: str, stretch: str, values: NDArray[np.float64]) -> None:
-        self.workload, self.lane, self.stretch, self.values = workload, lane, stretch, values
+    Attributes:
+        workload: Name of what the jobs do.
+        lane: Its key; in a sweep that of the lane that is varied.
+        stage: The stage.
+        values_s: How long it took of each job.
+    """
+
+    workload: str
+    lane: str
+    stage: Stage
+    values_s: NDArray[np.float64]
 
     @property
     def name(self) -> str:
-        """As the legend has it."""
-        return f"{self.lane}: {self.stretch}"
+        """The words in the legend."""
+        return f"{self.lane}: {self.stage.title}"
 
 
-def _lines(summary: Mapping[str, Any], run: Run) -> Iterator[_Line]:
+def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
     jobs = first_successes(run.records, run.children)
     for workload in summary["workloads"]:
         for lane in workload["lanes"]:
             frame = _jobs_of(run, jobs, workload["workload"], lane["lane"])
-            for name, end, begin, _, _ in STRETCHES if frame.height else ():
-                values = (frame[end] - frame[begin]).drop_nulls().drop_nans().to_numpy()
-                if len(values):
-                    key = lane_of(summary, lane["lane"])
-                    yield _Line(workload["workload"], key, name, np.maximum(values, 1e-6))
+            for stage in map(STAGES.__getitem__, LINES):
+                took_s = stage.durations_s(frame)
+                known_s = took_s[~np.isnan(took_s)]
+                if len(known_s):
+                    yield _Line(
+                        workload=workload["workload"],
+                        lane=lane_of(summary, lane["lane"]),
+                        stage=stage,
+                        values_s=np.maximum(known_s, 1e-6),
+                    )
 
 
 def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataFrame:
-    """The jobs of a workload at the held rate, of a mix those of its part."""
-    trials = [trial for trial in run.trials if trial.lane == lane and trial.kind in KINDS]
+    """Return the jobs of a workload at the held rate, of a mix those of its part."""
+    trials = [trial for trial in spectrum.trials_of(run) if trial.lane == lane]
     whole = {trial.trial for trial in trials if trial.workload == workload}
     if whole:
         return jobs.filter(jobs["trial"].is_in(list(whole)))
@@ -124,20 +148,25 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
     workloads = list(dict.fromkeys(line.workload for line in lines))
     lanes = list(dict.fromkeys(line.lane for line in lines))
     figure = stacked(workloads, 0.3 / len(workloads))
-    styles = {name: (dash, width) for name, _, _, dash, width in STRETCHES}
-    told = {line.name: line for line in reversed(lines)}
+    in_legend = {line.name: line for line in reversed(lines)}
     for line in lines:
         row = workloads.index(line.workload) + 1
-        own, (dash, width) = style_of(lanes, line.lane), styles[line.stretch]
-        places, values = thinned(line.values)
+        own, (dash, width) = style_of(lanes, line.lane), LINES[line.stage.name]
+        places, values = thinned(line.values_s)
         figure.add_scatter(
-            x=places, y=values * 1000, mode="lines+markers",
+            x=places,
+            y=values * 1000,
+            mode="lines+markers",
             line={"color": own.colour, "dash": dash, "width": width, "shape": "hv"},
-            # The dash tells the stretch, so the mark has to tell the lane where there is no colour.
+            # The dash is the stage, so the mark has to be the lane where there is no colour.
             marker={"color": own.colour, "symbol": own.symbol, "size": 3 + 2 * width, "maxdisplayed": MARKS},
-            name=escaped(line.name), legendgroup=line.name, showlegend=told[line.name] is line, row=row, col=1,
+            name=escaped(line.name),
+            legendgroup=line.name,
+            showlegend=in_legend[line.name] is line,
+            row=row,
+            col=1,
             hovertemplate="%{y:.3g} ms<extra>%{fullData.name}</extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(
         tickvals=[0, 0.30103, 1, 2, 3, 4, 5], ticktext=["0", "50 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
     )
@@ -146,33 +175,34 @@ def _figure(lines: Sequence[_Line]) -> go.Figure:
 
 
 def _shows(lines: Sequence[_Line]) -> str:
-    whole = [line for line in lines if line.stretch == "sojourn"]
+    whole = [line for line in lines if line.stage.name == "sojourn"]
     slow, fast = max(whole, key=_median), min(whole, key=_median)
     return (
         f"Half of the {fast.workload} jobs on {fast.lane} were done within {milliseconds(_median(fast))} ms "
         f"of being due, and half of the {slow.workload} jobs on {slow.lane} within "
         f"{milliseconds(_median(slow))} ms; the slowest of all took "
-        f"{milliseconds(max(float(line.values.max()) for line in whole))} ms."
+        f"{milliseconds(max(float(line.values_s.max()) for line in whole))} ms."
     )
 
 
 def _median(line: _Line) -> float:
-    found = percentiles(line.values)
+    found = percentiles(line.values_s)
     return found.p50 if found else 0.0
 
 
-def _table(summary: Mapping[str, Any]) -> Table:
-    stretches = ("sojourn", "sojourn_from_sent", "queue_wait", "service")
+def _table(summary: Summary) -> Table:
     rows = [
         [
-            workload["workload"], lane_of(summary, lane["lane"]), stretch.replace("_", " "),
-            *(milliseconds((lane["latency"][stretch] or {}).get(name)) for name in PERCENTILES),
+            workload["workload"],
+            lane_of(summary, lane["lane"]),
+            STAGES[stage].title,
+            *(milliseconds((lane["latency"][stage] or {}).get(name)) for name in PERCENTILES),
         ]
         for workload in summary["workloads"]
         for lane in workload["lanes"]
         if lane["latency"]
-        for stretch in stretches
-    ]  # fmt: skip
+        for stage in LINES
+    ]
     return Table(
         title="Percentiles in ms",
         columns=["workload", "lane", "stretch", "p50", "p90", "p99", "p99.9", "max"],

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from producer.report.charts.gallery.lanes import lanes
 from producer.report.charts.slot_bars import COLUMNS
-from producer.report.charts.slots import lanes
 from producer.rundir.trials import Kind
 
 

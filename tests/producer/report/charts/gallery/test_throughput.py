@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.report.charts.throughput import throughput
+from producer.report.charts.gallery.throughput import throughput
 
 
 def swept(summary, axis, values, slots):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.report.charts.cost import cost
-from producer.report.charts.gallery import PICTURES, pictures_of
-from producer.report.charts.spectrum import POINTS, nines, spectrum, thinned
-from producer.report.charts.throughput import Point, per_slot, throughput
-from producer.report.charts.verdict import verdict
+from producer.report.charts.gallery import pictures, pictures_of
+from producer.report.charts.gallery.cost import cost
+from producer.report.charts.gallery.spectrum import POINTS, nines, spectrum, thinned
+from producer.report.charts.gallery.throughput import Point, per_slot, throughput
+from producer.report.charts.gallery.verdict import verdict
 
 
 def traces(picture, **wanted):
@@ -116,7 +116,7 @@ def test_a_run_that_measured_nothing_has_pictures_that_say_what_is_missing(sampl
     found = pictures_of(
         {**summary, "workloads": [], "lanes": lane, "machine": None}, dataclasses.replace(run, **nothing)
     )
-    assert [picture.figure for picture in found] == [None] * len(PICTURES)
+    assert [picture.figure for picture in found] == [None] * len(pictures())
     assert all(picture.missing.endswith(".") for picture in found)
 
 

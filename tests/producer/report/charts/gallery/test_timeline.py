@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from producer.report.charts.timeline import MOST_MARKS, MOST_POINTS, _bin_s, timeline
+from producer.analysis.bins import MOST_BINS
+from producer.report.charts.gallery.timeline import MOST_MARKS, timeline
 from producer.rundir.events import Event, EventKind
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
@@ -48,12 +49,13 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
 def drawn(*loads, phases=(), events=(), thresholds=(), acks="early"):
     trials, records, sent, samples = zip(*loads, strict=True)
     run = Run(
-        path=Path("run"), manifest={}, trials=trials, records=pl.concat(records), sent=pl.concat(sent),
+        path=Path("run"), manifest={"settings": {"phases": list(phases)}},
+        trials=trials, records=pl.concat(records), sent=pl.concat(sent),
         samples=pl.concat(samples), children=records[0].clear(), pings=[],
         events=events,
     )  # fmt: skip
     summary = {
-        "lanes": [{"key": trial.lane, "acks": acks} for trial in trials], "settings": {"phases": list(phases)},
+        "lanes": [{"key": trial.lane, "acks": acks} for trial in trials], "settings": {},
         "load": [{"lane": trials[0].lane, "thresholds": list(thresholds)}],
     }  # fmt: skip
     return timeline(summary, run)
@@ -225,18 +227,10 @@ def test_the_sentences_say_who_fell_behind_and_by_how_much():
     assert "every lane ended its last job" in drawn(load([0.0, 25.0], 0.1)).reads
 
 
-@pytest.mark.parametrize(
-    ("span_s", "bin_s"), [(0.6, 0.05), (5.0, 0.5), (20.0, 1.0), (600.0, 1.0), (601.0, 2.0), (86_400.0, 200.0)]
-)
-def test_bins_are_round_and_never_too_many(span_s, bin_s):
-    assert _bin_s(span_s) == pytest.approx(bin_s)
-    assert span_s / bin_s <= MOST_POINTS
-
-
 def test_a_long_load_has_few_points():
     samples = [("a@host", float(at_s), float(at_s)) for at_s in range(7200)]
     found = drawn(load([float(due) for due in range(0, 7200, 2)], 0.1, planned_s=7200.0, samples=samples))
-    assert all(len(trace.x) <= MOST_POINTS + 1 for trace in found.figure.data)
+    assert all(len(trace.x) <= MOST_BINS + 1 for trace in found.figure.data)
     # One every two seconds, in bins of 20 s.
     assert set(line(found, "offered").y[:-1]) == {0.5}
 

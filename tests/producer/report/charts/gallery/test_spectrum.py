@@ -1,6 +1,6 @@
 """The spectrum tells lanes apart without colour, and calls a lane of a sweep by one name at every value."""
 
-from producer.report.charts.spectrum import spectrum
+from producer.report.charts.gallery.spectrum import spectrum
 
 
 def test_lanes_differ_by_their_mark_and_stretches_by_their_dash(sample):

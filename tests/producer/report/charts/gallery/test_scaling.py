@@ -9,8 +9,8 @@ from producer.analysis.summary import summarise
 from producer.analysis.usl import fit
 from producer.plan.axis import parse_axis
 from producer.plan.lanes import parse_lanes
+from producer.report.charts.gallery.scaling import scaling
 from producer.report.charts.page import page
-from producer.report.charts.scaling import scaling
 from producer.report.formats import number
 from producer.rundir.reader import read_run
 

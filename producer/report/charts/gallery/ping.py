@@ -9,21 +9,22 @@ import numpy as np
 import plotly.graph_objects as go
 
 from producer.analysis.percentiles import FIRM_BEYOND, Percentiles, percentiles
-from producer.fleet.control import ANSWER_S
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, escaped, lane_of, layout, logarithmic, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import layout, logarithmic
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import lane_of
+from producer.report.charts.theme import INK, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
 from producer.report.tables import get, lane_keys, percentile_cell
-from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY, TITLE = "ping", "Control round trips under load"
-MISSING = (
+NONE_SENT = (
     "No node was pinged during a trial. Pings are sent in the capacity trials of a race that starts its own nodes: "
     "poolrace race --workload cpu --workload sleep --duration 5s."
 )
@@ -37,11 +38,12 @@ class _Group:
     The pings of one workload and lane.
 
     Attributes:
-        workload: What the slots did meanwhile.
+        workload: Name of what the slots did meanwhile.
         lane: Whose nodes were asked.
         trips_s: Round trips of those that were answered.
         found: Their percentiles; None without any.
         silent: How many had no answer.
+        waited_s: How long those without an answer were waited for; 0 if there are none.
     """
 
     workload: str
@@ -49,18 +51,18 @@ class _Group:
     trips_s: Sequence[float]
     found: Percentiles | None
     silent: int
+    waited_s: float
 
 
-def ping(summary: Mapping[str, Any], run: Run) -> Picture:
-    """Every control round trip in a trial, by workload; the one that holds the CPU most is last."""
+@picture(key="ping", title="Control round trips under load", missing=NONE_SENT, order=90, compares=True)
+def ping(summary: Summary, run: Run) -> Drawn | None:
+    """Draw every control round trip in a trial, by workload; the one that holds the CPU most is last."""
     shares = _cpu_shares(summary)
     keys = {key: lane_of(summary, key) for key in lane_keys(summary)}
     groups = _groups(run, list(shares), keys)
     if not groups:
-        return Picture(key=KEY, title=TITLE, missing=MISSING)
-    return Picture(
-        key=KEY,
-        title=TITLE,
+        return None
+    return Drawn(
         shows=_shows(groups),
         reads=_reads(groups, shares),
         figure=_figure(groups, shares, list(dict.fromkeys(keys.values()))),
@@ -68,8 +70,8 @@ def ping(summary: Mapping[str, Any], run: Run) -> Picture:
     )
 
 
-def _cpu_shares(summary: Mapping[str, Any]) -> dict[str, float | None]:
-    """By workload, ascending: CPU time over service time on the lane where jobs waited least for a core."""
+def _cpu_shares(summary: Summary) -> dict[str, float | None]:
+    """Return CPU time over service time by workload, ascending, on the lane where jobs waited least for a core."""
     shares = {each["workload"]: max(map(_cpu_share, each["lanes"]), default=0.0) for each in summary["workloads"]}
     return {name: shares[name] or None for name in sorted(shares, key=lambda name: shares[name])}
 
@@ -80,26 +82,26 @@ def _cpu_share(result: Mapping[str, Any]) -> float:
 
 
 def _groups(run: Run, workloads: Sequence[str], lanes: Mapping[str, str]) -> list[_Group]:
-    """By workload and lane; the lanes of a sweep, which differ at each of its values, are those that it varies."""
-    of = {
-        trial.trial: (trial.workload, lanes.get(trial.lane, trial.lane))
-        for trial in run.trials
-        if trial.kind is not Kind.WARM_UP
-    }
+    """Group pings by workload and lane; the lanes of a sweep, which differ at each of its values, are those varied."""
+    of = {trial.trial: (trial.workload, lanes.get(trial.lane, trial.lane)) for trial in ping.trials_of(run)}
     names = dict.fromkeys(lanes.values())
-    trips: dict[tuple[str, str], list[float | None]] = {(name, lane): [] for name in workloads for lane in names}
+    pings: dict[tuple[str, str], list[Mapping[str, Any]]] = {(name, lane): [] for name in workloads for lane in names}
     for each in run.pings:
-        if of.get(each["trial"]) in trips:
-            trips[of[each["trial"]]].append(each["rtt_s"])
-    return [_group(name, lane, found) for (name, lane), found in trips.items() if found]
+        if of.get(each["trial"]) in pings:
+            pings[of[each["trial"]]].append(each)
+    return [_group(name, lane, found) for (name, lane), found in pings.items() if found]
 
 
-def _group(workload: str, lane: str, trips_s: Sequence[float | None]) -> _Group:
-    answered = [trip_s for trip_s in trips_s if trip_s is not None]
+def _group(workload: str, lane: str, pings: Sequence[Mapping[str, Any]]) -> _Group:
+    answered = [each["rtt_s"] for each in pings if each["rtt_s"] is not None]
     return _Group(
-        workload=workload, lane=lane, trips_s=answered, found=percentiles(np.array(answered, dtype=np.float64)),
-        silent=len(trips_s) - len(answered),
-    )  # fmt: skip
+        workload=workload,
+        lane=lane,
+        trips_s=answered,
+        found=percentiles(np.array(answered, dtype=np.float64)),
+        silent=len(pings) - len(answered),
+        waited_s=max((each["timeout_s"] for each in pings if each["rtt_s"] is None), default=0.0),
+    )
 
 
 def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes: Sequence[str]) -> go.Figure:
@@ -110,10 +112,15 @@ def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes:
         figure.add_box(
             x=[_name(group.workload, shares) for group in mine for _ in group.trips_s],
             y=[trip_s * 1000 for group in mine for trip_s in group.trips_s],
-            name=escaped(lane), offsetgroup=escaped(lane), boxpoints=points, jitter=0.5, pointpos=0,
+            name=escaped(lane),
+            offsetgroup=escaped(lane),
+            boxpoints=points,
+            jitter=0.5,
+            pointpos=0,
             fillcolor="rgba(128,128,128,0.12)",
-            line={"color": own.colour}, marker={"color": own.colour, "symbol": own.symbol, "opacity": 0.7},
-        )  # fmt: skip
+            line={"color": own.colour},
+            marker={"color": own.colour, "symbol": own.symbol, "opacity": 0.7},
+        )
     _add_silent(figure, groups, shares)
     layout(figure, x="workload, with its share of CPU time", y="round trip, ms")
     figure.update_yaxes(**logarithmic())
@@ -123,15 +130,22 @@ def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes:
 
 
 def _add_silent(figure: go.Figure, groups: Sequence[_Group], shares: Mapping[str, float | None]) -> None:
-    """Where the answer would be that did not come."""
+    """Mark pings without an answer where they were given up."""
     silent = [group for group in groups if group.silent]
     if silent:
         figure.add_scatter(
-            x=[_name(group.workload, shares) for group in silent], y=[ANSWER_S * 1000] * len(silent), mode="markers",
-            name=f"no answer in {ANSWER_S:g} s", marker={"symbol": "x", "color": INK, "size": 12},
+            x=[_name(group.workload, shares) for group in silent],
+            y=[group.waited_s * 1000 for group in silent],
+            mode="markers",
+            name=f"no answer in {_waited(silent)}",
+            marker={"symbol": "x", "color": INK, "size": 12},
             hovertext=[escaped(f"{group.lane}: {group.silent} without an answer") for group in silent],
             hoverinfo="text",
-        )  # fmt: skip
+        )
+
+
+def _waited(groups: Sequence[_Group]) -> str:
+    return f"{max(group.waited_s for group in groups):g} s"
 
 
 def _name(workload: str, shares: Mapping[str, float | None]) -> str:
@@ -139,17 +153,17 @@ def _name(workload: str, shares: Mapping[str, float | None]) -> str:
 
 
 def _shows(groups: Sequence[_Group]) -> str:
-    told = "; ".join(_told(group) for group in groups)
+    trips = "; ".join(_trips(group) for group in groups)
     silent, sent = sum(group.silent for group in groups), sum(group.silent + len(group.trips_s) for group in groups)
     none = (
-        f"{count(silent)} of {count(sent)} pings had no answer in {ANSWER_S:g} s"
+        f"{count(silent)} of {count(sent)} pings had no answer in {_waited(groups)}"
         if silent
         else "every ping was answered"
     )
-    return f"Round trips of control pings, p50 and max: {told}; {none}."
+    return f"Round trips of control pings, p50 and max: {trips}; {none}."
 
 
-def _told(group: _Group) -> str:
+def _trips(group: _Group) -> str:
     if group.found is None:
         return f"{group.workload} on {group.lane} none was answered"
     return f"{group.workload} on {group.lane} {milliseconds(group.found.p50)} and {milliseconds(group.found.max)} ms"
@@ -176,13 +190,16 @@ def _median(group: _Group) -> float:
 def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Table:
     rows = [
         [
-            group.workload, percent(shares[group.workload]), group.lane,
+            group.workload,
+            percent(shares[group.workload]),
+            group.lane,
             *(percentile_cell(group.found.to_dict() if group.found else None, name) for name in ("p50", "p99")),
-            milliseconds(group.found.max if group.found else None), count(len(group.trips_s) + group.silent),
+            milliseconds(group.found.max if group.found else None),
+            count(len(group.trips_s) + group.silent),
             count(group.silent),
         ]
         for group in groups
-    ]  # fmt: skip
+    ]
     return Table(
         title="Control round trips, in ms",
         columns=["workload", "CPU share", "lane", "p50", "p99", "max", "pings", "no answer"],

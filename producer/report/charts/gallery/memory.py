@@ -9,33 +9,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
 from producer.analysis.memory import memory_per_slot_bytes
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import GRID, HEADING, INK, OVERLAY, escaped, layout, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import layout
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import key_of, slots_vary
+from producer.report.charts.theme import GRID, HEADING, INK, OVERLAY, style_of
 from producer.report.formats import NONE, count, mebibytes
 from producer.report.parts import Table
-from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from producer.report.charts.theme import LaneStyle
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY, TITLE = "memory", "Memory of the nodes"
-MISSING = (
-    "No memory was sampled while a trial ran. Nodes sample it every other second, and only Linux can tell it (PSS): "
+NOT_SAMPLED = (
+    "No memory was sampled while a trial ran. Nodes sample it every other second, and only Linux reports it (PSS): "
     "run longer there, e.g. --duration 5s."
 )
 MIB = 2**20
 FAR = 3.0
-"""A limit so many times above all that is measured would flatten it; it is told instead of drawn."""
+"""A limit so many times above all that is measured would flatten it; it is named instead of drawn."""
 
 MOST_LANES = 4
 """Side by side; more would be too narrow. The table has all."""
@@ -44,10 +46,7 @@ WHOLE, PALE = 1.0, 0.45
 """Opacity of what is private, or not divided, and of what is shared."""
 
 DIVIDED = "Shared is the nodes' part of pages that several processes map, programs outside the run included."
-UNDIVIDED = (
-    "What is private and what is shared is not known of {}: it was not sampled, since the system does not tell it or "
-    "the run is older than that."
-)
+UNDIVIDED = "What is private and what is shared is not known of {}: the system does not report it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class _Size:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
     """
-    What a lane took at one count of slots.
+    The memory of a lane at one count of slots.
 
     Attributes:
         lane: Its key; in a sweep that of the lane that was varied.
@@ -98,16 +97,15 @@ class _Taken:
         return sum(known) if len(known) == len(self.nodes) else None
 
 
-def memory(summary: Mapping[str, Any], run: Run) -> Picture:
-    """PSS of each lane's nodes while it worked, with the limit where the run knows one."""
+@picture(key="memory", title="Memory of the nodes", missing=NOT_SAMPLED, order=60, compares=True)
+def memory(summary: Summary, run: Run) -> Drawn | None:
+    """Draw the PSS of each lane's nodes while it worked, with the limit where the run knows one."""
     taken = list(_of_sweep(summary, run) if summary["sweep"] else _of_lanes(summary, run))
     if not taken:
-        return Picture(key=KEY, title=TITLE, missing=MISSING)
+        return None
     limit = _limit(summary)
     varied = _varied(taken)
-    return Picture(
-        key=KEY,
-        title=TITLE,
+    return Drawn(
         shows=_shows(taken, limit),
         reads=_reads(taken, limit),
         figure=(_against_slots if varied else _by_lane)(taken, limit),
@@ -115,13 +113,12 @@ def memory(summary: Mapping[str, Any], run: Run) -> Picture:
     )
 
 
-def _of_sweep(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
+def _of_sweep(summary: Summary, run: Run) -> Iterator[_Taken]:
     for point in summary["sweep"]["points"]:
         for lane in point["lanes"]:
             if lane["memory_bytes"]:
-                slots_vary = summary["sweep"]["axis"] in {"concurrency", "nodes"}
-                label = lane["lane"] if slots_vary else f"{lane['lane']} {point['value']}"
-                key = _key(summary, point["workload"], lane["lane"])
+                label = lane["lane"] if slots_vary(summary) else f"{lane['lane']} {point['value']}"
+                key = key_of(summary, point["workload"], lane["lane"])
                 trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (key, point["workload"])]
                 # As the sweep itself does: its turns and what lies between them.
                 window = (min((t.began_at for t in trials), default=0), max((t.ended_at for t in trials), default=0))
@@ -132,22 +129,14 @@ def _of_sweep(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
                 yield _Taken(lane=label, slots=lane["slots"], nodes={lane["lane"]: size}, of=_nodes(summary, key))
 
 
-def _nodes(summary: Mapping[str, Any], key: str) -> int:
-    """How many nodes a lane has; a run from before lanes had several does not say it."""
-    return next((lane.get("nodes", 1) for lane in summary["lanes"] if lane["key"] == key), 1)
+def _nodes(summary: Summary, key: str) -> int:
+    return int(next(lane["nodes"] for lane in summary["lanes"] if lane["key"] == key))
 
 
-def _key(summary: Mapping[str, Any], workload: str, base: str) -> str:
-    """What a lane that a sweep varies is called in the records of one of its values."""
-    points = summary["settings"].get("points", ())
-    lanes: Mapping[str, str] = next((point["lanes"] for point in points if point["workload"] == workload), {})
-    return next((key for key, varied in lanes.items() if varied == base), base)
-
-
-def _of_lanes(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
+def _of_lanes(summary: Summary, run: Run) -> Iterator[_Taken]:
     for lane in summary["lanes"]:
         key = lane["key"]
-        windows = [(t.began_at, t.ended_at) for t in run.trials if t.lane == key and t.kind is not Kind.WARM_UP]
+        windows = [(trial.began_at, trial.ended_at) for trial in memory.trials_of(run) if trial.lane == key]
         names = run.samples.filter(pl.col("lane") == key)["node"].unique().sort()
         known = {name: _size(run.samples.filter(pl.col("node") == name), key, windows) for name in names}
         if known and all(known.values()):
@@ -156,19 +145,19 @@ def _of_lanes(summary: Mapping[str, Any], run: Run) -> Iterator[_Taken]:
 
 
 def _size(samples: pl.DataFrame, lane: str, windows: Sequence[tuple[float, float]]) -> _Size | None:
-    """Of one node; None if it was never sampled while its lane worked."""
+    """Measure one node; None if it was never sampled while its lane worked."""
     pss = memory_per_slot_bytes(samples, lane=lane, windows=windows, slots=1)
     private = memory_per_slot_bytes(samples, lane=lane, windows=windows, slots=1, column="private_bytes")
     return _Size(pss=pss, private=private) if pss else None
 
 
 def _varied(taken: Sequence[_Taken]) -> bool:
-    """Whether a lane has several counts of slots: a sweep over concurrency or nodes."""
+    """Check whether a lane has several counts of slots: a sweep over concurrency or nodes."""
     return len({each.lane for each in taken}) < len(taken)
 
 
-def _limit(summary: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The tightest bound that the run knows, with whose it is; in bytes."""
+def _limit(summary: Summary) -> tuple[str, float] | None:
+    """Return the tightest bound that the run knows: whose it is, and bytes."""
     machine = ((summary["machine"] or {}).get("limits") or {}).get("memory_bytes")
     nodes = [
         (((lane["hello"] or {}).get("limits") or {}).get("memory_bytes"), f"the container of {lane['key']}")
@@ -180,40 +169,50 @@ def _limit(summary: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def _by_lane(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> go.Figure:
-    """A bar a lane, its nodes one above the other, each of a private and a shared part."""
+    """Draw a bar a lane, its nodes one above the other, each of a private and a shared part."""
     figure, keys = go.Figure(), [each.lane for each in taken]
     for each in taken:
         own = style_of(keys, each.lane)
         for node, size in sorted(each.nodes.items()):
             for words, part, opacity in _parts(size):
                 figure.add_bar(
-                    x=[escaped(each.lane)], y=[part / MIB], name=escaped(f"{node} {words}".strip()), showlegend=False,
+                    x=[escaped(each.lane)],
+                    y=[part / MIB],
+                    name=escaped(f"{node} {words}".strip()),
+                    showlegend=False,
                     width=0.5,
                     marker={
-                        "color": own.colour, "opacity": opacity, "pattern": {"shape": own.pattern, **OVERLAY},
+                        "color": own.colour,
+                        "opacity": opacity,
+                        "pattern": {"shape": own.pattern, **OVERLAY},
                         "line": {"color": INK, "width": 1},
                     },
-                    text=escaped(f"{node}: {mebibytes(part)} {words}".strip()), textposition="inside",
-                    insidetextanchor="middle", textfont={"color": "white" if opacity == WHOLE else INK},
+                    text=escaped(f"{node}: {mebibytes(part)} {words}".strip()),
+                    textposition="inside",
+                    insidetextanchor="middle",
+                    textfont={"color": "white" if opacity == WHOLE else INK},
                     hovertemplate="%{y:.1f} MiB<extra>%{fullData.name}</extra>",
-                )  # fmt: skip
+                )
         figure.add_annotation(
-            x=escaped(each.lane), y=each.total_bytes / MIB, yshift=12, showarrow=False,
+            x=escaped(each.lane),
+            y=each.total_bytes / MIB,
+            yshift=12,
+            showarrow=False,
             text=f"{mebibytes(each.total_bytes / each.slots)} a slot",
-        )  # fmt: skip
+        )
     layout(figure, x="", y="PSS, MiB").update_layout(barmode="stack", margin={"t": 40})
     return _with_limit(figure.update_xaxes(showgrid=False), taken, limit)
 
 
 def _parts(size: _Size) -> list[tuple[str, float, float]]:
-    """Name, bytes and opacity of what a bar is made of; the whole, without a name, if it cannot be divided."""
+    """Return name, bytes and opacity of each part of a bar; the whole, without a name, if it cannot be divided."""
     if size.private is None or size.shared is None:
         return [("", size.pss, WHOLE)]
     return [("private", size.private, WHOLE), ("shared", size.shared, PALE)]
 
 
 def _against_slots(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> go.Figure:
-    """A chart a lane: private memory below, shared above it, the whole PSS as a line with marks."""
+    """Draw a chart a lane: private memory below, shared above it, the whole PSS as a line with marks."""
     series = dict(list(_series(taken).items())[:MOST_LANES])
     figure = make_subplots(
         rows=1, cols=len(series), shared_yaxes=True, horizontal_spacing=0.04, column_titles=list(map(escaped, series))
@@ -234,18 +233,31 @@ def _add_areas(figure: go.Figure, own: LaneStyle, key: str, mine: Sequence[_Take
     place_of = {"row": 1, "col": place}
     if None not in private:
         figure.add_scatter(
-            x=slots, y=private, name=escaped(f"{key} private"), mode="lines", line={"color": own.colour, "dash": "dot"},
-            fill="tozeroy", fillpattern={"shape": "/", "fgcolor": own.colour, "solidity": 0.25},
-            hovertemplate="%{x} slots: %{y:.1f} MiB<extra>%{fullData.name}</extra>", **place_of,
-        )  # fmt: skip
+            x=slots,
+            y=private,
+            name=escaped(f"{key} private"),
+            mode="lines",
+            line={"color": own.colour, "dash": "dot"},
+            fill="tozeroy",
+            fillpattern={"shape": "/", "fgcolor": own.colour, "solidity": 0.25},
+            hovertemplate="%{x} slots: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
+            **place_of,
+        )
     figure.add_scatter(
-        x=slots, y=[each.total_bytes / MIB for each in mine],
-        name=escaped(f"{key} private and shared" if None not in private else key), mode="lines+markers",
-        line={"color": own.colour, "dash": own.dash}, marker={"color": own.colour, "symbol": own.symbol, "size": 9},
-        **({"fill": "tonexty", "fillpattern": {"shape": ".", "fgcolor": own.colour, "solidity": 0.15}}
-           if None not in private else {}),
-        hovertemplate="%{x} slots: %{y:.1f} MiB<extra>%{fullData.name}</extra>", **place_of,
-    )  # fmt: skip
+        x=slots,
+        y=[each.total_bytes / MIB for each in mine],
+        name=escaped(f"{key} private and shared" if None not in private else key),
+        mode="lines+markers",
+        line={"color": own.colour, "dash": own.dash},
+        marker={"color": own.colour, "symbol": own.symbol, "size": 9},
+        **(
+            {"fill": "tonexty", "fillpattern": {"shape": ".", "fgcolor": own.colour, "solidity": 0.15}}
+            if None not in private
+            else {}
+        ),
+        hovertemplate="%{x} slots: %{y:.1f} MiB<extra>%{fullData.name}</extra>",
+        **place_of,
+    )
 
 
 def _with_limit(figure: go.Figure, taken: Sequence[_Taken], limit: tuple[str, float] | None) -> go.Figure:
@@ -253,9 +265,16 @@ def _with_limit(figure: go.Figure, taken: Sequence[_Taken], limit: tuple[str, fl
         whose, size = limit
         figure.add_hline(y=size / MIB, line={"color": INK, "dash": "dash", "width": 2})
         figure.add_annotation(
-            x=0, xref="x domain", xanchor="left", y=size / MIB, yref="y", yanchor="bottom", showarrow=False,
-            text=escaped(f"limit of {whose}: {mebibytes(size)}"), font={"color": INK},
-        )  # fmt: skip
+            x=0,
+            xref="x domain",
+            xanchor="left",
+            y=size / MIB,
+            yref="y",
+            yanchor="bottom",
+            showarrow=False,
+            text=escaped(f"limit of {whose}: {mebibytes(size)}"),
+            font={"color": INK},
+        )
         figure.update_yaxes(range=[0, 1.15 * max(size, _most(taken).total_bytes) / MIB])
     return figure
 
@@ -269,7 +288,7 @@ def _most(taken: Sequence[_Taken]) -> _Taken:
 
 
 def _series(taken: Sequence[_Taken]) -> dict[str, list[_Taken]]:
-    """By lane, ascending by slots."""
+    """Group by lane, ascending by slots."""
     return {
         key: sorted((each for each in taken if each.lane == key), key=lambda each: each.slots)
         for key in dict.fromkeys(each.lane for each in taken)
@@ -277,11 +296,11 @@ def _series(taken: Sequence[_Taken]) -> dict[str, list[_Taken]]:
 
 
 def _shows(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> str:
-    told = "; ".join(_range(key, mine) for key, mine in _series(taken).items())
+    sizes = "; ".join(_range(key, mine) for key, mine in _series(taken).items())
     if limit is None:
-        return f"While they worked, nodes took: {told}. The run knows no memory limit."
+        return f"While they worked, nodes took: {sizes}. The run knows no memory limit."
     drawn = "the dashed line" if _near(limit, taken) else "too far above to be drawn"
-    return f"While they worked, nodes took: {told}. The limit is {mebibytes(limit[1])} ({limit[0]}), {drawn}."
+    return f"While they worked, nodes took: {sizes}. The limit is {mebibytes(limit[1])} ({limit[0]}), {drawn}."
 
 
 def _range(key: str, mine: Sequence[_Taken]) -> str:
@@ -317,12 +336,12 @@ def _split(taken: Sequence[_Taken]) -> str:
 
 
 def _undivided(taken: Sequence[_Taken]) -> list[str]:
-    """Lanes of which it is not known what is private."""
+    """Return the lanes whose private memory is unknown."""
     return list(dict.fromkeys(each.lane for each in taken if each.private_bytes is None))
 
 
 def _slope(mine: Sequence[_Taken]) -> float:
-    """Bytes that a further slot takes, from the fewest to the most."""
+    """Return the bytes that a further slot takes, from the fewest to the most."""
     rises = [(b.total_bytes - a.total_bytes, b.slots - a.slots) for a, b in pairwise(mine)]
     return sum(rise for rise, _ in rises) / max(sum(step for _, step in rises), 1)
 
@@ -330,12 +349,16 @@ def _slope(mine: Sequence[_Taken]) -> float:
 def _table(taken: Sequence[_Taken], limit: tuple[str, float] | None) -> Table:
     rows = [
         [
-            each.lane, count(each.slots), count(each.of), mebibytes(each.total_bytes),
-            *_divided(each), mebibytes(each.total_bytes / each.slots),
+            each.lane,
+            count(each.slots),
+            count(each.of),
+            mebibytes(each.total_bytes),
+            *_divided(each),
+            mebibytes(each.total_bytes / each.slots),
             NONE if limit is None else f"{each.total_bytes / limit[1] * 100:.0f} %",
         ]
         for each in taken
-    ]  # fmt: skip
+    ]
     undivided = _undivided(taken)
     return Table(
         title="Memory while it worked (PSS)",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.report.charts.verdict import verdict
+from producer.report.charts.gallery.verdict import verdict
 
 
 def judged(workload="cpu", *, ratio=2.0, low=1.5, high=3.0, word="prefork", **changes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from producer.report.charts.cost import cost
+from producer.report.charts.gallery.cost import cost
 
 
 def run_of(sample, **changes):
@@ -30,10 +30,10 @@ def test_a_load_costs_what_it_cost_at_its_rate(sample):
     assert "memory is not known here" in found.reads
 
 
-def test_where_no_node_told_its_cpu_time_it_says_so(sample):
+def test_where_no_node_reported_its_cpu_time_it_says_so(sample):
     found = cost(*run_of(sample, backlog_cpu_s_per_job=None, latency_cpu_s_per_job=None))
     assert found.figure is None
-    assert "No node told its CPU time" in found.missing
+    assert "No node reported its CPU time" in found.missing
 
 
 def test_a_price_makes_it_money_in_a_chart_of_its_own_and_in_the_table(sample):

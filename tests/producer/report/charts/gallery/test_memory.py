@@ -4,7 +4,7 @@ import dataclasses
 
 import polars as pl
 
-from producer.report.charts.memory import memory
+from producer.report.charts.gallery.memory import memory
 
 MIB = 2**20
 
@@ -49,11 +49,12 @@ def swept(summary, *points, limit=None, axis="concurrency"):
         {**each, "lanes": {f"{lane['lane']}-{each['value']}": lane["lane"] for lane in each["lanes"]}}
         for each in points
     ]
-    return {**summary, "sweep": found, "settings": {**summary["settings"], "points": asked}}
+    lanes = [{**summary["lanes"][0], "key": key, "nodes": 1} for each in asked for key in each["lanes"]]
+    return {**summary, "lanes": lanes, "sweep": found, "settings": {**summary["settings"], "points": asked}}
 
 
 def without_private(samples):
-    """As an older run was sampled."""
+    """As on a system that does not report it."""
     return samples.with_columns(private_bytes=pl.lit(None, dtype=pl.UInt64))
 
 

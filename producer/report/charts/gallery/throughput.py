@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from producer.report.charts.picture import Picture
-from producer.report.charts.theme import INK, escaped, lane_of, layout, stacked, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import error_bars, layout, stacked
+from producer.report.charts.picture import Drawn, picture
+from producer.report.charts.swept import lane_of, slots_vary
+from producer.report.charts.theme import INK, style_of
 from producer.report.formats import number
 from producer.report.parts import Table
 
@@ -15,9 +18,9 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
-KEY = "throughput"
 ROW = 300
 """Height of a workload's part, in pixels."""
 
@@ -30,7 +33,7 @@ class Point:
     Capacity of a lane at one place of the axis.
 
     Attributes:
-        workload: What its jobs do.
+        workload: Name of what its jobs do.
         lane: Its key; in a sweep that of the lane that is varied.
         at: Where it stands on the axis; None for its slots.
         slots: How many.
@@ -47,24 +50,26 @@ class Point:
 
     @property
     def x(self) -> str | int:
-        """Where it stands on the axis."""
+        """Its place on the axis."""
         return self.slots if self.at is None else escaped(self.at)
 
 
-def throughput(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001 - all pictures are asked alike
-    """Capacity of each lane and workload, with its range, against slots or what else a sweep varied."""
+@picture(
+    key="throughput",
+    title=f"Throughput against {SLOTS}",
+    missing="No lane worked off a backlog: a race measures capacity, and so does a sweep.",
+    order=20,
+    compares=True,
+)
+def throughput(summary: Summary, _run: Run) -> Drawn | None:
+    """Draw capacity of each lane and workload, with its range, against slots or what else a sweep varied."""
     axis = _axis(summary)
-    title = f"Throughput against {axis}"
-    points = [*_of_race(summary), *_of_sweep(summary, axis)]
+    points = _of_sweep(summary, axis) if summary["sweep"] else _of_race(summary)
     if not points:
-        return Picture(
-            key=KEY, title=title,
-            missing="No lane worked off a backlog: a race measures capacity, and so does a sweep.",
-        )  # fmt: skip
+        return None
     cores = (summary["machine"] or {}).get("cores_available") if axis == SLOTS else None
-    return Picture(
-        key=KEY,
-        title=title,
+    return Drawn(
+        title=f"Throughput against {axis}",
         shows=_shows(points, axis),
         reads=_reads(points, axis, cores),
         figure=_figure(points, axis, cores),
@@ -72,10 +77,9 @@ def throughput(summary: Mapping[str, Any], run: Run) -> Picture:  # noqa: ARG001
     )
 
 
-def _axis(summary: Mapping[str, Any]) -> str:
-    """What is varied: slots, also where a race has one number of them, and where nodes bring theirs."""
-    swept = summary["sweep"]["axis"] if summary["sweep"] else "concurrency"
-    return SLOTS if swept in {"concurrency", "nodes"} else str(swept)
+def _axis(summary: Summary) -> str:
+    """Name what is varied: slots, also where a race has one number of them, and where nodes bring theirs."""
+    return SLOTS if not summary["sweep"] or slots_vary(summary) else str(summary["sweep"]["axis"])
 
 
 def _shows(points: Sequence[Point], axis: str) -> str:
@@ -98,24 +102,27 @@ def _reads(points: Sequence[Point], axis: str, cores: int | None) -> str:
     return f"{mark}{ideal}{rule}."
 
 
-def _of_race(summary: Mapping[str, Any]) -> list[Point]:
+def _of_race(summary: Summary) -> list[Point]:
     return [
         Point(
-            workload=workload["workload"], lane=lane["lane"], slots=lane["slots"], capacity=lane["capacity_per_s"],
+            workload=workload["workload"],
+            lane=lane["lane"],
+            slots=lane["slots"],
+            capacity=lane["capacity_per_s"],
             service_s=_service_s(lane),
         )
         for workload in summary["workloads"]
         for lane in workload["lanes"]
-        if lane["capacity_per_s"] and not summary["sweep"]
-    ]  # fmt: skip
+        if lane["capacity_per_s"]
+    ]
 
 
 def _service_s(lane: Mapping[str, Any]) -> float | None:
     return ((lane["latency"] or {}).get("service") or {}).get("p50")
 
 
-def _of_sweep(summary: Mapping[str, Any], axis: str) -> list[Point]:
-    workload = summary["settings"]["workloads"][0] if summary["sweep"] else ""
+def _of_sweep(summary: Summary, axis: str) -> list[Point]:
+    (workload, *_) = summary["settings"]["workloads"]
     service_s = {
         (each["workload"], lane_of(summary, lane["lane"])): _service_s(lane)
         for each in summary["workloads"]
@@ -123,13 +130,17 @@ def _of_sweep(summary: Mapping[str, Any], axis: str) -> list[Point]:
     }
     return [
         Point(
-            workload=workload, lane=lane["lane"], at=None if axis == SLOTS else point["value"], slots=lane["slots"],
-            capacity=lane["capacity_per_s"], service_s=service_s.get((point["workload"], lane["lane"])),
+            workload=workload,
+            lane=lane["lane"],
+            at=None if axis == SLOTS else point["value"],
+            slots=lane["slots"],
+            capacity=lane["capacity_per_s"],
+            service_s=service_s.get((point["workload"], lane["lane"])),
         )
-        for point in (summary["sweep"] or {"points": []})["points"]
+        for point in summary["sweep"]["points"]
         for lane in point["lanes"]
         if lane["capacity_per_s"]
-    ]  # fmt: skip
+    ]
 
 
 def _figure(points: Sequence[Point], axis: str, cores: int | None) -> go.Figure:
@@ -157,19 +168,22 @@ def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], 
         return
     own = style_of(lanes, points[0].lane)
     ordered = sorted(points, key=lambda point: point.slots)
-    medians = [point.capacity["median"] for point in ordered]
+    medians, lows, highs = ([each.capacity[name] for each in ordered] for name in ("median", "min", "max"))
     figure.add_scatter(
-        x=[point.x for point in ordered], y=medians, mode="lines+markers", name=escaped(points[0].lane),
-        legendgroup=points[0].lane, showlegend=row == 1, line={"color": own.colour, "dash": own.dash},
+        x=[point.x for point in ordered],
+        y=medians,
+        mode="lines+markers",
+        name=escaped(points[0].lane),
+        legendgroup=points[0].lane,
+        showlegend=row == 1,
+        line={"color": own.colour, "dash": own.dash},
         # Open, since lanes of one number of slots lie on one another.
         marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
-        error_y={
-            "array": [point.capacity["max"] - point.capacity["median"] for point in ordered],
-            "arrayminus": [point.capacity["median"] - point.capacity["min"] for point in ordered],
-            "color": own.colour, "thickness": 2,
-        },
-        hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>", row=row, col=1,
-    )  # fmt: skip
+        error_y=error_bars(medians, lows, highs, own.colour),
+        hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
+        row=row,
+        col=1,
+    )
 
 
 def _ideal_of(points: Sequence[Point], workload: str) -> float | None:
@@ -177,7 +191,7 @@ def _ideal_of(points: Sequence[Point], workload: str) -> float | None:
 
 
 def per_slot(points: Sequence[Point]) -> float | None:
-    """Jobs/s of one slot that nothing slows down: by the shortest service time, or by the fewest slots."""
+    """Return the jobs/s of one slot that nothing slows down: by the shortest service time, or by the fewest slots."""
     if known := [point.service_s for point in points if point.service_s]:
         return 1 / min(known)
     fewest = min(points, key=lambda point: point.slots)
@@ -191,19 +205,31 @@ def _add_ideal(figure: go.Figure, points: Sequence[Point], row: int) -> None:
         return
     most = max(point.slots for point in points)
     figure.add_scatter(
-        x=[0, most], y=[0, one * most], mode="lines", name="ideal", legendgroup="ideal", showlegend=row == 1,
-        line={"color": INK, "width": 1, "dash": "dot"}, hoverinfo="skip", row=row, col=1,
-    )  # fmt: skip
+        x=[0, most],
+        y=[0, one * most],
+        mode="lines",
+        name="ideal",
+        legendgroup="ideal",
+        showlegend=row == 1,
+        line={"color": INK, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        row=row,
+        col=1,
+    )
 
 
 def _table(points: Sequence[Point], axis: str) -> Table:
     rows = [
         [
-            point.workload, point.lane, str(point.slots), *([] if point.at is None else [point.at]),
-            *(number(point.capacity[name]) for name in ("median", "min", "max")), str(point.capacity["n"]),
+            point.workload,
+            point.lane,
+            str(point.slots),
+            *([] if point.at is None else [point.at]),
+            *(number(point.capacity[name]) for name in ("median", "min", "max")),
+            str(point.capacity["n"]),
         ]
         for point in points
-    ]  # fmt: skip
+    ]
     varied = [] if axis == SLOTS else [axis]
     return Table(
         title="Jobs per second",

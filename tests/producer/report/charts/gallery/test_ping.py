@@ -2,14 +2,16 @@
 
 import dataclasses
 
-from producer.report.charts.ping import ping
+from producer.report.charts.gallery.ping import ping
 
 TRIALS = {"prefork": 0, "threads": 1}
 
 
 def pinged(run, **trips):
     """The run with these round trips, in seconds, of trials by lane."""
-    pings = [{"trial": TRIALS[lane], "rtt_s": trip_s} for lane, found in trips.items() for trip_s in found]
+    pings = [
+        {"trial": TRIALS[lane], "rtt_s": trip_s, "timeout_s": 2.0} for lane, found in trips.items() for trip_s in found
+    ]
     return dataclasses.replace(run, pings=pings)
 
 
