@@ -1,4 +1,4 @@
-"""The environments of processes that we start: a user's app sees what the user set, a demonstration node does not."""
+"""The environments of the processes that we start: a user's app sees what the user set, our nodes do not."""
 
 from __future__ import annotations
 

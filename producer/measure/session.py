@@ -136,7 +136,7 @@ def _run(
     jobs, sizes = sized_jobs(settings)
     writer.update_manifest(sizes=sizes)
     progress.stage("Finding the nodes" if settings.attached else "Starting the broker")
-    with _fleet(run_id, settings, writer) as fleet:
+    with open_fleet(run_id, settings, writer) as fleet:
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
         with open_runner(run_id, settings, fleet, writer) as (runner, collector):
@@ -157,7 +157,8 @@ def _run(
         progress.stage("Stopping")
 
 
-def _fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
+def open_fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:
+    """Return the fleet of a run, of nodes that run already or of nodes of our own; entering it reaches the broker."""
     if settings.attached and settings.broker_url:
         return AttachedFleet(
             run_id,

@@ -28,7 +28,7 @@ class Jobs:
         expected_s: The least time that a job is expected to hold a slot.
         priority: The priority of the messages; None for none.
         weights: The weight of each call among all jobs; empty if there is only one call, or the plan has the parts.
-        timeout_s: A trial in which no job ends for this long is given up; None for the demonstration's own jobs.
+        timeout_s: A trial in which no job ends for this long is given up; None for jobs that always end.
     """
 
     workload: str

@@ -119,7 +119,7 @@ def change_text(change: Mapping[str, Any]) -> str:
 
 
 def told_by_manifest(manifest: Mapping[str, Any], trials: Sequence[Trial]) -> list[Event]:
-    """The events of a run from before it noted any: how its load was steered, and whether it ended early."""
+    """Return the events of a run from before events were noted: changes of its load, and its early end."""
     zeros = {trial.lane: trial.began_at for trial in trials if trial.kind is Kind.LOAD}
     return sorted(_told(manifest, zeros), key=lambda event: event.at)
 

@@ -143,7 +143,7 @@ def _read_table(path: Path, table: str, parts_named: str = "*") -> pl.DataFrame:
 
 
 def _with_later(part: pl.DataFrame, table: str) -> pl.DataFrame:
-    """A part with the columns that were not there yet when it was written, in their place."""
+    """Add the columns that did not exist yet when a part was written, in their place."""
     missing = [name for name in LATER.get(table, ()) if name not in part.columns]
     if not missing:
         return part
