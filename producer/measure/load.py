@@ -99,9 +99,7 @@ def measure_load(settings: LoadSettings, session: Session) -> None:
             )
         )
         watch.note_changes(trial.ended_at - trial.began_at)
-        session.writer.update_manifest(
-            changes={**session.writer.manifest.get("changes", {}), lane.key: orders.changes}
-        )
+        session.writer.update_manifest(changes={**session.writer.manifest.get("changes", {}), lane.key: orders.changes})
         session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
         if watch.broken:
             session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": watch.broken})
