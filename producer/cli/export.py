@@ -1,4 +1,8 @@
-"""`poolrace export`: a run in the format of another tool, to a file, to the next program, or to a Pushgateway."""
+"""
+Write a run's records in the format of another tool.
+
+Warm-up trials are left out. A file is replaced in one step, once the new one is whole.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from producer.cli.exit_codes import exit_with_message
+from producer.cli._command import command, option
+from producer.cli._param_types import OneOf
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
+from producer.report.export import openmetrics, rows
+from producer.report.export.hgrm import hgrm
+from producer.report.export.rows import Choice
+from producer.report.export.trace import trace
+from producer.rundir.reader import read_run
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import BinaryIO
 
-    from producer.report.export.rows import Choice
     from producer.rundir.run import Run
 
+WRITERS: Mapping[str, Callable[[Run, Choice], Iterable[str]]] = {
+    "csv": rows.csv,
+    "jsonl": rows.jsonl,
+    "trace": trace,
+    "openmetrics": openmetrics.openmetrics,
+}
 FORMATS = ("csv", "jsonl", "hgrm", "trace", "openmetrics")
 STDOUT = "-"
 DEFAULT_WHAT = "sojourn"
@@ -40,20 +55,21 @@ Formats: csv, jsonl (one row a delivery); hgrm (HdrHistogram's percentile distri
   trace (a time line of every slot, for https://ui.perfetto.dev); openmetrics (for Prometheus)"""
 
 
-@click.command(epilog=EXAMPLES)
+@command(__doc__, epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--format", "format_", required=True, type=click.Choice(FORMATS), help="What to write.")
-@click.option("--what", default=None, type=click.Choice(list(STAGES)),
-              help=f"Of hgrm: the stretch of a job's life. [default: {DEFAULT_WHAT}]")  # fmt: skip
-@click.option("--lane", default=None, metavar="KEY", help="This lane alone, e.g. threads.")
-@click.option("--workload", default=None, metavar="NAME", help="This workload alone, e.g. io.")
-@click.option("--kind", default=None, type=click.Choice([kind.value for kind in Kind]),
-              help="Trials of this kind alone.")  # fmt: skip
-@click.option("--warm-up", is_flag=True, help="Warm-up trials, too, and a load's phases that do not count.")
-@click.option("--output", default=None, metavar="FILE", help="Where to; - is the standard output. [default: -]")
-@click.option("--push", "push_url", default=None, metavar="URL",
-              help="Of openmetrics: put it to a Pushgateway; --output then only if given.")  # fmt: skip
-@exit_with_message
+@option("--format", "format_", required=True, type=OneOf(FORMATS), help="The format to write.")
+@option("--what", type=OneOf(list(STAGES)), help=f"With hgrm: the stage of a job's life. [default: {DEFAULT_WHAT}]")
+@option("--lane", metavar="KEY", help="This lane alone, e.g. threads.")
+@option("--workload", metavar="NAME", help="This workload alone, e.g. io.")
+@option("--kind", type=OneOf([kind.value for kind in Kind]), help="Trials of this kind alone.")
+@option("--warm-up", is_flag=True, help="Warm-up trials, too, and a load's phases that do not count.")
+@option("--output", metavar="FILE", help="The file to write; - is the standard output. [default: -]")
+@option(
+    "--push",
+    "push_url",
+    metavar="URL",
+    help="With openmetrics: put it to a Pushgateway, and write it only if --output is given.",
+)
 def export(
     run: Path,
     *,
@@ -66,15 +82,8 @@ def export(
     output: str | None,
     push_url: str | None,
 ) -> int:
-    """
-    Write a run's records in the format of another tool.
-
-    Warm-up trials are left out. A file is replaced in one step, once the new one is whole.
-    """
-    _must_fit(format_, what, push_url)
-    from producer.report.export.rows import Choice
-    from producer.rundir.reader import read_run
-
+    """Write or push the records of a run."""
+    _check(format_, what, push_url)
     choice = Choice(lane=lane, workload=workload, kind=Kind(kind) if kind else None, warm_up=warm_up)
     pieces = _pieces(read_run(run), choice, format_, what or DEFAULT_WHAT)
     if push_url is not None:
@@ -85,38 +94,24 @@ def export(
     return 0
 
 
-def _must_fit(format_: str, what: str | None, push_url: str | None) -> None:
+def _check(format_: str, what: str | None, push_url: str | None) -> None:
     if what is not None and format_ != "hgrm":
-        raise UsageError(f"--what {what}: only a distribution is of one stretch. Leave it out, or use --format hgrm.")
+        raise UsageError(f"--what {what}: only a distribution is of one stage. Leave it out, or use --format hgrm.")
     if push_url is not None and format_ != "openmetrics":
         raise UsageError(f"--push: a Pushgateway does not take {format_}. Use --format openmetrics.")
 
 
 def _pieces(run: Run, choice: Choice, format_: str, what: str) -> Iterable[str]:
-    """The text of a format, piece by piece."""
+    """Return the text of a format, piece by piece."""
     if format_ == "hgrm":
-        from producer.report.export.hgrm import hgrm
-
         return hgrm(run, choice, what)
-    if format_ == "trace":
-        from producer.report.export.trace import trace
-
-        return trace(run, choice)
-    if format_ == "openmetrics":
-        from producer.report.export.openmetrics import openmetrics
-
-        return openmetrics(run, choice)
-    from producer.report.export.rows import csv, jsonl
-
-    return csv(run, choice) if format_ == "csv" else jsonl(run, choice)
+    return WRITERS[format_](run, choice)
 
 
 def _pushed(url: str, pieces: Iterable[str]) -> list[str]:
-    """Push the text; gives it back."""
-    from producer.report.export.openmetrics import push
-
+    """Push the text, and return it."""
     text = "".join(pieces)
-    push(url, text)
+    openmetrics.push(url, text)
     click.echo("Pushed.", err=True)
     return [text]
 
@@ -125,7 +120,7 @@ def write_to(output: str, pieces: Iterable[str]) -> None:
     """
     Write text as it comes, to the standard output or to a file.
 
-    A file that is there stays until the new one is whole; what is no plain file, such as a pipe, is written to.
+    A file that is there stays until the new one is whole; a pipe or a device is written to.
 
     Raises:
         UsageError: If there is no place for it.

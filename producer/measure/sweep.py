@@ -30,6 +30,7 @@ class SweepSettings(RaceSettings):
 
     Attributes:
         axis: What is varied.
+        pairs: Trials of each kind on each lane, at each value: fewer than in a race, as there are several values.
         base: The lanes before anything is varied; `lanes` holds those of all points.
         memory_bytes: What a node may take, for the recommendation; None for no bound.
     """
@@ -38,6 +39,7 @@ class SweepSettings(RaceSettings):
 
     axis: Axis
     base: tuple[Lane, ...]
+    pairs: int = 3
     memory_bytes: int | None = None
 
     @property

@@ -157,7 +157,7 @@ class Site:
         """Where a part is and what it does, in a few words."""
         if part in WORKERS:
             transport = ", atomic transport" if self.settings.transport == ATOMIC else ""
-            return f"queue {WORKERS[part]}, {self.settings.slots} slots{transport}"
+            return f"queue {WORKERS[part]}, {self.settings.concurrency} slots{transport}"
         return {
             BROKER: self.broker_url,
             UPSTREAM: self.upstream_url,
@@ -205,7 +205,7 @@ class Site:
 def worker_command(settings: StackSettings, pool: str) -> list[str]:
     """A worker's command line, flag by flag that of docker-compose.yml."""
     return [
-        sys.executable, "-m", "celery", f"--app={APP}", "worker", f"--concurrency={settings.slots}",
+        sys.executable, "-m", "celery", f"--app={APP}", "worker", f"--concurrency={settings.concurrency}",
         f"--prefetch-multiplier={settings.prefetch}", "--task-events", "--without-gossip", "--without-mingle",
         f"--loglevel={settings.loglevel}", f"--pool={pool}", f"--queues={pool}", f"--hostname={pool}@%h",
     ]  # fmt: skip

@@ -48,7 +48,7 @@ class Stack:
         self.variables = {
             "FLOWER_PORT": str(self.flower_port),
             "POOLRACE_METRICS_PORT": str(self.metrics_port),
-            "POOLRACE_SLOTS": "2",
+            "POOLRACE_CONCURRENCY": "2",
         }
 
     def begin(self, *arguments, **variables):
@@ -203,10 +203,10 @@ def test_flower_lists_both_nodes_to_who_has_the_login_and_nothing_to_who_has_not
 
 def test_a_second_up_says_that_it_runs_and_starts_nothing(running):
     before = sorted(process.pid for process in running.processes())
-    code, out, _ = running.run("up", POOLRACE_SLOTS="3")
+    code, out, _ = running.run("up", POOLRACE_CONCURRENCY="3")
     assert code == 0
     assert out.startswith("The stack runs already.\n")
-    assert "To change POOLRACE_SLOTS: down first, then up." in out
+    assert "To change POOLRACE_CONCURRENCY: down first, then up." in out
     assert "(as before)" in out
     assert sorted(process.pid for process in running.processes()) == before
 
@@ -394,14 +394,16 @@ def test_a_worker_has_every_flag_of_its_container_and_no_other(pool):
 
 
 def test_settings_come_from_the_file_that_compose_reads_unless_the_environment_says_otherwise(tmp_path):
-    (tmp_path / ".env").write_text("# slots\nPOOLRACE_SLOTS=3  # of each\nPOOLRACE_ACKS='late'\n\nFLOWER_PORT=1\n")
+    (tmp_path / ".env").write_text(
+        "# slots\nPOOLRACE_CONCURRENCY=3  # of each\nPOOLRACE_ACKS='late'\n\nFLOWER_PORT=1\n"
+    )
     settings = read_settings(with_dotenv({"FLOWER_PORT": "5556", "POOLRACE_LIVE_RATE": ""}, tmp_path / ".env"))
-    assert settings == StackSettings(slots=3, acks="late", flower_port=5556)
+    assert settings == StackSettings(concurrency=3, acks="late", flower_port=5556)
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("POOLRACE_SLOTS", "0"), ("POOLRACE_ACKS", "never"), ("POOLRACE_TRANSPORT", "redis"),
+    [("POOLRACE_CONCURRENCY", "0"), ("POOLRACE_ACKS", "never"), ("POOLRACE_TRANSPORT", "redis"),
      ("FLOWER_PORT", "65536"), ("REDIS_MAXMEMORY", "much"),
      ("POOLRACE_LIVE_RATE", "fast"), ("POOLRACE_LIVE_MIX", "gpu=1"), ("FLOWER_READ_ONLY", "yes")],
 )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from producer.analysis.recommendation import NOT_VALID, recommend
 from producer.analysis.summary import summarise
 from producer.analysis.verdict import Verdict
-from producer.cli.output import write_summary
+from producer.cli._output import write_summary
 from producer.errors import UsageError
 from producer.plan.lanes import parse_lanes
 from producer.rundir.reader import read_run
@@ -159,7 +159,7 @@ def test_a_foreign_folder_is_told(tmp_path):
         summarise(read_run(tmp_path))
 
 
-LANES = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 CAPACITY = Verdict(
     measure="capacity",
     workload="sleep",

@@ -160,7 +160,7 @@ def test_each_lane_has_findings_of_its_own():
     assert _finding("threads", points, settings)["recommended"] == "2"
 
 
-LANES_OF_TWO = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+LANES_OF_TWO = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 BASE = [{"key": "prefork", "pool": "prefork"}, {"key": "threads", "pool": "threads"}]
 
 

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from producer.cli.exit_codes import BROKEN_THRESHOLD, print_error
+from producer.analysis.summary import summarise
+from producer.cli._exit_codes import BROKEN_THRESHOLD, print_error
 from producer.errors import InvalidRunError, PoolraceError, UsageError
 from producer.interrupts import held
+from producer.report.charts.files import export
+from producer.report.charts.gallery import pictures_of
+from producer.report.charts.page import page, page_of_both
+from producer.report.junit import as_junit
+from producer.report.markdown import as_markdown
+from producer.report.terminal import show
+from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter, as_json
 
 if TYPE_CHECKING:
@@ -23,9 +31,6 @@ if TYPE_CHECKING:
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
     """Report a run that has ended, in order or not; returns the exit code."""
     with held():  # a race that is through has its summary, whatever becomes of the printing
-        from producer.analysis.summary import summarise
-        from producer.rundir.reader import read_run
-
         run = read_run(path)
         summary = summarise(run)
         code = write(path, summary)
@@ -85,11 +90,6 @@ def write_pictures(
     folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
     if not html and not folders:
         return []
-    from producer.report.charts.files import export
-    from producer.report.charts.gallery import pictures_of
-    from producer.report.charts.page import page
-    from producer.rundir.writer import RunWriter
-
     told = []
     if html:
         RunWriter(run.path, {}).write_text("report.html", page(summary, run))
@@ -106,10 +106,6 @@ def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) ->
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.analysis.summary import summarise
-    from producer.report.charts.page import page_of_both
-    from producer.rundir.writer import RunWriter
-
     runs = (first, second)
     text = page_of_both(found, [summarise(run) for run in runs], runs)
     name = f"compared-with-{first.path.resolve().name}.html"
@@ -131,8 +127,6 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.report.junit import as_junit
-
     try:
         path.write_bytes(as_junit(summary))
     except OSError as error:
@@ -141,8 +135,6 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
 
 def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
     """Print what a run found: as a report, or as JSON and nothing else."""
-    from producer.report.terminal import show
-
     if as_json:
         click.echo(json.dumps(summary, indent=2, allow_nan=False))
     else:
@@ -151,8 +143,6 @@ def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     """Write `summary.json` and `report.md` into the run directory."""
-    from producer.report.markdown import as_markdown
-
     writer = RunWriter(path, {})
     writer.write_text("summary.json", as_json(summary))
     writer.write_text("report.md", as_markdown(summary))
