@@ -86,13 +86,18 @@ def test_no_variable_sets_two_options():
     assert len(VARIABLES) == len(options)
 
 
+def used_elsewhere():
+    """All variables of Poolrace that the source names, but for the two files that say how those of options are named."""
+    told = {Path(__file__), ROOT / "producer" / "cli" / "_command.py"}
+    files = [ROOT / name for name in ("Dockerfile", ".env.example", "docker-compose.yml", "Makefile")]
+    for folder in ("poolrace", "worker", "producer", "tests", "deploy", "benchmarks"):
+        files += [path for path in (ROOT / folder).rglob("*") if path.suffix in {".py", ".yaml", ".yml", ".toml"}]
+    texts = [path.read_text() for path in files if path not in told]
+    return {name for text in texts for name in re.findall(r"\bPOOLRACE_[A-Z_]+\b", text)}
+
+
 def test_no_variable_of_an_option_means_something_else_already():
-    texts = [
-        path.read_text(errors="replace") for folder in ("poolrace", "worker", "producer", "tests", "deploy", "benchmarks")
-        for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix in {".py", ".yaml", ".yml", ".toml", ""}
-        and path not in {Path(__file__), ROOT / "producer" / "cli" / "_command.py"}  # which say how they are named
-    ] + [(ROOT / name).read_text() for name in ("Dockerfile", ".env.example", "docker-compose.yml", "Makefile")]  # fmt: skip
-    used = {name for text in texts for name in re.findall(r"\bPOOLRACE_[A-Z_]+\b", text)}
+    used = used_elsewhere()
     assert {"POOLRACE_BROKER_URL", "POOLRACE_BROKER_PASSWORD_FILE", "POOLRACE_TRANSPORT", "POOLRACE_LIVE_RATE"} <= used
     assert used & set(VARIABLES) == set()
 
