@@ -21,7 +21,7 @@ from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.stamping import ASK_S, LEAST_S_PER_JOB, PATIENCE_S, Node, await_node
-from poolrace.ownapp.redirect import Terms
+from poolrace.ownapp.redirect import Redirect
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
@@ -86,9 +86,9 @@ class _Bench:
         self._client = channel.client
         self._jobs = jobs
         _fill_shelf(app, connection, pool, jobs)
-        terms = Terms(app=APP, broker_url=broker.url, queue=TAKEN_IN, acks="early")
+        terms = Redirect(app=APP, broker_url=broker.url, queue=TAKEN_IN, acks="early")
         own = {**for_app(os.environ), "CELERY_BROKER_URL": broker.url}
-        for name, code, environment in ((PLAIN, APP, own), (TAKEN_IN, ADOPTED_APP, {**own, **terms.variables()})):
+        for name, code, environment in ((PLAIN, APP, own), (TAKEN_IN, ADOPTED_APP, {**own, **terms.environment()})):
             lane = Lane(key=name, pool=pool, slots=SLOTS)
             command = [
                 sys.executable, "-m", "celery", "-A", code, "worker", *lane.worker_flags(), "-n", f"{name}@benchmark",
@@ -99,7 +99,7 @@ class _Bench:
             await_node(
                 app, Node(name=f"{name}@benchmark", queue=name, process=psutil.Process(child.process.pid)), child
             )
-        self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}, publisher_correction_s=0.0))
+        self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}))
         control = Control(app)
         stack.callback(control.close)
         control.hello(RUN_ID, [f"{TAKEN_IN}@benchmark"])

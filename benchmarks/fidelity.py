@@ -22,7 +22,7 @@ from producer.measure.order import Order
 from producer.measure.publishers import Publishers
 from producer.measure.race import balanced
 from producer.measure.schedule import send_when_due
-from producer.measure.session import open_course, start_nodes
+from producer.measure.session import open_runner, start_nodes
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import backlog, constant
 from producer.plan.jobs import Call, Jobs
@@ -101,7 +101,7 @@ def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, Tr
         LocalFleet(
             RUN_ID, LANES, logs=writer.logs, broker_url=None, needs_upstream=False, ready_s=settings.ready_s
         ) as fleet,
-        open_course(RUN_ID, settings, fleet, writer) as (runner, _),
+        open_runner(RUN_ID, settings, fleet, writer) as (runner, _),
     ):
         for lane in LANES:
             start_nodes(fleet, lane, runner)

@@ -155,7 +155,7 @@ class Stand:
             channel: Any = connection.default_channel
             fill_shelf(app, connection, jobs)
             node = start_node(processes, folder, broker.url, app, pool)
-            collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}, publisher_correction_s=0.0))
+            collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}))
             stand = cls(app, channel.client, node, collector, jobs)
             stack.callback(stand._control.close)
             yield stand

@@ -1,3 +1,3 @@
-"""What runs inside any Celery process, ours or a user's. Imports nothing of ours but itself."""
+"""Code that runs inside any Celery process, also a user's. Imports nothing of the project but itself."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """
-What a container, or any other cgroup, leaves to this process.
+Reads the CPU and memory that a container, or any other cgroup, leaves to this process.
 
-Texts of the kernel are parsed by pure functions; reading them is passed in, so that any machine can be described.
+Pure functions parse the kernel's files. The reading itself is passed in, so that tests can describe any machine.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 UNLIMITED_BYTES = 1 << 60
-"""Where a memory limit of cgroup v1 is none: the kernel rounds the largest number to a page."""
+"""The least memory limit that means no limit: cgroup v1 reports that as a huge page-aligned number."""
 
 Read = Callable[[str], str | None]
-"""The text of a file; None if it cannot be read."""
+"""A function that returns the text of a file, or None if it cannot be read."""
 
 
 def read_text(path: str) -> str | None:
-    """The text of a file of the kernel; None if there is none, or none for us."""
+    """Return the text of a file, or None if it is missing or unreadable."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -28,10 +28,10 @@ def read_text(path: str) -> str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """
-    What a container, or any other cgroup, leaves to this process.
+    The CPU and memory that a cgroup leaves to this process.
 
     Attributes:
-        cpu_quota: CPU seconds per second; None without a limit.
+        cpu_quota: The most CPU seconds per second; None without a limit.
         memory_bytes: The most memory; None without a limit.
     """
 
@@ -41,7 +41,7 @@ class Limits:
 
 def parse_self_cgroup(text: str) -> dict[str, str]:
     """
-    The paths in /proc/self/cgroup by controller; that of cgroup v2 under the empty name.
+    Return the paths in /proc/self/cgroup by controller; that of cgroup v2 has the empty name.
 
     A line is `hierarchy:controllers:path`; controllers that share a hierarchy are joined by commas.
     """
@@ -50,13 +50,13 @@ def parse_self_cgroup(text: str) -> dict[str, str]:
 
 
 def parse_cpu_max(text: str) -> float | None:
-    """CPU seconds per second from `cpu.max` of cgroup v2, e.g. `150000 100000`; None for `max`."""
+    """Read CPU seconds per second from `cpu.max` of cgroup v2, e.g. `150000 100000`; None for `max`."""
     quota_us, _, period_us = text.strip().partition(" ")
     return parse_cfs(quota_us, period_us)
 
 
 def parse_cfs(quota_us: str, period_us: str) -> float | None:
-    """CPU seconds per second from a quota and its period; None for none, which v1 writes as -1 and v2 as `max`."""
+    """Divide a quota by its period; None without a quota, which v1 writes as -1 and v2 as `max`."""
     try:
         quota, period = int(quota_us), int(period_us)
     except ValueError:
@@ -65,7 +65,7 @@ def parse_cfs(quota_us: str, period_us: str) -> float | None:
 
 
 def parse_memory_limit(text: str) -> int | None:
-    """Bytes from `memory.max` of cgroup v2 or `memory.limit_in_bytes` of v1; None for no limit."""
+    """Read bytes from `memory.max` of cgroup v2 or `memory.limit_in_bytes` of v1; None without a limit."""
     try:
         limit_bytes = int(text)
     except ValueError:
@@ -75,9 +75,9 @@ def parse_memory_limit(text: str) -> int | None:
 
 def cgroup_limits(read: Read = read_text) -> Limits:
     """
-    The tightest limits of this process's cgroup and of every one above it.
+    Return the tightest limits among this process's cgroup and every one above it.
 
-    Both versions are looked at: a machine may have the controllers of v1 beside an empty tree of v2.
+    Both versions are read: a machine may have the controllers of v1 beside an empty tree of v2.
     """
     paths = parse_self_cgroup(read("/proc/self/cgroup") or "")
     quotas = [*_cpu_quotas_v2(read, paths), *_cpu_quotas_v1(read, paths)]
@@ -103,7 +103,7 @@ def _cpu_quotas_v1(read: Read, paths: Mapping[str, str]) -> Iterator[float | Non
 
 
 def _texts(read: Read, mount: str, path: str | None, name: str) -> Iterator[str]:
-    """A file of a cgroup and of those above it. From inside a container its own cgroup often is the mount."""
+    """Read a file of a cgroup and of those above it. Inside a container its own cgroup often is the mount."""
     for folder in _upwards(path or "/"):
         text = read(f"{mount}{folder}/{name}")
         if text is not None:
@@ -111,7 +111,7 @@ def _texts(read: Read, mount: str, path: str | None, name: str) -> Iterator[str]
 
 
 def _upwards(path: str) -> list[str]:
-    """`/a/b` gives `/a/b`, `/a` and the mount itself; a path outside a container's view gives the mount."""
+    """Return `/a/b`, `/a` and the mount for `/a/b`; the mount alone for a path outside a container's view."""
     here = PurePosixPath(path)
     inside = [] if ".." in here.parts else [here, *here.parents]
     return list(dict.fromkeys([str(folder).rstrip("/") for folder in inside] + [""]))

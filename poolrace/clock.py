@@ -1,8 +1,9 @@
-"""How far this process's clock is from the broker's, with the bound on the error."""
+"""Measures the offset of this process's clock to the broker's, with a bound on the error."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import NO_OFFSET, ClockOffset
@@ -13,7 +14,33 @@ if TYPE_CHECKING:
     from kombu import Connection
 
 ROUND_TRIPS = 8
-"""How often the broker is asked; the fastest answer is the one least disturbed."""
+"""The number of times that the broker is asked; the fastest answer is the one least disturbed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerClock:
+    """
+    The broker's clock, as a process of another machine reads it: its own clock, corrected.
+
+    Attributes:
+        correction_s: The seconds that are added to this machine's clock.
+        host: This machine's clock, in seconds since the epoch.
+    """
+
+    correction_s: float = 0.0
+    host: Callable[[], float] = time.time
+
+    def now(self) -> float:
+        """Return the broker's time, in seconds since the epoch."""
+        return self.at(self.host())
+
+    def at(self, host_at: float) -> float:
+        """Move an instant of this machine's clock to the broker's."""
+        return host_at + self.correction_s
+
+
+THIS_MACHINE = BrokerClock()
+"""The clock of a process on the broker's own machine."""
 
 
 def measure_offset(
@@ -25,9 +52,9 @@ def measure_offset(
     The broker read its clock somewhere within a round trip; its middle is the best guess and half of it the bound.
 
     Args:
-        ask_s: Asks the broker for the time, in seconds since the epoch.
+        ask_s: Returns the broker's time, in seconds since the epoch.
         now: The clock to compare.
-        round_trips: How often to ask; the fastest counts.
+        round_trips: The number of times to ask; the fastest answer counts.
     """
     offsets = []
     for _ in range(round_trips):
@@ -40,7 +67,7 @@ def measure_offset(
 
 
 def broker_offset(connection: Connection) -> ClockOffset:
-    """How far our clock is from that of a connection's broker; `NO_OFFSET` where the broker has no TIME command."""
+    """Measure the offset to a connection's broker; return `NO_OFFSET` if the broker has no TIME command."""
     client: Any = getattr(connection.default_channel, "client", None)
     if not hasattr(client, "time"):
         return NO_OFFSET

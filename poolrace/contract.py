@@ -1,5 +1,5 @@
 """
-What crosses the wire between a publisher, a node and the collector.
+The wire format between a publisher, a node and the collector.
 
 Pure and standard library only, so that it can be imported into any Celery process. Every key, layout and name that
 two processes must agree on is spelled here and nowhere else.
@@ -18,42 +18,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 VERSION = 3
-"""Of the wire format. A collector refuses messages of another version."""
+"""The version of the wire format. A collector refuses messages of another one."""
 
 HEADER = "poolrace"
 """The message header that carries a `Stamp`. Jobs without it are left alone."""
 
 CHILD_HEADER = "poolrace_child"
-"""The header of a job that was started by a stamped one: the other's `Stamp`, with the child's own time of sending."""
+"""The header of a job that a stamped job started: the `Stamp` of that job, with the child's own time of sending."""
 
 RECEIVED = "poolrace_received_at"
 """The key under which a node notes, in the request it hands to a slot, when the message arrived."""
 
 STARTED = "poolrace_started"
-"""The key under which a slot counts, in the request of the job it runs, the jobs that this one sends."""
+"""The key under which a slot counts, in the request of the job that it runs, the jobs that this job sends."""
 
 HOLD_TASK = "poolrace.hold"
 """A task that every stamped app has: it holds a slot for a given time, which proves that the slot is there."""
 
 HELLO_COMMAND = "poolrace_hello"
-"""Remote control command: who is this node, and what does it run on?"""
+"""The remote control command for a node's description; from then on the node sends samples to a run."""
 
 GOODBYE_COMMAND = "poolrace_goodbye"
-"""Remote control command: send no more samples to a run."""
+"""The remote control command to send no more samples to a run."""
 
 SAMPLE_COMMAND = "poolrace_sample"
-"""Remote control command: CPU and context switches of the node's process tree, now."""
+"""The remote control command for CPU time and context switches of the node's process tree, now."""
 
 RUN_ID_BYTES = 8
 EXCEPTION_BYTES = 40
 
 
 class WireError(ValueError):
-    """A message that is not ours, is cut short, or is of another version."""
+    """A message that is not Poolrace's, is cut short, or is of another version."""
 
 
 class Outcome(IntEnum):
-    """How one delivery of a job ended."""
+    """The end of one delivery of a job."""
 
     SUCCEEDED = 0
     FAILED = 1
@@ -69,14 +69,14 @@ class Outcome(IntEnum):
 
 
 def records_queue(run_id: str) -> str:
-    """The queue to which nodes ship what they recorded of a run."""
+    """Return the name of the queue to which nodes ship the records of a run."""
     return f"poolrace.records.{run_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
     """
-    What a publisher writes into the header of every job.
+    The header that a publisher writes into every job.
 
     Attributes:
         run_id: 16 hexadecimal digits.
@@ -93,16 +93,16 @@ class Stamp:
     sent_at: float
 
     def to_header(self) -> list[Any]:
-        """The header's value: a short list, since every broker message carries one."""
+        """Return the header's value: a short list, since every broker message carries one."""
         return [self.run_id, self.trial, self.seq, self.due_at, self.sent_at]
 
     @classmethod
     def from_header(cls, value: Sequence[Any]) -> Self:
         """
-        Read what `to_header` wrote.
+        Read a header's value.
 
         Raises:
-            WireError: If it is something else, such as another program's header of the same name.
+            WireError: If it is no stamp, but for example another program's header of the same name.
         """
         pack_stamp(value)
         run_id, trial, seq, due_at, sent_at = value
@@ -115,8 +115,8 @@ class JobRecord:
     The life of one delivery of a job.
 
     Instants are seconds since the epoch on the clock of the process that took them: due and sent on the publisher's,
-    the others on the node's. NaN where it did not happen (a revoked job never starts). A collector moves them to the
-    broker's clock.
+    the others on the node's. NaN stands for an instant that never came (a revoked job never starts). A collector moves
+    them to the broker's clock.
 
     Attributes:
         run_id: 16 hexadecimal digits.
@@ -128,15 +128,15 @@ class JobRecord:
         started_at: When a slot began running it.
         finished_at: When the task returned or raised.
         cpu_s: CPU time of the slot's thread between started and finished.
-        pid: Process that ran it.
-        thread_id: Native identifier of the thread that ran it.
+        pid: The process that ran it.
+        thread_id: The native identifier of the thread that ran it.
         attempt: 1 at first, one more with each retry.
-        redelivered: The broker handed it out before.
-        gil: The interpreter's global lock was on, seen from inside the slot.
-        child: It was not sent by the publisher but by the job of that number, or by a child of it.
-        outcome: How it ended.
-        started: How many jobs this delivery sent, its own retry not among them.
-        exception: Class name of what it raised, at most 40 bytes; empty if nothing.
+        redelivered: Whether the broker handed it out before.
+        gil: Whether the interpreter's global lock was on, seen from inside the slot.
+        child: Whether it was sent not by the publisher but by the job of that number, or by a child of it.
+        outcome: Its end.
+        started: The number of jobs that this delivery sent, without its own retry.
+        exception: The class name of the exception that it raised, at most 40 bytes; empty if it raised none.
     """
 
     run_id: str
@@ -163,8 +163,8 @@ STAMP = struct.Struct(f"<{RUN_ID_BYTES}sII2d")
 END = struct.Struct(f"<4dIIHBBH{EXCEPTION_BYTES}s")
 ROW = struct.Struct(STAMP.format + END.format.removeprefix("<"))
 """
-A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop: first what comes
-from the job's stamp, then what a node adds at the end of a delivery.
+A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop: first the job's
+stamp, then the part that a node adds at the end of a delivery.
 """
 
 ROW_FIELDS = (
@@ -191,16 +191,16 @@ FLAG_REDELIVERED = 1
 FLAG_GIL = 2
 FLAG_CHILD = 4
 
-MOST_STARTED = 2**16 - 1
+MAX_STARTED = 2**16 - 1
 
 End = tuple[float, float, float, float, int, int, int, int, int, int, str]
-"""What a node knows at the end of a delivery: the arguments of `pack_end`."""
+"""The node's part of a record, taken at the end of a delivery: the arguments of `pack_end`."""
 
 END_FIELDS = 11
 
 
 def pack_row(record: JobRecord) -> bytes:
-    """One record as a row of `ROW.size` bytes."""
+    """Pack a record into a row of `ROW.size` bytes."""
     stamp = STAMP.pack(bytes.fromhex(record.run_id), record.trial, record.seq, record.due_at, record.sent_at)
     return stamp + pack_end(
         record.received_at,
@@ -219,10 +219,10 @@ def pack_row(record: JobRecord) -> bytes:
 
 def pack_stamp(header: Sequence[Any]) -> bytes:
     """
-    The first part of a row, straight from the header of a message.
+    Pack the first part of a row, straight from the header of a message.
 
     Raises:
-        WireError: If it is something else than `Stamp.to_header` wrote, such as another program's header of that name.
+        WireError: If it is no stamp, but for example another program's header of the same name.
     """
     try:
         run_id, trial, seq, due_at, sent_at = header
@@ -250,7 +250,7 @@ def pack_end(
     exception: str,
 ) -> bytes:
     """
-    The second part of a row: the fields of `JobRecord` in its order, with `redelivered`, `gil` and `child` as flags.
+    Pack the second part of a row: the fields of `JobRecord` in its order, but three of them as flags.
 
     A node packs its records in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
     """
@@ -264,29 +264,39 @@ def pack_end(
         attempt,
         flags,
         outcome,
-        min(started, MOST_STARTED),
+        min(started, MAX_STARTED),
         clip_exception(exception) if exception else b"",
     )
 
 
 def clip_exception(name: str) -> bytes:
-    """A class name as at most 40 bytes of UTF-8, never cut inside a character."""
+    """Cut a class name to at most 40 bytes of UTF-8, never inside a character."""
     return name.encode()[:EXCEPTION_BYTES].decode(errors="ignore").encode()
 
 
 def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
     """
-    Read what `pack_row` wrote, any number of rows.
+    Read any number of rows.
 
     Raises:
         WireError: If a row is cut short or has an unknown outcome.
     """
     if len(rows) % ROW.size:
         raise WireError(f"{len(rows)} bytes of records: not a multiple of {ROW.size}")
-    for run, trial, seq, *instants, pid, thread_id, attempt, flags, outcome, started, exception in ROW.iter_unpack(
-        rows
-    ):
-        due_at, sent_at, received_at, started_at, finished_at, cpu_s = instants
+    for (
+        run,
+        trial,
+        seq,
+        *instants_and_cpu,
+        pid,
+        thread_id,
+        attempt,
+        flags,
+        outcome,
+        started,
+        exception,
+    ) in ROW.iter_unpack(rows):
+        due_at, sent_at, received_at, started_at, finished_at, cpu_s = instants_and_cpu
         try:
             known = Outcome(outcome)
         except ValueError as error:
@@ -316,7 +326,7 @@ def unpack_rows(rows: bytes) -> Iterator[JobRecord]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockOffset:
     """
-    How far a clock is from the broker's.
+    The offset of a clock to the broker's.
 
     Attributes:
         offset_s: Broker's clock minus this clock, in seconds.
@@ -328,23 +338,23 @@ class ClockOffset:
 
     @property
     def correction_s(self) -> float:
-        """What to add to an instant. An offset smaller than its own bound is noise and is not applied."""
+        """The seconds to add to an instant. An offset smaller than its own bound is noise and is not applied."""
         return self.offset_s if abs(self.offset_s) > self.bound_s else 0.0
 
 
 NO_OFFSET = ClockOffset(offset_s=0.0, bound_s=math.inf)
-"""Of a broker that cannot tell the time: nothing is applied, and the bound says that nothing is known."""
+"""The offset to a broker without a clock: nothing is applied, and the bound says that nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSample:
     """
-    What a node's process tree had used at one instant.
+    The resources that a node's process tree had used until an instant.
 
     Attributes:
         at: Seconds since the epoch on the node's clock.
         cpu_s: CPU seconds, user and system, of the tree since it started, children that ended included.
-        pss_bytes: Proportional set size of the tree; None where the system cannot tell it.
+        pss_bytes: Proportional set size of the tree; None where the system does not report it.
         private_bytes: What of it each process has to itself; the rest is the tree's part of pages that are shared, with
             each other or with other programs. None with `pss_bytes`.
         voluntary_switches: Context switches because a thread waited.
@@ -367,23 +377,23 @@ class NodeSample:
     drift_s: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the sample as a dictionary for JSON."""
         return {**asdict(self), "children": list(self.children)}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
+        """Read a dictionary made by `to_dict`."""
         return cls(**{**value, "children": tuple(value["children"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
     """
-    One message on the records queue: what a node noted since the last one.
+    One message on the records queue: everything that a node noted since the last one.
 
     Attributes:
         node: Celery's node name, e.g. `threads@host`.
-        pool: `prefork`, `threads`, ...
+        pool: The name of its pool.
         clock: The node's clock against the broker's.
         rows: Records, packed.
         samples: Node samples, oldest first.
@@ -396,7 +406,7 @@ class Shipment:
     samples: Sequence[NodeSample] = ()
 
     def encode(self) -> bytes:
-        """A line of JSON, a line break, then the rows."""
+        """Return the message: a line of JSON, a line break, then the rows."""
         head = {
             "poolrace": VERSION,
             "node": self.node,
@@ -411,7 +421,7 @@ class Shipment:
     @classmethod
     def decode(cls, message: bytes) -> Self:
         """
-        Read what `encode` wrote.
+        Read a message.
 
         Raises:
             WireError: If it is not a shipment, or of another version.
@@ -444,5 +454,5 @@ class Shipment:
 
 
 def join_rows(records: Iterable[JobRecord]) -> bytes:
-    """Several records as one run of rows."""
+    """Pack several records into rows."""
     return b"".join(map(pack_row, records))

@@ -1,7 +1,7 @@
 """
-The broker's URL with what must not stand in it: the password comes from a file, the authority to trust from another.
+Puts the password and the trusted authority, which come from files, into the broker's URL, and hides secrets in it.
 
-A URL in the environment is seen by everyone who may look at the process or its container; a file is not. Standard
+A URL in the environment is visible to everyone who may inspect the process or its container; a file is not. Standard
 library only.
 """
 
@@ -22,10 +22,10 @@ CA_FILE = "POOLRACE_BROKER_CA_FILE"
 
 def broker_url(environ: Mapping[str, str]) -> str | None:
     """
-    The broker's URL from the environment, complete; None if none is given.
+    Return the complete URL of the environment's broker, or None if it names no broker.
 
     Raises:
-        ValueError: If a file that is named cannot be used; the message says which and why, and never a password.
+        ValueError: If a file that is named cannot be used. The message has its name and the reason, never a password.
     """
     url = environ.get(BROKER_URL) or None
     if url is None or "://" not in url:
@@ -39,10 +39,10 @@ def broker_url(environ: Mapping[str, str]) -> str | None:
 
 def read_password(path: Path) -> str:
     """
-    The password that a file holds, without the end of its line.
+    Read a password from a file, without the end of its line.
 
     Raises:
-        ValueError: If there is none to be read.
+        ValueError: If the file cannot be read or is empty.
     """
     try:
         password = path.read_text(encoding="utf-8").rstrip("\r\n")
@@ -56,10 +56,10 @@ def read_password(path: Path) -> str:
 
 def with_password(url: str, password: str) -> str:
     """
-    A URL with a password, percent-encoded, in it.
+    Put a password, percent-encoded, into a URL.
 
     Raises:
-        ValueError: If it holds one already: which of the two is right nobody could tell.
+        ValueError: If the URL has a password already: nobody could know which of the two is right.
     """
     parts = urlsplit(url)
     user, _, place = parts.netloc.rpartition("@")
@@ -70,10 +70,10 @@ def with_password(url: str, password: str) -> str:
 
 def with_authority(url: str, ca_file: Path) -> str:
     """
-    A `rediss` URL whose broker must show a certificate that the authority in a file has signed.
+    Require of a `rediss` URL's broker a certificate that the authority in a file has signed.
 
     Raises:
-        ValueError: If the broker is not spoken to over TLS, or there is no such file.
+        ValueError: If the URL is not one for TLS, or there is no such file.
     """
     parts = urlsplit(url)
     if parts.scheme != "rediss":
@@ -88,10 +88,10 @@ def with_authority(url: str, ca_file: Path) -> str:
 
 def hide_password(url: str) -> str:
     """
-    A URL without its secrets, also if it is malformed: passwords are often pasted without percent-encoding.
+    Hide the secrets of a URL, also of a malformed one: passwords are often pasted without percent-encoding.
 
-    Hidden are everything before the last `@` except for a user's name, what stands for a port without being a number,
-    and every query value whose name speaks of a secret.
+    Hidden are everything before the last `@` except for a user's name, a port that is no number, and the value of every
+    query parameter whose name means a secret.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -1,8 +1,8 @@
 """
-Is this node alive, and is it ready? Two files tell, so that a health check costs no remote control.
+Shows in two files whether a node is alive and ready, so that a health check needs no remote control.
 
-`alive` is touched every few seconds by the timer of the node's event loop: it proves that the loop turns. `ready` is
-there once every slot can take a job, and gone when the node stops. Attach it beside the stamping:
+`alive` is touched every few seconds by the timer of the node's event loop: it proves that the loop runs. `ready` exists
+from when every slot can take a job until the node stops. Attach it beside the stamping:
 
     health.attach(app, Path("/tmp/poolrace"))
 
@@ -60,18 +60,18 @@ def attach(app: Celery, folder: Path) -> None:
 
 
 def problem(folder: Path, now: float) -> str | None:
-    """What is wrong with the node of a folder; None if it is alive and ready."""
+    """Return the problem of the node of a folder, or None if the node is alive and ready."""
     try:
         age_s = now - (folder / ALIVE).stat().st_mtime
     except FileNotFoundError:
         return "the node has not started"
     if age_s > STALE_S:
-        return f"the event loop has not turned for {age_s:.0f} s"
+        return f"the event loop has not run for {age_s:.0f} s"
     return None if (folder / READY).exists() else "the node is not ready"
 
 
 def problem_of_service(url: str) -> str | None:
-    """What is wrong with a service that should answer an HTTP request with 200; None if it does."""
+    """Return the problem of a service, or None if it answers an HTTP request with 200."""
     parts = urlsplit(url)
     # Not http.client, whose import alone costs as much as all the rest.
     request = f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\n\r\n"
@@ -85,7 +85,7 @@ def problem_of_service(url: str) -> str | None:
 
 
 def main() -> None:
-    """Exit with 0 if all is well, else say what is not and exit with 1."""
+    """Exit with 0 if all is well, else print the problem and exit with 1."""
     target = sys.argv[1]
     found = problem_of_service(target) if target.startswith("http://") else problem(Path(target), time.time())
     if found:

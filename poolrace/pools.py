@@ -1,8 +1,8 @@
 """
-What each of Celery's pools can and cannot do, as data.
+The abilities and limits of each of Celery's pools, as data.
 
-Pure and standard library only. Checked against the source of celery 5.7.0 and billiard 4.3.2 and, for what shows only
-at run time (autoscale, terminate, cold shutdown, crashes), by running a node on each pool.
+Pure and standard library only. Checked against the source of celery 5.7.0 and billiard 4.3.2 and, where only a run can
+show it (autoscale, terminate, cold shutdown, crashes), by running a node on each pool.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class UnknownPoolError(ValueError):
-    """A pool that does not exist, or that is not raced. The message names those that are allowed."""
+    """A pool that does not exist, or that is not raced. The message names the pools that are allowed."""
 
 
 class Effect(StrEnum):
-    """What becomes of a feature on a pool."""
+    """The effect of a feature on a pool."""
 
     WORKS = "works"
     IGNORED = "ignored silently"
@@ -30,8 +30,16 @@ class Effect(StrEnum):
     ABSENT = "n/a"
 
 
+class SlotKind(StrEnum):
+    """The kind of one unit of a pool's concurrency."""
+
+    CHILD_PROCESS = "a child process"
+    THREAD = "a thread"
+    MAIN_THREAD = "the node's main thread"
+
+
 class Feature(StrEnum):
-    """What the pools differ in."""
+    """A feature in which the pools differ."""
 
     HARD_TIME_LIMIT = "hard time limit"
     SOFT_TIME_LIMIT = "soft time limit"
@@ -53,9 +61,9 @@ class Trait:
     One feature on one pool.
 
     Attributes:
-        effect: What becomes of it.
-        meaning: One sentence: what that means for a job or a node.
-        source: File and name in celery or billiard, e.g. `celery/concurrency/thread.py TaskPool.on_apply`; empty where
+        effect: Its effect there.
+        meaning: The consequence for a job or a node, in one sentence.
+        source: A file and a name in celery or billiard, e.g. `celery/concurrency/thread.py TaskPool.on_apply`; empty if
             it follows from the operating system or the interpreter.
     """
 
@@ -70,27 +78,46 @@ class Pool:
     One way in which a node runs its jobs.
 
     Attributes:
-        name: As `celery worker --pool` takes it.
-        slot: What one unit of its concurrency is.
+        name: The name that `celery worker --pool` takes.
+        module: The module of Celery that has its class.
+        slot: The kind of one unit of its concurrency.
+        is_raced: Whether a lane may have it. The pools that are raced are also the lanes of a race that names none.
         traits: Every feature.
-        gives_up: What a team loses by choosing it, short enough for a verdict.
+        gives_up: The losses of a team that chooses it, short enough for a verdict.
     """
 
     name: str
-    slot: str
+    module: str
+    slot: SlotKind
+    is_raced: bool
     traits: Mapping[Feature, Trait]
     gives_up: tuple[str, ...]
+
+    @property
+    def has_children(self) -> bool:
+        """True if its jobs run in child processes, forked from the node's main process."""
+        return self.slot is SlotKind.CHILD_PROCESS
+
+    @property
+    def shares_memory(self) -> bool:
+        """True if all its jobs run in one process, and so share its globals, caches and leaks."""
+        return not self.has_children
+
+    @property
+    def has_parallel_python(self) -> bool:
+        """True if pure Python of several jobs runs on several cores, on an interpreter with a GIL."""
+        return self.traits[Feature.PARALLELISM].effect is Effect.WORKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InertSetting:
     """
-    A setting that someone changed and that does not do on this pool what it says.
+    A setting that somebody changed and that has no effect on a pool, or fails there.
 
     Attributes:
         setting: Its name in Celery's configuration; `autoscale` for the worker's option.
-        value: What it is set to.
-        consequence: A sentence that names both and says what happens instead.
+        value: Its value.
+        consequence: A sentence with both and what happens instead.
     """
 
     setting: str
@@ -101,13 +128,13 @@ class InertSetting:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """
-    When a setting is inert.
+    A rule that a setting is inert on some pools.
 
     Attributes:
         setting: Its name.
-        pools: Where it is inert.
-        harmless: Values that ask for nothing that the pool could deny.
-        consequence: What happens instead, as the end of a sentence that begins with the setting.
+        pools: The pools where it is inert.
+        harmless: The values that ask for nothing that the pool could deny.
+        consequence: The effect that it has instead, as the end of a sentence that begins with the setting.
         unless: Another setting that gives it its effect.
     """
 
@@ -118,7 +145,7 @@ class _Rule:
     unless: str = ""
 
     def denies(self, pool: str, conf: Mapping[str, object]) -> bool:
-        """The configuration asks this pool for something that it does not do."""
+        """Check whether a configuration asks a pool for something that the pool does not do."""
         if pool not in self.pools or (self.unless and conf.get(self.unless)):
             return False
         value = conf.get(self.setting)
@@ -148,7 +175,9 @@ _NO_MAX_MEMORY = Trait(
 
 _PREFORK = Pool(
     name="prefork",
-    slot="a child process",
+    module="celery.concurrency.prefork",
+    slot=SlotKind.CHILD_PROCESS,
+    is_raced=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -220,7 +249,9 @@ _PREFORK = Pool(
 
 _THREADS = Pool(
     name="threads",
-    slot="a thread",
+    module="celery.concurrency.thread",
+    slot=SlotKind.THREAD,
+    is_raced=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -278,7 +309,9 @@ _THREADS = Pool(
 
 _SOLO = Pool(
     name="solo",
-    slot="the node's main thread",
+    module="celery.concurrency.solo",
+    slot=SlotKind.MAIN_THREAD,
+    is_raced=False,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -337,18 +370,24 @@ _SOLO = Pool(
 POOLS: Mapping[str, Pool] = MappingProxyType({pool.name: pool for pool in (_PREFORK, _THREADS, _SOLO)})
 """Every pool that is known, by name."""
 
+RACED = tuple(pool.name for pool in POOLS.values() if pool.is_raced)
+"""The pools that a lane may have, in the order in which they are lanes of a race that names none."""
+
+FORKING = _PREFORK.name
+"""The pool whose slots are child processes."""
+
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "gevent": "it patches the standard library under every job, and on Redis its cold shutdown loses running jobs",
         "eventlet": "it patches the standard library under every job, and its maintainers discourage its use",
     }
 )
-"""Pools that Celery has and we do not race, with the reason."""
+"""Pools of Celery that are not raced, with the reason."""
 
-_ALIASES = MappingProxyType({"processes": "prefork", "fork": "prefork", "single": "solo"})
+_ALIASES = MappingProxyType({"processes": _PREFORK.name, "fork": _PREFORK.name, "single": _SOLO.name})
 
 _OFF = (0, False, "")
-_NO_CHILD = ("threads", "solo")
+_NO_CHILD = tuple(pool.name for pool in POOLS.values() if not pool.has_children)
 
 _RULES = (
     _Rule(
@@ -377,13 +416,13 @@ _RULES = (
     ),
     _Rule(
         setting="autoscale",
-        pools=("threads",),
+        pools=(_THREADS.name,),
         harmless=_OFF,
         consequence="stops the node with an AttributeError as soon as it tries to grow",
     ),
     _Rule(
         setting="autoscale",
-        pools=("solo",),
+        pools=(_SOLO.name,),
         harmless=_OFF,
         consequence="has no effect: there is one slot",
     ),
@@ -425,7 +464,7 @@ _RULES = (
     ),
     _Rule(
         setting="task_reject_on_worker_lost",
-        pools=("prefork",),
+        pools=(_PREFORK.name,),
         harmless=_OFF,
         consequence="has no effect on jobs that are acknowledged early, which is what task_acks_late is set to",
         unless="task_acks_late",
@@ -456,7 +495,7 @@ _RULES = (
     ),
     _Rule(
         setting="worker_concurrency",
-        pools=("solo",),
+        pools=(_SOLO.name,),
         harmless=(1,),
         consequence="adds no slot: one job runs at a time, and the node only prefetches more",
     ),
@@ -465,16 +504,26 @@ _RULES = (
 
 def find_pool(name: str) -> Pool:
     """
-    The pool of a name.
+    Return the pool of a name.
 
     Raises:
-        UnknownPoolError: If there is none, with the nearest; or if it is one that is not raced, with the reason.
+        UnknownPoolError: If there is no such pool, with the nearest name; or if it is not raced, with the reason.
     """
     if name in POOLS:
         return POOLS[name]
     if name in REFUSED:
         raise UnknownPoolError(f"pool {name!r} is not raced: {REFUSED[name]}. Use one of {', '.join(POOLS)}.")
     raise UnknownPoolError(f"pool {name!r}: must be one of {', '.join(POOLS)}.{_hint(name)}")
+
+
+def pool_of_module(module: str) -> str:
+    """Return the name of the pool whose class is in a module; of a module that is not Celery's, its last name."""
+    return next((pool.name for pool in POOLS.values() if pool.module == module), module.rpartition(".")[2])
+
+
+def has_children(pool: str) -> bool:
+    """Check by name whether a pool's jobs run in child processes; False for a pool that is not known."""
+    return pool in POOLS and POOLS[pool].has_children
 
 
 def _hint(name: str) -> str:
@@ -484,7 +533,7 @@ def _hint(name: str) -> str:
 
 def gives_up(pool: str) -> tuple[str, ...]:
     """
-    What a team loses by choosing a pool, one short sentence each.
+    Return the losses of a team that chooses a pool, a short sentence each.
 
     Raises:
         UnknownPoolError: If the pool is not known.
@@ -494,10 +543,10 @@ def gives_up(pool: str) -> tuple[str, ...]:
 
 def inert_settings(pool: str, conf: Mapping[str, object]) -> list[InertSetting]:
     """
-    The settings that were changed and have no effect on a pool, or fail there.
+    Return the settings that were changed and have no effect on a pool, or fail there.
 
     Args:
-        pool: Its name. Nothing is said of a pool that is not known: a node may run any.
+        pool: Its name. A pool that is not known has none: a node may run any.
         conf: Celery's configuration, e.g. `app.conf`; lower-case names. `autoscale` is the worker's option.
     """
     return [

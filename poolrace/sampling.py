@@ -1,5 +1,5 @@
 """
-CPU, memory and context switches of a node: its process and all below it.
+Samples CPU, memory and context switches of a node: its process and all below it.
 
 CPU seconds are the sum, over the living processes, of their own and of their waited-for children's, which the kernel
 keeps in the parent. A child that ends moves from the first to the second, so nothing is lost and nothing counted twice.
@@ -22,8 +22,8 @@ from poolrace.contract import NodeSample
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-READS = 5
-"""How often a tree is read at most, where a process ends during each reading."""
+MAX_READS = 5
+"""The most readings of a tree for one sample, if a process ends during each of them."""
 
 _SWITCHES = re.compile(rb"voluntary_ctxt_switches:\s+(\d+)")
 
@@ -37,7 +37,7 @@ class Sampler:
     May be used from several threads. Raises `psutil.NoSuchProcess` once the root of the tree has ended.
 
     Args:
-        pid: Root of the tree; the process that makes the sampler if None.
+        pid: The root of the tree; None for the process that makes the sampler.
         now: The node's clock, in seconds since the epoch.
         monotonic: A clock that nobody can set, in seconds.
     """
@@ -60,17 +60,17 @@ class Sampler:
         self._involuntary = _Total()
 
     def cpu_s(self) -> float:
-        """CPU seconds of the tree and nothing else, at a fraction of the cost of a sample."""
+        """Return the CPU seconds of the tree, at a fraction of the cost of a sample."""
         with self._lock:
             return self._cpu_s.advance(self._read(_process_cpu_s))
 
     def sample(self, *, memory: bool = True) -> NodeSample:
         """
-        Everything that a node sample holds.
+        Take a sample.
 
         Args:
             memory: Also read the PSS, about 1 ms for every process: most of the cost of a sample, and on a pool of
-                processes a multiple of that on threads. None is noted without it.
+                processes a multiple of the cost on threads. Without it the sample's memory is None.
         """
         with self._lock:
             at = self._now()
@@ -91,17 +91,17 @@ class Sampler:
             )
 
     def _children(self) -> tuple[int, ...]:
-        # Who is whose child is asked once for each process.
+        # The parent of each process is read once.
         known = self._parents
         self._parents = {each: known[each] if each in known else _unless_ended(_parent, each) for each in self._tree}
         return tuple(each.pid for each, parent in self._parents.items() if parent == self._root.pid)
 
     def _read(self, measure: Callable[[psutil.Process], T]) -> list[T]:
-        # Parents are read before their children, so one thing alone can tear a reading: a child that its parent waits
-        # for after the parent was read and before the child was. It would be in neither. It is found gone, and all is
-        # read again; after several times the rest is taken, for then they are children too short-lived to matter.
+        # Parents are read before their children, so only one thing can tear a reading: a child that its parent waits
+        # for after the parent was read and before the child was. It would be in neither. It is found gone, and the tree
+        # is read again; after some times the rest is taken, since such children are too short-lived to matter.
         readings: list[T | None] = []
-        for _ in range(READS):
+        for _ in range(MAX_READS):
             self._tree = _family(self._root, self._tree)
             readings = [_unless_ended(measure, process) for process in self._tree]
             if None not in readings:
@@ -116,8 +116,8 @@ class _Total:
     """
     A sum over processes that never falls.
 
-    It would where the system keeps no account of the dead: a child of a parent that ignores SIGCHLD, a grandchild that
-    outlives its parent, the switches of a thread, any ended child on macOS. What was last seen of them stays counted.
+    It would fall where the system keeps no account of the dead: a child of a parent that ignores SIGCHLD, a grandchild
+    that outlives its parent, the switches of a thread, any ended child on macOS. Their last values stay counted.
     """
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class _Total:
         self._carried = 0.0
 
     def advance(self, parts: Iterable[float]) -> float:
-        """Add up the parts; what is missing since the last time is carried from then on."""
+        """Add up the parts, and carry from then on the part that is missing since the last time."""
         total = sum(parts)
         self._carried = max(self._carried, self._last - total)
         self._last = total + self._carried
@@ -133,7 +133,7 @@ class _Total:
 
 
 class _Reading(NamedTuple):
-    """What one process has used, its waited-for children included where the system tells."""
+    """The use of one process, with that of its waited-for children where the system reports it."""
 
     cpu_s: float
     voluntary: int
@@ -163,7 +163,7 @@ def _process_cpu_s(process: psutil.Process) -> float:
 
 
 def _switches(process: psutil.Process) -> tuple[int, int]:
-    """Voluntary and involuntary context switches of all threads of a process."""
+    """Count the voluntary and involuntary context switches of all threads of a process."""
     if process.pid == os.getpid():
         used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
         return sum(usage.ru_nvcsw for usage in used), sum(usage.ru_nivcsw for usage in used)
@@ -185,7 +185,7 @@ def _task_switches(task: Path) -> tuple[int, int]:
 
 
 class _Memory(NamedTuple):
-    """Of one process, in bytes; None where the system does not tell."""
+    """The memory of one process, in bytes; None where the system does not report it."""
 
     pss_bytes: int | None
     private_bytes: int | None
@@ -195,29 +195,29 @@ UNKNOWN = _Memory(None, None)
 
 
 def _memory(process: psutil.Process) -> _Memory:
-    """Proportional set size and what of it is private, from one reading; 0 of a process that has ended."""
+    """Read the PSS and its private part at once; both are 0 of a process that has ended."""
     try:
-        told = process.memory_full_info()
+        info = process.memory_full_info()
     except psutil.NoSuchProcess:
         return _Memory(0, 0)
     except psutil.AccessDenied:
         return UNKNOWN
-    # macOS tells what is private but not the PSS, of which it is to be a part.
-    return _Memory(told.pss, told.uss) if hasattr(told, "pss") else UNKNOWN
+    # macOS reports private memory but no PSS, of which it should be a part.
+    return _Memory(info.pss, info.uss) if hasattr(info, "pss") else UNKNOWN
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:
-    """The sum, or None if a part is unknown: half of a tree's memory is no figure."""
+    """Return the sum, or None if a part is unknown: half of a tree's memory is no figure."""
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)
 
 
 def _family(root: psutil.Process, before: list[psutil.Process]) -> list[psutil.Process]:
     """
-    The processes of a tree, parents before their children.
+    List the processes of a tree, parents before their children.
 
-    The kernel's list of children is cheap, but may skip one while another ends. psutil looks at every process of the
-    machine, which is complete and costs ten times as much: asked at first, and whenever one seems to have ended.
+    The kernel's list of children is cheap, but may skip one while another ends. psutil reads every process of the
+    machine, which is complete and costs ten times as much: it is used at first, and whenever one seems to have ended.
     """
     if psutil.LINUX and before:
         try:
@@ -240,7 +240,7 @@ def _descendants(pid: int) -> Iterator[psutil.Process]:
 
 
 def _tasks(pid: int) -> list[Path]:
-    """The directories of a process's threads; none if it has ended."""
+    """List the directories of a process's threads; none if it has ended."""
     try:
         return list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:

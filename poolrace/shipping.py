@@ -4,8 +4,8 @@ Carries records from the slots to the records queue, in batches, off the hot pat
 A slot in the node's own process (threads, solo) appends to a queue in memory, and leaves the packing to the thread
 that ships: many at a time take a fraction of what each takes alone. A slot in a child process (prefork) writes a row
 to a pipe that it inherited, where it outlives the child that wrote it. A thread in the node's main process empties
-both a few times a second and publishes what it found: at once where nothing more comes, and several times as much at a
-time where records keep coming.
+both a few times a second and publishes what it found: at once if nothing more comes, and in larger batches while
+records keep coming.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 LOOK_S = 0.05
-"""How long after a record the node looks whether more have come; twice as long from the second look on."""
+"""The pause after a record before the node looks for more; twice as long from the second look on."""
 
 HOLD_RECORDS_S = 1.0
-"""How long a record may wait in the node while more keep coming: a message costs the node about two milliseconds of
-the time in which its threads could work, however many records it holds."""
+"""The longest time that a record waits in the node while more keep coming: a message costs the node about two
+milliseconds in which its threads could work, however many records it holds."""
 
 RETRY_S = 0.5
 IDLE_S = 5.0
-"""How long the node sleeps where nothing comes: to look even ten times a second costs 0.3 % of a core."""
+"""The longest sleep of the node while nothing comes: to look even ten times a second costs 0.3 % of a core."""
 
 SAMPLE_EVERY_S = 1.0
 MEMORY_EVERY = 2
-"""Every which sample reads the memory: a millisecond a process, and so the one part that costs prefork more."""
+"""The memory is read by every second sample: it takes a millisecond a process, and so costs a prefork node more."""
 
 ROWS_PER_MESSAGE = 2000
 WAKEUPS_AT_ONCE = 1 << 16
@@ -62,7 +62,7 @@ class Shipper:
         node: Celery's name of the node.
         pool: The name of its pool; may be set later.
         monotonic: A clock that nobody can set, in seconds.
-        idle_s: How long the thread sleeps where nothing comes.
+        idle_s: The longest sleep of the thread while nothing comes.
 
     Attributes:
         pid: The process whose slots may append directly; all others go through the pipe.
@@ -173,7 +173,7 @@ class Shipper:
             self._sender.close()
 
     def patience_s(self) -> float:
-        """Return how long there is nothing to do, if nothing comes."""
+        """Return how long there is nothing to do if nothing comes."""
         if self._rows:
             return RETRY_S
         due_in_s = self._watchers.due_in_s()

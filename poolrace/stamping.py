@@ -6,9 +6,9 @@ Where each instant is taken:
 - due and sent: by the publisher, in the message header;
 - received: by the node's main process, in the Request class, when the broker's message becomes a request;
 - started and finished: in the slot, around the function with which Celery traces a task, with the thread's CPU time.
-  Signals around the task would tell nearly the same, and cost more than all the rest of it;
-- the end of a job whose slot cannot tell (its child died, its hard time limit passed, it was revoked): by the node's
-  main process, in the Request class or by a signal.
+  Signals around the task would give nearly the same, and cost more than all the rest;
+- the end of a job whose slot cannot report it (its child died, its hard time limit passed, it was revoked): by the
+  node's main process, in the Request class or by a signal.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.pools import inert_settings
+from poolrace.pools import FORKING, inert_settings, pool_of_module
 from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
@@ -61,11 +61,10 @@ _ENDS = {
     "IGNORED": Outcome.IGNORED,
     "REJECTED": Outcome.REJECTED,
 }
-_POOL_NAMES = {"thread": "threads"}
 _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
 _at_work = threading.local()
-"""The stamped job that this thread runs, so that what it sends is known as its child."""
+"""The stamped job that this thread runs, so that jobs that it sends are known as its children."""
 
 _shipper: Shipper | None = None
 _node_pid: int | None = None
@@ -110,42 +109,41 @@ def _on_shutdown(**_: Any) -> None:
 
 
 def pool_name(pool_cls: type) -> str:
-    """The name of a pool as `celery worker -P` takes it, from its class."""
-    module = pool_cls.__module__.rpartition(".")[2]
-    return _POOL_NAMES.get(module, module)
+    """Return the name of a pool as `celery worker -P` takes it, from its class."""
+    return pool_of_module(pool_cls.__module__)
 
 
 def _trace_all_tasks() -> None:
     # Celery gives every task its tracer in several places, again after each lost connection and in each child. This
-    # stands in all of them: whatever is set comes back stamped.
+    # covers all of them: every tracer that is set comes back stamped.
     Task.__trace__ = property(attrgetter("_poolrace_trace"), _set_tracer)
-    Task._poolrace_trace = None  # type: ignore[attr-defined] # noqa: SLF001 - ours
+    Task._poolrace_trace = None  # type: ignore[attr-defined] # noqa: SLF001 - Poolrace's own
 
 
 def _set_tracer(task: Any, tracer: Any) -> None:
-    task._poolrace_trace = tracer and traced(tracer, task.app)  # noqa: SLF001 - ours
+    task._poolrace_trace = tracer and traced(tracer, task.app)  # noqa: SLF001 - Poolrace's own
 
 
 def traced(tracer: Any, app: Celery) -> Any:
-    """A tracer like the given one (`celery.app.trace.build_tracer`), that leaves a record of each stamped job."""
+    """Wrap a tracer of `celery.app.trace.build_tracer` so that it leaves a record of each stamped job."""
 
     def trace(task_id: str, args: Any, kwargs: Any, request: Any = None) -> Any:
         if not request or not (HEADER in request or CHILD_HEADER in request):
             return tracer(task_id, args, kwargs, request)
-        # A task may call another one in its own slot; what that sends is then this job's.
+        # A task may call another one in its own slot; the jobs that this one sends are its children then.
         outer = getattr(_at_work, "job", None)
         _at_work.job = request
         started_at, cpu_before_s = time.time(), time.thread_time()
         try:
             result = tracer(task_id, args, kwargs, request)
         except BaseException as error:
-            # SystemExit in a child: it is being ended, and the main process tells of what it ran.
+            # SystemExit in a child: it is being ended, and the main process reports the job that it ran.
             if os.getpid() == _node_pid:
                 _note(app, request, started_at, cpu_before_s, Outcome.FAILED, type(error).__name__)
             raise
         finally:
             _at_work.job = outer
-        info = result[1]  # of a job that did not succeed: its state and what it raised
+        info = result[1]  # of a job that did not succeed: its state and its exception
         if info is None:
             _note(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
         else:
@@ -177,12 +175,12 @@ def _note(
 
 
 def _header(request: Any) -> Any:
-    """The stamp of a job, or that of the job that started it; None of any other."""
+    """Return the stamp of a job, or that of the job that started it; None for any other job."""
     return request.get(HEADER) or request.get(CHILD_HEADER)
 
 
 def _on_publish(headers: Any = None, **_: Any) -> None:
-    """Have a job that a stamped one sends carry its stamp on, as a child; its own retry stays what it is."""
+    """Pass a stamp on to a job that a stamped job sends, as its child; a retry of its own keeps its stamp."""
     job = getattr(_at_work, "job", None)
     if job is None or not headers or headers.get("id") == job.get("id"):
         return
@@ -213,8 +211,8 @@ def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
 def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
     if _shipper is None:
-        # A child that was spawned, not forked, inherits no pipe: it ships for itself. Only prefork has children.
-        _shipper = Shipper(RecordsSender(app), node=node, pool="prefork")
+        # A child that was spawned, not forked, inherits no pipe: it ships for itself.
+        _shipper = Shipper(RecordsSender(app), node=node, pool=FORKING)
         _shipper.start()
     _shipper.put(header, end)
 
@@ -230,7 +228,7 @@ def _flags(request: Any) -> int:
 
 
 def stamped(base: type) -> type:
-    """A Request class like the given one, that notes when its message arrived and reports an end its slot cannot."""
+    """Derive a Request class that notes when its message arrived and reports an end that its slot cannot."""
 
     class StampedRequest(base):  # type: ignore[misc] # the base is the user's, known only at run time
         def __init__(self, message: Any, **options: Any) -> None:
@@ -240,8 +238,8 @@ def stamped(base: type) -> type:
                 self._request_dict[RECEIVED] = received_at
 
         def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-            # return_ok says that the slot came back with the failure, and so recorded it. What was revoked has its
-            # record from the signal, and what was cancelled will come again.
+            # return_ok means that the slot came back with the failure, and so recorded it. A revoked job has its record
+            # from the signal, and a cancelled one will come again.
             if not (return_ok or self._already_revoked or self._already_cancelled):
                 _report_lost_slot(self, exc_info)
             return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
@@ -273,7 +271,7 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
 
 @inspect_command(name=HELLO_COMMAND, args=[("run_id", str), ("every_s", float)], signature="<run_id> [every_s]")
 def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str, Any]:
-    """Who this node is and what it runs on; from now on it sends samples to the run, so many seconds apart."""
+    """Describe this node; from now on it sends samples to the run, `every_s` seconds apart."""
     worker = state.consumer.controller
     if _shipper is not None:
         _shipper.watch(run_id, every_s)
@@ -287,7 +285,7 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,
         "acks": "late" if conf.task_acks_late else "early",
-        # Not what the setting says: with some URLs kombu overlooks it.
+        # Not from the setting: with some URLs kombu overlooks it.
         "transport": getattr(state.consumer.connection.transport, "kind", STOCK),
         "python": platform.python_version(),
         "gil": _is_gil_enabled(),
@@ -309,7 +307,7 @@ def goodbye(state: Any, run_id: str) -> dict[str, Any]:  # noqa: ARG001 - Celery
 
 @inspect_command(name=SAMPLE_COMMAND)
 def sample(state: Any) -> dict[str, Any]:  # noqa: ARG001 - Celery passes it
-    """CPU and context switches of the node's process tree, now; not its memory, which takes long to read."""
+    """Sample the CPU time and context switches of the node's process tree; its memory takes too long to read."""
     if _shipper is None:
         return {"error": "stamping is not attached to this node's app"}
     return _shipper.sample().to_dict()

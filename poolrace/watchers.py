@@ -1,4 +1,4 @@
-"""The runs that watch a node, each for as long as it gives a sign of life."""
+"""Keeps the runs that watch a node, each for as long as it gives a sign of life."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WATCH_S = 60.0
-"""How long after the last sign of a run its samples are still sent."""
+"""A run without a sign of life for this long gets no more samples."""
 
 
 class Watchers:
@@ -26,7 +26,7 @@ class Watchers:
         self._due_s = 0.0
 
     def add(self, run_id: str, every_s: float) -> None:
-        """Send samples to a run, so many seconds apart; it gets more while another run wants more."""
+        """Send samples to a run, `every_s` seconds apart; it gets more while another run wants more."""
         now_s = self._monotonic()
         self._runs[run_id] = now_s + WATCH_S, every_s
         self._due_s = min(self._due_s, now_s + every_s)

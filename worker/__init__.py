@@ -1,1 +1,1 @@
-"""The demonstration's own jobs: a Celery app whose tasks each do a fixed amount of one kind of work."""
+"""The demonstration's own jobs: a Celery app with a task for each kind of work."""

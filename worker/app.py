@@ -7,7 +7,7 @@ import os
 from celery import Celery
 
 from poolrace import health, stamping
-from worker import farewell, settings, tasks
+from worker import exit_message, settings, tasks
 
 _settings = settings.load(os.environ)
 
@@ -15,6 +15,6 @@ app = Celery("worker")
 app.conf.update(settings.celery_config(_settings))
 tasks.register(app, _settings)
 stamping.attach(app)
-farewell.attach()
+exit_message.attach()
 if _settings.health_dir:
     health.attach(app, _settings.health_dir)

@@ -1,7 +1,7 @@
 """
-How much work a job must be given so that it takes a wanted time on this machine.
+Sizes jobs: the amount of work with which a job takes a given time on this machine.
 
-Run once per race, alone on an idle machine; then every lane gets the same amounts.
+Runs once per race, alone on an idle machine; then every lane gets the same amounts.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from worker.workloads import WORKLOADS, Sizing, Workload
+from worker.workload import Sizing, Workload
+from worker.workloads import WORKLOADS
 
 Clock = Callable[[], float]
-"""Seconds, from any instant."""
+"""A function that returns the seconds since a fixed instant."""
 
 Work = Callable[[int], object]
-"""Does a number of units of work."""
+"""A function that does a number of units of work."""
 
 PROBE_S = 0.004
-"""A run at least this long tells the rate: far longer than a clock's step, mostly shorter than a scheduler's slice."""
+"""The shortest run that gives a rate: far longer than a clock's step, mostly shorter than a scheduler's slice."""
 
 PROBES = 40
-"""Together some tenths of a second: another program's work comes in bursts, and one probe must lie between them."""
+"""The number of probes. They take some tenths of a second, so that one falls between other programs' bursts of work."""
+
+WORK_SHARE = {Sizing.WORK: 1.0, Sizing.WAIT: 0.0}
+"""The part of the target that is work; for a mix of both, the workload or the user sets it."""
 
 CHECK_S = 0.020
 CHECKS = 3
@@ -47,8 +51,8 @@ class Sized:
 
     Attributes:
         amount: The arguments to send with a job.
-        target_s: How long a job should take, in seconds; None where the amount is fixed and nobody can tell.
-        measured_s: How long it takes on this machine, in seconds; None where nothing had to be measured.
+        target_s: Duration that a job should have, in seconds; None if the amount is fixed and the duration unknown.
+        measured_s: Duration that it has on this machine, in seconds; None if nothing had to be measured.
     """
 
     amount: tuple[int, ...]
@@ -57,32 +61,32 @@ class Sized:
 
 
 def size_all(workloads: Iterable[Workload], clock: Clock) -> dict[str, Sized]:
-    """Work out, by name, what the jobs of some workloads must be given to take their targets."""
+    """Size the jobs of some workloads, by name."""
     chosen = {workload.name: workload for workload in workloads}
     rates_per_s = measure_rates({each.work for each in chosen.values() if each.work is not None}, clock)
     return {name: size(workload, rates_per_s, clock) for name, workload in chosen.items()}
 
 
 def size(workload: Workload, rates_per_s: Mapping[Work, float], clock: Clock) -> Sized:
-    """Work out what a job must be given to take its workload's target, from the rate of its work."""
+    """Size a workload's jobs to take its target, given the rate of its work."""
     if workload.sizing is Sizing.FIXED or workload.target_s is None:
         return Sized(amount=workload.fixed, target_s=workload.target_s, measured_s=None)
-    wait_s = workload.target_s * (1 - workload.cpu_share)
+    work_share = WORK_SHARE.get(workload.sizing, workload.cpu_share)
+    wait_s = workload.target_s * (1 - work_share)
     wait_us = round(wait_s * 1e6)
     if workload.sizing is Sizing.WAIT or workload.work is None:
         return Sized(amount=(wait_us,), target_s=workload.target_s, measured_s=None)
-    work_s = workload.target_s * workload.cpu_share
-    units, measured_s = fit(workload.work, rates_per_s[workload.work], work_s, clock)
+    units, measured_s = fit(workload.work, rates_per_s[workload.work], workload.target_s * work_share, clock)
     amount = (units,) if workload.sizing is Sizing.WORK else (wait_us, units)
     return Sized(amount=amount, target_s=workload.target_s, measured_s=wait_s + measured_s)
 
 
 def fit(work: Work, rate_per_s: float, target_s: float, clock: Clock) -> tuple[int, float]:
     """
-    The units of work that take a target at a rate, and the seconds they took when checked.
+    Return the units of work that take a target at a rate, and the seconds that they took in a check.
 
-    A long target is checked on a part of it. A check slower than the target is told as it is. A check faster than it
-    has seen the machine's true rate, which the probes missed, so the units are corrected.
+    A long target is checked on a part of it. A check slower than the target is returned as it is. A faster check has
+    seen the machine's true rate, which the probes missed, so the units are corrected.
     """
     if target_s == 0:
         return 0, 0.0
@@ -93,15 +97,15 @@ def fit(work: Work, rate_per_s: float, target_s: float, clock: Clock) -> tuple[i
 
 
 def units_of(rate_per_s: float, target_s: float) -> int:
-    """The whole number of units nearest to a target, but some."""
+    """Return the whole number of units nearest to a target, at least 1."""
     return max(1, round(rate_per_s * target_s))
 
 
 def measure_rates(works: Collection[Work], clock: Clock) -> dict[Work, float]:
     """
-    Units a second of each work, from the shortest of its probes: whatever else the machine does can only add to one.
+    Measure the units a second of each work, from the shortest of its probes: other programs can only lengthen one.
 
-    The works take turns, so that the probes of each are spread over as long a time as there is.
+    The works take turns, so that the probes of each are spread over the whole time.
     """
     units = {work: probe_units(work, clock) for work in works}
     shortest_s = dict.fromkeys(works, math.inf)
@@ -112,7 +116,7 @@ def measure_rates(works: Collection[Work], clock: Clock) -> dict[Work, float]:
 
 
 def probe_units(work: Work, clock: Clock) -> int:
-    """Units of work that are enough for a probe."""
+    """Return units of work that are enough for a probe."""
     units = 1
     while duration_s(work, units, clock) < PROBE_S:
         units *= 2
@@ -120,14 +124,14 @@ def probe_units(work: Work, clock: Clock) -> int:
 
 
 def duration_s(work: Work, units: int, clock: Clock) -> float:
-    """How long some units of work take, in seconds."""
+    """Measure the duration of some units of work, in seconds."""
     began_at = clock()
     work(units)
     return clock() - began_at
 
 
 def wanted(workload: Workload, target_s: float | None, cpu_share: float | None) -> Workload:
-    """The workload with the user's wishes, as far as they apply: a fixed one has no target, only mixed has a share."""
+    """Apply the user's target and CPU share to a workload, each if it has one."""
     if target_s is not None and workload.sizing is not Sizing.FIXED:
         workload = replace(workload, target_s=target_s)
     if cpu_share is not None and workload.sizing is Sizing.WAIT_AND_WORK:
@@ -136,7 +140,7 @@ def wanted(workload: Workload, target_s: float | None, cpu_share: float | None) 
 
 
 def number_within(low: float, high: float) -> Callable[[str], float]:
-    """A reader of numbers of a command line that must lie above or at `low`, and at most at `high`."""
+    """Return a reader of command-line numbers from `low` to `high`."""
 
     def read(text: str) -> float:
         try:
@@ -151,11 +155,11 @@ def number_within(low: float, high: float) -> Callable[[str], float]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.calibrate",
-        description="Prints as JSON how much work each job must be given to take a wanted time on this machine. "
-        "Run it alone: whatever else runs makes the jobs smaller.",
+        description="Prints as JSON the amount of work with which each job takes a given time on this machine. "
+        "Run it alone: other programs that run at the same time make the jobs smaller.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -164,21 +168,23 @@ def build_parser() -> argparse.ArgumentParser:
         "--target",
         type=number_within(0.0001, TARGET_LIMIT_S),
         metavar="SECONDS",
-        help="how long a job shall take; without it, "
+        help="duration of a job (default: "
         + ", ".join(f"{name} {each.target_s:g}" for name, each in WORKLOADS.items() if each.target_s)
-        + ". disk and noop are the same size whatever is given",
+        + "); the size of "
+        + " and ".join(name for name, each in WORKLOADS.items() if each.sizing is Sizing.FIXED)
+        + " is fixed",
     )
     parser.add_argument(
         "--cpu-share",
         type=number_within(0.0, 1.0),
         metavar="PART",
-        help=f"part of a mixed job that computes; the rest waits. Without it, {WORKLOADS['mixed'].cpu_share:g}",
+        help=f"part of a mixed job that computes; the rest waits (default: {WORKLOADS['mixed'].cpu_share:g})",
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None, clock: Clock = time.perf_counter) -> None:
-    """Print one JSON object: for each workload named, its amount, target and what was measured."""
+    """Print a JSON object: the amount, target and measured duration of each workload that is named."""
     given = build_parser().parse_args(arguments)
     workloads = [wanted(WORKLOADS[name], given.target, given.cpu_share) for name in given.workloads]
     sizes = {name: asdict(sized) for name, sized in size_all(workloads, clock).items()}

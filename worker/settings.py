@@ -1,4 +1,4 @@
-"""The worker's settings: they enter here, once, from the environment."""
+"""The worker's settings, read once from the environment."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ HEALTH_DIR = "POOLRACE_HEALTH_DIR"
 VISIBILITY_TIMEOUT_S = "POOLRACE_VISIBILITY_TIMEOUT_S"
 
 QUEUE = "poolrace"
-"""Where jobs go and come from if the command line names no queue."""
+"""The queue of jobs unless the command line names another."""
 
 RESTORE_EVERY_S = 10
-"""How often, at least, a node looks for jobs that were with another one for longer than the visibility timeout."""
+"""The longest time between a node's searches for jobs that another node has held beyond the visibility timeout."""
 
 CONNECTION_RETRIES = 5
-"""About half a minute: Celery waits 2, 4, 6, 8 and 10 seconds between them."""
+"""The number of retries. Celery waits 2, 4, 6, 8 and 10 seconds between them: about half a minute."""
 
 
 class Acks(StrEnum):
-    """When a node acknowledges a job to the broker."""
+    """The time at which a node acknowledges a job to the broker."""
 
     EARLY = "early"
-    """Before it runs, so that a crash loses it; Celery's default."""
+    """Before the job runs, so that a crash loses it; Celery's default."""
 
     LATE = "late"
-    """After it ran, so that a crash runs it again."""
+    """After the job ran, so that it runs again after a crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """
-    What a worker must know that is not on its command line.
+    Settings of a worker that are not on its command line.
 
     Attributes:
-        broker_url: Where jobs come from. Not shown, since it may hold a password.
-        upstream_url: Where `worker.upstream` listens, without a slash at the end.
-        disk_dir: Where the disk workload writes.
+        broker_url: The broker of the jobs. Not shown, since it may hold a password.
+        upstream_url: URL of `worker.upstream`, without a slash at the end.
+        disk_dir: The directory that the disk workload writes to.
         acks: When a job is acknowledged.
-        transport: What carries messages here: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
-        health_dir: Where the node says that it is alive and ready, for a health check; None to say nothing.
-        visibility_timeout_s: How long a job may be with a node, unacknowledged, before it is given to another one, in
+        transport: The transport of messages: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
+        health_dir: Directory of the files that say that the node is alive and ready; None for no such files.
+        visibility_timeout_s: Time after which a job that a node has not acknowledged is given to another one, in
             seconds; None for the transport's own default.
     """
 
@@ -67,9 +67,9 @@ class Settings:
     visibility_timeout_s: int | None = None
 
     def __post_init__(self) -> None:
-        """Check what can be checked without a connection."""
+        """Check the values as far as is possible without a connection."""
         if "://" not in self.broker_url:
-            # The value is not quoted, since what it holds may be a password.
+            # The value is not quoted, since it may hold a password.
             raise ValueError(f"{BROKER_URL}: not a URL. Give one such as redis://127.0.0.1:6379/0.")
         if not self.upstream_url.startswith(("http://", "https://")):
             raise ValueError(
@@ -79,17 +79,17 @@ class Settings:
             raise ValueError(f"{TRANSPORT} {self.transport!r}: must be {' or '.join(TRANSPORTS)}.")
         if self.transport == ATOMIC and not supports(self.broker_url):
             raise ValueError(
-                f"{TRANSPORT} {self.transport!r}: speaks to {' and '.join(f'{s}://' for s in SCHEMES)} "
-                f"alone. Name such a broker in {BROKER_URL}, or set {TRANSPORT} to {STOCK}."
+                f"{TRANSPORT} {self.transport!r}: works with {' and '.join(f'{s}://' for s in SCHEMES)} "
+                f"only. Name such a broker in {BROKER_URL}, or set {TRANSPORT} to {STOCK}."
             )
 
 
 def load(environ: Mapping[str, str]) -> Settings:
     """
-    Settings from environment variables; one that is empty or not set has its default.
+    Read the settings from environment variables; one that is empty or not set has its default.
 
     Raises:
-        ValueError: If a variable has a value that cannot be; the message says which may be.
+        ValueError: If a variable has a bad value; the message says what is allowed.
     """
     given: dict[str, Any] = {}
     if broker_url := credentials.broker_url(environ):
@@ -110,7 +110,7 @@ def load(environ: Mapping[str, str]) -> Settings:
 
 
 def parse_acks(value: str) -> Acks:
-    """`early` or `late`."""
+    """Read `early` or `late`."""
     try:
         return Acks(value)
     except ValueError:
@@ -119,7 +119,7 @@ def parse_acks(value: str) -> Acks:
 
 
 def parse_visibility_timeout(value: str) -> int:
-    """Whole seconds, from 1."""
+    """Read whole seconds, 1 or more."""
     if not (value.isascii() and value.isdigit() and int(value)):
         raise ValueError(
             f"{VISIBILITY_TIMEOUT_S} {value!r}: must be whole seconds, 1 or more, and longer than any job, e.g. 3600."
@@ -128,19 +128,19 @@ def parse_visibility_timeout(value: str) -> int:
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
-    """What the Celery app needs beyond Celery's defaults."""
+    """Return the settings of the Celery app that differ from Celery's defaults, or must not change with them."""
     return {
         "broker_url": settings.broker_url,
         **setting(settings.transport),
         "task_acks_late": settings.acks is Acks.LATE,
         # Only for a worker started by hand; a lane names its own queue on the command line.
         "task_default_queue": QUEUE,
-        # What a job did is in its record. Storing it again would cost seven more broker commands a job.
+        # A job's record says what it did. A stored result would cost seven more broker commands a job.
         "task_ignore_result": True,
-        # Celery's default, spelled out because what reads pickles from a broker runs whatever it is sent.
+        # Celery's default, stated because a worker that reads pickles runs any code that it is sent.
         "accept_content": ["json"],
-        # A broker that starts beside the worker may need a moment, but one that is gone must not be waited for
-        # forever: a node that cannot work has to end, or a race would hang on it.
+        # A broker that starts beside the worker may need a moment. But a node without a broker has to end at some
+        # time, or a race would hang on it.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": CONNECTION_RETRIES,
         "broker_transport_options": _transport_options(settings),
@@ -152,7 +152,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         return {}
     return {
         "visibility_timeout": settings.visibility_timeout_s,
-        # kombu looks every 100 s only, which would be added to what was asked for.
+        # kombu searches every 100 s only, which would be added to the timeout.
         "unacked_restore_interval": min(RESTORE_EVERY_S, settings.visibility_timeout_s),
         "unacked_restore_throttle": 1,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
-from worker.workloads import WORKLOADS, Workload
+from worker.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from worker.settings import Settings
+    from worker.workload import Workload
 
 FAIL = "worker.fail"
-"""The task that always fails. It is no workload, so no race offers it; it shows how failures are told."""
+"""The task that always fails. It is no workload, so no race offers it; it shows how failures are reported."""
 
 
 def register(app: Celery, settings: Settings) -> None:
-    """Give an app a task for every workload, and `worker.fail`."""
+    """Add a task for every workload, and `worker.fail`, to an app."""
     for workload in WORKLOADS.values():
         add_task(app, task_name(workload.name), job_of(workload, settings))
     add_task(app, FAIL, fail)
 
 
 def task_name(workload: str) -> str:
-    """What a publisher sends to run a workload."""
+    """Return the name of a workload's task."""
     return f"worker.{workload}"
 
 
@@ -36,11 +37,11 @@ def add_task(app: Celery, name: str, function: Callable[..., object]) -> None:
 
 
 def job_of(workload: Workload, settings: Settings) -> Callable[..., object]:
-    """A workload's function with the settings it needs filled in, so that only the amounts are left."""
+    """Return a workload's function with the settings that it needs filled in, so that it takes only the amounts."""
     needed = {name: getattr(settings, name) for name in workload.needs}
 
     @wraps(workload.function)
-    def job(*amounts: int, payload: str = "") -> object:  # noqa: ARG001 - a longer message, and nothing else
+    def job(*amounts: int, payload: str = "") -> object:  # noqa: ARG001 - makes the message longer, nothing else
         return workload.function(*amounts, **needed)
 
     return job
@@ -48,7 +49,7 @@ def job_of(workload: Workload, settings: Settings) -> Callable[..., object]:
 
 def fail(message: str = "this task always fails") -> NoReturn:
     """
-    Fail.
+    Fail, to show how failures are reported.
 
     Raises:
         ValueError: Always, with the message.

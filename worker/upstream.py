@@ -1,5 +1,5 @@
 """
-The service that the io and mixed workloads fetch from: a small HTTP server that answers after a given delay.
+An HTTP server for the io and mixed workloads: it answers after the delay that a request asks for.
 
 `GET /items?delay_us=50000` is answered 50 ms later with a JSON document of about 2 KB; `GET /healthz` at once.
 """
@@ -12,23 +12,21 @@ import json
 import re
 import signal
 import sys
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+
+from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 ITEMS = 30
 DELAY_LIMIT_US = 60_000_000
-LINE_LIMIT_BYTES = 8192
-HEADERS_LIMIT = 100
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted. Past it a client's system tries again a second later: a false wait."""
+"""The connections that may wait to be accepted. Beyond it a client's system retries a second later: a false wait."""
 
-REQUEST_LINE = re.compile(r"(?P<method>[A-Z]+) (?P<path>/[^\s?]*)(?:\?(?P<query>\S*))? HTTP/1\.(?P<minor>[01])")
+SHUTDOWN_S = 0.01
+"""The time that unfinished answers have at the end, in seconds. aiohttp takes 0 for no limit."""
 
 EXAMPLES = """\
 examples:
@@ -38,61 +36,12 @@ examples:
 """
 
 
-class BadRequestError(ValueError):
-    """What a client sent is not a request that this server can answer."""
-
-
 class CannotListenError(RuntimeError):
-    """The address or the port is not to be had."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """
-    What a client asked for.
-
-    Attributes:
-        method: `GET`, `HEAD`, ...
-        path: Without the query.
-        query: What follows the question mark.
-        keep_alive: The client may send another request on the same connection.
-    """
-
-    method: str
-    path: str
-    query: str
-    keep_alive: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """
-    What a client gets.
-
-    Attributes:
-        status: HTTP's number for how it went.
-        body: The document, or a sentence for a human.
-        media_type: Of the body.
-    """
-
-    status: HTTPStatus
-    body: bytes
-    media_type: str = "text/plain; charset=utf-8"
-
-    def encode(self, *, keep_alive: bool, with_body: bool) -> bytes:
-        """As it goes over the wire."""
-        body = self.body if with_body else b""
-        head = (
-            f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\n"
-            f"Content-Type: {self.media_type}\r\n"
-            f"Content-Length: {len(body)}\r\n"
-            f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
-        )
-        return head.encode() + body
+    """An address or a port that is not available."""
 
 
 def make_document() -> bytes:
-    """A list of items as JSON, about 2 KB, always the same."""
+    """Return a list of items as JSON, about 2 KB, always the same."""
     items = [
         {"id": number, "name": f"item {number:03}", "price_cents": 100 + 7 * number, "quantity": 1 + number % 5}
         for number in range(ITEMS)
@@ -100,137 +49,40 @@ def make_document() -> bytes:
     return json.dumps({"items": items}).encode()
 
 
-DOCUMENT = Answer(status=HTTPStatus.OK, body=make_document(), media_type="application/json")
-HEALTHY = Answer(status=HTTPStatus.OK, body=b"ok\n")
-NOT_FOUND = Answer(status=HTTPStatus.NOT_FOUND, body=b"GET /items?delay_us=50000 or GET /healthz\n")
+DOCUMENT = make_document()
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
+async def answer_items(request: web.Request) -> web.Response:
     """
-    The next request on a connection; None if the client has closed it.
+    Answer with the document, after the delay that the request asks for.
 
     Raises:
-        BadRequestError: If what comes is not a request.
+        web.HTTPBadRequest: If the delay is not a whole number from 0 to a minute.
     """
-    line = await read_line(reader)
-    if not line:
-        return None
-    # Checked before the headers are awaited, so that a client that does not speak HTTP is told at once.
-    match = REQUEST_LINE.fullmatch(line.rstrip("\r\n"))
-    if match is None:
-        raise BadRequestError(f"not an HTTP/1.1 request: {line[:60]!r}")
-    headers = await read_headers(reader)
-    return Request(
-        method=match["method"],
-        path=match["path"],
-        query=match["query"] or "",
-        keep_alive=match["minor"] == "1" and may_continue(headers),
-    )
+    delay = request.query.get("delay_us", "0")
+    if not re.fullmatch("[0-9]{1,8}", delay) or int(delay) > DELAY_LIMIT_US:
+        raise web.HTTPBadRequest(text=f"delay_us={delay[:20]}: must be a whole number from 0 to {DELAY_LIMIT_US}\n")
+    await asyncio.sleep(int(delay) / 1e6)
+    return web.Response(body=DOCUMENT, content_type="application/json")
 
 
-def may_continue(headers: Mapping[str, str]) -> bool:
-    """Whether another request can follow: not if the client ends here, nor after a body, which is never read."""
-    has_body = "content-length" in headers or "transfer-encoding" in headers
-    return not has_body and headers.get("connection", "").lower() != "close"
+async def answer_healthz(_: web.Request) -> web.Response:
+    """Answer that the service runs."""
+    return web.Response(text="ok\n")
 
 
-async def read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
-    """Header lines up to the empty one, names in lower case."""
-    headers: dict[str, str] = {}
-    for _ in range(HEADERS_LIMIT):
-        line = (await read_line(reader)).rstrip("\r\n")
-        if not line:
-            return headers
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise BadRequestError(f"not a header: {line[:60]!r}")
-        headers[name.lower()] = value.strip()
-    raise BadRequestError(f"more than {HEADERS_LIMIT} headers")
+async def answer_not_found(_: web.Request) -> web.Response:
+    """Answer with a hint to what there is."""
+    return web.Response(status=404, text="GET /items?delay_us=50000 or GET /healthz\n")
 
 
-async def read_line(reader: asyncio.StreamReader) -> str:
-    """One line with its end; empty at the end of the stream."""
-    try:
-        return (await reader.readline()).decode("latin-1")
-    except ValueError as error:
-        raise BadRequestError(f"a line of more than {LINE_LIMIT_BYTES} bytes") from error
-
-
-async def answer_to(request: Request) -> Answer:
-    """
-    What a request gets, after the delay that it asks for.
-
-    Raises:
-        BadRequestError: If the delay is not one.
-    """
-    if request.method != "GET":
-        return NOT_FOUND
-    if request.path == "/healthz":
-        return HEALTHY
-    if request.path != "/items":
-        return NOT_FOUND
-    await asyncio.sleep(read_delay_us(request.query) / 1e6)
-    return DOCUMENT
-
-
-def read_delay_us(query: str) -> int:
-    """
-    The delay in a query, in microseconds; none is 0.
-
-    Raises:
-        BadRequestError: If it is not a whole number from 0 to a minute.
-    """
-    text = parse_qs(query, keep_blank_values=True).get("delay_us", ["0"])[-1]
-    if not re.fullmatch("[0-9]{1,8}", text) or int(text) > DELAY_LIMIT_US:
-        raise BadRequestError(f"delay_us={text[:20]}: must be a whole number from 0 to {DELAY_LIMIT_US}")
-    return int(text)
-
-
-async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer the requests of a connection one after the other until it ends."""
-    try:
-        while request := await read_request(reader):
-            answer = await answer_to(request)
-            # A body after HEAD would be taken for the start of the next answer.
-            writer.write(answer.encode(keep_alive=request.keep_alive, with_body=request.method != "HEAD"))
-            await writer.drain()
-            if not request.keep_alive:
-                return
-    except BadRequestError as error:
-        bad = Answer(status=HTTPStatus.BAD_REQUEST, body=f"{error}\n".encode())
-        writer.write(bad.encode(keep_alive=False, with_body=True))
-
-
-async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serve one connection and close it, however it ends; a client that vanishes is no error."""
-    try:
-        await converse(reader, writer)
-        writer.close()
-        await writer.wait_closed()
-    except OSError:
-        pass
-    finally:
-        # Nothing to do after a close. Otherwise it must not wait for a client that does not read.
-        writer.transport.abort()
-
-
-class Conversations:
-    """The connections that are open, so that they can be closed at the end."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve a new connection."""
-        task = asyncio.get_running_loop().create_task(attend(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def end(self) -> None:
-        """Close every connection, also in the middle of an answer."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+def make_app() -> web.Application:
+    """Return the service, ready to run."""
+    app = web.Application()
+    app.router.add_get("/items", answer_items, allow_head=False)
+    app.router.add_get("/healthz", answer_healthz, allow_head=False)
+    app.router.add_route("*", "/{path:.*}", answer_not_found)
+    return app
 
 
 async def serve(host: str, port: int, announce: Callable[[str], object]) -> None:
@@ -248,24 +100,26 @@ async def serve(host: str, port: int, announce: Callable[[str], object]) -> None
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    conversations = Conversations()
-    server = await listen(conversations, host, port)
-    announce(url_of(*server.sockets[0].getsockname()[:2]))
-    await stopped.wait()
-    server.close()
-    await conversations.end()
-    await server.wait_closed()
+    # A line of log a request would cost as much CPU as the request; nobody reads it.
+    runner = web.AppRunner(make_app(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await listen(runner, host, port)
+        announce(url_of(*runner.addresses[0][:2]))
+        await stopped.wait()
+    finally:
+        await runner.cleanup()
 
 
-async def listen(conversations: Conversations, host: str, port: int) -> asyncio.Server:
+async def listen(runner: web.AppRunner, host: str, port: int) -> None:
     """
-    Begin to accept connections. asyncio sets TCP_NODELAY on each by itself, so an answer leaves when it is written.
+    Begin to accept connections.
 
     Raises:
-        CannotListenError: If the address or the port is not to be had.
+        CannotListenError: If the address or the port is not available.
     """
     try:
-        return await asyncio.start_server(conversations.begin, host, port, limit=LINE_LIMIT_BYTES, backlog=BACKLOG)
+        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
     except OSError as error:
         raise CannotListenError(
             f"--host {host} --port {port}: {error.strerror}. Choose another; port 0 is any free one."
@@ -273,25 +127,25 @@ async def listen(conversations: Conversations, host: str, port: int) -> asyncio.
 
 
 def url_of(address: str, port: int) -> str:
-    """The service's URL; IPv6 addresses need brackets in one."""
+    """Return the service's URL; an IPv6 address needs brackets in it."""
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def announce_line(url: str) -> None:
-    """Tell whoever started the service that it is ready, and where."""
+    """Print that the service answers, and where."""
     sys.stdout.write(f"listening on {url}\n")
     sys.stdout.flush()
 
 
 def read_port(text: str) -> int:
-    """A port of the command line."""
+    """Read a port of the command line."""
     if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from 0 to 65535; 0 is any free port")
     return int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.upstream",
         description="Serves the documents that io and mixed jobs fetch. Ends on SIGTERM or Ctrl-C.",
@@ -304,7 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until told to end."""
+    """Serve until a signal ends it."""
     parser = build_parser()
     given = parser.parse_args(arguments)
     try:

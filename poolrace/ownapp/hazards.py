@@ -1,13 +1,15 @@
 """
-Modules that are known to misbehave on one of the pools, as data; pure and standard library only.
+Lists modules that are known to misbehave on some pools, as data; pure and standard library only.
 
-Only what the module's own documentation or tracker warns of is here.
+A module is listed only if its own documentation or tracker warns of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from poolrace.pools import POOLS, SlotKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,49 +18,50 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hazard:
     """
-    A module that an app imports and that does not go with a pool.
+    A module that an app imports and that does not go with a kind of slot.
 
     Attributes:
         module: Its name.
-        pool: The pool that it does not go with.
-        warning: What can happen, and what to see to.
+        slot: The kind of slot that it does not go with.
+        warning: What can happen, or what to do instead.
     """
 
     module: str
-    pool: str
+    slot: SlotKind
     warning: str
 
 
-HAZARDS = (
-    Hazard(module="matplotlib.pyplot", pool="threads",
-           warning="keeps its figures in one global state; use matplotlib.figure.Figure in each job"),
-    Hazard(module="gevent.monkey", pool="threads", warning="replaces threads by greenlets if it has patched them"),
-    Hazard(module="eventlet", pool="threads", warning="replaces threads by greenlets if it has patched them"),
-    Hazard(module="pdb", pool="threads", warning="stops the node, not a job"),
-    Hazard(module="selenium", pool="threads", warning="a driver is for one thread; make one in each job"),
-    Hazard(module="lxml.etree", pool="threads",
-           warning="trees that go from one thread to another are copied or locked; parse where you use them"),
-    Hazard(module="cv2", pool="threads", warning="runs threads of its own in each job: slots compete with them"),
-    Hazard(module="torch", pool="prefork",
-           warning="CUDA cannot be used in a forked child after it was used in the parent; load models in the child"),
-    Hazard(module="tensorflow", pool="prefork", warning="sessions do not survive a fork; load models in the child"),
-    Hazard(module="grpc", pool="prefork",
-           warning="channels do not survive a fork; open them in worker_process_init or in the job"),
-    Hazard(module="pymongo", pool="prefork",
-           warning="a client that was opened before the fork can deadlock; open it in worker_process_init"),
-    Hazard(module="confluent_kafka", pool="prefork",
-           warning="clients do not survive a fork; open them in worker_process_init"),
-    Hazard(module="sqlalchemy", pool="prefork",
-           warning="connections of an engine that was used before the fork are shared; dispose of it in "
-           "worker_process_init"),
-    Hazard(module="psycopg", pool="prefork",
-           warning="a connection that was opened before the fork is shared; open it in worker_process_init"),
-    Hazard(module="psycopg2", pool="prefork",
-           warning="a connection that was opened before the fork is shared; open it in worker_process_init"),
-)  # fmt: skip
+_ON_THREADS = {
+    "matplotlib.pyplot": "keeps its figures in one global state; use matplotlib.figure.Figure in each job",
+    "gevent.monkey": "replaces threads by greenlets if it has patched them",
+    "eventlet": "replaces threads by greenlets if it has patched them",
+    "pdb": "stops the node, not a job",
+    "selenium": "a driver is for one thread; make one in each job",
+    "lxml.etree": "trees that go from one thread to another are copied or locked; parse where you use them",
+    "cv2": "runs threads of its own in each job: slots compete with them",
+}
+
+_IN_CHILD_PROCESSES = {
+    "torch": "CUDA cannot be used in a forked child after it was used in the parent; load models in the child",
+    "tensorflow": "sessions do not survive a fork; load models in the child",
+    "grpc": "channels do not survive a fork; open them in worker_process_init or in the job",
+    "pymongo": "a client that was opened before the fork can deadlock; open it in worker_process_init",
+    "confluent_kafka": "clients do not survive a fork; open them in worker_process_init",
+    "sqlalchemy": "connections of an engine that was used before the fork are shared; dispose of it in "
+    "worker_process_init",
+    "psycopg": "a connection that was opened before the fork is shared; open it in worker_process_init",
+    "psycopg2": "a connection that was opened before the fork is shared; open it in worker_process_init",
+}
+
+HAZARDS = tuple(
+    Hazard(module=module, slot=slot, warning=warning)
+    for slot, warnings in ((SlotKind.THREAD, _ON_THREADS), (SlotKind.CHILD_PROCESS, _IN_CHILD_PROCESSES))
+    for module, warning in warnings.items()
+)
 
 
 def hazards(pool: str, modules: Iterable[str]) -> list[Hazard]:
-    """Those that a pool has with what was imported, in the order of the list."""
+    """Return the hazards of a pool among the modules that were imported, in the order of the list."""
+    slot = POOLS[pool].slot if pool in POOLS else None
     imported = set(modules)
-    return [hazard for hazard in HAZARDS if hazard.pool == pool and hazard.module in imported]
+    return [hazard for hazard in HAZARDS if hazard.slot is slot and hazard.module in imported]

@@ -1,8 +1,8 @@
 """
-Asks a user's app what it is, in a process of its own: `python -m poolrace.ownapp.introspect`.
+Describes a user's app from within, in a process of its own: `python -m poolrace.ownapp.introspect`.
 
-The question and the answer are JSON, on standard input and output; what the app itself prints goes to standard error.
-Jobs are made into messages here, since only the app knows its serialisers and its tasks' options.
+The question and the answer are JSON, on standard input and output; the app's own output goes to standard error. Jobs
+are made into messages here, since only the app knows its serialisers and its tasks' options.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celery.canvas import Signature
 from kombu.serialization import dumps
 
 from poolrace.ownapp.hazards import hazards
-from poolrace.ownapp.redirect import AdoptionError, Terms, adopt, find, told
+from poolrace.ownapp.redirect import OwnAppError, Redirect, explain, load_app, redirect_app
 from poolrace.ownapp.routing import DESTINATION, own_queues
 from poolrace.ownapp.shared_globals import written_globals
 from poolrace.pools import POOLS, inert_settings
@@ -33,34 +33,35 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-NEAR = 3
+MAX_SUGGESTIONS = 3
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     """
-    What an app is, and its jobs as messages.
+    Describe an app, and make its jobs into messages.
 
     Args:
-        question: `terms` of `redirect.Terms`; `jobs`, as dictionaries of a job file with their `line`; or `factory`,
-            `count` and `seed`; `tasks` to keep, or none for all; `own_backend`, what the user's environment says of it.
+        question: `redirect`, the fields of a `Redirect`; `jobs`, as dictionaries of a job file with their `line`, or
+            `factory`, `count` and `seed`; `tasks` to keep, or none for all; `own_backend`, the result backend that the
+            user's environment names, or an empty text.
 
     Raises:
-        AdoptionError: If the app, the factory or a job is not what it should be; says where.
+        OwnAppError: If the app, the factory or a job cannot be used; the message names the place.
     """
-    app = find(question["terms"]["app"])
+    app = load_app(question["redirect"]["app"])
     app.finalize()
-    # Settings that Celery reads only when it loads its modules, such as `imports` and autodiscovery.
+    # `imports`, autodiscovery and the like, which Celery heeds only here.
     _load_modules(app)
     own = {pool: [warning.consequence for warning in inert_settings(pool, app.conf)] for pool in POOLS}
     facts = _facts(app, question["own_backend"])
     jobs = list(_made(question) if question.get("factory") else question["jobs"])
     queues = own_queues(app, (job.get("queue") for job in jobs))
-    changed = adopt(app, Terms(**{**question["terms"], "queues": queues}))
+    changed = redirect_app(app, Redirect(**{**question["redirect"], "queues": queues}))
     wanted = question.get("tasks") or ()
     _check_names(app, wanted)
     chosen = [job for job in jobs if not wanted or job["task"] in wanted]
     if not chosen:
-        raise AdoptionError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_names_of(jobs))}.")
+        raise OwnAppError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_names_of(jobs))}.")
     return {
         **facts,
         "queues": list(queues),
@@ -73,8 +74,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def broker_of(path: str) -> dict[str, Any]:
-    """The broker of an app's own settings, with its password."""
-    conf: Any = find(path).conf
+    """Return the broker of an app's own settings, with its password."""
+    conf: Any = load_app(path).conf
     return {"broker_url": str(conf.first("broker_read_url", "broker_url", "broker_host") or "")}
 
 
@@ -82,12 +83,12 @@ def _load_modules(app: Celery) -> None:
     try:
         app.loader.import_default_modules()
     except Exception as error:
-        raise AdoptionError(f"the app's tasks cannot be imported: {told(error, str(Path.cwd()))}") from error
+        raise OwnAppError(f"the app's tasks cannot be imported: {explain(error, str(Path.cwd()))}") from error
 
 
 def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
     conf: Any = app.conf
-    # What the settings say, and not the environment, which leads this process to nowhere.
+    # From the settings, and not from the environment, which points this process at a broker in memory.
     broker = str(conf.first("broker_url", "broker_host") or "")
     backend = own_backend or str(conf.first("result_backend", "CELERY_RESULT_BACKEND") or "")
     return {
@@ -105,7 +106,7 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
 
 
 def _made(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Jobs from the user's own factory."""
+    """Make jobs with the user's own factory."""
     path = question["factory"]
     module, _, name = path.partition(":")
     try:
@@ -113,7 +114,7 @@ def _made(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         chance = random.Random(question["seed"])  # noqa: S311 - draws jobs, keeps no secret
         made = [make(number, chance) for number in range(question["count"])]
     except Exception as error:
-        raise AdoptionError(f"--jobs {path}: {told(error, str(Path.cwd()))}") from error
+        raise OwnAppError(f"--jobs {path}: {explain(error, str(Path.cwd()))}") from error
     for number, job in enumerate(made):
         yield {**_as_job(job, f"--jobs {path}: call {number}"), "line": f"{path}({number})"}
 
@@ -123,7 +124,7 @@ def _as_job(made: Any, where: str) -> dict[str, Any]:
         return {"task": made.task, "args": list(made.args), "kwargs": dict(made.kwargs)}
     if isinstance(made, dict) and isinstance(made.get("task"), str):
         return made
-    raise AdoptionError(
+    raise OwnAppError(
         f"{where} gave {made!r:.60}. Allowed: a signature such as resize.s(640), or a dictionary such as "
         '{"task": "shop.tasks.resize", "args": [640]}.'
     )
@@ -137,28 +138,26 @@ def _check_names(app: Celery, names: Iterable[str], where: str = "--task") -> No
     for name in names:
         if name not in app.tasks:
             own = [task for task in app.tasks if not task.startswith(("celery.", "poolrace."))]
-            near = difflib.get_close_matches(name, own, n=NEAR, cutoff=0.3)
+            near = difflib.get_close_matches(name, own, n=MAX_SUGGESTIONS, cutoff=0.3)
             hint = f"Near it: {', '.join(near)}." if near else f"It has {', '.join(sorted(own)) or 'none'}."
-            raise AdoptionError(f"{where} {name}: the app registers no such task. {hint}")
+            raise OwnAppError(f"{where} {name}: the app registers no such task. {hint}")
 
 
 def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job as it goes over the wire, without what differs from one of its kind to the next."""
+    """Return a job as it goes over the wire, without the parts that differ between jobs of one kind."""
     where, name = job["line"], job["task"]
     _check_names(app, [name], where)
     task: Any = app.tasks[name]
     args, kwargs = tuple(job.get("args") or ()), dict(job.get("kwargs") or {})
     try:
         if task.typing:
-            # A class-based task has none, and Celery itself does not look at its arguments either.
+            # A class-based task has no header, and Celery itself does not check its arguments either.
             inspect.signature(getattr(task, "__header__", task.run)).bind(*args, **kwargs)
-        message: Any = app.amqp.as_task_v2(
-            "", name, args, kwargs, time_limit=task.time_limit, soft_time_limit=task.soft_time_limit,
-            ignore_result=task.ignore_result, reply_to=app.thread_oid,
-        )  # fmt: skip
+        own = {option: getattr(task, option) for option in ("time_limit", "soft_time_limit", "ignore_result")}
+        message: Any = app.amqp.as_task_v2("", name, args, kwargs, reply_to=app.thread_oid, **own)
         content_type, encoding, body = dumps(message.body, serializer=task.serializer or app.conf.task_serializer)
     except Exception as error:
-        raise AdoptionError(f"{where}: {name}{args!r:.80} cannot be sent: {type(error).__name__}: {error}") from error
+        raise OwnAppError(f"{where}: {name}{args!r:.80} cannot be sent: {type(error).__name__}: {error}") from error
     raw = body.encode() if isinstance(body, str) else body
     return {
         "task": name,
@@ -177,7 +176,7 @@ def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_queue(app: Celery, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], job: Mapping[str, Any]) -> str:
-    """To which of the app's queues a job goes: as its line says, or else as the app's routes do."""
+    """Return the queue of the app that a job goes to: that of its line, or else that of the app's routes."""
     options = {key: getattr(task, key, None) for key in DESTINATION}
     if job.get("queue"):
         options = {"queue": job["queue"]}
@@ -191,12 +190,12 @@ def main() -> None:
     os.dup2(2, 1)
     try:
         question = json.load(sys.stdin)
-        found = broker_of(question["terms"]["app"]) if question.get("broker") else answer(question)
-    except AdoptionError as error:
+        found = broker_of(question["redirect"]["app"]) if question.get("broker") else answer(question)
+    except OwnAppError as error:
         found = {"error": str(error)}
     json.dump(found, out)
     out.flush()
-    # Threads that the app has started would keep this process, and have nothing to do any more.
+    # Threads that the app has started would keep this process alive, although its work is done.
     os._exit(0)
 
 

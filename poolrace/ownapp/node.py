@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-from poolrace.ownapp.redirect import adopted
+from poolrace.ownapp.redirect import load_redirected_app
 
-app = adopted(os.environ)
+app = load_redirected_app(os.environ)

@@ -1,8 +1,8 @@
 """
-Takes a user's own Celery app into a race: found as `celery -A` finds it, stamped, led to the race's broker and queues.
+Points a user's own Celery app at a race: loads it as `celery -A` does, stamps it, and replaces its broker and queues.
 
-Nothing in the app's code is changed. What is changed of its settings, and why, is in `TERMS` and in the answer of
-`adopt`, so that a manifest can state it.
+Nothing in the app's code is changed. `redirect_app` returns the settings that it changed, so that a manifest can state
+them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from poolrace.transport_setting import SETTING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TERMS = "POOLRACE_ADOPT"
-"""The environment variable with the `Terms` of a node, as JSON."""
+VARIABLE = "POOLRACE_REDIRECT"
+"""The environment variable with the `Redirect` of a node, as JSON."""
 
 BROKER_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL")
-"""What Celery obeys before any setting. Set for a node, so that no app of its process can reach another broker."""
+"""Variables that overrule any setting. Set for a node, so that no app of its process can reach another broker."""
 
 BACKEND_VARIABLE = "CELERY_RESULT_BACKEND"
 
@@ -41,27 +41,27 @@ KEPT_TRANSPORT_OPTIONS = ("visibility_timeout",)
 
 _SCHEMES = re.compile(r"[A-Za-z0-9+]+(?=://)")
 
-FRAMES = 3
-"""How much of a traceback through the user's own files is shown."""
+MAX_FRAMES = 3
+"""The most lines of the user's own files that an error shows."""
 
 
-class AdoptionError(Exception):
-    """The app cannot be had. The message is for whoever named it."""
+class OwnAppError(Exception):
+    """An app that cannot be raced. The message is for the user who named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Redirect:
     """
-    On what a node runs a user's app.
+    The broker and queues that a user's app is pointed at.
 
     Attributes:
-        app: Where it is, as `celery -A` takes it; `module:factory()` calls a factory.
+        app: The app's place, as `celery -A` takes it; `module:factory()` calls a factory.
         broker_url: The broker of the race.
         queue: The lane's queue, which stands for the app's default queue.
         acks: `early` or `late`.
         queues: Names of the app's other queues; each has a counterpart in the lane, which the node consumes as well.
-        backend_url: Where results go instead of where the app says; None to leave that alone.
-        backend_prefix: What the keys of results begin with there, so that they can be found again.
+        backend_url: The result backend to use instead of the app's; None to keep the app's.
+        backend_prefix: A prefix of the keys of results there, so that they can be found again.
     """
 
     app: str
@@ -73,31 +73,31 @@ class Terms:
     backend_prefix: str = ""
 
     def to_json(self) -> str:
-        """For `TERMS`."""
+        """Return the value of `VARIABLE`."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote."""
-        said = json.loads(text)
-        return cls(**{**said, "queues": tuple(said["queues"])})
+        """Read the value of `VARIABLE`."""
+        fields = json.loads(text)
+        return cls(**{**fields, "queues": tuple(fields["queues"])})
 
-    def variables(self) -> dict[str, str]:
-        """What a node's environment says besides the user's."""
+    def environment(self) -> dict[str, str]:
+        """Return the variables that a node's environment has besides the user's."""
         backend = {} if self.backend_url is None else {BACKEND_VARIABLE: self.backend_url}
-        return {TERMS: self.to_json(), **dict.fromkeys(BROKER_VARIABLES, self.broker_url), **backend}
+        return {VARIABLE: self.to_json(), **dict.fromkeys(BROKER_VARIABLES, self.broker_url), **backend}
 
 
-def find(path: str) -> Celery:
+def load_app(path: str) -> Celery:
     """
-    The app of a name, imported from the current folder.
+    Import an app by its name, from the current folder.
 
     Args:
-        path: `shop.celery:app`, `shop`, `shop.celery`, or `shop.factory:make()`; what it names may also be a Flask app
-            with the Celery app among its extensions.
+        path: `shop.celery:app`, `shop`, `shop.celery`, or `shop.factory:make()`; it may also name a Flask app that has
+            the Celery app among its extensions.
 
     Raises:
-        AdoptionError: If it cannot be imported, or is none.
+        OwnAppError: If it cannot be imported, or is no Celery app.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -105,10 +105,10 @@ def find(path: str) -> Celery:
     try:
         found = _named(path)
     except Exception as error:
-        raise AdoptionError(f"{path} cannot be imported from {here}: {told(error, here)}") from error
+        raise OwnAppError(f"{path} cannot be imported from {here}: {explain(error, here)}") from error
     found = getattr(found, "extensions", {}).get("celery", found) if not isinstance(found, Celery) else found
     if not isinstance(found, Celery):
-        raise AdoptionError(
+        raise OwnAppError(
             f"{path} is no Celery app but {type(found).__name__} {found!r:.60}. Name it as `celery -A` takes it, "
             "e.g. shop.celery:app; a function that makes it, as shop.factory:make()."
         )
@@ -120,85 +120,86 @@ def _named(path: str) -> Any:
     if path.endswith("()"):
         return getattr(importlib.import_module(module), name)()
     if separator:
-        # Celery would take the whole for a module's name, and say that there is none.
+        # Celery would take the whole for a module's name, and report that there is no such module.
         getattr(importlib.import_module(module), name)
     return find_app(path)
 
 
-def told(error: BaseException, folder: str) -> str:
-    """An error with the last of the user's own lines that led to it, and none of ours."""
+def explain(error: BaseException, folder: str) -> str:
+    """Describe an error, with the last lines of the user's own files that led to it and none of Poolrace's."""
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder + os.sep)
     ]
     lines = "".join(
-        f"\n    {os.path.relpath(frame.filename, folder)}:{frame.lineno}: {frame.line}" for frame in frames[-FRAMES:]
+        f"\n    {os.path.relpath(frame.filename, folder)}:{frame.lineno}: {frame.line}"
+        for frame in frames[-MAX_FRAMES:]
     )
     return f"{type(error).__name__}: {error}{lines}"
 
 
-def adopt(app: Celery, terms: Terms) -> dict[str, str]:
+def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
     """
-    Lead an app to the race's broker and queues, and have its nodes stamp jobs.
+    Point an app at the race's broker and queues, and have its nodes stamp jobs.
 
     Returns:
-        What was changed, by setting: from what to what, without passwords.
+        Each changed setting with its old and new value, without passwords.
 
     Raises:
-        AdoptionError: If the app does not let itself be led.
+        OwnAppError: If the app keeps a setting of its own.
     """
-    settings = led_settings(app.conf, terms)
+    settings = redirected_settings(app.conf, to)
     changed = {
         name: f"{_shown(name, before)} -> {_shown(name, value)}"
         for name, value in settings.items()
         if _differ(before := app.conf.get(name), value)
     }
-    router = LaneRouter(app, terms.queue, terms.queues)
+    router = LaneRouter(app, to.queue, to.queues)
     app.conf.update(settings)
     for name, value in settings.items():
         if app.conf.get(name) != value:
-            raise AdoptionError(f"{name} of the app cannot be set; it stays {_shown(name, app.conf.get(name))}.")
-    _lead(app, router)
+            raise OwnAppError(f"{name} of the app cannot be set; it stays {_shown(name, app.conf.get(name))}.")
+    _replace_connections(app, router)
     stamping.attach(app)
     return changed
 
 
 def _differ(before: Any, after: Any) -> bool:
-    """A list for a tuple, or one way of nothing for another, is no change."""
+    """Check whether a setting changes; a list for a tuple, or None for an empty value, is no change."""
     if isinstance(before, list | tuple) and isinstance(after, list | tuple):
         return list(before) != list(after)
     return bool(before or after) and before != after
 
 
-def led_settings(conf: Mapping[str, Any], terms: Terms) -> dict[str, Any]:
-    """The settings that an app has in a race, whatever it says itself."""
+def redirected_settings(conf: Mapping[str, Any], to: Redirect) -> dict[str, Any]:
+    """Return the settings that an app has in a race, whatever its own are."""
     options = conf.get("broker_transport_options") or {}
     settings: dict[str, Any] = {
-        "broker_url": terms.broker_url,
-        "broker_read_url": terms.broker_url,
-        "broker_write_url": terms.broker_url,
+        "broker_url": to.broker_url,
+        "broker_read_url": to.broker_url,
+        "broker_write_url": to.broker_url,
         "broker_use_ssl": None,
         # The lane's transport is on the node's command line, which comes after this.
         SETTING: None,
         "broker_transport_options": {name: options[name] for name in KEPT_TRANSPORT_OPTIONS if name in options},
-        "task_default_queue": terms.queue,
-        "task_default_exchange": terms.queue,
+        "task_default_queue": to.queue,
+        "task_default_exchange": to.queue,
         "task_default_exchange_type": "direct",
-        "task_default_routing_key": terms.queue,
+        "task_default_routing_key": to.queue,
         "task_default_queue_type": "classic",
-        "task_queues": [race_queue(counterpart(terms.queue, own)) for own in ("", *terms.queues)],
+        "task_queues": [race_queue(counterpart(to.queue, own)) for own in ("", *to.queues)],
         "task_routes": None,
         "task_create_missing_queues": True,
         "task_always_eager": False,
-        "task_acks_late": terms.acks == "late",
+        "task_acks_late": to.acks == "late",
         # The race's own commands and its proof of every slot are JSON.
         "accept_content": _with_json(conf.get("accept_content")),
         "worker_enable_remote_control": True,
         "worker_direct": False,
     }
-    if terms.backend_url is not None:
+    if to.backend_url is not None:
         settings |= {
-            "result_backend": terms.backend_url,
-            "result_backend_transport_options": {"global_keyprefix": terms.backend_prefix},
+            "result_backend": to.backend_url,
+            "result_backend_transport_options": {"global_keyprefix": to.backend_prefix},
         }
     return settings
 
@@ -209,14 +210,14 @@ def _with_json(accepted: Any) -> list[str]:
 
 
 def _shown(name: str, value: Any) -> str:
-    """A setting's value; of what may hold a password no more than how a broker or backend is reached."""
+    """Show a setting's value; of one that may hold a password, only the kind of broker or backend."""
     if name.endswith(("_options", "_ssl")):
         return ", ".join(sorted(value)) if isinstance(value, dict) and value else "nothing"
     return ", ".join(_SCHEMES.findall(repr(value))) or repr(value)
 
 
-def _lead(app: Any, router: LaneRouter) -> None:
-    # An app may have been used while it was imported, and then keeps what leads to its own broker and backend.
+def _replace_connections(app: Any, router: LaneRouter) -> None:
+    # An app may have been used while it was imported, and then keeps connections to its own broker and backend.
     app._pool = None  # noqa: SLF001 - Celery has no other name for it
     app._backend_cache = None  # noqa: SLF001 - Celery has no other name for it
     app._local = threading.local()  # noqa: SLF001 - Celery has no other name for it
@@ -227,14 +228,14 @@ def _lead(app: Any, router: LaneRouter) -> None:
     app.control.mailbox.serializer = "json"
 
 
-def adopted(environ: Mapping[str, str]) -> Celery:
+def load_redirected_app(environ: Mapping[str, str]) -> Celery:
     """
-    The app that a node runs, taken in on the terms of its environment.
+    Load the app that a node runs, and point it where its environment says.
 
     Raises:
-        AdoptionError: If it cannot be had.
+        OwnAppError: If it cannot be imported or redirected.
     """
-    terms = Terms.from_json(environ[TERMS])
-    app = find(terms.app)
-    adopt(app, terms)
+    to = Redirect.from_json(environ[VARIABLE])
+    app = load_app(to.app)
+    redirect_app(app, to)
     return app

@@ -1,8 +1,8 @@
 """
-Finds globals that tasks write: a job is run on two threads at once, and its module is compared before and after.
+Finds globals that tasks write: runs a job on two threads at once, and compares its module before and after.
 
-Only jobs that their owner marked repeatable are run. What a task writes into a module is shared by all slots on the
-threads pool, and by none on prefork.
+Only jobs that their owner marked repeatable are run. A global of a module is shared by all slots on the threads pool,
+and by no two slots on prefork.
 """
 
 from __future__ import annotations
@@ -20,22 +20,21 @@ if TYPE_CHECKING:
     from celery import Celery
 
 PATIENCE_S = 10.0
-PLAIN = (
-    int, float, complex, str, bytes, bool, type(None), list, dict, set, tuple, frozenset, bytearray, array, Counter,
-    OrderedDict, defaultdict, deque,
-)  # fmt: skip
-"""Values that can be compared without asking them for more than they show."""
+_SCALARS = (int, float, complex, str, bytes, bool, type(None))
+_CONTAINERS = (list, dict, set, tuple, frozenset, bytearray, array, Counter, OrderedDict, defaultdict, deque)
+PLAIN = (*_SCALARS, *_CONTAINERS)
+"""Types whose values can be compared by their text, without running code of the user's."""
 
 _IGNORED = (types.ModuleType, types.FunctionType, type)
 
 
 def written_globals(app: Celery, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     """
-    One sentence for each global of a task's module that the task writes, or for which its two runs do not agree.
+    Return a sentence for each global that a task writes, and for each task whose two runs give different results.
 
     Args:
-        app: Which has the tasks.
-        jobs: Those that may be run again; the first of each task is.
+        app: The app of the tasks.
+        jobs: The jobs that may be run again; the first of each task is run.
     """
     firsts = {job["task"]: job for job in reversed(jobs)}
     return [line for name in sorted(firsts) for line in _of_one(app.tasks[name], firsts[name])]
@@ -59,7 +58,7 @@ def _of_one(task: Any, job: Mapping[str, Any]) -> list[str]:
 
 
 def _seen(module: types.ModuleType) -> dict[str, int]:
-    """What a module's plain globals hold, as the hash of their text: the value itself may change in place."""
+    """Return the plain globals of a module, each as the hash of its text: the value itself may change in place."""
     return {
         name: hash(repr(value))
         for name, value in vars(module).items()

@@ -1,8 +1,8 @@
 """
 A Redis transport for Celery that takes and notes messages in one step.
 
-On by the setting `broker_transport = "poolrace.transport:Transport"`.
-What it does, what it gives and what it does not is in docs/transport.md.
+The setting `broker_transport = "poolrace.transport:Transport"` switches it on. docs/transport.md has its guarantees and
+its limits.
 """
 
 from poolrace.transport.transports import SentinelTransport, Transport

@@ -75,12 +75,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
 
     @property
     def has_room(self) -> bool:
-        """Whether the prefetch window has room."""
+        """True if the prefetch window has room."""
         return self._room() > 0
 
     @property
     def wants_to_ask(self) -> bool:
-        """Whether there is anything to ask the server for."""
+        """True if there is anything to ask the server for."""
         if self._retry_after_s and monotonic() < self._retry_after_s:
             return False
         if self.acks or self.delivery:

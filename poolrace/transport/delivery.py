@@ -43,7 +43,7 @@ class Delivery:
 
     @property
     def is_in_this_thread(self) -> bool:
-        """Whether the caller was called by a consumer that is just handed a message."""
+        """True if the caller is called by a consumer that is just handed a message."""
         return self._thread == get_ident()
 
     def add(self, message: PendingMessage) -> None:

@@ -33,7 +33,7 @@ class Poller(RedisPoller):  # type: ignore[misc]
 
     @property
     def is_running(self) -> bool:
-        """Whether an event loop goes round, so that it soon does the work that is left to it."""
+        """True if an event loop goes round, so that it soon does the work that is left to it."""
         return self.hub is not None and monotonic() - self._last_round_at < STALLED_AFTER_S
 
     def on_poll_start(self) -> None:

@@ -27,7 +27,7 @@ class QoS(RedisQoS):  # type: ignore[misc]
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge a message: its acknowledgement is sent with the next others."""
-        # In this order: whoever counts the room that this makes must find the acknowledgement that made it.
+        # In this order: a thread that counts the room that this makes must find the acknowledgement that made it.
         try:
             self.channel.acknowledge(delivery_tag)
         finally:  # what could not be sent goes with the next others, and must not fill the window meanwhile

@@ -1,4 +1,4 @@
-"""The one step on the server that takes messages and notes them, as data: its text, its arguments, its answer."""
+"""The script that takes messages and notes them in one step on the server: its text, its arguments, its answer."""
 
 from __future__ import annotations
 

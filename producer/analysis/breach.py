@@ -64,10 +64,12 @@ def first_breach_s(threshold: Threshold, limit: float, seen: CountedJobs) -> flo
 
 
 def _first_second(threshold: Threshold, seen: CountedJobs) -> float | None:
-    begin, end = (seen.done[name].cast(pl.Float64).to_numpy() for name in STAGES[threshold.of])
-    second = np.floor(seen.done["offset_s"].to_numpy())
+    stage = STAGES[threshold.of]
+    jobs = seen.sent if stage.of_all_sent else seen.done
+    took_s = stage.durations_s(jobs)
+    second = np.floor(jobs["offset_s"].to_numpy())
     for at_s in np.unique(second):
-        value = _statistic((end - begin)[second == at_s], threshold.name)
+        value = _statistic(took_s[second == at_s], threshold.name)
         if value is not None and not OPERATORS[threshold.operator](value, threshold.limit):
             return float(at_s)
     return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
 
 from poolrace.contract import Outcome
+from producer.analysis.latency import first_successes
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.percentiles import percentiles, values_beyond
 from producer.plan.stages import STAGES
@@ -20,15 +21,42 @@ if TYPE_CHECKING:
 
     from producer.plan.thresholds import Judgement, Threshold
 
+FINISHED = "finished_at"
+T = TypeVar("T", bound=np.generic)
+
 SEEN = {"failed": Outcome.FAILED, "revoked": Outcome.REVOKED, "retried": Outcome.RETRIED}
 """Counts that only grow, so that they can be told before the end."""
 
 
+class Batch(Protocol):
+    """
+    What came in of a trial since the last look.
+
+    Attributes:
+        began_at: When the trial began, in seconds since the epoch.
+        of: How many jobs it has.
+        records: Records of its jobs, and maybe of trials before it.
+        children: Records of jobs that its jobs started, under their numbers.
+        samples: Samples of nodes; those of the lane count.
+    """
+
+    @property
+    def began_at(self) -> float: ...  # noqa: D102 # above
+    @property
+    def of(self) -> int: ...  # noqa: D102
+    @property
+    def records(self) -> pl.DataFrame: ...  # noqa: D102
+    @property
+    def children(self) -> pl.DataFrame: ...  # noqa: D102
+    @property
+    def samples(self) -> pl.DataFrame: ...  # noqa: D102
+
+
 class RunningFigures:
     """
-    Collects what thresholds ask of the jobs that have ended.
+    The figures that thresholds ask for, of the jobs that have ended so far.
 
-    It holds a number a job for each stretch that is asked for, and no records: a load of an hour needs as much memory
+    It holds a number a job for each instant that is asked for, and no records: a load of an hour needs as much memory
     as its plan.
     """
 
@@ -42,33 +70,42 @@ class RunningFigures:
         self._thresholds = [threshold for threshold in thresholds if can_tell_early(threshold)]
         self._slots = slots
         self._counts = counts
-        self._values = {t.of: np.full(0, np.nan) for t in self._thresholds if t.name in STATISTICS}
+        self._stages = [STAGES[of] for of in dict.fromkeys(t.of for t in self._thresholds if t.name in STATISTICS)]
+        columns = dict.fromkeys(column for stage in self._stages for column in (stage.begin, stage.end))
+        self._instants = {column: np.full(0, np.nan) for column in columns}
+        self._done = np.full(0, fill_value=False)
         self._ended = dict.fromkeys(SEEN, 0)
         self._samples: list[pl.DataFrame] = []
 
-    def add(self, records: pl.DataFrame, samples: pl.DataFrame, began_at: float, jobs: int) -> None:
-        """
-        Take in what has come since the last time.
-
-        Args:
-            records: Of the trial, and maybe of others before it.
-            samples: Of nodes; those of the lane count.
-            began_at: When the trial began.
-            jobs: How many it has.
-        """
-        # A node's last records of the warm-up come with the first of the trial; they were due before it began.
-        ours = records.filter((pl.col("due_at") >= began_at) & (pl.col("seq") < jobs))
-        ours = ours.filter(self._counts(ours["due_at"].to_numpy() - began_at))
+    def add(self, snapshot: Batch) -> None:
+        """Take in what has come since the last time."""
+        ours, children = (self._counted(frame, snapshot) for frame in (snapshot.records, snapshot.children))
         for name, outcome in SEEN.items():
             self._ended[name] += ours.filter(pl.col("outcome") == outcome.label).height
-        done = ours.filter(pl.col("outcome") == Outcome.SUCCEEDED.label)
+        self._grow(snapshot.of)
+        done = first_successes(ours)
         seq = done["seq"].to_numpy()
-        for of, values in self._values.items():
-            begin, end = (done[name].cast(pl.Float64).to_numpy() for name in STAGES[of])
-            grown = values if len(values) == jobs else _resized(values, jobs)
-            grown[seq] = end - begin
-            self._values[of] = grown
-        self._samples.append(samples.select("lane", "node", "at", "pss_bytes"))
+        first = ~self._done[seq]
+        self._done[seq] = True
+        for column, values in self._instants.items():
+            at = done[column].cast(pl.Float64).to_numpy()[first]
+            # A child may have ended before the job that started it.
+            values[seq[first]] = np.fmax(at, values[seq[first]]) if column == FINISHED else at
+        if FINISHED in self._instants:
+            ended_at = children["finished_at"].cast(pl.Float64).to_numpy()
+            np.fmax.at(self._instants[FINISHED], children["seq"].to_numpy(), ended_at)
+        self._samples.append(snapshot.samples.select("lane", "node", "at", "pss_bytes"))
+
+    def _grow(self, jobs: int) -> None:
+        """Make room for the jobs of a plan that may have been changed; what is known of those that stay is kept."""
+        if len(self._done) != jobs:
+            self._done = _resized(self._done, jobs, fill=False)
+            self._instants = {column: _resized(values, jobs, fill=np.nan) for column, values in self._instants.items()}
+
+    def _counted(self, records: pl.DataFrame, snapshot: Batch) -> pl.DataFrame:
+        # A node's last records of the warm-up come with the first of the trial; they were due before it began.
+        ours = records.filter((pl.col("due_at") >= snapshot.began_at) & (pl.col("seq") < snapshot.of))
+        return ours.filter(self._counts(ours["due_at"].to_numpy() - snapshot.began_at))
 
     def broken(self, lane: str) -> Judgement | None:
         """The first threshold that what is known does not keep; one of which nothing is known yet is kept."""
@@ -88,12 +125,13 @@ class RunningFigures:
         )
 
     def _known(self, of: str) -> NDArray[np.float64]:
-        values = self._values[of]
-        known: NDArray[np.float64] = values[~np.isnan(values)]
+        """Durations of a stage, of the jobs of which both ends are known."""
+        took_s = self._instants[STAGES[of].end] - self._instants[STAGES[of].begin]
+        known: NDArray[np.float64] = took_s[~np.isnan(took_s)]
         return known
 
     def _figures(self, lane: str) -> dict[str, Any]:
-        spreads = {of: percentiles(values) for of, values in self._values.items()}
+        spreads = {stage.name: percentiles(self._known(stage.name)) for stage in self._stages}
         return {
             "offered_per_s": 0.0,
             "latency": {of: spread and spread.to_dict() for of, spread in spreads.items()},
@@ -117,8 +155,8 @@ def _allowed_beyond(jobs: int, statistic: str) -> int:
     return 0 if statistic == "max" else values_beyond(jobs, statistic.replace(".", "_"))
 
 
-def _resized(values: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:
-    grown = np.full(jobs, np.nan)
+def _resized(values: NDArray[T], jobs: int, *, fill: float) -> NDArray[T]:
+    grown = np.full(jobs, fill, dtype=values.dtype)
     kept = min(jobs, len(values))
     grown[:kept] = values[:kept]
     return grown

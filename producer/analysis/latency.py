@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from poolrace.contract import Outcome
 from producer.analysis.percentiles import Percentiles, percentiles
+from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+
+CANNOT_BE_NEGATIVE = ("broker_wait", "slot_wait", "service")
+"""Stages that show by a value below zero that clocks disagree."""
 
 INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
 
@@ -22,32 +26,36 @@ INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """
-    How long jobs took, stretch by stretch; each None if no job has it.
+    Percentiles of each stage of jobs; None if no job has it. The fields are the stages of `producer.plan.stages`.
 
     Only jobs that succeeded count, each by its first success. After a retry, received and started are those of the
     delivery that succeeded, so that the failed attempts are part of its waits.
 
     Attributes:
-        sojourn: Finished minus due: what a user feels.
-        sojourn_from_sent: Finished minus sent: what a generator that waits its turn would have reported.
-        queue_wait: Started minus sent; broker wait and slot wait together.
-        broker_wait: Received minus sent.
-        slot_wait: Started minus received.
-        service: Finished minus started, of the job itself and not of those that it started.
+        sojourn: From due to finished, children included.
+        sojourn_from_sent: From sent to finished, children included.
+        sojourn_without_children: From due to the return of the job itself.
+        queue_wait: From sent to started.
+        broker_wait: From sent to received.
+        slot_wait: From received to started.
+        service: From started to the return of the job itself.
+        service_with_children: From started to finished, children included.
+        publish_lag: From due to sent, of all jobs that were sent.
         cpu: CPU time of the slot's thread during service.
-        publish_lag: Sent minus due of all jobs that were sent: the generator's own lateness.
-        negative: Jobs with a broker wait, slot wait or service time below zero: clocks disagree by more than it took.
-            Their values are kept as they are.
+        negative: The number of jobs with a broker wait, slot wait or service time below zero: clocks disagree by more
+            than it took. Their values are kept as they are.
     """
 
     sojourn: Percentiles | None
     sojourn_from_sent: Percentiles | None
+    sojourn_without_children: Percentiles | None
     queue_wait: Percentiles | None
     broker_wait: Percentiles | None
     slot_wait: Percentiles | None
     service: Percentiles | None
-    cpu: Percentiles | None
+    service_with_children: Percentiles | None
     publish_lag: Percentiles | None
+    cpu: Percentiles | None
     negative: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,9 +65,10 @@ class Latency:
 
 def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None) -> pl.DataFrame:
     """
-    Of each job that succeeded the record of its first success, in the order in which they finished.
+    Return the first success of each job that succeeded, in the order in which they finished.
 
-    A job that started others is finished when the last of them is; `returned_at` is when it itself was.
+    `returned_at` is when the job itself returned. `finished_at` is that too, or, for a job that started others, when
+    the last of these ended.
     """
     found = (
         records.lazy()
@@ -83,25 +92,18 @@ def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None)
 
 def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
     """
-    Percentiles of every stretch of the jobs' lives.
+    Compute the percentiles of every stage.
 
     Args:
         successes: One record a job, as `first_successes` returns them.
         sent: What the publisher sent, with due_at and sent_at.
     """
-    due_at, sent_at, received_at, started_at, finished_at = (_floats(successes, name) for name in INSTANTS)
-    broker_wait_s, slot_wait_s = received_at - sent_at, started_at - received_at
-    service_s = _floats(successes, "returned_at") - started_at
+    took_s = {name: stage.durations_s(sent if stage.of_all_sent else successes) for name, stage in STAGES.items()}
+    below_zero = np.any([took_s[name] < 0 for name in CANNOT_BE_NEGATIVE], axis=0)
     return Latency(
-        sojourn=percentiles(finished_at - due_at),
-        sojourn_from_sent=percentiles(finished_at - sent_at),
-        queue_wait=percentiles(started_at - sent_at),
-        broker_wait=percentiles(broker_wait_s),
-        slot_wait=percentiles(slot_wait_s),
-        service=percentiles(service_s),
+        **{name: percentiles(values) for name, values in took_s.items()},
         cpu=percentiles(_floats(successes, "cpu_s")),
-        publish_lag=percentiles(_floats(sent, "sent_at") - _floats(sent, "due_at")),
-        negative=int(((broker_wait_s < 0) | (slot_wait_s < 0) | (service_s < 0)).sum()),
+        negative=int(np.count_nonzero(below_zero)),
     )
 
 

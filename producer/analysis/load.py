@@ -14,6 +14,7 @@ from producer.analysis.breach import CountedJobs, first_breach_s
 from producer.analysis.latency import first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.settle import settle, tally
+from producer.plan.stages import STAGES
 from producer.plan.thresholds import STATISTICS, parse_threshold
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
@@ -102,7 +103,6 @@ class _Seen:
         done = first_successes(
             run.records.filter(pl.col("trial") == trial.trial), run.children.filter(pl.col("trial") == trial.trial)
         )
-        # Offsets from what was sent: records have the instants on another clock, the broker's.
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
         planned_s = trial.planned_s or trial.ended_at - trial.began_at
@@ -138,7 +138,7 @@ class _Seen:
         None if either quarter has no jobs that succeeded. Where it grows, a longer trial waits longer.
         """
         quarter_s = self.whole.end_s / 4
-        waits = (pl.col("started_at") - pl.col("sent_at")).median()
+        waits = STAGES["queue_wait"].took_s.median()
         first, last = (
             self._done.filter(pl.col("offset_s").is_between(begin_s, begin_s + quarter_s, closed="left"))
             .select(waits)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from celery import Celery
 
 from poolrace.contract import records_queue
-from poolrace.ownapp.redirect import Terms
+from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
 from poolrace.transport_setting import SETTING, STOCK
 from producer.errors import FleetError, UsageError
@@ -179,7 +179,7 @@ class LocalFleet:
 
     def _environment(self, lane: Lane) -> dict[str, str]:
         if self._adopted:
-            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).variables()}
+            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).environment()}
         return {
             **inherited_environment(os.environ),
             **source_path(lane),
@@ -191,8 +191,8 @@ class LocalFleet:
             "POOLRACE_ACKS": lane.acks,
         }
 
-    def _terms(self, lane: Lane, own_app: OwnApp) -> Terms:
-        return Terms(
+    def _terms(self, lane: Lane, own_app: OwnApp) -> Redirect:
+        return Redirect(
             app=own_app.app,
             broker_url=self.broker.url,
             queue=self.queue(lane),

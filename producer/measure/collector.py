@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 ROW_DTYPE = np.dtype([(name, kind) for name, kind in ROW_FIELDS])
 
 _OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
-_PUBLISHER_INSTANTS = ("due_at", "sent_at")
+_AS_THEY_ARE = ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s", "due_at", "sent_at")
+"""Columns that nodes ship as they got them; publishers stamp on the broker's clock."""
+
 _NODE_INSTANTS = ("received_at", "started_at", "finished_at")
 
 
@@ -47,7 +49,6 @@ class Collector:
 
     Attributes:
         clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
-        publisher_correction_s: What is added to the publisher's instants to have them on the broker's clock.
     """
 
     def __init__(
@@ -56,18 +57,16 @@ class Collector:
         run_id: str,
         *,
         lane_of: Mapping[str, str],
-        publisher_correction_s: float,
         events: EventLog = NULL_LOG,
     ) -> None:
         self.clocks: dict[str, tuple[float, float]] = {}
         self._app = app
         self._run_id = run_id
         self._lane_of = lane_of
-        self.publisher_correction_s = publisher_correction_s
         self._records: list[pl.DataFrame] = []
         self._samples: list[pl.DataFrame] = []
         self._children: list[pl.DataFrame] = []
-        self._looked = (0, 0)
+        self._looked = (0, 0, 0)
         self._events = events
         self._joined: set[str] = set()
         self._offspring: dict[str, set[int]] = {}
@@ -130,19 +129,28 @@ class Collector:
         """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
-        self._looked = (0, 0)
+        self._looked = (0, self._looked[1], 0)
         return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
 
     def take_children(self) -> pl.DataFrame:
         """Records of jobs that others started, under the number of the one that was sent, since the last call."""
         children, self._children = self._children, []
+        self._looked = (self._looked[0], 0, self._looked[2])
         return _stack(children, RECORD_SCHEMA)
 
-    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Records and node samples since the last look, which `take` will still give; it counts as a look, too."""
-        records, samples = self._looked
-        self._looked = len(self._records), len(self._samples)
-        return _stack(self._records[records:], RECORD_SCHEMA), _stack(self._samples[samples:], SAMPLE_SCHEMA)
+    def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """
+        Return the records, records of children, and node samples that came since the last call.
+
+        `take` and `take_children` still return them, and count as a call of this.
+        """
+        records, children, samples = self._looked
+        self._looked = len(self._records), len(self._children), len(self._samples)
+        return (
+            _stack(self._records[records:], RECORD_SCHEMA),
+            _stack(self._children[children:], RECORD_SCHEMA),
+            _stack(self._samples[samples:], SAMPLE_SCHEMA),
+        )
 
     def _take(self, body: Any, _message: Any) -> None:
         try:
@@ -159,7 +167,7 @@ class Collector:
             is_child = (rows["flags"] & FLAG_CHILD) > 0
             for part, frames in ((rows[~is_child], self._records), (rows[is_child], self._children)):
                 if len(part):
-                    frames.append(_table(part, shipment, lane, clock.correction_s, self.publisher_correction_s))
+                    frames.append(_table(part, shipment, lane, clock.correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
             # Which children there were is told by events.
@@ -196,11 +204,8 @@ class Collector:
         self._connection.release()
 
 
-def _table(
-    rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float, publisher_correction_s: float
-) -> pl.DataFrame:
-    columns: dict[str, Any] = {name: rows[name] for name in ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s")}
-    columns |= {name: rows[name] + publisher_correction_s for name in _PUBLISHER_INSTANTS}
+def _table(rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float) -> pl.DataFrame:
+    columns: dict[str, Any] = {name: rows[name] for name in _AS_THEY_ARE}
     columns |= {name: rows[name] + node_correction_s for name in _NODE_INSTANTS}
     columns["redelivered"] = (rows["flags"] & FLAG_REDELIVERED) > 0
     columns["gil"] = (rows["flags"] & FLAG_GIL) > 0

@@ -100,7 +100,7 @@ class _LaneSearch:
         """Hold the next rate, and say what came of it."""
         rate, confirming = self.search.next_per_s(), self.search.confirming
         plan = self._plan(rate)
-        on_tick = _Watch(self._settings, self._lane, plan, self._grounds.progress)
+        watch = _Watch(self._settings, self._lane, plan, self._grounds.progress)
         trial = self._grounds.runner.measure(
             TrialSpec(
                 kind=Kind.CONFIRMATION if confirming else Kind.PROBE,
@@ -109,11 +109,11 @@ class _LaneSearch:
                 plan=plan,
                 round=self._probes,
                 planned_s=self._settings.probe_s,
-                on_tick=on_tick.look,
+                on_tick=watch.look,
             )
         )
         self._probes += 1
-        passed = self._passed(trial, on_tick)
+        passed = self._passed(trial, watch)
         self.search.tell(rate, passed=passed)
         self._say(rate, confirming=confirming, passed=passed)
 
@@ -124,8 +124,8 @@ class _LaneSearch:
         seed = seed_for(self._settings.seed, "probe", self._probes)
         return script.plan(self._settings.workloads, self._settings.arrivals, seed)
 
-    def _passed(self, trial: Trial, on_tick: _Watch) -> bool:
-        if not on_tick.hopeful:
+    def _passed(self, trial: Trial, watch: _Watch) -> bool:
+        if not watch.hopeful:
             return False
         run = read_trial(self._grounds.writer.path, trial)
         return bool(probe(run, trial, settle(run.sent, run.records, run.trials))["passed"])
@@ -161,7 +161,7 @@ class _Watch:
 
     def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
         """Once a second."""
-        self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
+        self._so_far.add(moment)
         if self.hopeful and self._so_far.cannot_pass(self._planned):
             self.hopeful = False
             if moment.at_s < self._planned_s:

@@ -92,24 +92,24 @@ def hold(settings: LoadSettings, session: Session) -> None:
     session.progress.begin(len(settings.lanes))
     for lane in settings.lanes:
         warm_up(session.runner, lane, mixed, session.progress)
-        on_tick = _Watch(settings, lane, helm, session.progress, session.writer.events)
+        watch = _Watch(settings, lane, helm, session.progress, session.writer.events)
         trial = session.runner.measure(
             TrialSpec(
                 kind=Kind.LOAD,
                 jobs=mixed,
                 lane=lane,
-                plan=on_tick.plan(),
+                plan=watch.plan(),
                 planned_s=settings.script.duration_s,
-                on_tick=on_tick.look,
+                on_tick=watch.look,
             )
         )
-        on_tick.note_changes(trial.ended_at - trial.began_at)
+        watch.note_changes(trial.ended_at - trial.began_at)
         session.writer.update_manifest(
             changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
         )
         session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
-        if on_tick.broken:
-            session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": on_tick.broken})
+        if watch.broken:
+            session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": watch.broken})
             return
 
 
@@ -163,7 +163,7 @@ class _Watch:
         after_s = self._settings.abort_after_s
         if after_s is None:
             return
-        self._so_far.add(moment.records, moment.samples, moment.began_at, moment.of)
+        self._so_far.add(moment)
         if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
             self.broken = judged.threshold
             self._events.note(EventKind.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")

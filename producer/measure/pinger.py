@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import FleetError
@@ -12,6 +11,7 @@ from producer.fleet.control import Control
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from poolrace.clock import BrokerClock
     from producer.fleet import Fleet
     from producer.plan.lanes import Lane
 
@@ -22,9 +22,10 @@ PING_EVERY_S = 0.25
 class Pinger:
     """Pings a lane's nodes a few times a second, from a thread of its own, while a trial runs."""
 
-    def __init__(self, fleet: Fleet, lane: Lane, trial: int) -> None:
+    def __init__(self, fleet: Fleet, lane: Lane, trial: int, clock: BrokerClock) -> None:
         self.answers: list[dict[str, Any]] = []
         self._control = Control(fleet.app)
+        self._clock = clock
         self._nodes = fleet.nodes(lane)
         self._notes = {"trial": trial, "lane": lane.key}
         self._over = threading.Event()
@@ -37,7 +38,7 @@ class Pinger:
     def _run(self) -> None:
         while not self._over.wait(PING_EVERY_S):
             for node in self._nodes:
-                at = time.time()
+                at = self._clock.now()
                 try:
                     rtt_s = self._control.ping_s(node)
                 except FleetError:

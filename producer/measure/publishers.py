@@ -13,7 +13,6 @@ import pickle
 import queue
 import signal
 import threading
-import time
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -24,6 +23,7 @@ from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
+from poolrace.clock import THIS_MACHINE, BrokerClock
 from producer.errors import FleetError
 from producer.interrupts import held
 from producer.measure.schedule import OrderRevisions, send_when_due
@@ -39,7 +39,7 @@ LEAD_S = 0.03
 """How far ahead a start is set, so that every publisher has its orders by then."""
 
 
-def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: Any) -> None:
+def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: Any, clock: BrokerClock) -> None:
     """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
@@ -56,7 +56,7 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: A
         threading.Thread(target=_listen, args=(pipe, orders, desk), name="orders", daemon=True).start()
         while ordered := orders.get():
             order, start_at = ordered
-            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send, desk=desk))
+            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send, now=clock.now, desk=desk))
 
 
 def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], desk: OrderRevisions) -> None:
@@ -101,12 +101,14 @@ class Publishers:
     """
     Publisher processes, ready to send.
 
-    Use as a context manager; leaving it ends them, whatever they were doing.
+    Use as a context manager; leaving it ends them, whatever they were doing. What they stamp and note is on the clock
+    that they are given, which is the broker's.
     """
 
-    def __init__(self, broker_url: str, count: int = 1) -> None:
+    def __init__(self, broker_url: str, count: int = 1, clock: BrokerClock = THIS_MACHINE) -> None:
         self._broker_url = broker_url
         self._count = count
+        self._clock = clock
         self._processes: list[Any] = []
         self._pipes: list[Pipe] = []
         self._counts: list[Any] = []
@@ -127,7 +129,9 @@ class Publishers:
         here, there = context.Pipe()
         counts = context.RawArray("Q", 2)
         process = context.Process(
-            target=publisher_main, args=(self._broker_url, there, (number, self._count), counts), daemon=True
+            target=publisher_main,
+            args=(self._broker_url, there, (number, self._count), counts, self._clock),
+            daemon=True,
         )
         # The first process of its kind starts a helper, which unblocks Ctrl-C for all that come after it.
         resource_tracker.ensure_running()
@@ -140,12 +144,12 @@ class Publishers:
 
     def begin(self, order: Order) -> float:
         """
-        Give every publisher its share of an order; returns the instant of the plan's zero.
+        Give every publisher its share of an order; return the instant of the plan's zero, on the broker's clock.
 
         Raises:
             FleetError: If a publisher is gone.
         """
-        start_at = time.time() + LEAD_S
+        start_at = self._clock.now() + LEAD_S
         self._counted = self._totals()
         self._give(order, start_at)
         return start_at

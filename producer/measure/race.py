@@ -5,17 +5,18 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from producer.measure import session
 from producer.measure.progress import Score
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import Plan, backlog, constant, poisson, seed_for
+from producer.plan.stages import STAGES
 from producer.rundir.trials import Kind, Trial, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import polars as pl
 
     from producer.errors import PoolraceError
     from producer.measure.progress import Progress
@@ -110,7 +111,7 @@ def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:
 
 def score(trial: Trial, records: pl.DataFrame) -> Score:
     """What a trial gave, from its records."""
-    wait_s = records.select((pl.col("started_at") - pl.col("sent_at")).median()).item()
+    wait_s = records.select(STAGES["queue_wait"].took_s.median()).item()
     value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
     return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
 

@@ -13,6 +13,7 @@ from producer.rundir.events import EventKind
 from producer.rundir.trials import Trial
 
 if TYPE_CHECKING:
+    from poolrace.clock import BrokerClock
     from producer.measure.collector import Collector
     from producer.measure.order import Order
     from producer.measure.publishers import Publishers
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
 class RunningTrial:
     """A trial that runs: by which plan, since when, until when at the latest."""
 
-    def __init__(self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector) -> None:
+    def __init__(
+        self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector, clock: BrokerClock
+    ) -> None:
         self.spec = spec
         self.number = order.trial
         self._order = order
         self._publishers = publishers
         self._collector = collector
+        self._clock = clock
         self._planned_s = spec.planned_s
         self._given_up_s: float | None = None
         self._refused, self._refusing = 0, False
@@ -76,7 +80,7 @@ class RunningTrial:
 
     def open(self) -> bool:
         """Whether more jobs can still be planned."""
-        return time.time() < self.began_at + self._order.open_s
+        return self._clock.now() < self.began_at + self._order.open_s
 
     def replan(self, plan: Plan, planned_s: float) -> None:
         """Go on by another plan, whose jobs are the same until a moment from now."""
@@ -87,7 +91,7 @@ class RunningTrial:
 
     def give_up(self, at_s: float) -> None:
         """Send nothing that is due a moment later than this; what was sent is waited for."""
-        at_s = max(at_s, time.time() - self.began_at) + REVISION_LEAD_S
+        at_s = max(at_s, self._clock.now() - self.began_at) + REVISION_LEAD_S
         at_s = min(at_s, self._planned_s or at_s)
         jobs = int(np.searchsorted(self.plan.due_s, at_s, side="right"))
         parts = None if self.plan.parts is None else self.plan.parts[:jobs]

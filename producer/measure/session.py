@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from poolrace.clock import broker_offset
+from poolrace.clock import BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet.attached import AttachedFleet
@@ -47,7 +47,7 @@ class Session:
     What is there to be measured, and with what.
 
     Attributes:
-        course: Runs trials.
+        runner: Runs trials.
         jobs: Sized jobs, by workload.
         writer: The run directory.
         progress: Who wants to know how far it is.
@@ -119,7 +119,7 @@ def _end_early(writer: RunWriter, error: PoolraceError) -> tuple[Path, PoolraceE
     # If the disk is full, the manifest keeps saying `running`, which readers take for incomplete.
     with suppress(PoolraceError):
         status = INVALID if isinstance(error, InvalidRunError) else INCOMPLETE
-        writer.update_manifest(status=status, reason=str(error), ended_at=time.time())
+        writer.update_manifest(status=status, reason=str(error), ended_at=writer.events.now())
     return writer.path, error
 
 
@@ -139,7 +139,7 @@ def _run(
     with _fleet(run_id, settings, writer) as fleet:
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
-        with open_course(run_id, settings, fleet, writer) as (runner, collector):
+        with open_runner(run_id, settings, fleet, writer) as (runner, collector):
             writer.update_manifest(broker=fleet.broker.shown, nodes=[])
             session = Session(runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
             if settings.starts_all:
@@ -149,7 +149,10 @@ def _run(
             others = None if settings.attached else OthersMeter()
             measure(settings, session)
             writer.update_manifest(
-                others_cores=others and others.cores(), clocks=_clocks(collector), status=COMPLETE, ended_at=time.time()
+                others_cores=others and others.cores(),
+                clocks=_clocks(collector),
+                status=COMPLETE,
+                ended_at=writer.events.now(),
             )
         progress.stage("Stopping")
 
@@ -188,27 +191,26 @@ def start_nodes(fleet: Fleet, lane: Lane, runner: TrialRunner) -> list[NodeFacts
     nodes = fleet.start(lane)
     all_at_work_at = runner.prove_slots(lane)
     started_at = fleet.started_at(lane)
-    ready_s = None if started_at is None else all_at_work_at - started_at
+    ready_s = None if started_at is None else all_at_work_at - runner.clock.at(started_at)
     return [replace(node, ready_s=ready_s) for node in nodes]
 
 
 @contextmanager
-def open_course(
+def open_runner(
     run_id: str, settings: FleetSettings, fleet: Fleet, writer: RunWriter
 ) -> Iterator[tuple[TrialRunner, Collector]]:
     """Publishers and a collector on a fleet, ready for trials; what they learn of clocks goes into the manifest."""
     with fleet.app.connection_for_read() as connection:
-        clock: ClockOffset = broker_offset(connection)
-    writer.update_manifest(publisher_clock={"offset_s": clock.offset_s, "bound_s": finite(clock.bound_s)})
-    writer.events.correction_s = clock.correction_s
+        offset: ClockOffset = broker_offset(connection)
+    clock = BrokerClock(offset.correction_s)
+    writer.update_manifest(publisher_clock={"offset_s": offset.offset_s, "bound_s": finite(offset.bound_s)})
+    writer.move_to(clock)
     lane_of = {node: lane.key for lane in fleet.lanes for node in fleet.nodes(lane)}
     with (
-        Publishers(fleet.broker.url, settings.publishers) as publishers,
-        Collector(
-            fleet.app, run_id, lane_of=lane_of, publisher_correction_s=clock.correction_s, events=writer.events
-        ) as collector,
+        Publishers(fleet.broker.url, settings.publishers, clock) as publishers,
+        Collector(fleet.app, run_id, lane_of=lane_of, events=writer.events) as collector,
     ):
-        runner = TrialRunner(run_id, fleet, writer, publishers, collector)
+        runner = TrialRunner(run_id, fleet, writer, publishers, collector, clock=clock)
         try:
             yield runner, collector
         finally:

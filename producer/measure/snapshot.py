@@ -9,6 +9,7 @@ import polars as pl
 
 from poolrace.contract import Outcome
 from producer.analysis.percentiles import percentiles
+from producer.plan.stages import STAGES
 
 if TYPE_CHECKING:
     from producer.measure.trial_spec import TrialSnapshot
@@ -65,7 +66,7 @@ class RateMeter:
         at_s, due, accepted, started_before, ended = self._before
         self._before = (moment.at_s, moment.due, moment.accepted, started, moment.ended)
         self._failed += moment.records.filter(pl.col("outcome") == Outcome.FAILED.label).height
-        waits = percentiles((moment.records["started_at"] - moment.records["sent_at"]).cast(pl.Float64).to_numpy())
+        waits = percentiles(STAGES["queue_wait"].durations_s(moment.records))
         since_s = max(moment.at_s - at_s, 1e-3)
         known = started is not None and started_before is not None
         return LaneSnapshot(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolrace.clock import THIS_MACHINE, BrokerClock
 from poolrace.contract import HOLD_TASK
 from poolrace.shipping import HOLD_RECORDS_S
 from producer.errors import FleetError, InvalidRunError
@@ -61,6 +62,8 @@ class TrialRunner:
         publishers: Publishers,
         collector: Collector,
         *,
+        clock: BrokerClock = THIS_MACHINE,
+        control: Control | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         self._run_id = run_id
@@ -68,8 +71,9 @@ class TrialRunner:
         self._writer = writer
         self._publishers = publishers
         self._collector = collector
-        self._control = Control(fleet.app)
+        self._control = control or Control(fleet.app)
         self._looking = fleet.app.connection_for_read()
+        self.clock = clock
         self._grace_s = grace_s
         self._next = 0
 
@@ -83,7 +87,7 @@ class TrialRunner:
         Hold slots until every slot of a lane was seen at work.
 
         Returns:
-            When the last slot began its first job, seconds since the epoch.
+            When the last slot began its first job, in seconds since the epoch on the broker's clock.
 
         Raises:
             FleetError: If some slot never takes a job.
@@ -139,10 +143,10 @@ class TrialRunner:
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
         )
         before = self._cpu_s(spec.lane)
-        with Pinger(self._fleet, spec.lane, number) if spec.ping else NoPinger() as pinging:
-            running = RunningTrial(spec, order, self._publishers, self._collector)
+        with Pinger(self._fleet, spec.lane, number, self.clock) if spec.ping else NoPinger() as pinging:
+            running = RunningTrial(spec, order, self._publishers, self._collector, self.clock)
             complete = self._follow_noting(running)
-        trial = replace(running.trial(), ended_at=time.time(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
+        trial = replace(running.trial(), ended_at=self.clock.now(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(spec, trial, pinging.answers, complete=complete)
 
     def _follow_noting(self, running: RunningTrial) -> bool:
@@ -159,7 +163,7 @@ class TrialRunner:
         """Collect until every job has ended; false if some have not when patience is at an end."""
         checked = time.monotonic()
         on_tick = running.spec.on_tick
-        while not running.over() and time.time() < running.give_up_at + self._grace_s:
+        while not running.over() and self.clock.now() < running.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
@@ -190,12 +194,12 @@ class TrialRunner:
         return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
 
     def _moment(self, running: RunningTrial) -> TrialSnapshot:
-        at_s = time.time() - running.began_at
+        at_s = self.clock.now() - running.began_at
         accepted, refused = self._publishers.progress()
-        records, samples = self._collector.fresh()
+        records, children, samples = self._collector.fresh()
         plan = running.plan
         return TrialSnapshot(
-            began_at=running.began_at + self._collector.publisher_correction_s,
+            began_at=running.began_at,
             at_s=at_s,
             due=int(np.searchsorted(plan.due_s, at_s, side="right")),
             accepted=accepted,
@@ -204,6 +208,7 @@ class TrialRunner:
             of=plan.jobs,
             waiting=self._waiting(running.spec.lane),
             records=records,
+            children=children,
             samples=samples,
         )
 

@@ -30,7 +30,7 @@ class TrialSpec:
         round: Trials of one kind and workload with the same round form a pair.
         planned_s: How long the plan takes, if its last job does not say it.
         ping: Ping the lane's nodes meanwhile.
-        watch: Is told once a second how it goes, and may steer it.
+        on_tick: Called once a second with a snapshot, and with what can steer the trial.
     """
 
     kind: Kind
@@ -58,6 +58,7 @@ class TrialSnapshot:
         of: All its jobs.
         waiting: What the lane's queue holds; None where it cannot be looked into.
         records: Those that came in since the last moment, in the layout of `RECORD_SCHEMA`.
+        children: The same of jobs that others started, under the number of the one that was sent.
         samples: The same of the nodes, in the layout of `SAMPLE_SCHEMA`.
     """
 
@@ -70,6 +71,7 @@ class TrialSnapshot:
     of: int
     waiting: Depth | None
     records: pl.DataFrame
+    children: pl.DataFrame
     samples: pl.DataFrame
 
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace.ownapp.redirect import BACKEND_VARIABLE, BROKER_VARIABLES, Terms
+from poolrace.ownapp.redirect import BACKEND_VARIABLE, BROKER_VARIABLES, Redirect
 from producer.errors import FleetError, UsageError
 from producer.fleet.environment import for_app, interpreter, source_path
 from producer.ownapp.jobfile import read_jobs
@@ -25,7 +25,7 @@ FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FACTORY_JOBS = 200
 """How many jobs a factory is asked for; a run draws from them."""
 
-NOWHERE = Terms(app="", broker_url="memory://", queue="nowhere", acks="early", backend_url="cache+memory://")
+NOWHERE = Redirect(app="", broker_url="memory://", queue="nowhere", acks="early", backend_url="cache+memory://")
 """The terms on which an app is asked: whatever it does, it reaches no broker."""
 
 TAIL_LINES = 8
@@ -64,7 +64,7 @@ def ask(
         FleetError: If it does not answer.
     """
     question = {
-        "terms": _terms(app),
+        "redirect": _terms(app),
         "tasks": list(tasks),
         "own_backend": for_app(os.environ).get(BACKEND_VARIABLE, ""),
         **_jobs(jobs, tasks, folder, seed),
@@ -100,7 +100,7 @@ def broker_of_app(app: str, *, folder: Path, patience_s: float) -> str:
     if given := for_app(os.environ).get(BROKER_VARIABLES[0]):
         return given
     lane = Lane(key="threads", pool="threads", slots=1)
-    told = _answer({"terms": _terms(app), "broker": True}, folder, lane, patience_s)
+    told = _answer({"redirect": _terms(app), "broker": True}, folder, lane, patience_s)
     if error := told.get("error"):
         raise UsageError(f"--app {error}")
     if "://" not in told["broker_url"]:
@@ -126,11 +126,11 @@ def _jobs(jobs: str | None, tasks: Sequence[str], folder: Path, seed: int) -> di
 
 
 def _answer(question: Mapping[str, Any], folder: Path, lane: Lane, patience_s: float) -> dict[str, Any]:
-    terms = Terms(**question["terms"])
+    terms = Redirect(**question["redirect"])
     try:
         done = subprocess.run(
             [interpreter(lane), "-c", _CALL], input=json.dumps(question), cwd=folder,
-            env={**for_app(os.environ), **source_path(lane), **terms.variables(), "POOLRACE_HOME": _home()},
+            env={**for_app(os.environ), **source_path(lane), **terms.environment(), "POOLRACE_HOME": _home()},
             capture_output=True, text=True, timeout=patience_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:

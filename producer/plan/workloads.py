@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-WORKLOADS = ("cpu", "native", "io", "disk", "mixed", "sleep", "noop")
-"""What `worker` can do; known here by name, since a producer never imports a worker."""
+from poolrace.workloads import declarations
 
-CALLS_UPSTREAM = frozenset({"io", "mixed"})
+_DECLARED = declarations()
+
+WORKLOADS = tuple(each.name for each in _DECLARED)
+"""The workloads of `worker` by name; read from their source, since a producer never imports a worker."""
+
+CALLS_UPSTREAM = frozenset(each.name for each in _DECLARED if "upstream_url" in each.needs)
+"""Those whose jobs fetch from the upstream."""
 
 ARRIVALS = ("poisson", "constant")

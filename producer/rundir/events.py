@@ -79,19 +79,18 @@ class EventLog:
     Takes note of events, each at once.
 
     Attributes:
-        correction_s: What is added to this machine's clock to have the broker's.
+        now: The broker's clock, in seconds since the epoch; this machine's until the broker's is known.
     """
 
     def __init__(self, write: Callable[[Event], None], now: Callable[[], float] = time.time) -> None:
-        self.correction_s = 0.0
+        self.now = now
         self._write = write
-        self._now = now
 
     def note(
         self, kind: EventKind, *, lane: str = "", node: str = "", detail: str = "", at: float | None = None
     ) -> None:
         """Something happened: at an instant of the broker's clock, or just now."""
-        at = self._now() + self.correction_s if at is None else at
+        at = self.now() if at is None else at
         self._write(Event(at=at, lane=lane, node=node, kind=kind, detail=detail))
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from poolrace.clock import BrokerClock
     from producer.rundir.trials import Trial
 
 
@@ -82,6 +83,12 @@ class RunWriter:
                 "Name a folder that can, e.g. --out /tmp/runs."
             ) from error
         return writer
+
+    def move_to(self, clock: BrokerClock) -> None:
+        """Have events and the run's own beginning on the broker's clock, which is known once there is a broker."""
+        self.events.now = clock.now
+        if began_at := self.manifest.get("began_at"):
+            self.update_manifest(began_at=clock.at(began_at))
 
     @property
     def logs(self) -> Path:

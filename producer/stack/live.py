@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
-from poolrace.clock import broker_offset
+from poolrace.clock import THIS_MACHINE, BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES
 from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
@@ -67,6 +66,7 @@ class LiveLoad:
         self._lane_of: dict[str, str] = {}
         self._sent = 0
         self._over = threading.Event()
+        self._clock = THIS_MACHINE
 
     def run(self) -> None:
         """Send until `stop`; whatever the broker does meanwhile is told, waited for and counted."""
@@ -98,11 +98,7 @@ class LiveLoad:
                 self._over.wait(BACK_OFF_S)
 
     def _collect(self) -> None:
-        with self._app.connection_for_read() as connection:
-            correction_s = broker_offset(connection).correction_s
-        with Collector(
-            self._app, self._run_id, lane_of=self._lane_of, publisher_correction_s=correction_s
-        ) as collector:
+        with Collector(self._app, self._run_id, lane_of=self._lane_of) as collector:
             while not self._over.is_set():
                 collector.poll(WINDOW_S)
                 self._exporter.records(*collector.take(), list(self._jobs))
@@ -130,6 +126,7 @@ class LiveLoad:
     def _send(self) -> None:
         book, claim = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
         with self._app.connection_for_write() as connection:
+            self._clock = BrokerClock(broker_offset(connection).correction_s)
             sender = JobSender(self._app, Producer(connection))
             while not self._over.is_set():
                 orders = book.read()
@@ -141,13 +138,13 @@ class LiveLoad:
                     self._send_window(orders, sender)
 
     def _send_window(self, orders: Orders, sender: JobSender) -> None:
-        start_at = time.time()
+        start_at = self._clock.now()
         for due_s, lane, workload in window(orders, tuple(self._lanes), secrets.randbits(SEED_BITS)):
-            self._over.wait(max(0.0, start_at + due_s - time.time()))
+            self._over.wait(max(0.0, start_at + due_s - self._clock.now()))
             if self._over.is_set():
                 return
             self._send_job(sender, self._lanes[lane], workload, start_at + due_s)
-        self._over.wait(max(0.0, start_at + WINDOW_S - time.time()))
+        self._over.wait(max(0.0, start_at + WINDOW_S - self._clock.now()))
 
     def _send_job(self, sender: JobSender, found: FoundLane, workload: str, due_at: float) -> None:
         jobs = self._jobs[workload]
@@ -160,7 +157,7 @@ class LiveLoad:
             plan=ONE_JOB,
         )
         try:
-            (sent_at,) = sender.send(order, [(self._sent % MAX_SEQ, due_at)], time.time)
+            (sent_at,) = sender.send(order, [(self._sent % MAX_SEQ, due_at)], self._clock.now)
         except OperationalError:
             self._exporter.refused(found.lane.key, workload)
             raise

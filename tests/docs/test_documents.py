@@ -11,8 +11,10 @@ from click.exceptions import Exit
 from click.testing import CliRunner
 
 from pictures.report import SHOWN, filled, stored
+from poolrace.workloads import declarations
 from producer.analysis.summary import summarise
 from producer.cli._root import main
+from producer.plan.stages import STAGES
 from producer.rundir.reader import read_run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 
@@ -99,12 +101,26 @@ def test_every_column_of_a_run_directory_is_described(table: str, schema: dict[s
     assert [name for name in schema if f"`{name}`" not in section] == []
 
 
+def test_every_stage_of_a_job_is_described_by_its_instants() -> None:
+    section = read("docs/measurement.md").split("### Stages of a job\n")[1].split("**Clocks.**")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+ \| \w+) \|", section, re.MULTILINE))
+    assert rows == {
+        name: f"{stage.begin.removesuffix('_at')} | {stage.end.removesuffix('_at')}" for name, stage in STAGES.items()
+    }
+
+
 def test_the_design_page_lists_every_dependency() -> None:
     declared = re.findall(
         r'^    "([a-z]+)', read("pyproject.toml").split("dependencies = [")[1].split("]\n")[0], re.MULTILINE
     )
     section = read("docs/design.md").split("## Dependencies")[1]
     assert [name for name in declared if name not in section] == []
+
+
+def test_the_glossary_lists_every_workload() -> None:
+    row = re.search(r"^\| workload \| (.*) \|$", read("docs/glossary.md"), re.MULTILINE)
+    assert row is not None
+    assert re.findall(r"`(\w+)`", row[1]) == [each.name for each in declarations()]
 
 
 def test_the_design_page_names_every_module() -> None:

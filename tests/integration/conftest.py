@@ -103,7 +103,7 @@ class Run:
         self.app = node.site.app
         self.run_id = secrets.token_hex(8)
         self._collector = Collector(
-            self.app, self.run_id, lane_of={node.name: "the lane"}, publisher_correction_s=0.0
+            self.app, self.run_id, lane_of={node.name: "the lane"}
         )  # fmt: skip
         self._records = []
         self._samples = []

@@ -64,6 +64,10 @@ def test_the_lanes_node_does_the_jobs_of_every_queue(fleet, own_app):
     (lane,) = fleet.lanes
     for task in ("stamp", "report"):
         send(fleet, own_app, task)
-    fleet.start(lane)
     with fleet.app.connection_for_read() as connection:
+        assert depth(connection, *fleet.queues(lane)) == Depth(ready=2 * JOBS, unacked=0)
+        fleet.start(lane)
         until(lambda: depth(connection, *fleet.queues(lane)) == Depth(ready=0, unacked=0))
+    (node,) = fleet.app.control.inspect(timeout=10, limit=1).stats().values()
+    done = {name: count for name, count in node["total"].items() if name.startswith("postoffice.")}
+    assert done == {"postoffice.stamp": JOBS, "postoffice.report": JOBS}

@@ -1,4 +1,4 @@
-"""Limits of containers are read right, and the tightest counts."""
+"""Limits of containers are read correctly, and the tightest counts."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_the_cpu_quota_of_cgroup_v1(quota_us, period_us, quota):
     [
         ("max\n", None),
         ("536870912\n", 536_870_912),
-        ("9223372036854771712\n", None),  # 2**63 - 1, rounded down to a page: how v1 writes that there is none
+        ("9223372036854771712\n", None),  # 2**63 - 1, rounded down to a page: how v1 writes no limit
         ("", None),
     ],
 )

@@ -1,4 +1,4 @@
-"""The offset to the broker's clock, by hand."""
+"""The offset to the broker's clock, worked out by hand."""
 
 from types import SimpleNamespace
 
@@ -57,11 +57,11 @@ def test_the_true_offset_lies_within_the_bound(round_trips, ahead_s):
 
 
 def test_a_clock_that_agrees_is_not_corrected():
-    """The answer is off by half the way's lopsidedness at most, which is the bound."""
+    """The answer is wrong by at most half the asymmetry of the way, which is the bound."""
     assert offset_of([(0.5, 0.25)]).correction_s == 0.0
 
 
-def test_redis_tells_seconds_and_microseconds():
+def test_redis_answers_with_seconds_and_microseconds():
     client = SimpleNamespace(time=lambda: (4_000_000_000, 500_000))
     connection = SimpleNamespace(default_channel=SimpleNamespace(client=client))
     found = broker_offset(connection)
@@ -71,7 +71,7 @@ def test_redis_tells_seconds_and_microseconds():
 
 
 @pytest.mark.parametrize("client", [None, SimpleNamespace()])
-def test_a_broker_that_cannot_tell_the_time_leaves_the_offset_unknown(client):
+def test_a_broker_without_a_clock_leaves_the_offset_unknown(client):
     connection = SimpleNamespace(default_channel=SimpleNamespace(client=client))
     assert broker_offset(connection) is NO_OFFSET
 

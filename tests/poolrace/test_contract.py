@@ -1,4 +1,4 @@
-"""What crosses the wire comes back as it was, and what is not ours is told."""
+"""Everything that crosses the wire comes back unchanged, and foreign messages are refused."""
 
 import json
 import math
@@ -115,7 +115,7 @@ def test_records_come_back_as_they_were(sent):
 
 
 @given(st.lists(records, min_size=1, max_size=5))
-def test_a_table_of_rows_says_what_the_rows_say(sent):
+def test_a_table_of_rows_has_the_values_of_the_rows(sent):
     rows = join_rows(sent)
     table = np.frombuffer(rows, dtype=np.dtype(list(ROW_FIELDS)))
     for row, record in zip(table, unpack_rows(rows), strict=True):
@@ -143,12 +143,12 @@ def test_a_row_fits_into_a_pipe_whole():
 
 
 @pytest.mark.parametrize("cut", [1, 8, ROW.size - 1, ROW.size + 1])
-def test_rows_cut_short_are_told(cut):
+def test_rows_cut_short_are_refused(cut):
     with pytest.raises(WireError, match=f"{cut} bytes of records: not a multiple of {ROW.size}"):
         list(unpack_rows(join_rows([RECORD, RECORD])[:cut]))
 
 
-def test_an_outcome_that_nobody_knows_is_told():
+def test_an_unknown_outcome_is_refused():
     row = bytearray(pack_row(RECORD))
     row[-contract.EXCEPTION_BYTES - 3] = 99
     with pytest.raises(WireError, match="outcome 99: not one of"):
@@ -219,7 +219,7 @@ def test_a_shipment_comes_back_as_it_was(shipment):
 
 
 @given(shipments, st.data())
-def test_a_shipment_cut_anywhere_is_told(shipment, data):
+def test_a_shipment_cut_anywhere_is_refused(shipment, data):
     message = shipment.encode()
     cut = data.draw(st.integers(0, len(message) - 1))
     # Without rows, the line break at the end is all that may go without a loss.
@@ -230,7 +230,7 @@ def test_a_shipment_cut_anywhere_is_told(shipment, data):
             Shipment.decode(message[:cut])
 
 
-def test_a_shipment_that_lost_whole_rows_is_told():
+def test_a_shipment_that_lost_whole_rows_is_refused():
     with pytest.raises(WireError, match=f"cut short: {ROW.size} bytes are not 2 records"):
         Shipment.decode(SHIPMENT.encode()[: -ROW.size])
 
@@ -239,19 +239,19 @@ def test_a_shipment_that_lost_whole_rows_is_told():
     "message",
     [b"", b"\n", b"hello", b"7\n", b"[]\n", b"null\n", b"{}\n", b"\xff\xfe\n", b'{"task": "tasks.add"}\n', b"\n\n\n"],
 )
-def test_a_foreign_message_is_told(message):
+def test_a_foreign_message_is_refused(message):
     with pytest.raises(WireError, match="not a shipment of records"):
         Shipment.decode(message)
 
 
 @given(st.binary())
-def test_whatever_arrives_is_a_shipment_or_an_error_of_the_wire(message):
+def test_any_bytes_are_a_shipment_or_a_wire_error(message):
     with pytest.raises(WireError):
         Shipment.decode(message)
 
 
 @pytest.mark.parametrize("version", [0, 2, "3", None])
-def test_another_version_is_told_with_what_to_do(version):
+def test_another_version_is_refused_with_what_to_do(version):
     head, _, rows = SHIPMENT.encode().partition(b"\n")
     message = json.dumps({**json.loads(head), "poolrace": version}).encode() + b"\n" + rows
     with pytest.raises(WireError, match=r"this is version 3\. Use one poolrace on all\."):
@@ -259,14 +259,14 @@ def test_another_version_is_told_with_what_to_do(version):
 
 
 @pytest.mark.parametrize("key", ["node", "pool", "offset_s", "bound_s", "samples", "rows"])
-def test_a_shipment_without_one_of_its_keys_is_told(key):
+def test_a_shipment_without_one_of_its_keys_is_refused(key):
     head = json.loads(SHIPMENT.encode().partition(b"\n")[0])
     del head[key]
     with pytest.raises(WireError, match="not a shipment"):
         Shipment.decode(json.dumps(head).encode() + b"\n" + SHIPMENT.rows)
 
 
-def test_a_node_sample_of_another_make_is_told():
+def test_a_node_sample_with_other_fields_is_refused():
     head = json.loads(SHIPMENT.encode().partition(b"\n")[0])
     head["samples"] = [{"at": 1.0}]
     with pytest.raises(WireError, match="not a shipment"):

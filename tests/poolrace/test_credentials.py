@@ -1,4 +1,4 @@
-"""A password and an authority come from files, and a broker's URL is complete with them."""
+"""A broker's URL is completed with a password and an authority from files, and shown without secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_url_alone_stays_as_it_is(empty: str) -> None:
     assert broker_url({"POOLRACE_BROKER_URL": URL, empty: ""}) == URL
 
 
-def test_what_is_no_url_is_left_to_whoever_uses_it() -> None:
+def test_a_text_that_is_no_url_is_left_to_its_user() -> None:
     assert broker_url({"POOLRACE_BROKER_URL": "redis", "POOLRACE_BROKER_PASSWORD_FILE": "/nowhere"}) == "redis"
 
 
@@ -60,7 +60,7 @@ def test_two_passwords_are_one_too_many(password_file: Path) -> None:
     assert "first" not in str(raised.value)
 
 
-def test_a_password_file_that_is_not_there_is_told_with_its_name(tmp_path: Path) -> None:
+def test_a_missing_password_file_is_refused_with_its_name(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(ValueError, match=r"POOLRACE_BROKER_PASSWORD_FILE .*missing: No such file or directory. Name"):
         broker_url({"POOLRACE_BROKER_URL": URL, "POOLRACE_BROKER_PASSWORD_FILE": str(missing)})
@@ -84,7 +84,7 @@ def test_over_tls_the_broker_must_show_a_certificate_of_the_authority(tmp_path: 
     assert parse_url(url)["ssl"] == {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_ca_certs": str(authority)}
 
 
-def test_what_the_url_asks_for_besides_is_kept(tmp_path: Path) -> None:
+def test_the_other_query_parameters_of_the_url_are_kept(tmp_path: Path) -> None:
     authority = tmp_path / "ca.pem"
     authority.touch()
     url = broker_url(
@@ -101,7 +101,7 @@ def test_an_authority_without_tls_is_a_mistake() -> None:
         broker_url({"POOLRACE_BROKER_URL": URL, "POOLRACE_BROKER_CA_FILE": "/run/ca.pem"})
 
 
-def test_an_authority_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_authority_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         broker_url({"POOLRACE_BROKER_URL": "rediss://redis", "POOLRACE_BROKER_CA_FILE": str(tmp_path / "ca.pem")})
 
@@ -111,3 +111,26 @@ def test_an_authority_that_is_not_there_is_told(tmp_path: Path) -> None:
 )
 def test_a_url_without_secrets_is_shown_as_it_is(url: str) -> None:
     assert hide_password(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:geheim@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://shop:geheim@host/0", "redis://shop:***@host/0"),
+        ("redis://geheim@host/0", "redis://:***@host/0"),
+        ("redis://shop:ge@heim/@host/0", "redis://shop:***@host/0"),
+        ("redis://host:geheim", "redis://host:***"),
+        ("redis://[::1]:geheim/0", "redis://[::1]:***/0"),
+        ("redis://host/0?password=geheim&ssl_cert_reqs=none", "redis://host/0?password=***&ssl_cert_reqs=none"),
+        ("sqs://host?session_token=geheim", "sqs://host?session_token=***"),
+        ("geheim", "***"),
+    ],
+)
+def test_the_secrets_of_a_url_are_hidden_also_of_a_malformed_one(url: str, shown: str) -> None:
+    assert hide_password(url) == shown
+
+
+@given(password=st.text(alphabet="abcXYZ0189:/@?#%", min_size=3))
+def test_no_password_is_ever_shown(password: str) -> None:
+    assert hide_password(f"redis://shop:{password}@host:6379/0") == "redis://shop:***@host:6379/0"

@@ -1,4 +1,4 @@
-"""Two files tell whether a node is well; a service tells it over HTTP."""
+"""Two files show whether a node is healthy; a service shows it over HTTP."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_a_node_that_is_alive_and_ready_is_well(tmp_path: Path, age_s: float) ->
     assert health.problem(tmp_path, NOW) is None
 
 
-def test_a_node_whose_loop_stands_still_is_not_well_whatever_it_said_before(tmp_path: Path) -> None:
+def test_a_node_whose_loop_stands_still_is_unhealthy_even_if_it_was_ready(tmp_path: Path) -> None:
     touch(tmp_path / "alive", 16)
     touch(tmp_path / "ready", 3600)
-    assert health.problem(tmp_path, NOW) == "the event loop has not turned for 16 s"
+    assert health.problem(tmp_path, NOW) == "the event loop has not run for 16 s"
 
 
 def answering(answer: bytes) -> Iterator[str]:
@@ -89,7 +89,7 @@ def test_a_service_that_is_not_there_is_not_well() -> None:
         assert "does not answer: " in (health.problem_of_service(url) or "")
 
 
-def test_the_command_says_what_is_wrong_and_exits_with_1(tmp_path: Path) -> None:
+def test_the_command_prints_the_problem_and_exits_with_1(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "poolrace.health", str(tmp_path)], capture_output=True, text=True, check=False
     )

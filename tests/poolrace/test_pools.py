@@ -1,5 +1,6 @@
 """The pools are as the data says they are: every claim that is cheap to try is tried on the installed Celery."""
 
+import ast
 import inspect
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from dataclasses import fields
 from functools import reduce
 from importlib import import_module
+from pathlib import Path
 from threading import Event
 from time import monotonic
 
@@ -17,9 +19,12 @@ from celery.concurrency import base, get_available_pool_names, get_implementatio
 from celery.worker.autoscale import Autoscaler
 from celery.worker.worker import WorkController
 
+from poolrace import pools
 from poolrace.pools import _RULES as RULES
 from poolrace.pools import (
+    FORKING,
     POOLS,
+    RACED,
     REFUSED,
     Effect,
     Feature,
@@ -27,7 +32,9 @@ from poolrace.pools import (
     UnknownPoolError,
     find_pool,
     gives_up,
+    has_children,
     inert_settings,
+    pool_of_module,
 )
 
 ONE_PROCESS = {"threads": thread.TaskPool, "solo": solo.TaskPool}
@@ -40,19 +47,19 @@ def effect(pool, feature):
 
 @pytest.fixture(params=ONE_PROCESS)
 def one_process(request):
-    """A pool without children, by name and as Celery makes it."""
+    """A pool without children: its name, and Celery's object."""
     pool = ONE_PROCESS[request.param](limit=1, maxtasksperchild=1, max_memory_per_child=1, soft_timeout=0.001)
     yield request.param, pool
     pool.stop()
 
 
 @pytest.mark.parametrize("name", [*POOLS, *REFUSED])
-def test_celery_has_every_pool_we_name(name):
+def test_celery_has_every_pool_that_is_named(name):
     assert name in get_available_pool_names()
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
-def test_every_pool_has_something_to_say_on_every_feature(pool):
+def test_every_pool_has_every_feature(pool):
     assert set(pool.traits) == set(Feature)
     assert pool.gives_up
 
@@ -162,7 +169,7 @@ def test_the_verdict_can_say_what_each_pool_gives_up():
         ("xyz", "pool 'xyz': must be one of prefork, threads, solo."),
     ],
 )
-def test_an_unknown_pool_is_told_the_allowed_ones_and_the_nearest(name, message):
+def test_an_unknown_pool_is_refused_with_the_allowed_ones_and_the_nearest(name, message):
     with pytest.raises(UnknownPoolError) as caught:
         find_pool(name)
     assert str(caught.value) == message
@@ -194,7 +201,7 @@ def test_a_fresh_app_has_no_inert_settings(pool):
         ("worker_max_tasks_per_child", 100, {"threads", "solo"}),
         ("worker_max_memory_per_child", 200_000, {"threads", "solo"}),
         ("autoscale", "8,2", {"threads", "solo"}),
-        ("worker_autoscaler", "ours:Scaler", {"threads", "solo"}),
+        ("worker_autoscaler", "shop:Scaler", {"threads", "solo"}),
         ("worker_pool_restarts", True, {"threads", "solo"}),
         ("worker_pool_start_method", "spawn", {"threads", "solo"}),
         ("worker_proc_alive_timeout", 60.0, {"threads", "solo"}),
@@ -250,3 +257,46 @@ def test_the_data_cannot_be_changed():
 def test_it_can_be_imported_without_celery():
     code = "import sys, poolrace.pools; sys.exit('celery' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_raced_pools_are_known_and_none_of_them_is_refused():
+    assert RACED == ("prefork", "threads")
+    assert not set(RACED) & set(REFUSED)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_a_pool_is_found_by_the_module_of_its_class(name):
+    assert pool_of_module(get_implementation(name).__module__) == name
+
+
+def test_a_pool_of_somebody_elses_goes_by_its_modules_name():
+    assert pool_of_module("celery.concurrency.gevent") == "gevent"
+    assert pool_of_module("shop.pools") == "pools"
+
+
+def test_only_prefork_has_children_and_they_share_no_memory():
+    assert FORKING == "prefork"
+    assert {name: has_children(name) for name in [*POOLS, *REFUSED, ""]} == {
+        **dict.fromkeys([*POOLS, *REFUSED, ""], False),
+        "prefork": True,
+    }
+    assert {name for name, pool in POOLS.items() if pool.shares_memory} == {"threads", "solo"}
+
+
+def test_only_children_run_python_in_parallel():
+    assert {name for name, pool in POOLS.items() if pool.has_parallel_python} == {"prefork"}
+
+
+def spelled(module):
+    """Return the pools' names among the strings of a module, its docstrings apart."""
+    tree = ast.parse(module.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+    return sorted({node.value for node in strings if isinstance(node.value, str) and node.value in POOLS})
+
+
+def test_no_other_module_spells_the_name_of_a_pool():
+    """A pool is data: code asks for its properties, not for its name."""
+    package = Path(pools.__file__).parent
+    assert spelled(Path(pools.__file__)) == sorted(POOLS)
+    assert {path: names for path in package.rglob("*.py") if path.name != "pools.py" and (names := spelled(path))} == {}

@@ -76,6 +76,19 @@ def test_after_it_was_closed_a_sender_connects_again(app, sender, run_ids):
     assert app.bodies(one) == [b"one", b"two"]
 
 
+def test_a_queue_is_declared_once_on_each_connection(sender, run_ids, monkeypatch):
+    """The broker that it connects to may be another one, or have forgotten the queue."""
+    one, other = run_ids
+    declared = []
+    monkeypatch.setattr(records_sender.Queue, "declare", lambda queue: declared.append(queue.name))
+    for run_id in (one, one, other):
+        sender.send(run_id, b"body")
+    assert declared == [records_queue(one), records_queue(other)]
+    sender.close()
+    sender.send(one, b"body")
+    assert declared == [records_queue(one), records_queue(other), records_queue(one)]
+
+
 def test_the_clock_is_compared_with_the_brokers_every_now_and_then(app, clock, monkeypatch):
     offsets = [ClockOffset(offset_s=float(number), bound_s=0.1) for number in range(3)]
     monkeypatch.setattr(records_sender, "broker_offset", lambda _: offsets.pop(0))

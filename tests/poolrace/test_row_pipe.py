@@ -1,4 +1,4 @@
-"""Rows of children reach the main process whatever becomes of them, and no child ever waits for it."""
+"""Rows of children reach the main process even if a child dies, and no child ever waits for it."""
 
 import errno
 import os
@@ -74,14 +74,14 @@ def test_an_empty_pipe_gives_nothing_and_does_not_wait(pipe):
     assert pipe.read() == b""
 
 
-def test_what_has_been_read_is_not_read_again(pipe):
+def test_rows_that_were_read_are_not_read_again(pipe):
     pipe.write(row(1))
     assert seqs(pipe.read()) == [1]
     assert pipe.read() == b""
 
 
 def test_a_full_pipe_does_not_hold_up_the_slot_and_loses_nothing(pipe):
-    """Were it to wait, this test would never end: nobody reads."""
+    """If it waited, this test would never end: nobody reads."""
     wrote = 1
     while pipe.write(row(wrote - 1)):
         wrote += 1
@@ -91,7 +91,7 @@ def test_a_full_pipe_does_not_hold_up_the_slot_and_loses_nothing(pipe):
     assert [*first, *seqs(pipe.read())] == list(range(wrote + 2))
 
 
-def test_the_pipe_tells_how_many_rows_wait_in_it_and_how_many_it_holds(pipe):
+def test_the_pipe_counts_the_rows_that_wait_in_it_and_knows_how_many_it_holds(pipe):
     for seq in range(3):
         pipe.write(row(seq))
     assert pipe.waiting() == 3

@@ -1,5 +1,5 @@
 """
-A sample is what the processes of a tree have used, whoever has ended meanwhile; tried on real processes.
+A sample has the use of all processes of a tree, also of those that have ended; tried on real processes.
 
 Bounds are on CPU time, which a busy machine does not stretch.
 """
@@ -34,7 +34,7 @@ for line in sys.stdin:
 
 
 class Tree:
-    """A Python process that does what it is told, as the root of a tree."""
+    """A Python process that runs code for the test, as the root of a tree."""
 
     def __init__(self):
         self.process = subprocess.Popen(
@@ -43,10 +43,10 @@ class Tree:
         self.pid = self.process.pid
 
     def do(self, statement):
-        return self._tell(f"exec {statement}")
+        return self._ask(f"exec {statement}")
 
     def ask(self, expression):
-        return json.loads(self._tell(f"eval {expression}"))
+        return json.loads(self._ask(f"eval {expression}"))
 
     def start_child(self, code):
         """A child that runs code, says so, and waits until its input ends."""
@@ -60,7 +60,7 @@ class Tree:
     def end_child(self):
         self.do("child = children.pop(0); child.stdin.close(); child.stdout.close(); child.wait()")
 
-    def _tell(self, line):
+    def _ask(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         return self.process.stdout.readline()
@@ -162,7 +162,7 @@ def test_the_cpu_time_of_a_child_that_no_sample_saw_counts(tree):
 
 
 def test_cpu_time_does_not_fall_where_the_system_keeps_no_account_of_the_dead(tree):
-    """A parent that ignores SIGCHLD is not told what its children used."""
+    """A parent that ignores SIGCHLD does not learn what its children used."""
     tree.do("signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
     sampler = Sampler(tree.pid)
     child = psutil.Process(tree.start_child("burn(0.3)"))
@@ -274,9 +274,9 @@ def test_memory_can_be_left_out(tree):
 
 @ON_LINUX
 def test_the_memory_of_a_process_is_read_once(tree, monkeypatch):
-    """To divide it costs no second reading."""
-    told, reads = psutil.Process.memory_full_info, []
-    monkeypatch.setattr(psutil.Process, "memory_full_info", lambda process: reads.append(process.pid) or told(process))
+    """Its private part costs no second reading."""
+    read, reads = psutil.Process.memory_full_info, []
+    monkeypatch.setattr(psutil.Process, "memory_full_info", lambda process: reads.append(process.pid) or read(process))
     assert Sampler(tree.pid).sample().private_bytes > 0
     assert reads == [tree.pid]
 
@@ -285,12 +285,12 @@ def test_the_memory_of_a_process_is_read_once(tree, monkeypatch):
 def test_memory_is_unknown_if_that_of_one_process_is(tree, monkeypatch):
     tree.start_child("pass")
     child = tree.ask("children[0].pid")
-    told = psutil.Process.memory_full_info
+    read = psutil.Process.memory_full_info
 
     def refuse_the_child(process):
         if process.pid == child:
             raise psutil.AccessDenied(child)
-        return told(process)
+        return read(process)
 
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse_the_child)
     sample = Sampler(tree.pid).sample()
@@ -382,7 +382,7 @@ def test_the_root_ending_is_an_error(tree):
         Sampler(tree.pid)
 
 
-def test_a_total_carries_what_vanished():
+def test_a_total_carries_a_part_that_vanished():
     total = _Total()
     # 5 + 3; the 3 vanish; the 5 grow to 6: 6 + 3. Then a new process with 2: 11.
     assert [total.advance(parts) for parts in ([5, 3], [5], [6], [6, 2])] == [8, 8, 9, 11]

@@ -1,4 +1,4 @@
-"""Records reach their queue whatever becomes of the slot, and a slot never waits for it."""
+"""Records reach their queue even if the slot dies, and a slot never waits for it."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 
 def parts(seq, run_id):
-    """Return what a slot hands over: the job's header, and the node's part of the record."""
+    """Return the arguments of `put`: the job's header, and the node's part of the record."""
     stamp = Stamp(run_id=run_id, trial=0, seq=seq, due_at=1.0, sent_at=1.0)
     return stamp.to_header(), (1.0, 2.0, 3.0, 0.5, 7, 8, 1, 0, Outcome.SUCCEEDED, 0, "")
 
@@ -42,7 +42,7 @@ def in_child(work):
 
 
 class UnsteadySender(RecordsSender):
-    """A sender whose connection breaks at the next message, if a test says so."""
+    """A sender whose connection breaks at the next message, when a test asks for it."""
 
     breaks = False
 
@@ -59,10 +59,12 @@ class SwitchedApp:
     def __init__(self, app):
         self.app = app
         self.is_away = False
+        self.connections = 0
 
     def connection_for_write(self):
         if self.is_away:
             raise OperationalError("connection refused")
+        self.connections += 1
         return self.app.connection_for_write()
 
 
@@ -119,7 +121,7 @@ def at_work(clock):
     site.shipper.close()
 
 
-def test_what_slots_hand_over_is_shipped_in_order(site):
+def test_records_of_slots_are_shipped_in_order(site):
     for seq in range(10):
         site.shipper.put(*parts(seq, site.run_id))
     site.shipper.ship()
@@ -206,7 +208,7 @@ def test_every_second_sample_has_the_memory(site):
     assert [sample.pss_bytes is not None for sample in samples] == [True, False, True]
 
 
-def test_the_thread_sleeps_until_the_next_sample_or_for_long_if_nobody_watches(site):
+def test_the_thread_sleeps_until_the_next_sample_or_for_long_if_no_run_watches(site):
     assert site.shipper.patience_s() == shipping.IDLE_S
     site.shipper.watch(site.run_id)
     assert site.shipper.patience_s() == 0
@@ -223,7 +225,7 @@ def test_a_run_that_has_been_forgotten_gets_no_more_samples(site):
     assert site.arrived() == []
 
 
-def test_a_run_whose_jobs_end_is_watched_on(site):
+def test_a_run_whose_jobs_end_goes_on_watching(site):
     site.shipper.watch(site.run_id)
     for _ in range(3):
         site.clock.now_s += WATCH_S - 1
@@ -232,7 +234,7 @@ def test_a_run_whose_jobs_end_is_watched_on(site):
     assert site.arrived_samples() == 3
 
 
-def test_stopping_ships_what_is_left(at_work):
+def test_stopping_ships_the_remaining_records(at_work):
     at_work.shipper.start()
     at_work.shipper.put(*parts(1, at_work.run_id))
     at_work.shipper.stop()
@@ -284,3 +286,4 @@ def test_a_broker_that_goes_between_two_messages_costs_no_record_and_no_sample(s
     site.shipper.ship()
     (shipment,) = site.arrived()
     assert (seqs(shipment.rows), len(shipment.samples)) == ([2], 1)
+    assert site.broker.connections == 2

@@ -1,4 +1,4 @@
-"""What switches an app to the atomic transport is told as data, and understood again."""
+"""The setting that switches an app to the atomic transport can be written and read back."""
 
 import importlib
 
@@ -8,17 +8,17 @@ from poolrace.transport_setting import PATH, SETTING, TRANSPORTS, flags, setting
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_what_switches_an_app_says_which_transport_it_has(transport):
+def test_the_setting_of_a_transport_is_read_back_as_that_transport(transport):
     assert transport_of(setting(transport).get(SETTING)) == transport
 
 
-def test_the_path_leads_to_the_transport_that_tells_its_name():
+def test_the_path_leads_to_the_transport_that_reports_its_name():
     module, _, name = PATH.partition(":")
     assert getattr(importlib.import_module(module), name).kind == "atomic"
 
 
 @pytest.mark.parametrize("value", [None, "", "redis", "amqp", "kombu.transport.redis:Transport"])
-def test_any_other_value_of_the_setting_is_not_ours(value):
+def test_any_other_value_of_the_setting_is_not_the_atomic_transport(value):
     assert transport_of(value) == "stock"
 
 
@@ -32,10 +32,17 @@ def test_kombus_own_transport_needs_nothing_on_the_command_line():
 
 
 @pytest.mark.parametrize(
-    ("url", "spoken"),
-    [("redis://host/0", True), ("rediss://host/0", True), ("redis://a/0;redis://b/0", True),
-     ("redis://a/0;amqp://b//", False), ("amqp://host//", False), ("redis+socket:///run/broker.sock", False),
-     ("sentinel://host:26379", False), ("memory://", False)],
-)  # fmt: skip
-def test_a_broker_is_spoken_to_if_kombu_heeds_the_setting_with_its_url(url, spoken):
-    assert supports(url) is spoken
+    ("url", "supported"),
+    [
+        ("redis://host/0", True),
+        ("rediss://host/0", True),
+        ("redis://a/0;redis://b/0", True),
+        ("redis://a/0;amqp://b//", False),
+        ("amqp://host//", False),
+        ("redis+socket:///run/broker.sock", False),
+        ("sentinel://host:26379", False),
+        ("memory://", False),
+    ],
+)
+def test_a_broker_is_supported_if_kombu_heeds_the_setting_with_its_url(url, supported):
+    assert supports(url) is supported

@@ -23,7 +23,7 @@ def test_the_first_sample_of_the_first_run_is_due_at_once_and_the_next_later(wat
     assert watchers.take_due() == ["a"]
 
 
-def test_the_most_eager_run_decides_and_all_get_what_it_gets(watchers, clock):
+def test_the_most_eager_run_decides_how_often_all_get_samples(watchers, clock):
     watchers.add("slow", 30.0)
     assert watchers.take_due() == ["slow"]
     watchers.add("eager", 2.0)

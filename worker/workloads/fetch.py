@@ -7,28 +7,30 @@ from http import HTTPStatus
 
 import urllib3
 
+from worker.workload import Sizing, Workload
+
 CONNECT_TIMEOUT_S = 5.0
 
 ANSWER_TIMEOUT_S = 10.0
-"""How much later than asked for an answer may come."""
+"""The time that an answer may take beyond the delay that was asked for, in seconds."""
 
 CONNECTIONS = 1024
-"""Kept open by a process; more than any sensible number of threads, so that each keeps its own."""
+"""The connections that a process keeps open: more than any sensible number of threads, so that each keeps its own."""
 
 _managers: dict[int, urllib3.PoolManager] = {}
 
 
 class UpstreamError(RuntimeError):
-    """The upstream service answered, but not with what was asked for."""
+    """An answer of the upstream service with another status than 200."""
 
 
 def fetch(delay_us: int, *, upstream_url: str) -> int:
     """
-    Get a JSON document that the upstream service holds back for a while.
+    Get a JSON document that the upstream service delays.
 
     Args:
-        delay_us: How long it shall hold it back, in microseconds.
-        upstream_url: Where `worker.upstream` listens, e.g. `http://127.0.0.1:8081`.
+        delay_us: The delay to ask for, in microseconds.
+        upstream_url: The URL of `worker.upstream`, e.g. `http://127.0.0.1:8081`.
 
     Returns:
         The size of the document, in bytes.
@@ -41,7 +43,7 @@ def fetch(delay_us: int, *, upstream_url: str) -> int:
 
 
 def get_items(delay_us: int, *, upstream_url: str) -> bytes:
-    """The document itself; arguments and errors as for `fetch`."""
+    """Get the document itself; arguments and errors as for `fetch`."""
     url = f"{upstream_url}/items?delay_us={delay_us}"
     timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=delay_us / 1e6 + ANSWER_TIMEOUT_S)
     # A retry would do the work twice and hide the failure from the race.
@@ -53,11 +55,20 @@ def get_items(delay_us: int, *, upstream_url: str) -> bytes:
 
 def connections_of(pid: int) -> urllib3.PoolManager:
     """
-    The connections that all threads of a process share.
+    Return the connections that all threads of a process share.
 
-    Per process, since a connection inherited through a fork would carry the answers of parent and child mixed up.
+    Per process, since a connection inherited through a fork would mix up the answers of parent and child.
     """
     if pid not in _managers:
-        # `setdefault` is atomic, so threads that come here together agree on one; the others never opened anything.
+        # `setdefault` is atomic, so threads that come here at once agree on one; the others never opened anything.
         _managers.setdefault(pid, urllib3.PoolManager(maxsize=CONNECTIONS, block=False))
     return _managers[pid]
+
+
+WORKLOAD = Workload(
+    name="io",
+    function=fetch,
+    needs=("upstream_url",),
+    sizing=Sizing.WAIT,
+    target_s=0.050,
+)

@@ -1,20 +1,21 @@
-"""Waiting for another service, then computing with what came: most web back ends' jobs."""
+"""Waiting for another service, then computing with its answer, as most jobs of web back ends do."""
 
 from __future__ import annotations
 
 import json
 
+from worker.workload import Sizing, Workload
 from worker.workloads import cpu, fetch
 
 
 def fetch_and_compute(delay_us: int, iterations: int, *, upstream_url: str) -> int:
     """
-    Fetch a document, parse it and compute with what it says, without the GIL first and then with it.
+    Fetch a document, parse it and compute with its prices, without the GIL first and then with it.
 
     Args:
-        delay_us: How long the upstream service shall hold the document back, in microseconds.
+        delay_us: The delay to ask the upstream service for, in microseconds.
         iterations: How much to compute, as for `cpu.mix`.
-        upstream_url: Where `worker.upstream` listens.
+        upstream_url: The URL of `worker.upstream`.
 
     Returns:
         A number that depends on the document and on the computation.
@@ -27,5 +28,16 @@ def fetch_and_compute(delay_us: int, iterations: int, *, upstream_url: str) -> i
 
 
 def total_cents(document: bytes) -> int:
-    """What all the items of a document cost."""
+    """Add up the prices of all items of a document."""
     return sum(item["price_cents"] * item["quantity"] for item in json.loads(document)["items"])
+
+
+WORKLOAD = Workload(
+    name="mixed",
+    function=fetch_and_compute,
+    needs=("upstream_url",),
+    sizing=Sizing.WAIT_AND_WORK,
+    target_s=0.040,
+    work=cpu.mix,
+    cpu_share=0.25,
+)

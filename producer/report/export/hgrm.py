@@ -11,7 +11,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
@@ -21,6 +20,7 @@ from producer.rundir.schema import KEY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from producer.report.export.rows import Choice
@@ -65,11 +65,10 @@ def stretch_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
     """
     jobs = counted_jobs(run, choice)
     _must_be_one(jobs)
-    begins, ends = STAGES[what]
-    of_all = what == "publish_lag"
-    rows = run.sent.join(jobs, on=KEY, how="semi") if of_all else counted_successes(run, choice)
-    took = rows.select(took_s=pl.col(ends) - pl.col(begins))["took_s"].drop_nulls()
-    return np.sort(took.to_numpy())
+    stage = STAGES[what]
+    rows = run.sent.join(jobs, on=KEY, how="semi") if stage.of_all_sent else counted_successes(run, choice)
+    took_s = stage.durations_s(rows)
+    return np.sort(took_s[~np.isnan(took_s)])
 
 
 def _must_be_one(jobs: pl.DataFrame) -> None:

@@ -13,7 +13,7 @@ from poolrace.pools import POOLS
 MODULES = sorted({hazard.module for hazard in HAZARDS})
 
 
-def test_what_was_imported_is_named_where_it_does_not_go():
+def test_an_imported_module_is_named_for_the_pool_that_it_does_not_go_with():
     assert [hazard.module for hazard in hazards("threads", ["json", "selenium", "torch"])] == ["selenium"]
     assert [hazard.module for hazard in hazards("prefork", ["json", "selenium", "torch"])] == ["torch"]
 
@@ -33,16 +33,16 @@ def test_the_modules_of_this_process_can_be_asked_about_as_they_are():
 @given(imported=st.lists(st.sampled_from([*MODULES, "json", "shop.tasks"])), pool=st.sampled_from(sorted(POOLS)))
 def test_hazards_are_those_of_the_pool_that_were_imported_each_once_in_the_order_of_the_list(imported, pool):
     assert hazards(pool, imported) == [
-        hazard for hazard in HAZARDS if (hazard.pool, hazard.module in imported) == (pool, True)
+        hazard for hazard in HAZARDS if hazard.slot == POOLS[pool].slot and hazard.module in imported
     ]
 
 
-@pytest.mark.parametrize("hazard", HAZARDS, ids=lambda hazard: f"{hazard.module}-{hazard.pool}")
-def test_a_hazard_is_of_a_pool_that_there_is_and_says_what_to_see_to(hazard):
-    assert hazard.pool in POOLS
+@pytest.mark.parametrize("hazard", HAZARDS, ids=lambda hazard: f"{hazard.module}-{hazard.slot.name}")
+def test_a_hazard_is_of_a_pool_that_there_is_and_says_what_to_do(hazard):
+    assert hazard.slot in {pool.slot for pool in POOLS.values()}
     assert hazard.warning
     assert not hazard.warning.endswith(".")
 
 
-def test_a_module_is_named_once_for_a_pool():
-    assert set(Counter((hazard.module, hazard.pool) for hazard in HAZARDS).values()) == {1}
+def test_a_module_is_named_once_for_a_kind_of_slot():
+    assert set(Counter((hazard.module, hazard.slot) for hazard in HAZARDS).values()) == {1}

@@ -1,4 +1,4 @@
-"""A user's app is found as Celery finds it, and led to the race's broker and queues, whatever its settings say."""
+"""A user's app is found as Celery finds it, and pointed at the race's broker and queues, whatever its settings say."""
 
 import json
 import os
@@ -18,16 +18,22 @@ from hypothesis import strategies as st
 from kombu import Exchange, Queue
 
 from poolrace.ownapp import redirect
-from poolrace.ownapp.redirect import BROKER_VARIABLES, TERMS, AdoptionError, Terms, adopt, find, led_settings
+from poolrace.ownapp.redirect import (
+    BROKER_VARIABLES,
+    VARIABLE,
+    OwnAppError,
+    Redirect,
+    load_app,
+    redirect_app,
+    redirected_settings,
+)
 
 ROOT = Path(redirect.__file__).parents[2]
-RACE = Terms(app="shop", broker_url="memory://race", queue="poolrace.r.threads", acks="early")
-WITH_BACKEND = Terms(
-    app="shop", broker_url="memory://race", queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:"
-)  # fmt: skip
+RACE = Redirect(app="shop", broker_url="memory://race", queue="poolrace.r.threads", acks="early")
+WITH_BACKEND = replace(RACE, queue="q", acks="late", backend_url="cache+memory://", backend_prefix="r:")
 
-terms = st.builds(
-    Terms,
+redirects = st.builds(
+    Redirect,
     app=st.text(),
     broker_url=st.text(),
     queue=st.text(),
@@ -40,7 +46,7 @@ terms = st.builds(
 
 @pytest.fixture(autouse=True)
 def attached(monkeypatch):
-    """The apps that were to be stamped: the signals of it are the whole process's, and so of every other test."""
+    """The apps that were to be stamped: real stamping would connect signals for every other test, too."""
     attached = []
     monkeypatch.setattr(redirect.stamping, "attach", attached.append)
     for name in BROKER_VARIABLES:
@@ -78,22 +84,22 @@ AN_APP = """
 """
 
 
-@given(given=terms)
-def test_terms_are_the_same_after_a_round_trip(given):
-    assert Terms.from_json(given.to_json()) == given
+@given(given=redirects)
+def test_a_redirect_is_the_same_after_a_round_trip(given):
+    assert Redirect.from_json(given.to_json()) == given
 
 
-@given(given=terms)
-def test_a_node_is_told_its_terms_and_no_app_of_its_process_can_reach_another_broker(given):
-    said = given.variables()
-    assert Terms.from_json(said.pop(TERMS)) == given
+@given(given=redirects)
+def test_a_node_has_its_redirect_in_its_environment_and_no_app_of_its_process_can_reach_another_broker(given):
+    said = given.environment()
+    assert Redirect.from_json(said.pop(VARIABLE)) == given
     assert {said.pop(name) for name in BROKER_VARIABLES} == {given.broker_url}
     assert said == ({} if given.backend_url is None else {"CELERY_RESULT_BACKEND": given.backend_url})
 
 
 @pytest.mark.parametrize("path", ["{0}.celery:app", "{0}.celery", "{0}", "{0}.celery.app"])
 def test_an_app_is_found_by_each_name_that_celery_takes(package, path):
-    found = find(path.format(package(celery=AN_APP)))
+    found = load_app(path.format(package(celery=AN_APP)))
     assert (type(found), found.main) == (Celery, "found")
 
 
@@ -104,7 +110,7 @@ def test_a_factory_is_called(package):
         def make():
             return Celery("made", broker="memory://", set_as_current=False)
     """
-    assert find(f"{package(factory=source)}.factory:make()").main == "made"
+    assert load_app(f"{package(factory=source)}.factory:make()").main == "made"
 
 
 @pytest.mark.parametrize("path", ["{0}.site:flask_app", "{0}.site:make()"])
@@ -117,7 +123,7 @@ def test_a_flask_app_has_it_among_its_extensions(package, path):
 
         flask_app, make = Flask(), Flask
     """
-    assert find(path.format(package(site=source))).main == "extension"
+    assert load_app(path.format(package(site=source))).main == "extension"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +135,7 @@ def test_a_flask_app_has_it_among_its_extensions(package, path):
         ("{0}.other:flask_app", "Flask <"),
     ],
 )
-def test_what_is_no_app_is_told_with_what_it_is_and_how_to_name_one(package, path, kind):
+def test_something_else_than_an_app_is_refused_with_its_type_and_the_way_to_name_one(package, path, kind):
     source = """
         number = 7
 
@@ -142,10 +148,10 @@ def test_what_is_no_app_is_told_with_what_it_is_and_how_to_name_one(package, pat
             return {}
     """
     named = path.format(package(other=source))
-    with pytest.raises(AdoptionError) as told:
-        find(named)
-    assert str(told.value).startswith(f"{named} is no Celery app but {kind}")
-    assert str(told.value).endswith(
+    with pytest.raises(OwnAppError) as refused:
+        load_app(named)
+    assert str(refused.value).startswith(f"{named} is no Celery app but {kind}")
+    assert str(refused.value).endswith(
         "Name it as `celery -A` takes it, e.g. shop.celery:app; a function that makes it, as shop.factory:make()."
     )
 
@@ -159,32 +165,32 @@ def test_what_is_no_app_is_told_with_what_it_is_and_how_to_name_one(package, pat
         ("{0}.celery:app.main()", "AttributeError: module '{0}.celery' has no attribute 'app.main'"),
     ],
 )
-def test_what_cannot_be_found_is_told_with_the_folder_and_why(package, path, why, tmp_path):
+def test_an_app_that_cannot_be_found_is_refused_with_the_folder_and_the_reason(package, path, why, tmp_path):
     name = package(celery=AN_APP)
-    with pytest.raises(AdoptionError, match="cannot be imported") as told:
-        find(path.format(name))
-    assert str(told.value) == f"{path.format(name)} cannot be imported from {tmp_path}: {why.format(name)}"
+    with pytest.raises(OwnAppError, match="cannot be imported") as refused:
+        load_app(path.format(name))
+    assert str(refused.value) == f"{path.format(name)} cannot be imported from {tmp_path}: {why.format(name)}"
 
 
-def test_what_fails_on_import_is_told_with_the_users_own_lines_and_none_of_ours(package):
+def test_an_app_that_fails_on_import_is_refused_with_the_users_own_lines_and_none_of_poolraces(package):
     name = package(celery="from . import settings\n", settings="\nKEY = {}['SECRET_KEY']\n")
-    with pytest.raises(AdoptionError) as told:
-        find(f"{name}.celery:app")
-    assert str(told.value).endswith(
+    with pytest.raises(OwnAppError) as refused:
+        load_app(f"{name}.celery:app")
+    assert str(refused.value).endswith(
         f"KeyError: 'SECRET_KEY'\n    {name}/celery.py:1: from . import settings"
         f"\n    {name}/settings.py:2: KEY = {{}}['SECRET_KEY']"
     )
 
 
-def test_of_a_long_way_to_an_error_only_the_last_lines_are_told(package):
+def test_of_a_long_way_to_an_error_only_the_last_lines_are_shown(package):
     source = "def fall(n):\n    return 1 / n if n == 0 else fall(n - 1)\n\n\nmake = lambda: fall(9)\n"
-    with pytest.raises(AdoptionError) as told:
-        find(f"{package(deep=source)}.deep:make()")
-    assert len(str(told.value).splitlines()) == 1 + redirect.FRAMES
+    with pytest.raises(OwnAppError) as refused:
+        load_app(f"{package(deep=source)}.deep:make()")
+    assert len(str(refused.value).splitlines()) == 1 + redirect.MAX_FRAMES
 
 
-def test_an_app_without_queues_of_its_own_is_led_to_one_of_the_races_broker():
-    settings = led_settings(app_of().conf, RACE)
+def test_an_app_without_queues_of_its_own_has_one_on_the_races_broker():
+    settings = redirected_settings(app_of().conf, RACE)
     assert {settings[f"broker_{name}"] for name in ("url", "read_url", "write_url")} == {"memory://race"}
     assert settings["broker_use_ssl"] is None
     (queue,) = settings["task_queues"]
@@ -195,7 +201,7 @@ def test_an_app_without_queues_of_its_own_is_led_to_one_of_the_races_broker():
 
 
 def test_each_queue_of_an_app_has_a_counterpart_that_nodes_consume():
-    settings = led_settings({}, replace(RACE, queues=("images", "mail")))
+    settings = redirected_settings({}, replace(RACE, queues=("images", "mail")))
     assert [(queue.name, queue.exchange.name, queue.routing_key) for queue in settings["task_queues"]] == [
         (name,) * 3 for name in ("poolrace.r.threads", "poolrace.r.threads.images", "poolrace.r.threads.mail")
     ]
@@ -203,17 +209,17 @@ def test_each_queue_of_an_app_has_a_counterpart_that_nodes_consume():
 
 def test_of_the_transport_options_only_the_visibility_timeout_stays():
     options = {"visibility_timeout": 7200, "global_keyprefix": "theirs:", "sentinel_kwargs": {"password": "x"}}
-    settings = led_settings({"broker_transport_options": options}, RACE)
+    settings = redirected_settings({"broker_transport_options": options}, RACE)
     assert settings["broker_transport_options"] == {"visibility_timeout": 7200}
 
 
 @pytest.mark.parametrize("options", [None, {}, {"global_keyprefix": "theirs:"}])
-def test_transport_options_that_say_nothing_to_keep_are_empty(options):
-    assert led_settings({"broker_transport_options": options}, RACE)["broker_transport_options"] == {}
+def test_transport_options_without_anything_to_keep_are_empty(options):
+    assert redirected_settings({"broker_transport_options": options}, RACE)["broker_transport_options"] == {}
 
 
 @pytest.mark.parametrize(
-    ("theirs", "led"),
+    ("theirs", "accepted"),
     [
         (["json"], ["json"]),
         (["pickle"], ["pickle", "json"]),
@@ -223,42 +229,42 @@ def test_transport_options_that_say_nothing_to_keep_are_empty(options):
         (None, ["json"]),
     ],
 )
-def test_an_app_also_takes_json_for_that_is_what_the_races_commands_are(theirs, led):
-    assert led_settings({"accept_content": theirs}, RACE)["accept_content"] == led
+def test_an_app_also_accepts_json_which_the_races_commands_are_in(theirs, accepted):
+    assert redirected_settings({"accept_content": theirs}, RACE)["accept_content"] == accepted
 
 
 @given(theirs=st.lists(st.sampled_from(["json", "pickle", "yaml", "msgpack", "shout"]), unique=True))
-def test_what_an_app_takes_it_still_takes_and_json_once(theirs):
-    led = led_settings({"accept_content": theirs}, RACE)["accept_content"]
-    assert led[: len(theirs)] == theirs
-    assert led.count("json") == 1
+def test_an_app_accepts_what_it_accepted_before_and_json_once(theirs):
+    accepted = redirected_settings({"accept_content": theirs}, RACE)["accept_content"]
+    assert accepted[: len(theirs)] == theirs
+    assert accepted.count("json") == 1
 
 
 @pytest.mark.parametrize(("acks", "late"), [("early", False), ("late", True)])
 @pytest.mark.parametrize("theirs", [False, True])
 def test_jobs_are_acknowledged_as_the_lane_says(acks, late, theirs):
-    given = Terms(app="shop", broker_url="memory://", queue="q", acks=acks)
-    assert led_settings({"task_acks_late": theirs}, given)["task_acks_late"] is late
+    given = Redirect(app="shop", broker_url="memory://", queue="q", acks=acks)
+    assert redirected_settings({"task_acks_late": theirs}, given)["task_acks_late"] is late
 
 
-def test_results_stay_where_they_go_unless_the_terms_say_otherwise():
-    assert {name for name in led_settings({}, RACE) if "result" in name} == set()
-    assert led_settings({}, WITH_BACKEND)["result_backend"] == "cache+memory://"
-    assert led_settings({}, WITH_BACKEND)["result_backend_transport_options"] == {"global_keyprefix": "r:"}
+def test_results_stay_where_they_go_unless_the_redirect_names_a_backend():
+    assert {name for name in redirected_settings({}, RACE) if "result" in name} == set()
+    assert redirected_settings({}, WITH_BACKEND)["result_backend"] == "cache+memory://"
+    assert redirected_settings({}, WITH_BACKEND)["result_backend_transport_options"] == {"global_keyprefix": "r:"}
 
 
-def test_an_adopted_app_has_the_led_settings_and_is_stamped(attached):
+def test_a_redirected_app_has_its_settings_and_is_stamped(attached):
     app = app_of(task_acks_late=True, task_routes={"shop.*": "images"}, task_always_eager=True)
-    adopt(app, RACE)
+    redirect_app(app, RACE)
     assert attached == [app]
-    assert {name: app.conf.get(name) for name in led_settings({}, RACE)} == led_settings({}, RACE)
+    assert {name: app.conf.get(name) for name in redirected_settings({}, RACE)} == redirected_settings({}, RACE)
     assert list(app.amqp.queues) == ["poolrace.r.threads"]
     assert app.control.mailbox.serializer == "json"
 
 
-def test_what_was_changed_is_told_from_what_to_what_and_the_rest_is_not():
+def test_a_changed_setting_is_reported_with_both_values_and_others_are_not():
     app = app_of(task_acks_late=True, broker_url="redis://user:secret@host:6380/1", task_default_queue="images")
-    changed = adopt(app, RACE)
+    changed = redirect_app(app, RACE)
     assert changed["task_acks_late"] == "True -> False"
     assert changed["broker_url"] == "redis -> memory"
     assert changed["task_default_queue"] == "'images' -> 'poolrace.r.threads'"
@@ -266,14 +272,14 @@ def test_what_was_changed_is_told_from_what_to_what_and_the_rest_is_not():
     assert "secret" not in json.dumps(changed)
 
 
-def test_an_app_that_was_led_once_has_nothing_to_change():
+def test_an_app_that_was_redirected_once_has_nothing_to_change():
     app = app_of()
-    adopt(app, RACE)
-    assert adopt(app, RACE) == {}
+    redirect_app(app, RACE)
+    assert redirect_app(app, RACE) == {}
 
 
 class Settings:
-    """As a Django project has them."""
+    """Settings in the form of a Django project."""
 
     CELERY_BROKER_URL = "memory://theirs"
     CELERY_TASK_ROUTES = {"shop.resize": {"queue": "images"}}  # noqa: RUF012
@@ -287,13 +293,13 @@ class Settings:
 
 
 @pytest.mark.parametrize("read_before", [False, True])
-def test_settings_under_a_namespace_are_led_like_any_other(read_before):
+def test_settings_under_a_namespace_are_redirected_like_any_other(read_before):
     app = Celery("shop", set_as_current=False)
     app.config_from_object(Settings, namespace="CELERY")
     if read_before:
         assert app.conf.task_default_queue == "letters"
         assert set(app.amqp.queues) == {"images", "letters"}
-    adopt(app, WITH_BACKEND)
+    redirect_app(app, WITH_BACKEND)
     assert (app.conf.task_routes, app.conf.task_default_queue) == (None, "q")
     assert app.conf.accept_content == ["pickle", "json"]
     assert app.conf.broker_transport_options == {"visibility_timeout": 60}
@@ -310,18 +316,18 @@ def test_settings_under_a_namespace_are_led_like_any_other(read_before):
         ["redis://:secret@a/0", "redis://:secret@b/0"],
     ],
 )
-def test_no_password_is_told_however_many_brokers_an_app_has(urls):
+def test_no_password_is_shown_however_many_brokers_an_app_has(urls):
     app = app_of(broker_url=urls, broker_transport_options={"sentinel_kwargs": {"password": "secret"}})
-    assert "secret" not in str(adopt(app, RACE))
+    assert "secret" not in str(redirect_app(app, RACE))
 
 
-def test_what_is_nothing_before_and_after_or_the_same_in_another_form_is_no_change():
-    changed = adopt(app_of(accept_content=("json",), broker_use_ssl=False), RACE)
+def test_an_empty_value_for_another_or_a_list_for_a_tuple_is_no_change():
+    changed = redirect_app(app_of(accept_content=("json",), broker_use_ssl=False), RACE)
     assert {"accept_content", "broker_use_ssl"}.isdisjoint(changed)
 
 
 class Stubborn(dict):
-    """Settings that keep one of theirs."""
+    """Settings of which one cannot be changed."""
 
     @property
     def task_default_queue(self):
@@ -331,22 +337,22 @@ class Stubborn(dict):
         super().update({**settings, "task_routes": self["task_routes"]})
 
 
-def test_an_app_that_does_not_let_itself_be_led_is_refused(attached):
+def test_an_app_that_keeps_a_setting_of_its_own_is_refused(attached):
     app = app_of()
     app.amqp.router.route({}, "shop.resize")
     app.conf = Stubborn(task_default_queue="celery", task_routes="amqp://user:secret@host/routes")
-    with pytest.raises(AdoptionError) as told:
-        adopt(app, RACE)
-    assert str(told.value) == "task_routes of the app cannot be set; it stays amqp."
+    with pytest.raises(OwnAppError) as refused:
+        redirect_app(app, RACE)
+    assert str(refused.value) == "task_routes of the app cannot be set; it stays amqp."
     assert attached == []
 
 
 def nothing(*_):
-    """What a task does of which only the message is looked at."""
+    """Do nothing: only the message of the task is looked at."""
 
 
 class Office:
-    """An app of two tasks with routes of its own, adopted on a broker in memory."""
+    """An app of three tasks with routes of its own, redirected to a broker in memory."""
 
     def __init__(self):
         self.queue = f"poolrace.{secrets.token_hex(4)}.threads"
@@ -363,7 +369,7 @@ class Office:
             warnings.simplefilter("ignore")  # a task that names its queue: Celery would rather have routes
             self.app.finalize()
         self.plain.apply_async()  # an app may have been used before: it knows its own broker and queues then
-        adopt(self.app, Terms(app="office", broker_url="memory://", queue=self.queue, acks="early"))
+        redirect_app(self.app, Redirect(app="office", broker_url="memory://", queue=self.queue, acks="early"))
 
     def waiting(self):
         """The messages in the race's queue."""
@@ -401,7 +407,7 @@ def test_whatever_destination_a_job_names_it_stays_in_the_lane(office, task, opt
     assert message.delivery_info["routing_key"] == office.queue
 
 
-def test_what_else_a_job_says_of_itself_is_kept(office):
+def test_the_other_options_of_a_job_are_kept(office):
     office.plain.apply_async(args=(1,), queue="letters", priority=7, headers={"tenant": "a"}, expires=60)
     office.own.apply_async()
     office.app.send_task("elsewhere.unknown", queue="letters")
@@ -417,7 +423,7 @@ def test_a_chain_begins_in_the_lane(office):
     assert [message.headers["task"] for message in office.waiting()] == ["office.routed"]
 
 
-def test_a_node_takes_its_app_in_on_the_terms_of_its_environment(tmp_path):
+def test_a_node_redirects_its_app_as_its_environment_says(tmp_path):
     """In a process of its own, with all that stamping needs."""
     source = """
         from celery import Celery
@@ -428,15 +434,16 @@ def test_a_node_takes_its_app_in_on_the_terms_of_its_environment(tmp_path):
             pass
     """
     (tmp_path / "shop.py").write_text(textwrap.dedent(source))
-    given = Terms(app="shop:app", broker_url="memory://race", queue="q", acks="late")
+    given = Redirect(app="shop:app", broker_url="memory://race", queue="q", acks="late")
     code = (
         "from poolrace.ownapp.node import app; from poolrace.contract import HOLD_TASK; "
         "print(app.main, app.connection_for_write().hostname, app.conf.task_acks_late, *app.amqp.queues, "
         "HOLD_TASK in app.tasks, 'shop.resize' in app.tasks)"
     )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **given.environment()}
+    command = [sys.executable, "-c", code]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **given.variables()},
-    )  # fmt: skip
+        command, cwd=tmp_path, env=environment, text=True, capture_output=True, timeout=60, check=False
+    )
     assert done.stdout.split() == ["found", "race", "True", "q", "True", "True"], done.stderr
     assert not re.search(r"theirs\.invalid", done.stderr)

@@ -70,7 +70,7 @@ def test_routes_and_bindings_of_the_app_decide(name, options, own):
     assert destination(router_of(), name, **options) == counterpart(LANE, own)
 
 
-def test_a_router_of_the_apps_own_is_asked_with_what_the_job_is():
+def test_a_router_of_the_apps_own_is_asked_with_the_job():
     def by_size(name, args, kwargs, options, task=None, **_):
         return {"queue": "reports"} if args[0] > 9 or kwargs.get("large") else None
 
@@ -98,7 +98,7 @@ def test_a_broadcast_has_no_counterpart():
     assert destination(router_of(app), queue="all") == LANE
 
 
-def test_what_else_a_job_says_of_itself_is_kept():
+def test_the_other_options_of_a_job_are_kept():
     routed = router_of().route({"queue": "reports", "priority": 3, "exchange_type": "topic"}, "post.letter")
     assert {key: value for key, value in routed.items() if key != "queue"} == {"priority": 3}
 

@@ -1,4 +1,4 @@
-"""A task that writes into its module is named, and one that answers the same job in two ways."""
+"""Tasks that write into their module are reported, and tasks that answer the same job in two ways."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ SHARED = "on threads all slots share it, on prefork none do"
 
 @pytest.fixture
 def noted(monkeypatch):
-    """Tells what is found of the tasks of a module; each job is (task, args) or (task, args, kwargs)."""
+    """Report the findings on the tasks of a module; each job is (task, args) or (task, args, kwargs)."""
 
     def noted(source, *jobs, name=None):
         name = name or f"notes_{secrets.token_hex(4)}"
@@ -73,7 +73,7 @@ def test_a_task_that_only_reads_its_module_is_not_named(noted):
         "LONG[-1] = 1",
     ],
 )
-def test_whatever_way_it_is_written_a_global_is_named(noted, body):
+def test_a_global_is_named_in_whichever_way_it_is_written(noted, body):
     source = f"""
         from collections import defaultdict, deque
 
@@ -134,7 +134,7 @@ def test_only_the_first_job_of_a_task_is_run_and_it_is_run_twice(noted):
     assert sys.modules[name].ran == ["first", "first"]
 
 
-def test_tasks_are_told_of_in_order_of_name_and_none_that_was_not_to_be_run(noted):
+def test_tasks_are_reported_in_order_of_name_and_only_those_that_may_be_run(noted):
     source = """
         SEEN = []
 
@@ -151,7 +151,7 @@ def test_without_a_job_that_may_be_repeated_nothing_is_run(noted):
     assert noted("") == []
 
 
-def test_a_task_whose_module_cannot_be_found_is_passed_over(noted, monkeypatch):
+def test_a_task_whose_module_cannot_be_found_is_skipped(noted, monkeypatch):
     def stray():
         raise AssertionError("must not be run")
 

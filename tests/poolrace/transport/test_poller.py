@@ -8,14 +8,14 @@ from poolrace.transport.poller import Poller
 
 
 def test_a_socket_that_the_loop_reads_is_not_added_to_it_again():
-    ours, theirs, poller, hub = print, repr, Poller(), Hub()
+    reader, other_reader, poller, hub = print, repr, Poller(), Hub()
     one, other = socket.socketpair()
     with one, other:
         poller._fd_to_chan = {one.fileno(): ("channel", "BRPOP")}
-        poller.hub, poller.reader = hub, ours
+        poller.hub, poller.reader = hub, reader
         assert list(poller.fds) == [one.fileno()]
-        hub.add_reader(one, theirs)
+        hub.add_reader(one, other_reader)
         assert list(poller.fds) == [one.fileno()]
-        hub.add_reader(one, ours)
+        hub.add_reader(one, reader)
         assert list(poller.fds) == []
         hub.close()

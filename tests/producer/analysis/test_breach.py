@@ -15,7 +15,7 @@ TRIAL = Trial(
     began_at=BEGAN_AT, ended_at=BEGAN_AT + 12.0, planned_s=10.0,
 )  # fmt: skip
 SENT = {"offset_s": pl.Float64, "due_at": pl.Float64, "sent_at": pl.Float64, "fate": pl.String}
-INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
+INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "returned_at", "finished_at")
 DONE = {"offset_s": pl.Float64, **dict.fromkeys(INSTANTS, pl.Float64)}
 
 
@@ -33,7 +33,11 @@ def seen(sent=(), done=(), samples=(), trial=TRIAL):
         {"offset_s": at_s, "due_at": BEGAN_AT + at_s, "sent_at": BEGAN_AT + at_s, "fate": fate} for at_s, fate in sent
     ]
     ended = [
-        {"offset_s": at_s, **dict.fromkeys(INSTANTS, BEGAN_AT + at_s), "finished_at": BEGAN_AT + at_s + took_s}
+        {
+            "offset_s": at_s,
+            **dict.fromkeys(INSTANTS, BEGAN_AT + at_s),
+            **dict.fromkeys(("returned_at", "finished_at"), BEGAN_AT + at_s + took_s),
+        }
         for at_s, took_s in done
     ]
     sampled = [

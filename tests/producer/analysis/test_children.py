@@ -27,7 +27,7 @@ class Site:
         self.run_id = secrets.token_hex(8)
         self.app = Celery("site", broker="memory://", set_as_current=False)
         self.collector = Collector(
-            self.app, self.run_id, lane_of={"threads@host": "threads"}, publisher_correction_s=0.0
+            self.app, self.run_id, lane_of={"threads@host": "threads"}
         )  # fmt: skip
 
     def job(self, seq, **changes):

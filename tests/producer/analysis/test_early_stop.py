@@ -1,5 +1,7 @@
 """What is known of a load while it runs: broken only by what counts, and hopeless only if nothing can save it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -45,12 +47,15 @@ class Watch:
         self.jobs = jobs
         self.ended = 0
 
-    def add(self, *records, samples=()):
+    def add(self, *records, children=(), samples=()):
         self.so_far.add(
-            pl.DataFrame(list(records), schema=RECORD_SCHEMA),
-            pl.DataFrame(list(samples), schema=SAMPLE_SCHEMA),
-            BEGAN_AT,
-            self.jobs,
+            SimpleNamespace(
+                began_at=BEGAN_AT,
+                of=self.jobs,
+                records=pl.DataFrame(list(records), schema=RECORD_SCHEMA),
+                children=pl.DataFrame(list(children), schema=RECORD_SCHEMA),
+                samples=pl.DataFrame(list(samples), schema=SAMPLE_SCHEMA),
+            )
         )
         return self
 
@@ -95,7 +100,7 @@ def test_every_stretch_is_of_the_job_that_it_is_named_after():
     at = {"due_at": 1000.0, "sent_at": 1001.0, "received_at": 1003.0, "started_at": 1007.0, "finished_at": 1015.0}
     for stretch, expected_s in {
         "publish_lag": 1.0, "broker_wait": 2.0, "slot_wait": 4.0, "service": 8.0, "queue_wait": 6.0,
-        "sojourn_from_sent": 14.0, "sojourn": 15.0,
+        "sojourn_from_sent": 14.0, "sojourn": 15.0, "sojourn_without_children": 15.0, "service_with_children": 8.0,
     }.items():  # fmt: skip
         watch = Watch(f"max({stretch}) < 1ms").add({"seq": 0, "outcome": "succeeded", **at})
         assert watch.broken() == (f"max({stretch}) < 1ms", expected_s)
@@ -130,6 +135,24 @@ def test_failed_revoked_and_retried_are_counted_and_their_times_are_not(outcome)
 def test_a_job_that_ended_twice_is_one_value():
     watch = Watch("p50(sojourn) < 1s").add(job(0, 0.0, 5.0), job(1, 0.0, 0.5), job(0, 0.0, 5.0))
     assert watch.broken() is None
+
+
+def test_a_job_that_started_others_has_finished_when_the_last_of_them_has():
+    """Service is the job's own 0.5 s; its sojourn lasts until the later child ends, whichever record comes first."""
+    texts = ("max(sojourn) < 1ms", "max(service) < 1ms", "max(service_with_children) < 1ms")
+    for early, late in (((0.75, 3.0), ()), ((), (0.75, 3.0)), ((3.0,), (0.75,))):
+        found = {}
+        for text in texts:
+            watch = Watch(text)
+            watch.add(children=[job(0, 0.0, each) for each in early])
+            watch.add(job(0, 0.0, 0.5))
+            found[text] = watch.add(children=[job(0, 0.0, each) for each in late]).broken()[1]
+        assert list(found.values()) == [3.0, 0.5, 3.0]
+
+
+def test_of_a_job_that_succeeded_twice_the_first_success_counts():
+    watch = Watch("max(service) < 1s").add(job(0, 0.0, 0.5))
+    assert watch.add(job(0, 0.0, 9.0)).broken() is None
 
 
 def test_memory_is_the_median_of_the_lanes_own_samples_by_slot():

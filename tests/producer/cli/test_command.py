@@ -87,7 +87,7 @@ def test_no_variable_sets_two_options():
 
 
 def used_elsewhere():
-    """All variables of Poolrace that the source names, but for the two files that say how those of options are named."""
+    """All variables of Poolrace in the source, but for the files that say how those of options are named."""
     told = {Path(__file__), ROOT / "producer" / "cli" / "_command.py"}
     files = [ROOT / name for name in ("Dockerfile", ".env.example", "docker-compose.yml", "Makefile")]
     for folder in ("poolrace", "worker", "producer", "tests", "deploy", "benchmarks"):

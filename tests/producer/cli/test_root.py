@@ -50,7 +50,7 @@ def refused(poolrace, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workload", "gpu"], "--workload 'gpu': unknown. Allowed: cpu, native, io, disk, mixed, sleep, noop"),
+        (["--workload", "gpu"], "--workload 'gpu': unknown. Allowed: cpu, disk, io, mixed, native, noop, sleep"),
         (["--workload", "slep"], "(did you mean sleep?)"),
         (["--workload", "cpu", "--workload", "cpu"], "--workload: name one or more, each once"),
         (["--lane", "threads:8"], "--lane: a race needs at least two lanes and got 1"),

@@ -84,7 +84,7 @@ def test_jobs_that_are_not_named_are_those_that_what_is_varied_is_of(words, work
     [
         (["--over", "slots=1,2"], "--over 'slots=1,2': unknown 'slots'. Allowed: concurrency, nodes, prefetch, acks"),
         (["--over", "cpu-share=0,1", "--workload", "io"], "--workload 'io': only mixed jobs have a CPU share"),
-        ([*OVER, "--workload", "slep"], "--workload 'slep': unknown. Allowed: cpu, native, io"),
+        ([*OVER, "--workload", "slep"], "--workload 'slep': unknown. Allowed: cpu, disk, io"),
         ([*OVER, "--memory", "much"], "--memory 'much': must be a size"),
         ([*OVER, "--memory", "-1"], "--memory '-1': must be a size"),
         ([*OVER, "--pairs", "0"], "--pairs '0': must be a whole number from 1 to 1000"),

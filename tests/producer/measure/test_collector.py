@@ -40,7 +40,7 @@ SAMPLE = NodeSample(
 class Site:
     """A collector on a broker in memory, and nodes that ship to it."""
 
-    def __init__(self, publisher_correction_s=0.0):
+    def __init__(self):
         self.run_id = secrets.token_hex(8)
         self.app = Celery("site", broker="memory://", set_as_current=False)
         self.events = []
@@ -48,7 +48,6 @@ class Site:
             self.app,
             self.run_id,
             lane_of={"threads@host": "threads"},
-            publisher_correction_s=publisher_correction_s,
             events=EventLog(self.events.append),
         )
 
@@ -136,13 +135,11 @@ def test_what_did_not_happen_is_null(site):
     assert record["received_at"] == 1000.25
 
 
-def test_every_instant_is_moved_by_the_clock_of_the_process_that_took_it():
-    """The publisher is 0.5 s behind the broker, the node 2 s ahead of it."""
-    site = Site(publisher_correction_s=0.5)
-    with site.collector:
-        site.ship(site.record(0), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
-        record = site.collect()[0].row(0, named=True)
-    assert (record["due_at"], record["sent_at"]) == (1000.5, 1000.625)
+def test_the_instants_of_a_node_are_moved_to_the_brokers_clock_and_those_of_the_publisher_are_on_it(site):
+    """The node is 2 s ahead of the broker."""
+    site.ship(site.record(0), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
+    record = site.collect()[0].row(0, named=True)
+    assert (record["due_at"], record["sent_at"]) == (1000.0, 1000.125)
     assert (record["received_at"], record["started_at"], record["finished_at"]) == (998.25, 998.5, 999.0)
     assert record["cpu_s"] == 0.25
 
@@ -331,12 +328,20 @@ def seqs(frames):
 def test_what_is_fresh_is_what_came_since_the_last_look(site):
     site.ship(site.record(0), site.record(1), samples=(SAMPLE,))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[0, 1], 1]
-    assert seqs(site.collector.fresh()) == [[], 0]
+    assert seqs(site.collector.fresh()) == [[0, 1], [], 1]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
     site.ship(site.record(2))
     site.ship(samples=(SAMPLE, SAMPLE))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[2], 2]
+    assert seqs(site.collector.fresh()) == [[2], [], 2]
+
+
+def test_records_of_children_are_fresh_once_too(site):
+    site.ship(site.record(0, started=1), site.record(0, child=True))
+    arrive(site)
+    assert seqs(site.collector.fresh()) == [[0], [0], 0]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
+    assert site.collector.take_children().height == 1
 
 
 def test_a_look_takes_nothing_away(site):
@@ -358,12 +363,12 @@ def test_what_was_taken_is_not_fresh_any_more_and_what_comes_later_is(site):
     site.collector.take()
     site.ship(site.record(2))
     arrive(site)
-    assert seqs(site.collector.fresh()) == [[2], 0]
+    assert seqs(site.collector.fresh()) == [[2], [], 0]
     site.collector.take()
-    assert seqs(site.collector.fresh()) == [[], 0]
+    assert seqs(site.collector.fresh()) == [[], [], 0]
 
 
 def test_with_nothing_to_look_at_tables_have_their_columns(site):
-    records, samples = site.collector.fresh()
-    assert records.schema == pl.Schema(RECORD_SCHEMA)
+    records, children, samples = site.collector.fresh()
+    assert records.schema == children.schema == pl.Schema(RECORD_SCHEMA)
     assert samples.schema == pl.Schema(SAMPLE_SCHEMA)

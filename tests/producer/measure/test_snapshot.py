@@ -23,7 +23,7 @@ def ended(*waits_s, outcome="succeeded"):
 def moment(at_s, due=0, accepted=0, ended_=0, waiting=None, records=None):
     return TrialSnapshot(
         began_at=1000.0, at_s=at_s, due=due, accepted=accepted, refused=0, ended=ended_, of=1000, waiting=waiting,
-        records=ended() if records is None else records, samples=pl.DataFrame(schema=SAMPLE_SCHEMA),
+        records=ended() if records is None else records, children=ended(), samples=pl.DataFrame(schema=SAMPLE_SCHEMA),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from poolrace.clock import BrokerClock
 from producer.rundir.events import Event, EventKind, EventLog, children_text, told_by_manifest
 from producer.rundir.trials import Kind, Trial
 
@@ -21,8 +22,8 @@ def change(at_s, **other):
 
 def test_an_event_just_now_is_on_the_brokers_clock():
     events = []
-    log = EventLog(events.append, now=lambda: 100.0)
-    log.correction_s = 2.5
+    log = EventLog(events.append)
+    log.now = BrokerClock(correction_s=2.5, host=lambda: 100.0).now
     log.note(EventKind.JOINED, lane="threads", node="second@host")
     assert events == [Event(at=102.5, lane="threads", node="second@host", kind="node joined", detail="")]
 
@@ -30,7 +31,6 @@ def test_an_event_just_now_is_on_the_brokers_clock():
 def test_an_event_whose_time_is_known_keeps_it():
     events = []
     log = EventLog(events.append, now=lambda: 100.0)
-    log.correction_s = 2.5
     log.note(EventKind.REFUSED, at=7.0)
     assert events[0].at == 7.0
 

@@ -1,4 +1,4 @@
-"""Whether a function lets other threads run, told by the order of events and not by a clock."""
+"""A check whether a function lets other threads run, by the order of events and not by a clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOREVER_S = 1000.0
 
 @pytest.fixture
 def never_switching() -> Iterator[None]:
-    """No thread is asked to give up the GIL, so that another runs only where it is given up of itself."""
+    """Ask no thread to give up the GIL, so that another runs only when a thread gives it up on its own."""
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
         pytest.skip("this interpreter runs without a GIL")
     before_s = sys.getswitchinterval()
@@ -27,7 +27,7 @@ def never_switching() -> Iterator[None]:
 
 @pytest.fixture
 def lets_others_run(never_switching: None) -> Callable[[Callable[[], object]], bool]:
-    """Tells whether another thread gets to run while a function does, given many chances to."""
+    """Return a function that reports whether another thread gets to run during some work, given many chances."""
 
     def lets(work: Callable[[], object], chances: int = 2000) -> bool:
         gate, passed = threading.Lock(), threading.Event()

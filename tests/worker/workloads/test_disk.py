@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_it_writes_so_many_blocks_and_removes_them(tmp_path: Path) -> None:
+def test_it_writes_the_blocks_and_removes_them(tmp_path: Path) -> None:
     assert disk.write(3, disk_dir=tmp_path) == 3 * 4096
     assert list(tmp_path.iterdir()) == []
 

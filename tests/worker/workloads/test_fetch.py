@@ -39,7 +39,7 @@ class Broken(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def broken() -> Iterator[tuple[str, list[str]]]:
-    """A broken service's URL, and what it was asked for."""
+    """Yield the URL of a broken service, and a list of the paths that it is asked for."""
     asked: list[str] = []
     handler = type("Handler", (Broken,), {"asked": asked})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -50,7 +50,7 @@ def broken() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def test_it_tells_the_size_of_the_document(upstream_url: str) -> None:
+def test_it_returns_the_size_of_the_document(upstream_url: str) -> None:
     assert fetch.fetch(1000, upstream_url=upstream_url) == len(upstream.make_document())
 
 

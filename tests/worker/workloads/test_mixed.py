@@ -1,4 +1,4 @@
-"""Waiting for another service, then computing with what came."""
+"""Waiting for another service, then computing with its answer."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_the_digest_is_that_of_so_many_blocks() -> None:
+def test_the_digest_is_that_of_the_blocks() -> None:
     assert len(native.BLOCK) == 64 * 1024
     assert native.digest(3) == hashlib.sha256(native.BLOCK * 3).hexdigest()
 

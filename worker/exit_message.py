@@ -1,7 +1,7 @@
 """
-What a worker says when it ends because of its broker: one line, instead of the fifty of Celery's traceback.
+One line when a worker ends because of its broker, instead of the fifty of Celery's traceback.
 
-Celery says by itself, each time it tries to connect, what went wrong; a traceback through its transport adds nothing.
+Celery logs the error of each attempt to connect; a traceback through its transport adds nothing.
 Any other end is a bug, and keeps its traceback.
 """
 
@@ -11,8 +11,8 @@ import logging
 
 from kombu.exceptions import OperationalError
 
-SPEAKER = "celery.worker"
-"""Whose logger tells what ended a worker."""
+LOGGER = "celery.worker"
+"""The logger in which Celery says why a worker ended."""
 
 
 class _OneLine(logging.Filter):
@@ -24,8 +24,8 @@ class _OneLine(logging.Filter):
 
 
 def attach() -> None:
-    """Shorten what this process will say."""
-    logging.getLogger(SPEAKER).addFilter(_OneLine("farewell"))
+    """Shorten the message with which this process ends."""
+    logging.getLogger(LOGGER).addFilter(_OneLine("exit_message"))
 
 
 def _text(error: OperationalError) -> str:

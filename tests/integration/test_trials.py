@@ -4,7 +4,9 @@ import secrets
 from contextlib import contextmanager
 
 import pytest
+from clocks import two_seconds_ahead
 
+from poolrace.clock import THIS_MACHINE, BrokerClock
 from producer.analysis.settle import settle, tally
 from producer.errors import FleetError, InvalidRunError
 from producer.fleet.local import LocalFleet
@@ -16,6 +18,7 @@ from producer.plan.arrivals import backlog, constant
 from producer.plan.jobs import Jobs
 from producer.plan.lanes import parse_lanes
 from producer.rundir.reader import read_run
+from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
 from producer.rundir.writer import RunWriter
 
@@ -23,8 +26,8 @@ SLOTS = 2
 SLEEP = Jobs.of("sleep", "worker.sleep", (20_000,), expected_s=0.02)
 
 
-class Grounds:
-    """One fleet of two lanes, of which the first has its node, and publishers: what several courses share."""
+class Site:
+    """One fleet of two lanes, of which the first has its node, and publishers: what several runs share."""
 
     def __init__(self, fleet, publishers):
         self.fleet = fleet
@@ -32,13 +35,15 @@ class Grounds:
         self.lane = fleet.lanes[0]
 
     @contextmanager
-    def runner(self, folder, grace_s=0.5):
-        """A course of a run of its own."""
+    def runner(self, folder, grace_s=0.5, publishers=None, clock=THIS_MACHINE):
+        """A runner with a run of its own."""
         run_id = secrets.token_hex(8)
-        writer = RunWriter.create(folder, "course", {"run_id": run_id, "settings": {}})
+        writer = RunWriter.create(folder, "run", {"run_id": run_id, "settings": {}})
         node = self.fleet.nodes(self.lane)[0]
-        with Collector(self.fleet.app, run_id, lane_of={node: self.lane.key}, publisher_correction_s=0.0) as collector:
-            runner = TrialRunner(run_id, self.fleet, writer, self.publishers, collector, grace_s=grace_s)
+        with Collector(self.fleet.app, run_id, lane_of={node: self.lane.key}) as collector:
+            runner = TrialRunner(
+                run_id, self.fleet, writer, publishers or self.publishers, collector, clock=clock, grace_s=grace_s
+            )
             try:
                 yield runner, writer.path
             finally:
@@ -60,7 +65,7 @@ def session(tmp_path_factory):
         Publishers(fleet.broker.url) as publishers,
     ):
         fleet.start(lanes[0])
-        yield Grounds(fleet, publishers)
+        yield Site(fleet, publishers)
 
 
 def settlement(run):
@@ -196,3 +201,22 @@ def test_a_trial_that_is_given_up_sends_no_more_and_waits_for_what_was_sent(sess
     assert trial.given_up_s == trial.planned_s < 60
     assert 5 < trial.jobs < 600
     assert settlement(read_run(path)).complete
+
+
+def test_a_producer_whose_clock_is_wrong_writes_instants_of_the_brokers_clock(session, tmp_path):
+    """The node has the broker's clock, so nothing can be received before it was sent, nor finished after the end."""
+    clock = BrokerClock(correction_s=-2.0, host=two_seconds_ahead)
+    spec = TrialSpec(kind=Kind.LATENCY, jobs=SLEEP, lane=session.lane, plan=constant(40.0, 1.0))
+    with (
+        Publishers(session.fleet.broker.url, clock=clock) as publishers,
+        session.runner(tmp_path, publishers=publishers, clock=clock) as (runner, path),
+    ):
+        trial = runner.measure(spec)
+    run = read_run(path)
+    both = run.sent.join(run.records, on=KEY, suffix="_stamped")
+    assert both.height == 40
+    assert both["due_at"].equals(both["due_at_stamped"], check_names=False)
+    assert both["sent_at"].equals(both["sent_at_stamped"], check_names=False)
+    assert (both["sent_at"] <= both["received_at"]).all()
+    assert trial.began_at <= both["sent_at"].min()
+    assert both["finished_at"].max() <= trial.ended_at
