@@ -7,7 +7,6 @@ Warm-up trials are left out. A file is replaced in one step, once the new one is
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ import click
 from producer.cli._command import command, option
 from producer.cli._param_types import OneOf
 from producer.errors import UsageError
+from producer.files import replaced
 from producer.plan.stages import STAGES
 from producer.report.export import openmetrics, rows
 from producer.report.export.hgrm import hgrm
@@ -26,7 +26,7 @@ from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import BinaryIO
+    from typing import IO
 
     from producer.rundir.run import Run
 
@@ -134,24 +134,14 @@ def write_to(output: str, pieces: Iterable[str]) -> None:
             with target.open("wb") as file:
                 _write(file, pieces)
         else:
-            _replace(target, pieces)
+            with replaced(target) as file:
+                _write(file, pieces)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UsageError(f"--output {output}: cannot be written ({error.strerror}). Name another file.") from error
 
 
-def _replace(target: Path, pieces: Iterable[str]) -> None:
-    draft = target.with_name(f"{target.name}.part")
-    try:
-        with draft.open("wb") as file:
-            _write(file, pieces)
-        draft.replace(target)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
-
-
-def _write(file: BinaryIO, pieces: Iterable[str]) -> None:
+def _write(file: IO[bytes], pieces: Iterable[str]) -> None:
     file.writelines(piece.encode() for piece in pieces)
     file.flush()

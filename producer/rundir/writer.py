@@ -19,13 +19,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from producer.errors import InvalidRunError, UsageError
+from producer.files import replaced
 from producer.interrupts import held
 from producer.rundir.events import Event, EventLog
 from producer.rundir.schema import EVENTS, FORMAT, RUNNING, TABLES
@@ -108,9 +109,9 @@ class RunWriter:
         self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """A text file of the run, replaced in one step."""
-        with _draft_of(self.path / name) as draft:
-            draft.write_text(text)
+        """Write a text file of the run, in one step."""
+        with _space_for(self.path / name), replaced(self.path / name) as file:
+            file.write(text.encode())
 
     def add_trial(self, trial: Trial) -> None:
         """Note a trial that has ended."""
@@ -127,9 +128,9 @@ class RunWriter:
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
         """A trial's part of one of `TABLES`; an empty one leaves no file."""
         if frame.height:
-            part = self._parts[table, trial]
-            with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
-                frame.write_parquet(draft)
+            path = self.path / table / f"{trial:05d}-{self._parts[table, trial]:03d}.parquet"
+            with _space_for(path), replaced(path) as file:
+                frame.write_parquet(file)
             self._parts[table, trial] += 1
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -143,19 +144,6 @@ class RunWriter:
             except OSError:
                 file.truncate(end)  # half a line would make the lines before it unreadable, too
                 raise
-
-
-@contextmanager
-def _draft_of(target: Path) -> Iterator[Path]:
-    """A file to write in a target's stead; takes its place once it is whole, and goes if it never is."""
-    draft = target.with_suffix(".part")
-    try:
-        with _space_for(target):
-            yield draft
-            draft.replace(target)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 @contextmanager

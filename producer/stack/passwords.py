@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from typing import TYPE_CHECKING
 
 from producer.errors import UsageError
+from producer.files import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,9 +75,9 @@ def make(folder: Path) -> bool:
     Raises:
         UsageError: If the folder cannot be written.
     """
-    with _telling_of(folder):
+    with usage_errors_of(folder):
         password = _kept(folder / BROKER_PASSWORD, new_password)
-        _write(folder / BROKER_USERS, broker_users(password))
+        write_private(folder / BROKER_USERS, broker_users(password))
         _kept(folder / GRAFANA_PASSWORD, new_password)
         made = f"{USER}:{new_password()}"
         return _kept(folder / FLOWER_LOGIN, lambda: made) == made
@@ -127,9 +127,9 @@ def import_(folder: Path, text: str) -> None:
         files = {name: str(given[name]) for name in HANDED_OVER}
     except (ValueError, TypeError, KeyError):
         raise UsageError("What came in is not what poolrace secrets export prints. Pipe one into the other.") from None
-    with _telling_of(folder):
+    with usage_errors_of(folder):
         for name, content in files.items():
-            _write(folder / name, content)
+            write_private(folder / name, content)
 
 
 def _kept(path: Path, new: Callable[[], str]) -> str:
@@ -138,24 +138,18 @@ def _kept(path: Path, new: Callable[[], str]) -> str:
         if kept := path.read_text(encoding="utf-8").strip():
             return kept
     made = new()
-    _write(path, made)
+    write_private(path, made)
     return made
 
 
-def _write(path: Path, content: str) -> None:
-    """Write a file that its owner alone may read; whoever reads meanwhile sees the old one or the new one, whole."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
+def write_private(path: Path, content: str) -> None:
+    """Write a file that its owner alone may read, in one step."""
+    with replaced(path, private=True) as file:
+        file.write(content.encode())
 
 
 @contextlib.contextmanager
-def _telling_of(folder: Path) -> Iterator[None]:
+def usage_errors_of(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import FleetError, UsageError
+from producer.files import replaced
 from producer.stack.daemons import Daemon
 from producer.stack.settings import StackSettings
 
@@ -102,10 +103,9 @@ class StateFolder:
             raise UsageError(f"{self._ledger}: cannot be read as a stack's ledger ({error}).") from error
 
     def write(self, ledger: Ledger) -> None:
-        """Note it; whoever reads meanwhile sees the old ledger or the new one, whole."""
-        draft = self._ledger.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(ledger), indent=2), encoding="utf-8")
-        draft.replace(self._ledger)
+        """Write the ledger in one step."""
+        with replaced(self._ledger) as file:
+            file.write(json.dumps(asdict(ledger), indent=2).encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

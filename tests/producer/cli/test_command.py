@@ -28,7 +28,7 @@ def leaves(group, context):
             yield each, below
 
 
-LEAVES = list(leaves(main, click.Context(main, info_name="poolrace", auto_envvar_prefix="POOLRACE")))
+LEAVES = list(leaves(main, click.Context(main, info_name="poolrace", **main.context_settings)))
 VARIABLES = {
     each.variable(context): (context.command_path, each)
     for found, context in LEAVES
@@ -154,13 +154,13 @@ def test_an_error_that_is_found_only_when_all_options_are_known_names_the_variab
     monkeypatch.setenv("POOLRACE_RACE_WORKLOAD", "gpu")
     done = CliRunner().invoke(main, ["race"])
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr.startswith("poolrace: POOLRACE_RACE_WORKLOAD 'gpu': unknown. Allowed: cpu, native")
+    assert done.stderr.startswith("poolrace: POOLRACE_RACE_WORKLOAD 'gpu': unknown. Allowed: cpu, disk")
 
 
 def completed(*words):
     """What a shell offers for the last of some words."""
     *before, incomplete = words
-    found = ShellComplete(main, {"auto_envvar_prefix": "POOLRACE"}, "poolrace", "_POOLRACE_COMPLETE")
+    found = ShellComplete(main, {}, "poolrace", "_POOLRACE_COMPLETE")
     return [each.value for each in found.get_completions(list(before), incomplete)]
 
 

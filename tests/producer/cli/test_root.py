@@ -242,7 +242,7 @@ def test_a_report_of_an_invalid_run_says_so_in_its_exit_code(poolrace, run_maker
 
 def test_a_report_is_printed_even_where_it_cannot_be_written(poolrace, run_maker):
     path = run_maker()
-    (path / "summary.part").mkdir()
+    (path / "summary.json.part").mkdir()
     code, out, err = poolrace("report", str(path))
     assert code == 4
     assert "What to run" in out
