@@ -150,6 +150,7 @@ def write_private(path: Path, content: str) -> None:
 
 @contextlib.contextmanager
 def usage_errors_of(folder: Path) -> Iterator[None]:
+    """Turn errors of the system into usage errors that name the folder."""
     try:
         yield
     except OSError as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import shlex
 import socket
-import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from producer.deadlines import until
 from producer.errors import FleetError, UsageError
 from producer.interrupts import held
 from producer.stack import daemons, passwords
@@ -149,14 +149,14 @@ def _wait(site: Site, part: str, begun: Mapping[str, Child]) -> None:
     Raises:
         FleetError: If it stays unwell, or anything that was started ends; with the end of the log.
     """
-    log = site.state.log(part)
-    deadline = time.monotonic() + READY_S
-    while found := site.problem(part):
+
+    def well() -> bool:
+        is_well = site.problem(part) is None
         for child in begun.values():
             child.check()
-        if time.monotonic() > deadline:
-            end = f"The end of its log, {log}:\n{begun[part].tail()}" if part in begun else f"Its log: {log}"
-            raise FleetError(f"The {part} is not well after {READY_S:.0f} s: {found}. {end}")
-        time.sleep(LOOK_EVERY_S)
-    for child in begun.values():
-        child.check()
+        return is_well
+
+    if not until(well, READY_S, every_s=LOOK_EVERY_S):
+        log = site.state.log(part)
+        end = f"The end of its log, {log}:\n{begun[part].tail()}" if part in begun else f"Its log: {log}"
+        raise FleetError(f"The {part} is not well after {READY_S:.0f} s: {site.problem(part)}. {end}")
