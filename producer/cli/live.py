@@ -43,8 +43,18 @@ RATE = Rate(MAX_RATE_PER_S)
 
 def order_book(url: str | None) -> OrderBook:
     """Return the place where the running load reads its orders."""
-    app = Celery("orders", broker=connect(broker_of(url)).url, set_as_current=False)
-    return OrderBook(app, default_orders())
+    return OrderBook(app_on(url), default_orders())
+
+
+def app_on(url: str | None) -> Celery:
+    """
+    Return a Celery app on the fleet's broker.
+
+    Raises:
+        UsageError: If no broker was named.
+        FleetError: If it cannot be reached.
+    """
+    return Celery("live", broker=connect(broker_of(url)).url, set_as_current=False)
 
 
 def default_orders() -> Orders:
@@ -100,7 +110,7 @@ def run(
     jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(RACED_POOLS), workloads=WORKLOADS))
     exporter = Exporter()
     exporter.serve(metrics_address, metrics_port)
-    load = LiveLoad(broker_of(broker_url), jobs, Orders(rate_per_s=rate_per_s, mix=mix), exporter)
+    load = LiveLoad(app_on(broker_url), jobs, Orders(rate_per_s=rate_per_s, mix=mix), exporter)
     try:
         load.run()
     except KeyboardInterrupt:

@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
@@ -20,7 +19,6 @@ from poolrace.clock import THIS_MACHINE, BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES
 from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
-from producer.fleet.broker import connect
 from producer.fleet.control import Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import depth
@@ -32,6 +30,8 @@ from producer.stack.live_orders import OrderBook, Orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from celery import Celery
 
     from producer.plan.jobs import Jobs
     from producer.stack.metrics import Exporter
@@ -56,9 +56,9 @@ class LiveLoad:
     Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
     """
 
-    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: Orders, exporter: Exporter) -> None:
+    def __init__(self, app: Celery, jobs: Mapping[str, Jobs], default: Orders, exporter: Exporter) -> None:
         self._run_id = secrets.token_hex(RUN_ID_BYTES)
-        self._app = Celery("live", broker=connect(broker_url).url, set_as_current=False)
+        self._app = app
         self._jobs = jobs
         self._default = default
         self._exporter = exporter
