@@ -26,12 +26,12 @@ def make_certificates(folder: Path, private: Path, names: Sequence[str]) -> None
     Make the broker's certificate for some names, and on first use the authority that signs it.
 
     Args:
-        folder: Gets the authority's certificate, which everyone may know.
-        private: Gets the keys and the broker's certificate.
+        folder: The folder for the authority's certificate, which is public.
+        private: The folder for the keys and the broker's certificate.
         names: Host names and addresses that nodes reach the broker by.
 
     Raises:
-        UsageError: If a name is none, or a folder cannot be written.
+        UsageError: If a name is not valid, or a folder cannot be written.
     """
     subject = ",".join(map(alternative_name, names))
     with usage_errors_of(private):
@@ -44,7 +44,7 @@ def make_certificates(folder: Path, private: Path, names: Sequence[str]) -> None
 
 def alternative_name(name: str) -> str:
     """
-    A host name or address as certificates hold it.
+    Return a host name or address as certificates hold it.
 
     Raises:
         UsageError: If it is neither.

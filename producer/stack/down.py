@@ -1,4 +1,4 @@
-"""Ends the stack in order: what sends jobs, what runs them, what shows them, and at last the broker that holds them."""
+"""Ends the stack in order: producer, workers, Flower, upstream, and last the broker, which holds the jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def take_down(state: StateFolder, tell: Callable[[str], None]) -> bool:
     End all parts that an `up` on this folder has started.
 
     Returns:
-        Whether any of them ran.
+        True if any of them ran.
 
     Raises:
         FleetError: If another command starts or ends them now.

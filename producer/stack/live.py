@@ -1,8 +1,8 @@
 """
 A continuous, gentle load on every lane of a fleet, so that its dashboards show life.
 
-It runs until it is told to stop, pauses by itself while a measurement has claimed the fleet, and takes orders while it
-runs: `poolrace live pause`, `resume` and `set` write them to a key on the broker that it looks at every second.
+It runs until it is stopped, pauses while a measurement holds the lease of the fleet, and takes orders while it runs:
+`poolrace live pause`, `resume` and `set` write them to a key on the broker, which it reads every second.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 ONE_JOB = backlog(1)
 
 WINDOW_S = 1.0
-"""The load is planned this far ahead: orders take effect, and a pause is complete, within it."""
+"""How far ahead the load is planned: orders take effect, and a pause is complete, within it."""
 
 LOOK_EVERY_S = 5.0
 BACK_OFF_S = 5.0
 FIND_S = 1.0
 SAMPLE_EVERY_S = 10.0
-"""Often enough for who looks at metrics; a race has its nodes sample themselves ten times as often."""
+"""Often enough for metrics; in a race, nodes sample themselves ten times as often."""
 MAX_SEQ = 1 << 32
 
 
 class LiveLoad:
     """
-    Sends, window after window, and hands what comes back to an exporter.
+    Sends jobs, window after window, and hands the records that come back to an exporter.
 
     Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
     """
@@ -69,7 +69,7 @@ class LiveLoad:
         self._clock = THIS_MACHINE
 
     def run(self) -> None:
-        """Send until `stop`; whatever the broker does meanwhile is told, waited for and counted."""
+        """Send until `stop`; report trouble with the broker, wait for its end, and count what was refused."""
         threads = [
             threading.Thread(target=self._keep, args=(work,), name=work.__name__, daemon=True)
             for work in (self._collect, self._look)
@@ -124,13 +124,13 @@ class LiveLoad:
             self._exporter.lanes(found, hellos)
 
     def _send(self) -> None:
-        book, claim = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
+        book, lease = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
         with self._app.connection_for_write() as connection:
             self._clock = BrokerClock(broker_offset(connection).correction_s)
             sender = JobSender(self._app, Producer(connection))
             while not self._over.is_set():
                 orders = book.read()
-                why = "user" if orders.paused else "measurement" if claim.taken() else None
+                why = "user" if orders.paused else "measurement" if lease.taken() else None
                 self._exporter.orders(orders, why)
                 if why or not self._lanes:
                     self._over.wait(WINDOW_S)
@@ -148,7 +148,7 @@ class LiveLoad:
 
     def _send_job(self, sender: JobSender, found: FoundLane, workload: str, due_at: float) -> None:
         jobs = self._jobs[workload]
-        # Records carry the trial's number back: here it tells the workload.
+        # Records carry the trial's number back: here it stands for the workload.
         order = Order(
             run_id=self._run_id,
             trial=list(self._jobs).index(workload),
@@ -167,7 +167,7 @@ class LiveLoad:
 
 def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
     """
-    One window's jobs on all lanes: when due, in seconds from its start, on which lane, and of which workload.
+    Plan the jobs of one window on all lanes: due in seconds from its start, lane and workload.
 
     Arrivals on each lane are Poisson, each job's workload is drawn by its share of the mix; in order of due.
     """

@@ -1,4 +1,4 @@
-"""The rates that a continuous load is asked for, in the broker, where any process may change them."""
+"""Orders for a continuous load: kept on the broker, where any process may change them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 KEY = "poolrace.live"
-"""Orders for the running load, as JSON."""
+"""The key of the orders on the broker; its value is JSON."""
 
 MAX_RATE_PER_S = 500.0
 
@@ -24,7 +24,7 @@ MAX_RATE_PER_S = 500.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orders:
     """
-    What the load is told to do.
+    The rate and mix that the load is to send.
 
     Attributes:
         rate_per_s: Jobs per second on each lane.
@@ -37,29 +37,29 @@ class Orders:
     paused: bool = False
 
     def to_json(self) -> str:
-        """For the key on the broker."""
+        """Return the value of the key on the broker."""
         return json.dumps({**asdict(self), "mix": dict(self.mix)})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` returned."""
         return cls(**json.loads(text))
 
 
 class OrderBook:
-    """The orders on the broker: where the running load reads them, and a command changes them."""
+    """The orders on the broker: the running load reads them, and commands change them."""
 
     def __init__(self, app: Celery, default: Orders) -> None:
         self._connection = app.connection_for_write()
         self._default = default
 
     def read(self) -> Orders:
-        """The orders in force; the default where there are none."""
+        """Return the orders in force; the default where there are none."""
         text = self._client().get(KEY)
         return Orders.from_json(text) if text else self._default
 
     def change(self, **changes: Any) -> Orders:
-        """Change some of the orders; returns them all."""
+        """Change some of the orders, and return them all."""
         orders = replace(self.read(), **changes)
         self._client().set(KEY, orders.to_json())
         return orders
@@ -77,9 +77,9 @@ class OrderBook:
 
 def parse_live_rate(text: str, name: str) -> float:
     """
-    Jobs per second of a gentle load.
+    Read the rate of a gentle load, in jobs per second.
 
     Raises:
-        UsageError: If it is none, or more than a gentle load should be.
+        UsageError: If it is not a rate, or more than a gentle load should have.
     """
     return parse_rate(text, name, MAX_RATE_PER_S)

@@ -1,7 +1,7 @@
 """
-What a live load sees, for Prometheus.
+Metrics of a live load, for Prometheus.
 
-Neither Flower nor the broker tells the backlog, queue waits or busy slots. They are counted here, from the records
+Neither Flower nor the broker reports the backlog, queue waits or busy slots. They are counted here, from the records
 that nodes ship. Busy slots: the rate of `poolrace_slot_busy_seconds_total` is how many are busy on average.
 """
 
@@ -60,11 +60,11 @@ class Exporter:
         self._cpu = made(Counter, "node_cpu_seconds", "CPU time of a node's process tree.", NODE)
         self._pss = made(Gauge, "node_pss_bytes", "Memory (PSS) of a node's process tree.", NODE)
         self._private = made(
-            Gauge, "node_private_bytes", "What of its memory (PSS) a node's processes do not share.", NODE
+            Gauge, "node_private_bytes", "The part of its memory (PSS) that a node's processes do not share.", NODE
         )
         self._processes = made(Gauge, "node_processes", "Processes of a node.", NODE)
         self._threads = made(Gauge, "node_threads", "Threads of a node.", NODE)
-        self._rate = made(Gauge, "live_rate", "Jobs per second that the load is told to send.", ("lane",))
+        self._rate = made(Gauge, "live_rate", "Jobs per second that the load is to send.", ("lane",))
         self._paused = made(Gauge, "live_paused", "1 if the load is paused, and why.", ("reason",))
         self._nodes: dict[str, tuple[str, str, str]] = {}
         self._queues: dict[str, tuple[str, str]] = {}
@@ -76,7 +76,7 @@ class Exporter:
         start_http_server(port, addr=address, registry=self.registry)
 
     def orders(self, orders: Orders, paused: str | None) -> None:
-        """What the load is told to do, and why it does not."""
+        """Show the orders, and the reason of a pause."""
         for reason in PAUSES:
             self._paused.labels(reason).set(reason == paused)
         for lane in {lane for lane, _, _ in self._nodes.values()}:
@@ -84,21 +84,21 @@ class Exporter:
         self._tell(f"Paused ({paused})" if paused else f"Sending {orders.rate_per_s:g}/s on each lane")
 
     def trouble(self, error: Exception) -> None:
-        """The broker is away or refuses: say so, once."""
+        """Report, once, that the broker is away or refuses."""
         self._paused.labels("broker").set(1)
         self._tell(f"Waiting for the broker: {in_short(error)}")
 
     def sent(self, lane: str, workload: str, lag_s: float) -> None:
-        """The broker took a job."""
+        """Count a job that the broker took."""
         self._sent.labels(lane, workload).inc()
         self._lag.labels(lane).observe(lag_s)
 
     def refused(self, lane: str, workload: str) -> None:
-        """The broker did not take a job."""
+        """Count a job that the broker did not take."""
         self._refused.labels(lane, workload).inc()
 
     def lanes(self, found: Mapping[str, FoundLane], hellos: Mapping[str, Mapping[str, Any]]) -> None:
-        """The nodes that answer now; those that are gone leave the gauges."""
+        """Show the nodes that answer now; those that are gone leave the gauges."""
         now = {node: (key, each.lane.pool, node) for key, each in found.items() for node in each.nodes}
         for node in set(self._nodes) - set(now):
             for gauge in (self._slots, self._pss, self._private, self._processes, self._threads):
@@ -110,13 +110,13 @@ class Exporter:
             self._slots.labels(*labels).set(hellos[node]["concurrency"])
 
     def backlog(self, queue: str, found: Depth | None) -> None:
-        """How many jobs wait in the queue of a lane that was found."""
+        """Show how many jobs wait in the queue of a lane."""
         if found is not None:
             self._backlog.labels(*self._queues[queue], queue, "ready").set(found.ready)
             self._backlog.labels(*self._queues[queue], queue, "unacked").set(found.unacked)
 
     def records(self, records: pl.DataFrame, samples: pl.DataFrame, workloads: Sequence[str]) -> None:
-        """What came back: records of jobs, whose trial tells the workload, and samples of nodes."""
+        """Count records of jobs, whose trial stands for the workload, and show samples of nodes."""
         # The demonstration's jobs start no others: each is over when it returns.
         jobs = records.with_columns(returned_at=pl.col("finished_at"))
         for row in jobs.with_columns(**{name: STAGES[name].took_s for name in OBSERVED}).iter_rows(named=True):
@@ -128,7 +128,7 @@ class Exporter:
         labels = row["lane"], row["pool"], row["node"]
         self._jobs.labels(*labels, workload, row["outcome"]).inc()
         if row["service"] is not None:
-            # Clocks of two hosts may disagree by more than it took; counters and buckets know no less than nothing.
+            # Clocks of two hosts may disagree by more than it took, and a counter cannot go down.
             self._busy.labels(*labels).inc(max(0.0, row["service"]))
             self._queue_wait.labels(row["lane"], row["pool"]).observe(row["queue_wait"])
             self._sojourn.labels(row["lane"], row["pool"]).observe(row["sojourn"])
@@ -138,7 +138,7 @@ class Exporter:
         if labels is None:
             return
         used_s = row["cpu_s"] - self._cpu_s.get(row["node"], row["cpu_s"])
-        # A node that was started again counts from nothing.
+        # A node that was started again counts from zero.
         self._cpu.labels(*labels).inc(used_s if used_s >= 0 else row["cpu_s"])
         self._cpu_s[row["node"]] = row["cpu_s"]
         self._processes.labels(*labels).set(row["processes"])

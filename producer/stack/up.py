@@ -1,4 +1,4 @@
-"""Starts the stack, part by part, and ends again what it started if one of them does not come up."""
+"""Starts the stack, part by part; if one does not come up, those that were started are ended again."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ LOOK_EVERY_S = 0.1
 
 def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], None]) -> tuple[Site, bool]:
     """
-    Have every part of the stack run and be well.
+    Start every part of the stack that does not run, and wait until all are well.
 
     Those that run already are left as they are, with the settings they were started with.
 
     Returns:
-        Where the stack runs, and whether Flower's login is new.
+        The stack's site, and whether Flower's login is new.
 
     Raises:
         FleetError: If a part does not come up, or its port is taken; what was started until then has ended.
@@ -72,10 +72,10 @@ def _check_packages(missing: Sequence[str]) -> None:
 
 def _check_ports(site: Site, missing: Sequence[str]) -> None:
     """
-    See that the ports that the user knows are free, before anything is started.
+    Check that the ports that the user knows are free, before anything is started.
 
     Raises:
-        FleetError: If one is not; with how to choose another.
+        FleetError: If one is not; says how to choose another.
     """
     for part, field in ((FLOWER, "flower_port"), (PRODUCER, "metrics_port")):
         port = getattr(site.settings, field)
@@ -88,7 +88,7 @@ def _check_ports(site: Site, missing: Sequence[str]) -> None:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: connections that have just ended do not hold a port.
+        # As servers do: connections that ended a moment ago do not hold a port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -111,7 +111,7 @@ def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Cal
                     _start(site, ledger, part, begun)
             for part in group:
                 _wait(site, part, begun)
-                tell(f"  {part:<16} {site.tells(part)}")
+                tell(f"  {part:<16} {site.describe(part)}")
     except BaseException:
         tell("It did not come up. Ending what was started:" if begun else "It did not come up.")
         end_parts(site.state, ledger, list(begun), tell)
@@ -119,7 +119,7 @@ def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Cal
 
 
 def _find_ports(ledger: Ledger) -> None:
-    """Ports for parts that take any: the ones they had, as long as nobody else has taken them meanwhile."""
+    """Choose ports for the parts that take any: their last ones, unless others use them now."""
     for part in (BROKER, UPSTREAM):
         known = ledger.ports.get(part)
         if not ledger.runs(part) and (known is None or not _is_free(known)):
@@ -129,14 +129,14 @@ def _find_ports(ledger: Ledger) -> None:
 
 
 def _write_variables(site: Site) -> None:
-    """For the user's shell: `. .poolrace/env`."""
+    """Write the variables for the user's shell: `. .poolrace/env`."""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in site.broker_variables().items()]
     site.state.variables.write_text("".join(lines), encoding="utf-8")
 
 
 def _start(site: Site, ledger: Ledger, part: str, begun: dict[str, Child]) -> None:
     command, env = site.command(part), site.environment(part)
-    with held():  # a process that runs is one that is noted
+    with held():  # no interrupt between starting a process and noting it
         log = site.state.begin(part)
         begun[part], ledger.daemons[part] = daemons.start(part, command, log=log, env=env, cwd=site.state.temporary)
         site.state.write(ledger)

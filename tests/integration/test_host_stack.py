@@ -257,7 +257,7 @@ def test_two_commands_at_a_time_are_refused(running):
     with (running.state / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         refused = [running.run(command) for command in ("up", "down")]
-    words = f"poolrace: Another poolrace stack up or down is at work on {running.state}. Wait until it is through.\n"
+    words = f"poolrace: Another poolrace stack up or down is at work on {running.state}. Wait until it has ended.\n"
     assert refused == [(3, "", words)] * 2
 
 

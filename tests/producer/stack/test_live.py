@@ -29,7 +29,7 @@ class Nodes:
     def __init__(self, hellos):
         self.hellos = hellos
 
-    def hello(self, run_id, nodes, timeout_s, every_s):
+    def hello(self, *_):
         return self.hellos
 
 
@@ -40,7 +40,7 @@ class Sender:
         self.sent = []
         self.fails = fails
 
-    def send(self, order, batch, clock):
+    def send(self, order, batch, _):
         if self.fails:
             raise OperationalError("the broker is away")
         ((seq, due_at),) = batch
@@ -54,7 +54,7 @@ class Exporter:
     def __init__(self):
         self.heard = Counter()
 
-    def lanes(self, found, hellos):
+    def lanes(self, found, _):
         self.heard.update(found)
 
     def sent(self, lane, workload, lag_s):

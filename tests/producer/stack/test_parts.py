@@ -85,9 +85,9 @@ def test_settings_reach_the_parts_as_variables(site):
 
 
 def test_a_part_says_where_it_is(site):
-    assert site.tells("worker-threads") == "queue threads, 3 slots, atomic transport"
-    assert site.tells(FLOWER) == "http://127.0.0.1:7"
-    assert site.tells(PRODUCER) == "5/s on each lane, metrics at http://127.0.0.1:9/metrics"
+    assert site.describe("worker-threads") == "queue threads, 3 slots, atomic transport"
+    assert site.describe(FLOWER) == "http://127.0.0.1:7"
+    assert site.describe(PRODUCER) == "5/s on each lane, metrics at http://127.0.0.1:9/metrics"
 
 
 def test_a_worker_that_has_not_said_that_it_is_ready_has_a_problem(site):
