@@ -1,6 +1,6 @@
 """
-Whether a race sees what is known: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait do
-not care. Measured by the race itself.
+A race against known results: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait gain
+nothing. Measured by the race itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Promise, Skipped, jobs_per_s
 from producer.analysis.analyse import analyse
 from producer.analysis.pairs import pair
 from producer.fleet.machine import describe
-from producer.measure.race import run_race
+from producer.measure.kinds import measure_run
 from producer.plan.lanes import parse_lanes
 from producer.plan.settings import RaceSettings
 from producer.report.progress.display import Silent
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 PROMISES = {"cpu": Promise(least=1.7), "io": Promise(least=1 / 1.05, most=1.05)}
 CPU_CORES = 2
-"""For which the promise on cpu jobs is made."""
+"""The number of cores that the promise on cpu jobs is made for."""
 
 
 def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
-    """Race both pools on both workloads; prefork over threads, pair by pair."""
+    """Race both pools on both workloads, and divide prefork by threads, pair by pair."""
     lanes = parse_lanes(("prefork", "threads"), concurrency=8, prefetch=4, acks="early")
     with tempfile.TemporaryDirectory() as folder:
         settings = RaceSettings(lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder))
-        path, error = run_race(settings, Silent())
+        path, error = measure_run(settings, Silent())
         if error is not None:
             raise error
         run = read_run(path)

@@ -1,6 +1,6 @@
 """
-Whether a search for the limit finds what is known: jobs that sleep for a known time on a known number of slots can be
-done at slots / time a second, and no faster.
+A search for a known limit: jobs that sleep for a known time on a known number of slots can be done at slots / time a
+second, and no faster.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.analysis.limit import limit_lanes
 from producer.analysis.settle import settle
-from producer.measure.limit import LimitSettings, run_limit
+from producer.measure.kinds import measure_run
+from producer.measure.limit import LimitSettings
 from producer.plan.lanes import parse_lanes
 from producer.plan.thresholds import parse_threshold
 from producer.report.progress.display import Silent
@@ -24,7 +25,7 @@ PROMISE = Promise(least=0.95, most=1.05)
 
 
 def measure(*, rounds: int = 1, probe_s: float = 10.0, precision: float = 0.02) -> list[Figure]:
-    """One search a round on both pools, their probes in turn."""
+    """Search once a round on both pools, with their probes in turn."""
     found: dict[str, list[tuple[float, float]]] = {}
     for turn in range(rounds):
         for lane, held_per_s in _search(turn, probe_s, precision).items():
@@ -47,7 +48,7 @@ def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
             precision=precision,
             out=Path(folder),
         )
-        path, error = run_limit(settings, Silent())
+        path, error = measure_run(settings, Silent())
         if error is not None:
             raise error
         run = read_run(path)

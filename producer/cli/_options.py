@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
+from poolrace.pools import RACED
 from producer.cli._broker import broker_from_environment
 from producer.cli._command import option
 from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Share
@@ -22,7 +24,6 @@ from producer.plan.lanes import (
     DEFAULT_PREFETCH,
     MAX_CONCURRENCY,
     MAX_PREFETCH,
-    RACED_POOLS,
     SETTINGS,
     parse_lanes,
 )
@@ -56,7 +57,7 @@ FLEET_OPTIONS = (
         multiple=True,
         type=LANE,
         help="A lane as POOL[:CONCURRENCY][:KEY=VALUE]…; repeatable. "
-        f"Keys: {', '.join(SETTINGS)}. [default: {' and '.join(RACED_POOLS)}]",
+        f"Keys: {', '.join(SETTINGS)}. [default: {' and '.join(RACED)}]",
     ),
     option(
         "--concurrency",
@@ -249,7 +250,7 @@ def _check_nodes(options: Mapping[str, Any], *, start_nodes: bool, least_lanes: 
 
 
 def _specs(options: Mapping[str, Any]) -> Sequence[str]:
-    return options["lanes"] or RACED_POOLS
+    return options["lanes"] or RACED
 
 
 def _of_lanes(options: Mapping[str, Any], own_app: OwnApp | None) -> dict[str, Any]:
@@ -269,7 +270,8 @@ def _ask_app(options: Mapping[str, Any], broker_url: str | None, *, replay: bool
     lanes = parse_lanes(_specs(options), least=1)
     own_app = introspect.ask(
         options["app"],
-        lane=lanes[0],
+        python=lanes[0].python,
+        environment=user_environment(),
         folder=options["workdir"].resolve(),
         jobs=options["app_jobs"],
         tasks=options["tasks"],
@@ -290,6 +292,12 @@ def _ask_app(options: Mapping[str, Any], broker_url: str | None, *, replay: bool
 def _queues_of(own_app: OwnApp, lanes: Sequence[Lane]) -> str:
     names = [counterpart(f"poolrace.<run id>.{lane.key}", own) for lane in lanes for own in ("", *own_app.queues)]
     return ", ".join([*names, "poolrace.records.<run id>"])
+
+
+def user_environment() -> Mapping[str, str]:
+    """Return the environment that the command was called with; outside a command, that of this process."""
+    context = click.get_current_context(silent=True)
+    return os.environ if context is None or context.obj is None else context.obj
 
 
 def shares_of(mix: str | None, own_app: OwnApp | None, default: str) -> dict[str, float]:

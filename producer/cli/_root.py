@@ -22,7 +22,6 @@ import producer.cli
 from poolrace import __version__
 from producer import interrupts
 from producer.cli._exit_codes import exit_code_of
-from producer.fleet.environment import set_aside
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -81,8 +80,12 @@ class LazyGroup(click.Group):
     epilog="\b\nExamples:\n  poolrace doctor\n  poolrace race\n  poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c",
 )  # fmt: skip
 @click.version_option(__version__, prog_name="poolrace", allow_from_autoenv=False)
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Race Celery's worker pools on the same jobs, and say which to use, with evidence."""
     # These lead Celery to somebody else's broker whatever the code says; a race uses its own, or the one named.
-    set_aside({name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CELERY_")})
+    # A user's own app gets the environment as it was.
+    context.obj = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("CELERY_")]:
+        del os.environ[name]
     interrupts.install()

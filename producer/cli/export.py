@@ -85,12 +85,13 @@ def export(
     """Write or push the records of a run."""
     _check(format_, what, push_url)
     choice = Choice(lane=lane, workload=workload, kind=Kind(kind) if kind else None, warm_up=warm_up)
-    pieces = _pieces(read_run(run), choice, format_, what or DEFAULT_WHAT)
+    found = read_run(run)
     if push_url is not None:
-        pieces = _pushed(push_url, pieces)
+        openmetrics.push(push_url, openmetrics.RunMetrics(found, choice))
+        click.echo("Pushed.", err=True)
         if output is None:
             return 0
-    write_to(output or STDOUT, pieces)
+    write_to(output or STDOUT, _pieces(found, choice, format_, what or DEFAULT_WHAT))
     return 0
 
 
@@ -106,14 +107,6 @@ def _pieces(run: Run, choice: Choice, format_: str, what: str) -> Iterable[str]:
     if format_ == "hgrm":
         return hgrm(run, choice, what)
     return WRITERS[format_](run, choice)
-
-
-def _pushed(url: str, pieces: Iterable[str]) -> list[str]:
-    """Push the text, and return it."""
-    text = "".join(pieces)
-    openmetrics.push(url, text)
-    click.echo("Pushed.", err=True)
-    return [text]
 
 
 def write_to(output: str, pieces: Iterable[str]) -> None:

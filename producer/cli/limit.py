@@ -17,7 +17,8 @@ from producer.cli._options import fleet_options, fleet_settings, output_options,
 from producer.cli._output import finish
 from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Duration, Rate, Share
 from producer.errors import UsageError
-from producer.measure.limit import LimitSettings, run_limit
+from producer.measure.kinds import measure_run
+from producer.measure.limit import LimitSettings
 from producer.plan.settings import default_of
 from producer.plan.thresholds import AT_MOST, STATISTICS, Threshold, parse_threshold
 from producer.report.progress.display import progress_for
@@ -71,7 +72,7 @@ def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     """Search as the options say, and report."""
     settings = limit_settings(**options)
     with progress_for(quiet=as_json) as progress:
-        path, error = run_limit(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

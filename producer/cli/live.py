@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from celery import Celery
 
+from poolrace.pools import RACED
 from producer import interrupts
 from producer.cli._broker import BROKER_OPTION, broker_of
 from producer.cli._command import group, option
@@ -19,12 +20,13 @@ from producer.cli._param_types import MIX, Count, Rate
 from producer.errors import UsageError
 from producer.fleet.broker import connect
 from producer.measure.sizing import sized_jobs
-from producer.plan.lanes import RACED_POOLS, parse_lanes
+from producer.plan.lanes import parse_lanes
 from producer.plan.mix import parse_mix
 from producer.plan.settings import FleetSettings, default_of
 from producer.plan.workloads import WORKLOADS
 from producer.stack.live import LiveLoad
-from producer.stack.live_orders import MAX_RATE_PER_S, OrderBook, Orders, parse_live_rate
+from producer.stack.live_settings import MAX_RATE_PER_S, LiveSettings, LiveSettingsStore, parse_live_rate
+from producer.stack.metrics import Exporter
 from producer.stack.settings import MAX_PORT, StackSettings
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ Examples:
 RATE = Rate(MAX_RATE_PER_S)
 
 
-def order_book(url: str | None) -> OrderBook:
-    """Return the place where the running load reads its orders."""
-    return OrderBook(app_on(url), default_orders())
+def settings_store(url: str | None) -> LiveSettingsStore:
+    """Return the store from which the running load reads its settings."""
+    return LiveSettingsStore(app_on(url), default_settings())
 
 
 def app_on(url: str | None) -> Celery:
@@ -57,10 +59,10 @@ def app_on(url: str | None) -> Celery:
     return Celery("live", broker=connect(broker_of(url)).url, set_as_current=False)
 
 
-def default_orders() -> Orders:
-    """Return the orders of a load that was given none."""
+def default_settings() -> LiveSettings:
+    """Return the settings of a load that was given none."""
     rate, mix = default_of(StackSettings, "live_rate"), default_of(StackSettings, "live_mix")
-    return Orders(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
+    return LiveSettings(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
 
 
 @group(__doc__, epilog=EXAMPLES)
@@ -103,14 +105,12 @@ def run(
     broker_url: str | None, rate_per_s: float, mix: Mapping[str, float], metrics_port: int, metrics_address: str
 ) -> int:
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
-    from producer.stack.metrics import Exporter  # needs prometheus-client, which only this subcommand does
-
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
-    jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(RACED_POOLS), workloads=WORKLOADS))
+    jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(RACED), workloads=WORKLOADS))
     exporter = Exporter()
     exporter.serve(metrics_address, metrics_port)
-    load = LiveLoad(app_on(broker_url), jobs, Orders(rate_per_s=rate_per_s, mix=mix), exporter)
+    load = LiveLoad(app_on(broker_url), jobs, LiveSettings(rate_per_s=rate_per_s, mix=mix), exporter)
     try:
         load.run()
     except KeyboardInterrupt:
@@ -121,8 +121,8 @@ def run(
 @live.command("status", epilog=EXAMPLES)
 @BROKER_OPTION
 def status(broker_url: str | None) -> int:
-    """Print the load's orders."""
-    _print(order_book(broker_url).read())
+    """Print the load's settings."""
+    _print(settings_store(broker_url).read())
     return 0
 
 
@@ -130,7 +130,7 @@ def status(broker_url: str | None) -> int:
 @BROKER_OPTION
 def pause(broker_url: str | None) -> int:
     """Send nothing until `resume`."""
-    _print(order_book(broker_url).change(paused=True))
+    _print(settings_store(broker_url).change(paused=True))
     return 0
 
 
@@ -138,7 +138,7 @@ def pause(broker_url: str | None) -> int:
 @BROKER_OPTION
 def resume(broker_url: str | None) -> int:
     """Send again."""
-    _print(order_book(broker_url).change(paused=False))
+    _print(settings_store(broker_url).change(paused=False))
     return 0
 
 
@@ -151,11 +151,11 @@ def change(broker_url: str | None, rate_per_s: float | None, mix: Mapping[str, f
     if rate_per_s is None and mix is None:
         raise UsageError("set: say what to change, e.g. poolrace live set --rate 10/s or --mix cpu=1,io=9.")
     changes = {"rate_per_s": rate_per_s, "mix": mix}
-    _print(order_book(broker_url).change(**{name: value for name, value in changes.items() if value is not None}))
+    _print(settings_store(broker_url).change(**{name: value for name, value in changes.items() if value is not None}))
     return 0
 
 
-def _print(orders: Orders) -> None:
-    state = "paused" if orders.paused else "running"
-    mix = ",".join(f"{name}={share:g}" for name, share in orders.mix.items())
-    click.echo(f"{state}: {orders.rate_per_s:g}/s on each lane, {mix}")
+def _print(settings: LiveSettings) -> None:
+    state = "paused" if settings.paused else "running"
+    mix = ",".join(f"{name}={share:g}" for name, share in settings.mix.items())
+    click.echo(f"{state}: {settings.rate_per_s:g}/s on each lane, {mix}")

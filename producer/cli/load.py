@@ -19,7 +19,8 @@ from producer.cli._options import fleet_options, fleet_settings, output_options,
 from producer.cli._output import finish
 from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.measure.load import LoadSettings, run_load
+from producer.measure.kinds import measure_run
+from producer.measure.load import LoadSettings
 from producer.plan.axis import MAX_PAYLOAD_BYTES
 from producer.plan.profile import parse_profile
 from producer.plan.replay import parse_speed, replay
@@ -146,7 +147,7 @@ def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any
     """Hold the load as the options say, and report."""
     settings = load_settings(**options)
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_load(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

@@ -15,7 +15,7 @@ from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, ou
 from producer.cli._output import finish
 from producer.cli._param_types import WORKLOAD, Count, Duration, Rate, Share
 from producer.errors import UsageError
-from producer.measure.race import run_race
+from producer.measure.kinds import measure_run
 from producer.plan.settings import QUICK_PAIRS, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
 from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
@@ -102,7 +102,7 @@ def race(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any
     """Race as the options say, and report."""
     settings = race_settings(**options)
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_race(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

@@ -18,15 +18,15 @@ import click
 from poolrace.credentials import hide_password
 from producer.cli._broker import BROKER_OPTION, broker_of
 from producer.cli._command import command, option
-from producer.cli._options import FOLDER
+from producer.cli._options import FOLDER, user_environment
 from producer.cli._param_types import Duration, OneOf
 from producer.errors import UsageError
 from producer.fleet.broker import connect
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
 from producer.ownapp.introspect import broker_of_app
+from producer.ownapp.jobfile import check_free, write_jobs
 from producer.ownapp.mask import SALT_BYTES, Mask
-from producer.ownapp.recorded_jobfile import check_free, write_jobs
-from producer.ownapp.recorder import record as listen
+from producer.ownapp.recorder import record_jobs
 from producer.plan.units import DAY_S
 
 if TYPE_CHECKING:
@@ -102,18 +102,25 @@ def record(
     """Record as the options say, and write the job file."""
     if app is not None and broker_url is not None:
         raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
-    url = broker_of_app(app, folder=workdir.resolve(), patience_s=PATIENCE_S) if app else broker_of(broker_url)
+    url = _broker_of_app(app, workdir) if app else broker_of(broker_url)
     check_free(job_file, force=force)
     chosen = chosen_ways(ways, queues)
     if not yes_live:
         raise UsageError(_question(url, duration_s, chosen, queues))
-    found = listen(connect(url).url, queues=tuple(queues), ways=chosen, duration_s=duration_s, tell=_print_counts)
+    found = record_jobs(
+        connect(url).url, queues=tuple(queues), ways=chosen, duration_s=duration_s, on_count=_print_counts
+    )
     if not found.jobs:
         raise UsageError(_nothing(found, queues))
     mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
     write_jobs(job_file, found.jobs, mask, force=force)
     click.echo(json.dumps(found.to_dict(), indent=2) if as_json else in_words(found, job_file, chosen))
     return 0
+
+
+def _broker_of_app(app: str, workdir: Path) -> str:
+    environment = user_environment()
+    return broker_of_app(app, folder=workdir.resolve(), environment=environment, patience_s=PATIENCE_S)
 
 
 def _question(url: str, duration_s: float, ways: frozenset[str], queues: Sequence[str]) -> str:

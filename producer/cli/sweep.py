@@ -15,7 +15,8 @@ from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, ou
 from producer.cli._output import finish
 from producer.cli._param_types import WORKLOAD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.measure.sweep import SweepSettings, run_sweep
+from producer.measure.kinds import measure_run
+from producer.measure.sweep import SweepSettings
 from producer.plan.axis import Axis, parse_axis
 from producer.plan.settings import default_of
 from producer.plan.units import one_of
@@ -91,7 +92,7 @@ def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: An
     """Sweep as the options say, and report."""
     settings = sweep_settings(**options)
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_sweep(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

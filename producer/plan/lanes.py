@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from poolrace.pools import POOLS, REFUSED
+from poolrace.pools import POOLS, RACED, REFUSED
 from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
 from producer.plan.units import one_of, parse_choice, whole_number
@@ -20,7 +20,6 @@ from producer.plan.units import one_of, parse_choice, whole_number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RACED_POOLS = ("prefork", "threads")
 ACKS = ("early", "late")
 EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1, threads:8:python=/path/to/python3.14t or threads:8:transport=atomic"
 MAX_CONCURRENCY = 1024
@@ -41,7 +40,7 @@ class Lane:
     Attributes:
         key: Short name, unique in the race; names the node and the queue, e.g. `threads`, `threads-2` or
             `threads-atomic`.
-        pool: `prefork` or `threads`.
+        pool: One of the pools that are raced.
         slots: Jobs that the lane runs at once: the concurrency of all its nodes together.
         prefetch: Messages that a node takes ahead, per slot (Celery's prefetch multiplier).
         acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
@@ -145,12 +144,12 @@ def parse_lane(
 
 
 def _known_pool(where: str, pool: str) -> str:
-    if pool in RACED_POOLS:
+    if pool in RACED:
         return pool
     if pool in POOLS or pool in REFUSED:
         why = f": {REFUSED[pool]}" if pool in REFUSED else ""
-        raise UsageError(f"{where} {pool} is not raced{why}. Allowed: {', '.join(RACED_POOLS)}.")
-    raise UsageError(f"{where} unknown pool {pool!r}. Allowed: {one_of(pool, RACED_POOLS)}; {EXAMPLES}.")
+        raise UsageError(f"{where} {pool} is not raced{why}. Allowed: {', '.join(RACED)}.")
+    raise UsageError(f"{where} unknown pool {pool!r}. Allowed: {one_of(pool, RACED)}; {EXAMPLES}.")
 
 
 def _with_setting(lane: Lane, where: str, part: str) -> Lane:

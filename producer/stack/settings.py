@@ -21,7 +21,7 @@ from producer.plan.lanes import (
 from producer.plan.mix import parse_mix
 from producer.plan.settings import GENTLE_MIX
 from producer.plan.units import parse_choice, whole_number
-from producer.stack.live_orders import parse_live_rate
+from producer.stack.live_settings import parse_live_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

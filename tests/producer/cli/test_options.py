@@ -39,6 +39,7 @@ def own_app(*weighted, facts=FACTS):
         folder=Path("/srv"),
         facts=facts,
         jobs=jobs_by_task(messages, timeout_s=60, seed=1),
+        environment={},
         timeout_s=60,
     )
 
@@ -134,7 +135,7 @@ def test_the_command_line_has_the_last_word(asked):
 def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(asked, tmp_path):
     settings(
         "--app", "shop.celery:app", "--jobs", "jobs.jsonl", "--task", "shop.resize", "--workdir", str(tmp_path),
-        "--job-timeout", "2m", "--keep-backend", "--ready-within", "5s", "--seed", "9", "--lane", "threads:2",
+        "--job-timeout", "2m", "--keep-backend", "--ready-within", "5s", "--seed", "9", "--lane", "threads:2:python=/opt/py",
         "--lane", "prefork",
     )  # fmt: skip
     said = {name: asked[name] for name in ("app", "jobs", "tasks", "folder", "timeout_s", "keep_backend", "patience_s")}
@@ -142,7 +143,7 @@ def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(as
         "app": "shop.celery:app", "jobs": "jobs.jsonl", "tasks": ("shop.resize",), "folder": tmp_path,
         "timeout_s": 120.0, "keep_backend": True, "patience_s": 5.0,
     }  # fmt: skip
-    assert (asked["seed"], asked["lane"].pool) == (9, "threads")
+    assert (asked["seed"], asked["python"]) == (9, "/opt/py")
 
 
 def test_the_folder_of_an_app_is_known_wherever_its_process_runs(asked, tmp_path, monkeypatch):

@@ -5,13 +5,15 @@ import os
 import signal
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from producer import interrupts
 from producer.cli import _output, race
 from producer.cli._exit_codes import exit_code_of
-from producer.cli._root import main
+from producer.cli._options import user_environment
+from producer.cli._root import LazyGroup, main
 from producer.errors import FleetError, InterruptedRunError, InvalidRunError, PoolraceError, UsageError
 from producer.plan.settings import RaceSettings
 from producer.rundir.writer import RunWriter
@@ -194,6 +196,19 @@ def test_variables_that_lead_celery_elsewhere_are_taken_away(poolrace, monkeypat
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere")
     poolrace("report", "nowhere")
     assert "CELERY_BROKER_URL" not in os.environ
+
+
+def test_a_users_own_app_still_gets_them(poolrace, monkeypatch):
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://theirs")
+    found = []
+
+    @click.command()
+    def probe():
+        found.append(user_environment()["CELERY_BROKER_URL"])
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda *_: probe)
+    assert poolrace("probe")[0] == 0
+    assert found == ["redis://theirs"]
 
 
 def test_a_report_is_printed_and_written_into_the_run_directory(poolrace, run_maker):

@@ -45,7 +45,7 @@ def test_an_event_whose_time_is_known_keeps_it():
     ],
 )
 def test_words_leave_out_what_is_empty(node, detail, words):
-    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).words == words
+    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).text == words
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_run_that_noted_none_tells_how_its_load_was_steered_and_ended():
         "aborted": {"lane": "threads", "at_s": 4.0, "why": "lost == 0"},
     }
     told = told_by_manifest(manifest, [load("threads")])
-    assert [(event.at - ZERO, event.lane, event.words) for event in told] == [
+    assert [(event.at - ZERO, event.lane, event.text) for event in told] == [
         (2.0, "threads", "load changed: 80/s"),
         (3.0, "threads", "load changed: the script's rate, cpu=1,io=3"),
         (4.0, "threads", "threshold broken: lost == 0"),

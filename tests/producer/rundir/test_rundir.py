@@ -65,7 +65,7 @@ SAMPLES = pl.DataFrame(
     ],
     schema=SAMPLE_SCHEMA,
 )  # fmt: skip
-PING = {"trial": 0, "lane": "threads", "node": "threads@host", "at": 1000.75, "rtt_s": None}
+PING = {"trial": 0, "lane": "threads", "node": "threads@host", "at": 1000.75, "rtt_s": None, "timeout_s": 2.0}
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_events_are_there_at_once_in_the_order_in_which_they_were_noted(written)
 def test_an_event_of_a_kind_that_is_not_known_yet_is_read(written):
     line = {"at": 1.0, "lane": "", "node": "", "kind": "comet", "detail": "", "tail": "long"}
     (written.path / "events.jsonl").write_text(json.dumps(line) + "\n")
-    assert [event.words for event in read_run(written.path).events] == ["comet"]
+    assert [event.text for event in read_run(written.path).events] == ["comet"]
 
 
 def test_an_event_without_its_time_is_told(written):

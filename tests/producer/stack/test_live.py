@@ -10,10 +10,10 @@ from kombu.exceptions import OperationalError
 
 from producer.plan.jobs import Jobs
 from producer.stack.live import WINDOW_S, LiveLoad, window
-from producer.stack.live_orders import Orders
+from producer.stack.live_settings import LiveSettings
 
 JOBS = {name: Jobs.of(name, f"worker.{name}", (1,), expected_s=0.01) for name in ("cpu", "io")}
-BUSY = Orders(rate_per_s=200.0, mix={"cpu": 1.0, "io": 3.0})
+BUSY = LiveSettings(rate_per_s=200.0, mix={"cpu": 1.0, "io": 3.0})
 HELLOS = {
     f"{pool}@a": {
         "pool": pool, "queues": [pool], "concurrency": 8, "prefetch_multiplier": 4, "acks": "early",
@@ -76,14 +76,14 @@ def load():
 
 @given(st.integers(0, 2**32), st.floats(0.1, 500))
 def test_a_window_is_in_order_of_due_and_on_every_lane(seed, rate):
-    jobs = window(Orders(rate_per_s=rate, mix={"cpu": 1.0, "io": 0.0}), ("prefork", "threads"), seed)
+    jobs = window(LiveSettings(rate_per_s=rate, mix={"cpu": 1.0, "io": 0.0}), ("prefork", "threads"), seed)
     assert jobs == sorted(jobs)
     assert all(0 <= due_s <= WINDOW_S for due_s, _, _ in jobs)
     assert {workload for _, _, workload in jobs} <= {"cpu"}
 
 
 def test_rate_and_mix_hold_over_many_windows():
-    jobs = [job for seed in range(200) for job in window(Orders(rate_per_s=20, mix=BUSY.mix), ("a", "b"), seed)]
+    jobs = [job for seed in range(200) for job in window(LiveSettings(rate_per_s=20, mix=BUSY.mix), ("a", "b"), seed)]
     counts = Counter((lane, workload) for _, lane, workload in jobs)
     for lane in ("a", "b"):
         # 200 windows of a second, 20 jobs each: 4,000 jobs, whose number varies by 63, a quarter of them cpu.

@@ -8,11 +8,11 @@ import pytest
 from producer.fleet.attached import group
 from producer.fleet.queue_depth import Depth
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
-from producer.stack.live_orders import Orders
+from producer.stack.live_settings import LiveSettings
 from producer.stack.metrics import Exporter
 
 NODE = {"lane": "threads", "pool": "threads", "node": "threads@a"}
-ORDERS = Orders(rate_per_s=2.0, mix={"cpu": 1.0})
+SETTINGS = LiveSettings(rate_per_s=2.0, mix={"cpu": 1.0})
 NO_SAMPLES = pl.DataFrame(schema=SAMPLE_SCHEMA)
 NO_RECORDS = pl.DataFrame(schema=RECORD_SCHEMA)
 
@@ -128,7 +128,7 @@ def test_the_backlog_is_that_of_the_lanes_queue(shown):
 
 @pytest.mark.parametrize(("paused", "rate"), [(None, 2.0), ("user", 0.0), ("measurement", 0.0)])
 def test_a_pause_has_its_reason_and_no_rate(shown, paused, rate):
-    shown.exporter.orders(ORDERS, paused)
+    shown.exporter.settings(SETTINGS, paused)
     assert shown("live_rate", lane="threads") == rate
     reasons = {reason: shown("live_paused", reason=reason) for reason in ("user", "measurement", "broker")}
     assert reasons == {reason: float(reason == paused) for reason in reasons}
@@ -137,7 +137,7 @@ def test_a_pause_has_its_reason_and_no_rate(shown, paused, rate):
 def test_a_change_is_said_once(shown, caplog):
     with caplog.at_level(logging.WARNING):
         for paused in (None, None, "user", "user", None):
-            shown.exporter.orders(ORDERS, paused)
+            shown.exporter.settings(SETTINGS, paused)
         shown.exporter.trouble(OSError("gone"))
         shown.exporter.trouble(OSError("gone"))
     assert [text.split(":")[0] for text in caplog.messages] == [
