@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pictures.report import SHOWN, filled, stored
 from poolrace.workloads import declarations
 from producer.analysis.summary import summarise
+from producer.cli._exit_codes import EXIT_CODES
 from producer.cli._root import main
 from producer.plan.stages import STAGES
 from producer.rundir.reader import read_run
@@ -79,6 +80,23 @@ def test_help_of_every_command_ends_with_examples_that_its_own_parser_takes(comm
         words = shlex.split(re.split(r" > |  +\(", line)[0])[1:]
         with suppress(Exit):  # --list answers while it is read, and ends
             named(words[0]).make_context(words[0], words[1:], resilient_parsing=False)
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_help() -> None:
+    codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \| (.+) \|$", read("docs/command-line.md"), re.MULTILINE) == codes
+    assert [
+        code for code, _ in codes if f"{code} " not in read("README.md").split("Exit codes: ")[1].split("\n")[0]
+    ] == []
+
+
+def test_variables_of_the_page_set_the_options_beside_them() -> None:
+    rows = re.findall(
+        r"^\| `poolrace (\w+(?: run)?).* (--[a-z-]+)\b.*` \| `(\w+)=", read("docs/command-line.md"), re.MULTILINE
+    )
+    assert len(rows) == 6
+    for command, option, variable in rows:
+        assert variable == f"POOLRACE_{command} {option[2:]}".upper().replace(" ", "_").replace("-", "_")
 
 
 def test_the_readme_names_every_command() -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from producer.cli._command import Command, Option, command, option
 from producer.cli._param_types import MIX, THRESHOLD, Count, Duration
 from producer.cli._root import main
-from producer.fleet.environment import for_app, inherited_environment
+from producer.fleet.environment import app_environment, inherited_environment
 
 ROOT = Path(__file__).parents[3]
 
@@ -110,7 +110,7 @@ def test_a_variable_for_the_version_or_the_help_changes_nothing(monkeypatch):
 
 def test_nodes_and_users_apps_see_none_of_them():
     environ = dict.fromkeys(VARIABLES, "1")
-    assert inherited_environment(environ) == for_app(environ) == {}
+    assert inherited_environment(environ) == app_environment(environ) == {}
 
 
 def test_help_says_that_variables_set_options():

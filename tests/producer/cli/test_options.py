@@ -135,8 +135,8 @@ def test_the_command_line_has_the_last_word(asked):
 def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(asked, tmp_path):
     settings(
         "--app", "shop.celery:app", "--jobs", "jobs.jsonl", "--task", "shop.resize", "--workdir", str(tmp_path),
-        "--job-timeout", "2m", "--keep-backend", "--ready-within", "5s", "--seed", "9", "--lane", "threads:2:python=/opt/py",
-        "--lane", "prefork",
+        "--job-timeout", "2m", "--keep-backend", "--ready-within", "5s", "--seed", "9",
+        "--lane", "threads:2:python=/opt/py", "--lane", "prefork",
     )  # fmt: skip
     said = {name: asked[name] for name in ("app", "jobs", "tasks", "folder", "timeout_s", "keep_backend", "patience_s")}
     assert said == {

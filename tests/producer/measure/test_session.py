@@ -117,7 +117,7 @@ def test_a_full_disk_ends_the_run_with_the_file_and_the_way_out(race, tmp_path):
 
     def fill():
         (path,) = (tmp_path / "runs").iterdir()
-        (path / "records" / "00006-000.part").symlink_to("/dev/full")
+        (path / "records" / "00006-000.parquet.part").symlink_to("/dev/full")
 
     world.at(0.5, fill)
     ended = race(world)

@@ -50,6 +50,11 @@ def test_slots_are_those_of_all_nodes_and_flags_those_of_one():
     assert (one.slots, one.concurrency, one.label) == (8, 8, "threads-2 (8 slots)")
 
 
+@pytest.mark.parametrize("specs", [("prefork:4:nodes=2", "threads:8"), ("prefork:nodes=2", "threads:nodes=2")])
+def test_concurrency_is_of_a_node_whether_a_lane_names_it_or_the_command_line(specs):
+    assert [lane.slots for lane in lanes(*specs, concurrency=4)] == [8, 8]
+
+
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 64))
 def test_one_of_nodes_and_slots_changes_while_the_other_stays(nodes, more, slots):
     lane = lanes(f"threads:{slots}:nodes={nodes}", "threads")[0]

@@ -28,7 +28,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A stack with settings of its own, as a caller with variables of all kinds has it."""
-    for name in ("CELERY_BROKER_URL", "POOLRACE_BROKER_URL", "POOLRACE_RACE_PAIRS", "FLOWER_BASIC_AUTH"):
+    for name in ("CELERY_BROKER_URL", "POOLRACE_BROKER_URL", "POOLRACE_SLOTS", "FLOWER_BASIC_AUTH"):
         monkeypatch.setenv(name, "elsewhere")
     state = StateFolder(tmp_path / "state")
     state.make()
