@@ -190,6 +190,13 @@ def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def run(settings: FleetSettings, *, as_json: bool, junit: Path | None, live: bool | None = None) -> int:
+    """Measure a run, report it, and return the exit code."""
+    from producer.cli._run import run_and_report  # takes a while to import; a wrong option is reported without it
+
+    return run_and_report(settings, as_json=as_json, junit=junit, live=live)
+
+
 def fleet_settings(options: Mapping[str, Any], *, least_lanes: int = 2, replay: bool = False) -> dict[str, Any]:
     """
     Return the fields of `FleetSettings` that the options of a run set.

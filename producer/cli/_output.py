@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
-    """Report a run that has ended, in order or not; returns the exit code."""
-    with held():  # a race that is through has its summary, whatever becomes of the printing
+    """Report a run that has ended, in order or not, and return the exit code."""
+    with held():  # the summary is written even if printing fails
         run = read_run(path)
         summary = summarise(run)
         code = write(path, summary)
@@ -48,7 +48,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
 
 
 def write(path: Path, summary: Mapping[str, Any]) -> int:
-    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
+    """Write what the run found beside its records, or say why that cannot be done; return the exit code."""
     try:
         write_summary(path, summary)
     except PoolraceError as error:
@@ -59,12 +59,12 @@ def write(path: Path, summary: Mapping[str, Any]) -> int:
 
 
 def _page_of(run: Run, summary: Mapping[str, Any], *, announce: bool) -> None:
-    """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
+    """Write the page of a run that has ended; the run is good even if its page cannot be made."""
     try:
         for line in write_pictures(run, summary, html=True):
             if announce:
                 click.echo(line, err=True)
-    except Exception as error:  # even one of ours: the run itself is good
+    except Exception as error:  # even an error of Poolrace itself
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 
 
@@ -90,13 +90,13 @@ def write_pictures(
     folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
     if not html and not folders:
         return []
-    told = []
+    written = []
     if html:
         RunWriter(run.path, {}).write_text("report.html", page(summary, run))
-        told.append(f"Page: {run.path / 'report.html'}")
+        written.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
-        told += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
-    return told
+        written += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
+    return written
 
 
 def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
@@ -114,7 +114,7 @@ def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) ->
 
 
 def thresholds_met(summary: Mapping[str, Any]) -> bool:
-    """Whether nothing that was asked of the lanes was broken."""
+    """Return whether every threshold was met and every limit confirmed."""
     held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
     found = all(lane["confirmed"] for lane in summary["limit"])
     return held_up and found and not summary["aborted"]

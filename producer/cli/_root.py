@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "POOLRACE"}
+
+
 class LazyGroup(click.Group):
     """A group whose subcommands are the modules of a package, each imported when it is needed."""
 
@@ -74,11 +77,9 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     package=producer.cli,
-    context_settings={
-        "help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "POOLRACE",
-    },
+    context_settings=SETTINGS,
     epilog="\b\nExamples:\n  poolrace doctor\n  poolrace race\n  poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c",
-)  # fmt: skip
+)
 @click.version_option(__version__, prog_name="poolrace", allow_from_autoenv=False)
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 from producer.analysis.search import HIGHEST_PER_S
 from producer.cli._command import command, option
 from producer.cli._exit_codes import EXIT_CODES
-from producer.cli._options import fleet_options, fleet_settings, output_options, shares_of
-from producer.cli._output import finish
+from producer.cli._options import fleet_options, fleet_settings, output_options, run, shares_of
 from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Duration, Rate, Share
 from producer.errors import UsageError
-from producer.measure.kinds import measure_run
 from producer.measure.limit import LimitSettings
 from producer.plan.settings import default_of
 from producer.plan.thresholds import AT_MOST, STATISTICS, Threshold, parse_threshold
-from producer.report.progress.display import progress_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,10 +67,7 @@ Examples:
 @output_options
 def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     """Search as the options say, and report."""
-    settings = limit_settings(**options)
-    with progress_for(quiet=as_json) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    return run(limit_settings(**options), as_json=as_json, junit=junit)
 
 
 def limit_settings(

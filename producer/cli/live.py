@@ -1,7 +1,7 @@
 """
 Send a gentle, continuous load to a fleet that runs, and change or pause it.
 
-It sends to every lane, and pauses by itself while a measurement has the fleet.
+It sends to every lane, and pauses while a measurement has the fleet.
 """
 
 from __future__ import annotations

@@ -15,11 +15,9 @@ from click.shell_completion import CompletionItem
 
 from producer.cli._command import command, option
 from producer.cli._exit_codes import EXIT_CODES
-from producer.cli._options import fleet_options, fleet_settings, output_options, shares_of
-from producer.cli._output import finish
+from producer.cli._options import fleet_options, fleet_settings, output_options, run, shares_of
 from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.measure.kinds import measure_run
 from producer.measure.load import LoadSettings
 from producer.plan.axis import MAX_PAYLOAD_BYTES
 from producer.plan.profile import parse_profile
@@ -28,7 +26,6 @@ from producer.plan.scenario import Scenario, find_scenario, read_scenario, scale
 from producer.plan.script import Phase, Script
 from producer.plan.settings import GENTLE_MIX, default_of
 from producer.plan.units import DAY_S
-from producer.report.progress.display import progress_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -145,10 +142,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @output_options
 def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """Hold the load as the options say, and report."""
-    settings = load_settings(**options)
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    return run(load_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def load_settings(
@@ -167,19 +161,10 @@ def load_settings(
     Raises:
         UsageError: If two options contradict each other.
     """
-    held = bool(options["rate"] or options["duration_s"] or options["mix"])
-    if scenario and held:
-        raise UsageError(
-            "--rate, --duration, --mix: a scenario says these itself. Change its file, or use --scale-rate and "
-            "--scale-time."
-        )
     if abort_after_s is not None and not thresholds:
         raise UsageError("--abort-on-fail: there is no threshold to fail. Name one: --threshold 'p99(sojourn) < 1s'.")
+    _check_source(options, scenario, speed)
     given = fleet_settings(options, replay=speed is not None, least_lanes=1)
-    if speed is not None and (given["own_app"] is None or held):
-        raise UsageError(
-            "--replay: needs --app and --jobs with a recording, and says itself what --rate, --duration or --mix do."
-        )
     if given["own_app"] and (scenario or payload_bytes):
         raise UsageError(
             "--app: a scenario names the demonstration's workloads, and --payload its messages. Give the load of your "
@@ -196,6 +181,20 @@ def load_settings(
         payload_bytes=payload_bytes,
         priority=priority,
     )
+
+
+def _check_source(options: Mapping[str, Any], scenario: Scenario | None, speed: float | None) -> None:
+    """Check that one thing says what is sent: a scenario, a recording, or a rate with its duration and mix."""
+    held = bool(options["rate"] or options["duration_s"] or options["mix"])
+    if scenario and held:
+        raise UsageError(
+            "--rate, --duration, --mix: a scenario says these itself. Change its file, or use --scale-rate and "
+            "--scale-time."
+        )
+    if speed is not None and (options["app"] is None or held):
+        raise UsageError(
+            "--replay: needs --app and --jobs with a recording, and says itself what --rate, --duration or --mix do."
+        )
 
 
 def _script(

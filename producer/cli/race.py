@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from producer.cli._command import command, option
 from producer.cli._exit_codes import EXIT_CODES
-from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options
-from producer.cli._output import finish
+from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options, run
 from producer.cli._param_types import WORKLOAD, Count, Duration, Rate, Share
 from producer.errors import UsageError
-from producer.measure.kinds import measure_run
 from producer.plan.settings import QUICK_PAIRS, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
 from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
-from producer.report.progress.display import progress_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +97,7 @@ def _shorten(context: click.Context, _: click.Parameter, quick: bool) -> bool:
 @output_options
 def race(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """Race as the options say, and report."""
-    settings = race_settings(**options)
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    return run(race_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def race_settings(

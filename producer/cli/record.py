@@ -180,11 +180,9 @@ def in_words(found: Recording, path: Path, chosen: frozenset[str]) -> str:
     """Describe what was recorded in a few lines."""
     span_s = found.jobs[-1].at - found.jobs[0].at
     tasks = ", ".join(f"{count} of {task}" for task, count in found.to_dict()["tasks"].items())
-    return "\n".join([
-        f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}.",
-        *left_out(found, chosen),
-        f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x",
-    ])  # fmt: skip
+    first = f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}."
+    last = f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x"
+    return "\n".join([first, *left_out(found, chosen), last])
 
 
 def left_out(found: Recording, chosen: frozenset[str]) -> list[str]:

@@ -89,7 +89,7 @@ def status(state: Path, *, as_json: bool) -> int:
         click.echo(f"Nothing of {state} runs. Start it: poolrace stack up")
     else:
         for part in parts:
-            click.echo(f"  {part.part:<16} {part.state:<12} {part.pid or '-':<8} {part.tells}")
+            click.echo(f"  {part.part:<16} {part.state:<12} {part.pid or '-':<8} {part.detail}")
         _print_addresses(site, show_password=True)
     return 0 if is_well(parts) else NOT_WELL
 

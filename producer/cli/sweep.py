@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from producer.cli._command import command, option
 from producer.cli._exit_codes import EXIT_CODES
-from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options
-from producer.cli._output import finish
+from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options, run
 from producer.cli._param_types import WORKLOAD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.measure.kinds import measure_run
 from producer.measure.sweep import SweepSettings
 from producer.plan.axis import Axis, parse_axis
 from producer.plan.settings import default_of
 from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
-from producer.report.progress.display import progress_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,10 +87,7 @@ Examples:
 @output_options
 def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """Sweep as the options say, and report."""
-    settings = sweep_settings(**options)
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    return run(sweep_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def sweep_settings(

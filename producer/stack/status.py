@@ -24,14 +24,14 @@ class PartStatus:
         part: Its name.
         state: `running` and well; `unwell`: runs, but fails its check; `ended` without `down`; `not started`.
         pid: The id of its process; None if it has none.
-        tells: Its address, or what is wrong with it.
+        detail: Its address, or what is wrong with it.
         log: Its log.
     """
 
     part: str
     state: str
     pid: int | None
-    tells: str
+    detail: str
     log: str
 
 
@@ -52,7 +52,7 @@ def is_well(parts: Sequence[PartStatus]) -> bool:
 def to_dict(site: Site | None, parts: Sequence[PartStatus]) -> dict[str, Any]:
     """Return the status as plain values, for JSON; of passwords only the files that hold them."""
     listed = [
-        {"part": each.part, "state": each.state, "pid": each.pid, "tells": each.tells, "log": each.log}
+        {"part": each.part, "state": each.state, "pid": each.pid, "detail": each.detail, "log": each.log}
         for each in parts
     ]
     if site is None:
@@ -68,11 +68,11 @@ def to_dict(site: Site | None, parts: Sequence[PartStatus]) -> dict[str, Any]:
 
 def _look_at(site: Site, ledger: Ledger, part: str) -> PartStatus:
     log = site.state.log(part)
-    state, tells = ABSENT, "poolrace stack up starts it"
+    state, detail = ABSENT, "poolrace stack up starts it"
     if ledger.runs(part):
         found = site.problem(part)
-        state, tells = (UNWELL, found) if found else (WELL, site.describe(part))
+        state, detail = (UNWELL, found) if found else (WELL, site.describe(part))
     elif part in ledger.daemons:
-        state, tells = ENDED, f"see {log}; poolrace stack up starts it again"
+        state, detail = ENDED, f"see {log}; poolrace stack up starts it again"
     pid = ledger.daemons[part].pid if part in ledger.daemons else None
-    return PartStatus(part=part, state=state, pid=pid, tells=tells, log=str(log))
+    return PartStatus(part=part, state=state, pid=pid, detail=detail, log=str(log))

@@ -27,7 +27,7 @@ READY_S = 120.0
 LOOK_EVERY_S = 0.1
 
 
-def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], None]) -> tuple[Site, bool]:
+def bring_up(state: StateFolder, settings: StackSettings, say: Callable[[str], None]) -> tuple[Site, bool]:
     """
     Start every part of the stack that does not run, and wait until all are well.
 
@@ -48,20 +48,20 @@ def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], 
             ledger.settings = settings
         site = Site(state, ledger.settings, ledger.ports)
         if not missing:
-            tell("The stack runs already.")
-        _tell_of_other_settings(ledger, settings, tell)
+            say("The stack runs already.")
+        _report_other_settings(ledger, settings, say)
         _check_packages(missing)
         _check_ports(site, missing)
         is_new = passwords.make(state.secrets)
         if missing:
-            tell(f"Starting the stack; logs are in {state.shown / 'logs'}")
-        _start_missing(site, ledger, missing, tell)
+            say(f"Starting the stack; logs are in {state.shown / 'logs'}")
+        _start_missing(site, ledger, missing, say)
         return site, is_new
 
 
-def _tell_of_other_settings(ledger: Ledger, settings: StackSettings, tell: Callable[[str], None]) -> None:
+def _report_other_settings(ledger: Ledger, settings: StackSettings, say: Callable[[str], None]) -> None:
     if differing := ledger.settings.differing(settings):
-        tell(f"It keeps what it was started with. To change {', '.join(differing)}: down first, then up.")
+        say(f"It keeps what it was started with. To change {', '.join(differing)}: down first, then up.")
 
 
 def _check_packages(missing: Sequence[str]) -> None:
@@ -99,7 +99,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Callable[[str], None]) -> None:
+def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], say: Callable[[str], None]) -> None:
     _find_ports(ledger)
     _write_variables(site)
     begun: dict[str, Child] = {}
@@ -110,10 +110,10 @@ def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Cal
                     _start(site, ledger, part, begun)
             for part in group:
                 _wait(site, part, begun)
-                tell(f"  {part:<16} {site.describe(part)}")
+                say(f"  {part:<16} {site.describe(part)}")
     except BaseException:
-        tell("It did not come up. Ending what was started:" if begun else "It did not come up.")
-        end_parts(site.state, ledger, list(begun), tell)
+        say("It did not come up. Ending what was started:" if begun else "It did not come up.")
+        end_parts(site.state, ledger, list(begun), say)
         raise
 
 
