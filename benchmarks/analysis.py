@@ -43,7 +43,7 @@ LANES = (Lane(key="prefork", pool="prefork", slots=8), Lane(key="threads", pool=
 SETTINGS = RaceSettings(lanes=LANES, pairs=PAIRS)
 EPOCH_S = 1.8e9
 RATE_PER_S = 1000.0
-REPORT = "from producer.cli.root import main; main()"
+REPORT = "from producer.cli._root import main; main()"
 MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 

@@ -15,7 +15,8 @@ from poolrace.contract import Outcome
 from poolrace.workloads import declarations
 from producer.analysis.settle import Fate
 from producer.analysis.summary import summarise
-from producer.cli.root import main
+from producer.cli._exit_codes import EXIT_CODES
+from producer.cli._root import main
 from producer.plan.stages import STAGES
 from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
@@ -24,7 +25,13 @@ from producer.rundir.trials import Kind
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = sorted(main.commands)
+COMMANDS = main.list_commands(click.Context(main))
+
+
+def named(command: str) -> click.Command:
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    return found
 
 
 def read(name: str) -> str:
@@ -56,8 +63,8 @@ def options_of(command: click.Command) -> set[str]:
 @pytest.mark.parametrize(("document", "line"), poolrace_lines())
 def test_every_poolrace_command_in_a_document_exists_with_its_options(document: str, line: str) -> None:
     words = shlex.split(line.split(" > ")[0])[1:]
-    assert words[0] in main.commands, f"{document}: {line}"
-    unknown = {word.split("=")[0] for word in words[1:] if word.startswith("--")} - options_of(main.commands[words[0]])
+    assert words[0] in COMMANDS, f"{document}: {line}"
+    unknown = {word.split("=")[0] for word in words[1:] if word.startswith("--")} - options_of(named(words[0]))
     assert not unknown, f"{document}: {line}"
 
 
@@ -75,9 +82,25 @@ def test_help_of_every_command_ends_with_examples_that_its_own_parser_takes(comm
     assert lines, f"{command} --help has no examples"
     for line in lines:
         words = shlex.split(re.split(r" > |  +\(", line)[0])[1:]
-        named = main.commands[words[0]]
         with suppress(Exit):  # --list answers while it is read, and ends
-            named.make_context(words[0], words[1:], resilient_parsing=False)
+            named(words[0]).make_context(words[0], words[1:], resilient_parsing=False)
+
+
+def test_the_exit_codes_of_the_page_are_those_of_the_help() -> None:
+    codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
+    assert re.findall(r"^\| (\d+) \| (.+) \|$", read("docs/command-line.md"), re.MULTILINE) == codes
+    assert [
+        code for code, _ in codes if f"{code} " not in read("README.md").split("Exit codes: ")[1].split("\n")[0]
+    ] == []
+
+
+def test_variables_of_the_page_set_the_options_beside_them() -> None:
+    rows = re.findall(
+        r"^\| `poolrace (\w+(?: run)?).* (--[a-z-]+)\b.*` \| `(\w+)=", read("docs/command-line.md"), re.MULTILINE
+    )
+    assert len(rows) == 6
+    for command, option, variable in rows:
+        assert variable == f"POOLRACE_{command} {option[2:]}".upper().replace(" ", "_").replace("-", "_")
 
 
 def test_the_readme_names_every_command() -> None:

@@ -11,7 +11,7 @@ from recorded import LANES
 
 from producer.analysis.recommendation import NOT_VALID, recommend
 from producer.analysis.summary import summarise
-from producer.cli.output import write_summary
+from producer.cli._output import write_summary
 from producer.errors import UsageError
 from producer.rundir.reader import read_run
 

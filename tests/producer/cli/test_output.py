@@ -3,9 +3,9 @@
 import pytest
 
 from producer.analysis.summary import summarise
-from producer.cli import output
-from producer.cli.options import broker_from_environment
-from producer.cli.output import finish, write_pictures
+from producer.cli import _output as output
+from producer.cli._broker import broker_from_environment
+from producer.cli._output import finish, write_pictures
 from producer.errors import InvalidRunError, UsageError
 from producer.rundir.reader import read_run
 

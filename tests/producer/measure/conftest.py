@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from producer.cli import output
-from producer.cli.root import main
+from producer.cli import _output as output
+from producer.cli._root import main
 from producer.rundir.reader import read_run
 
 

@@ -38,7 +38,7 @@ from producer.rundir.writer import RunWriter
 
 RUN_ID = "00112233445566ff"
 MACHINE = to_builtins(describe(read=lambda _: None))
-LANES = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 JOBS = {"sleep": Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=1 / 16)}
 SHIFTS = {"producer 2 s ahead": (2.0, 0.0), "nodes 3 s behind": (0.0, -3.0), "both, and far": (-64.0, 128.0)}
 

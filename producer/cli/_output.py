@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import to_builtins
 
-from producer.cli.exit_codes import BROKEN_THRESHOLD, print_error
+from producer.analysis.summary import summarise
+from producer.cli._exit_codes import BROKEN_THRESHOLD, print_error
 from producer.errors import InvalidRunError, PoolraceError, UsageError
 from producer.interrupts import held
+from producer.report.charts.files import export
+from producer.report.charts.gallery import pictures_of
+from producer.report.charts.page import page, page_of_both
+from producer.report.junit import as_junit
+from producer.report.markdown import as_markdown
 from producer.report.plain import plain
+from producer.report.terminal import show
+from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter, as_json
 
 if TYPE_CHECKING:
@@ -25,11 +33,8 @@ if TYPE_CHECKING:
 
 
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
-    """Report a run that has ended, in order or not; returns the exit code."""
-    with held():  # a race that is through has its summary, whatever becomes of the printing
-        from producer.analysis.summary import summarise
-        from producer.rundir.reader import read_run
-
+    """Report a run that has ended, in order or not, and return the exit code."""
+    with held():  # the summary is written even if printing fails
         run = read_run(path)
         summary = summarise(run)
         code = write(path, summary)
@@ -47,7 +52,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
 
 
 def write(path: Path, summary: Summary) -> int:
-    """Write what the run found beside its records; returns the exit code. Where there is no room it is still told."""
+    """Write what the run found beside its records, or say why that cannot be done; return the exit code."""
     try:
         write_summary(path, summary)
     except PoolraceError as error:
@@ -58,12 +63,12 @@ def write(path: Path, summary: Summary) -> int:
 
 
 def _page_of(run: Run, summary: Summary, *, announce: bool) -> None:
-    """Write the page of a run that has ended: it is kept and told, whatever becomes of its pictures."""
+    """Write the page of a run that has ended; the run is good even if its page cannot be made."""
     try:
         for line in write_pictures(run, summary, html=True):
             if announce:
                 click.echo(line, err=True)
-    except Exception as error:  # even one of ours: the run itself is good
+    except Exception as error:  # even an error of Poolrace itself
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 
 
@@ -89,18 +94,13 @@ def write_pictures(
     folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
     if not html and not folders:
         return []
-    from producer.report.charts.files import export
-    from producer.report.charts.gallery import pictures_of
-    from producer.report.charts.page import page
-    from producer.rundir.writer import RunWriter
-
-    told = []
+    written = []
     if html:
         RunWriter(run.path, {}).write_text("report.html", page(plain(summary), run))
-        told.append(f"Page: {run.path / 'report.html'}")
+        written.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
-        told += [f"Picture: {file}" for file in export(pictures_of(plain(summary), run), folder, kind)]
-    return told
+        written += [f"Picture: {file}" for file in export(pictures_of(plain(summary), run), folder, kind)]
+    return written
 
 
 def write_pictures_of_both(found: Comparison, first: Run, second: Run) -> Path:
@@ -110,10 +110,6 @@ def write_pictures_of_both(found: Comparison, first: Run, second: Run) -> Path:
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.analysis.summary import summarise
-    from producer.report.charts.page import page_of_both
-    from producer.rundir.writer import RunWriter
-
     runs = (first, second)
     text = page_of_both(to_builtins(found), [plain(summarise(run)) for run in runs], runs)
     name = f"compared-with-{first.path.resolve().name}.html"
@@ -128,8 +124,6 @@ def write_junit(path: Path, summary: Summary) -> None:
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.report.junit import as_junit
-
     try:
         path.write_bytes(as_junit(plain(summary)))
     except OSError as error:
@@ -138,8 +132,6 @@ def write_junit(path: Path, summary: Summary) -> None:
 
 def show_summary(summary: Summary, *, as_json: bool) -> None:
     """Print what a run found: as a report, or as JSON and nothing else."""
-    from producer.report.terminal import show
-
     if as_json:
         click.echo(json.dumps(to_builtins(summary), indent=2, allow_nan=False))
     else:
@@ -148,8 +140,6 @@ def show_summary(summary: Summary, *, as_json: bool) -> None:
 
 def write_summary(path: Path, summary: Summary) -> None:
     """Write `summary.json` and `report.md` into the run directory."""
-    from producer.report.markdown import as_markdown
-
     writer = RunWriter(path, {})
     writer.write_text("summary.json", as_json(to_builtins(summary)))
     writer.write_text("report.md", as_markdown(plain(summary)))
