@@ -30,7 +30,7 @@ CPU_CORES = 2
 
 def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
     """Race both pools on both workloads, and divide prefork by threads, pair by pair."""
-    lanes = parse_lanes(("prefork", "threads"), slots=8, prefetch=4, acks="early")
+    lanes = parse_lanes(("prefork", "threads"), concurrency=8, prefetch=4, acks="early")
     with tempfile.TemporaryDirectory() as folder:
         settings = RaceSettings(lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder))
         path, error = measure_run(settings, Silent())

@@ -37,7 +37,7 @@ def measure(*, rounds: int = 1, probe_s: float = 10.0, precision: float = 0.02) 
 def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         settings = LimitSettings(
-            lanes=parse_lanes(("prefork", "threads"), slots=SLOTS, prefetch=4, acks="early"),
+            lanes=parse_lanes(("prefork", "threads"), concurrency=SLOTS, prefetch=4, acks="early"),
             workloads=("sleep",),
             mix={"sleep": 1.0},
             job_s=SLEEP_S,

@@ -7,6 +7,7 @@ Needs Chromium. To show newer runs, put their directories there in place of the 
 from __future__ import annotations
 
 import re
+import textwrap
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"
 README = ROOT / "README.md"
 FOLDER = ROOT / "docs" / "pictures"
+COLUMNS = 120
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
 """The keys of the pictures that README.md shows, by kind of run."""
@@ -64,7 +66,8 @@ def filled(readme: str) -> str:
 
 
 def _embedded(picture: Picture) -> str:
-    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{picture.shows} {picture.reads}"
+    words = textwrap.fill(f"{picture.shows} {picture.reads}", COLUMNS, break_long_words=False, break_on_hyphens=False)
+    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{words}"
 
 
 def main() -> int:

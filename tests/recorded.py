@@ -9,7 +9,7 @@ from producer.plan.run_settings import RunSettings
 from producer.rundir.manifest import Manifest
 from producer.rundir.schema import COMPLETE, FORMAT
 
-LANES = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 COMMON = {
     "kind": "race", "lanes": LANES, "workloads": ["sleep"], "job_s": None, "cpu_share": None, "arrivals": "poisson",
     "seed": 1, "publishers": 1, "start_nodes": True, "expect_nodes": None, "queues": [], "ready_s": 30.0, "out": "runs",

@@ -30,7 +30,7 @@ def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=Non
         lanes: Other lanes than prefork and threads.
         manifest: Changes to the manifest.
     """
-    lanes = lanes or parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+    lanes = lanes or parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
     asked = recorded(**{"lanes": lanes, **(settings or {})})
     writer = RunWriter.create(
         parent,

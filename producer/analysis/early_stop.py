@@ -29,6 +29,30 @@ SEEN = {"failed": Outcome.FAILED, "revoked": Outcome.REVOKED, "retried": Outcome
 """Counts that only grow, so that they can be told before the end."""
 
 
+class Batch(Protocol):
+    """
+    What came in of a trial since the last look.
+
+    Attributes:
+        began_at: When the trial began, in seconds since the epoch.
+        of: How many jobs it has.
+        records: Records of its jobs, and maybe of trials before it.
+        children: Records of jobs that its jobs started, under their numbers.
+        samples: Samples of nodes; those of the lane count.
+    """
+
+    @property
+    def began_at(self) -> float: ...  # noqa: D102 # above
+    @property
+    def of(self) -> int: ...  # noqa: D102
+    @property
+    def records(self) -> pl.DataFrame: ...  # noqa: D102
+    @property
+    def children(self) -> pl.DataFrame: ...  # noqa: D102
+    @property
+    def samples(self) -> pl.DataFrame: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FiguresSoFar:
     """
@@ -57,30 +81,6 @@ class _FiguresSoFar:
     def jobs(self, fate: str) -> int:
         """Return how many jobs met a fate so far."""
         return self.ended[fate]
-
-
-class Batch(Protocol):
-    """
-    What came in of a trial since the last look.
-
-    Attributes:
-        began_at: When the trial began, in seconds since the epoch.
-        of: How many jobs it has.
-        records: Records of its jobs, and maybe of trials before it.
-        children: Records of jobs that its jobs started, under their numbers.
-        samples: Samples of nodes; those of the lane count.
-    """
-
-    @property
-    def began_at(self) -> float: ...  # noqa: D102 # above
-    @property
-    def of(self) -> int: ...  # noqa: D102
-    @property
-    def records(self) -> pl.DataFrame: ...  # noqa: D102
-    @property
-    def children(self) -> pl.DataFrame: ...  # noqa: D102
-    @property
-    def samples(self) -> pl.DataFrame: ...  # noqa: D102
 
 
 class RunningFigures:

@@ -257,7 +257,7 @@ def _crossover(points: Sequence[SweepPoint], pools: Mapping[str, str]) -> Crosso
         for point in points
         for verdict in point.verdicts
         if verdict.measure == "capacity"
-        and {_is_parallel(pools[lane]) for lane in (verdict.a, verdict.b)} == {True, False}
+        and {_is_parallel(pools[verdict.a]), _is_parallel(pools[verdict.b])} == {True, False}
     ]
     first = min((share for share, word in judged if _is_parallel(word)), default=None)
     kept = [

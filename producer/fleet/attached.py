@@ -17,6 +17,7 @@ from celery import Celery
 
 from poolrace.contract import records_queue
 from poolrace.transport_setting import STOCK
+from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.broker import Broker, connect, forget_queue
 from producer.fleet.control import ANSWER_S, Control
@@ -28,6 +29,8 @@ from producer.rundir.manifest import NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from kombu import Connection
 
 FIND_S = 30.0
 ASK_S = 1.0
@@ -166,29 +169,35 @@ class AttachedFleet:
 
     def _wait_until_idle(self) -> None:
         """Wait until the lanes are empty: a continuous load pauses when it sees the lease, but has sent jobs before."""
-        deadline = time.monotonic() + IDLE_S
         with self.app.connection_for_read() as connection:
-            while busy := [f.queue for f in self._found.values() if depth(connection, f.queue) not in (IDLE, None)]:
-                if time.monotonic() > deadline:
-                    raise FleetError(
-                        f"Jobs that are not ours still wait in {', '.join(busy)} after {IDLE_S:.0f} s. Stop what sends "
-                        "them, or let them be worked off first."
-                    )
+
+            def idle() -> bool:
                 self._lease.renew()
-                time.sleep(ASK_S / 4)
+                return not self._busy(connection)
+
+            if not until(idle, IDLE_S, every_s=ASK_S / 4):
+                raise FleetError(
+                    f"Jobs that are not ours still wait in {', '.join(self._busy(connection))} after {IDLE_S:.0f} s. "
+                    "Stop what sends them, or let them be worked off first."
+                )
+
+    def _busy(self, connection: Connection) -> list[str]:
+        return [f.queue for f in self._found.values() if depth(connection, f.queue) not in (IDLE, None)]
 
     def _find(self) -> Mapping[str, Mapping[str, Any]]:
-        deadline = time.monotonic() + FIND_S
-        while True:
-            found = self._control.hello(self._run_id, (), ASK_S)
-            wanted = self._expect_nodes or (1 if self._queues else 2)
-            if len(found) >= wanted and not _unconsumed(found, self._queues):
-                return found
-            if time.monotonic() > deadline and len(found) >= wanted:
-                return found  # grouping them names the queue that no node consumes
-            if time.monotonic() > deadline:
-                raise FleetError(_too_few(self.broker, sorted(found), wanted))
+        wanted = self._expect_nodes or (1 if self._queues else 2)
+        found: Mapping[str, Mapping[str, Any]] = {}
+
+        def all_answer() -> bool:
+            nonlocal found
             self._lease.renew()
+            found = self._control.hello(self._run_id, (), ASK_S)
+            return len(found) >= wanted and not _unconsumed(found, self._queues)
+
+        until(all_answer, FIND_S, every_s=0)
+        if len(found) < wanted:
+            raise FleetError(_too_few(self.broker, sorted(found), wanted))
+        return found  # grouping them names the queue that no node consumes
 
 
 def _too_few(broker: Broker, found: Sequence[str], wanted: int) -> str:

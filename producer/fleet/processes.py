@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from producer.errors import FleetError
-from producer.fleet.guard import end_trees
+from producer.fleet.guard import end_noted
 from producer.interrupts import held
 
 if TYPE_CHECKING:
@@ -70,6 +70,31 @@ def _how(code: int) -> str:
     return f"signal {signal.Signals(-code).name}"
 
 
+def start_in_session(
+    name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Child:
+    """
+    Start a process in a session of its own, which Ctrl-C does not reach, and add its output to a log.
+
+    Raises:
+        FleetError: If the program cannot be started.
+    """
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise FleetError(f"The {name} cannot be started: {error}.") from error
+    return Child(name=name, process=process, log=log)
+
+
 class Processes:
     """
     All processes and temporary folders of a fleet.
@@ -113,22 +138,10 @@ class Processes:
         Raises:
             FleetError: If the program cannot be started.
         """
-        try:
-            with held(), log.open("ab") as output:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=env,
-                    cwd=cwd,
-                    start_new_session=True,
-                )
-                child = Child(name=name, process=process, log=log)
-                self._children.append(child)
-                self._note(f"process {process.pid} {_created(process.pid)!r}")
-        except OSError as error:
-            raise FleetError(f"The {name} cannot be started: {error}.") from error
+        with held():
+            child = start_in_session(name, command, log=log, env=env, cwd=cwd)
+            self._children.append(child)
+            self._note(f"process {child.process.pid} {_created(child.process.pid)!r}")
         return child
 
     def check(self) -> None:
@@ -144,7 +157,7 @@ class Processes:
     def stop(self, *children: Child) -> None:
         """End processes and their children, all at once: SIGTERM, a few seconds, SIGKILL."""
         running = [child.process.pid for child in children if child.process.poll() is None]
-        end_trees({pid: _created(pid) for pid in running})
+        end_noted({pid: _created(pid) for pid in running})
         for child in children:
             child.process.wait()
             self._children.remove(child)

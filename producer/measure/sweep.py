@@ -28,6 +28,7 @@ class SweepSettings(RaceSettings):
 
     Attributes:
         axis: The setting that is varied, and its values.
+        pairs: Trials of each kind on each lane, at each value: fewer than in a race, as there are several values.
         base: The lanes as they were given; `lanes` holds those of all points.
         memory_bytes: The memory that a node may use, for the recommendation; None for no bound.
     """
@@ -36,6 +37,7 @@ class SweepSettings(RaceSettings):
 
     axis: Axis
     base: tuple[Lane, ...]
+    pairs: int = 3
     memory_bytes: int | None = None
 
     @property

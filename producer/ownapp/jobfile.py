@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.utils.json import dumps
 
 from producer.errors import UsageError
+from producer.files import replaced
 from producer.plan.units import one_of
 
 if TYPE_CHECKING:
@@ -113,15 +114,12 @@ def write_jobs(path: Path, jobs: Sequence[RecordedJob], mask: Mask, *, force: bo
     """
     ordered = sorted(jobs, key=lambda job: job.at)
     first_at = ordered[0].at if ordered else 0.0
-    draft = path.with_name(f"{path.name}.part")
     try:
-        draft.write_text("".join(f"{dumps(_line(job, first_at, mask))}\n" for job in ordered), encoding="utf-8")
-        check_free(path, force=force)
-        draft.replace(path)
+        with replaced(path) as file:
+            file.writelines(f"{dumps(_line(job, first_at, mask))}\n".encode() for job in ordered)
+            check_free(path, force=force)
     except OSError as error:
         raise UsageError(f"--jobs {path}: cannot be written ({error.strerror}). Name another file.") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _line(job: RecordedJob, first_at: float, mask: Mask) -> dict[str, Any]:

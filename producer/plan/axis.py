@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
-from producer.plan.lanes import ACKS, MAX_NODES, MAX_PREFETCH, MAX_SLOTS
-from producer.plan.units import fraction, one_of, parse_size_bytes, whole_number
+from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_NODES, MAX_PREFETCH
+from producer.plan.units import fraction, one_of, parse_choice, parse_size_bytes, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -92,21 +92,12 @@ def _spread(text: str, rest: str) -> tuple[str, ...]:
     return tuple(f"{first + (last - first) * step / 4:g}" for step in range(5))
 
 
-def _one_of(*allowed: str) -> Callable[[str, str], str]:
-    def read(text: str, name: str) -> str:
-        if text not in allowed:
-            raise UsageError(f"{name} {text!r}: allowed are {' and '.join(allowed)}.")
-        return text
-
-    return read
-
-
 READ: Mapping[str, Callable[[str, str], Any]] = {
-    "concurrency": lambda text, name: whole_number(text, name, 1, MAX_SLOTS),
+    "concurrency": lambda text, name: whole_number(text, name, 1, MAX_CONCURRENCY),
     "nodes": lambda text, name: whole_number(text, name, 1, MAX_NODES),
     "prefetch": lambda text, name: whole_number(text, name, 1, MAX_PREFETCH),
-    "acks": _one_of(*ACKS),
-    "transport": _one_of(*TRANSPORTS),
+    "acks": lambda text, name: parse_choice(text, name, ACKS),
+    "transport": lambda text, name: parse_choice(text, name, TRANSPORTS),
     "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),
     "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
 }

@@ -61,7 +61,7 @@ def parse_share(text: str, name: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share < float("inf"):
-        raise UsageError(f"{name}: {text!r} must be a number, 0 or more, e.g. cpu=1,io=9.")
+        raise UsageError(f"{name} {text!r}: must be a number, 0 or more, e.g. cpu=1,io=9.")
     return share
 
 

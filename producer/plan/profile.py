@@ -21,7 +21,7 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.arrivals import Plan
-from producer.plan.units import MAX_RATE_PER_S, parse_duration_s
+from producer.plan.units import DAY_S, MAX_RATE_PER_S, parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,6 @@ RATE_EXAMPLES = (
     "200/s, ramp 0->500/s over 60s, steps 100/s..500/s by 100/s every 10s, spike 100/s to 1000/s for 5s at 20s, "
     "variable 100:30s,400:10s"
 )
-MAX_S = 24 * 3600.0
 MAX_STEPS = 1000
 
 
@@ -192,7 +191,7 @@ def _rate(text: str) -> float:
 
 
 def _time(text: str) -> float:
-    return parse_duration_s(text, "--rate, time", 0.001, MAX_S)
+    return parse_duration_s(text, "--rate, time", 0.001, DAY_S)
 
 
 _PER_S = r"(?:/s)?"

@@ -16,7 +16,7 @@ from producer.errors import UsageError
 from producer.plan.mix import parse_mix
 from producer.plan.profile import Profile, Segment, parse_profile
 from producer.plan.script import Phase, Script
-from producer.plan.units import one_of, parse_duration_s
+from producer.plan.units import DAY_S, one_of, parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,24 +24,23 @@ if TYPE_CHECKING:
 OPTIONS = {
     "lanes": "lanes",
     "concurrency": "concurrency",
-    "job-duration": "job_duration",
+    "job-duration": "job_s",
     "cpu-share": "cpu_share",
     "arrivals": "arrivals",
     "prefetch": "prefetch",
     "acks": "acks",
     "seed": "seed",
     "publishers": "publishers",
-    "payload": "payload",
+    "payload": "payload_bytes",
     "priority": "priority",
     "thresholds": "thresholds",
-    "abort-on-fail": "abort_on_fail",
+    "abort-on-fail": "abort_after_s",
 }
 """The keys that are options of the command line, each with the option's name in the code."""
 
 LISTS = ("lanes", "thresholds")
 KEYS = ("shows", "mix", "phase", *OPTIONS)
 PHASE_KEYS = ("name", "rate", "duration", "mix", "counts")
-MAX_S = 24 * 3600.0
 
 PLACES = (Path(__file__).resolve().parents[2] / "scenarios", Path(__file__).resolve().parent / "scenarios")
 """The folders of the scenarios that come with Poolrace: beside the source, or inside an installed package."""
@@ -79,7 +78,7 @@ def read_scenario(path: Path) -> Scenario:
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}). Those that come with Poolrace: "
-            f"{one_of(path.stem, [shipped.stem for shipped in _shipped()])}. "
+            f"{one_of(path.stem, shipped_names())}. "
             "What each shows: poolrace load --list"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -116,6 +115,11 @@ def shipped_scenarios() -> list[Scenario]:
     return [read_scenario(path) for path in _shipped()]
 
 
+def shipped_names() -> list[str]:
+    """List the names of those that come with Poolrace, in alphabetical order."""
+    return [path.stem for path in _shipped()]
+
+
 def _shipped() -> list[Path]:
     place = next((place for place in PLACES if place.is_dir()), PLACES[0])
     return sorted(place.glob("*.toml"))
@@ -145,7 +149,7 @@ def _phase(value: Mapping[str, Any], number: int, mix: Mapping[str, float] | Non
         raise UsageError(f'{where}: mix is missing, here and for the whole file. Give one such as mix = "cpu=1,io=9".')
     try:
         duration = value.get("duration")
-        duration_s = None if duration is None else parse_duration_s(str(duration), "duration", 0.001, MAX_S)
+        duration_s = None if duration is None else parse_duration_s(str(duration), "duration", 0.001, DAY_S)
         shares = _mix(value.get("mix"), "mix") or mix or {}
         return Phase(
             name=_text(name, "name"),
@@ -169,13 +173,13 @@ def _mix(value: Any, name: str) -> dict[str, float] | None:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{name}: {value!r} must be a text in quotes.")
+        raise UsageError(f"{name} {value!r}: must be a text in quotes.")
     return value
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise UsageError(f"counts: {value!r} must be true or false.")
+        raise UsageError(f"counts {value!r}: must be true or false.")
     return value
 
 
@@ -185,5 +189,5 @@ def _option(path: Path, key: str, value: Any) -> Any:
             raise UsageError(f'{path}: {key}: must be a list of texts, e.g. {key} = ["…", "…"].')
         return tuple(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(f"{path}: {key}: {value!r} must be a text or a number.")
+        raise UsageError(f"{path}: {key} {value!r}: must be a text or a number.")
     return str(value)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ import polars as pl
 from msgspec import to_builtins
 
 from producer.errors import InvalidRunError, UsageError
+from producer.files import replaced
 from producer.interrupts import held
 from producer.rundir.events import Event, EventLog
 from producer.rundir.schema import EVENTS, FORMAT, RUNNING, TABLES
@@ -109,9 +110,9 @@ class RunWriter:
         self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a text file of the run in one step: whole or not at all."""
-        with _draft_of(self.path / name) as draft:
-            draft.write_text(text)
+        """Write a text file of the run, in one step."""
+        with _space_for(self.path / name), replaced(self.path / name) as file:
+            file.write(text.encode())
 
     def add_trial(self, trial: Trial) -> None:
         """Add a trial that has ended."""
@@ -128,9 +129,9 @@ class RunWriter:
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
         """Add a trial's part of one of `TABLES`; an empty one leaves no file."""
         if frame.height:
-            part = self._parts[table, trial]
-            with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
-                frame.write_parquet(draft)
+            path = self.path / table / f"{trial:05d}-{self._parts[table, trial]:03d}.parquet"
+            with _space_for(path), replaced(path) as file:
+                frame.write_parquet(file)
             self._parts[table, trial] += 1
 
     def _append(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -144,19 +145,6 @@ class RunWriter:
             except OSError:
                 file.truncate(end)  # half a line would make the lines before it unreadable, too
                 raise
-
-
-@contextmanager
-def _draft_of(target: Path) -> Iterator[Path]:
-    """Give a file to write instead of a target; replace the target once it is whole, and remove it otherwise."""
-    draft = target.with_suffix(".part")
-    try:
-        with _space_for(target):
-            yield draft
-            draft.replace(target)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
@@ -20,7 +19,6 @@ from poolrace.clock import THIS_MACHINE, BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES
 from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
-from producer.fleet.broker import connect
 from producer.fleet.control import Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import depth
@@ -33,32 +31,34 @@ from producer.stack.live_settings import LiveSettings, LiveSettingsStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from celery import Celery
+
     from producer.plan.jobs import Jobs
     from producer.stack.metrics import Exporter
 
 ONE_JOB = backlog(1)
 
 WINDOW_S = 1.0
-"""The load is planned this far ahead: settings take effect, and a pause is complete, within it."""
+"""How far ahead the load is planned: settings take effect, and a pause is complete, within it."""
 
 LOOK_EVERY_S = 5.0
 BACK_OFF_S = 5.0
 FIND_S = 1.0
 SAMPLE_EVERY_S = 10.0
-"""Often enough for who looks at metrics; a race has its nodes sample themselves ten times as often."""
+"""Often enough for metrics; in a race, nodes sample themselves ten times as often."""
 MAX_SEQ = 1 << 32
 
 
 class LiveLoad:
     """
-    Sends, window after window, and hands what comes back to an exporter.
+    Sends jobs, window after window, and hands the records that come back to an exporter.
 
     Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
     """
 
-    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: LiveSettings, exporter: Exporter) -> None:
+    def __init__(self, app: Celery, jobs: Mapping[str, Jobs], default: LiveSettings, exporter: Exporter) -> None:
         self._run_id = secrets.token_hex(RUN_ID_BYTES)
-        self._app = Celery("live", broker=connect(broker_url).url, set_as_current=False)
+        self._app = app
         self._jobs = jobs
         self._default = default
         self._exporter = exporter
@@ -69,7 +69,7 @@ class LiveLoad:
         self._clock = THIS_MACHINE
 
     def run(self) -> None:
-        """Send until `stop`; whatever the broker does meanwhile is told, waited for and counted."""
+        """Send until `stop`; report trouble with the broker, wait for its end, and count what was refused."""
         threads = [
             threading.Thread(target=self._keep, args=(work,), name=work.__name__, daemon=True)
             for work in (self._collect, self._look)
@@ -148,7 +148,7 @@ class LiveLoad:
 
     def _send_job(self, sender: JobSender, found: FoundLane, workload: str, due_at: float) -> None:
         jobs = self._jobs[workload]
-        # Records carry the trial's number back: here it tells the workload.
+        # Records carry the trial's number back: here it stands for the workload.
         order = Order(
             run_id=self._run_id,
             trial=list(self._jobs).index(workload),
@@ -167,7 +167,7 @@ class LiveLoad:
 
 def window(settings: LiveSettings, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
     """
-    One window's jobs on all lanes: when due, in seconds from its start, on which lane, and of which workload.
+    Plan the jobs of one window on all lanes: due in seconds from its start, lane and workload.
 
     Arrivals on each lane are Poisson, each job's workload is drawn by its share of the mix; in order of due.
     """

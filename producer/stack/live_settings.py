@@ -71,7 +71,9 @@ class LiveSettingsStore:
     def _client(self) -> Any:
         client = getattr(self._connection.default_channel, "client", None)
         if not hasattr(client, "get"):
-            raise FleetError("A live load takes its settings from a Redis broker, and this is none. Use poolrace race.")
+            raise FleetError(
+                "A live load takes its settings from a Redis broker, and this is another. Use poolrace race."
+            )
         return client
 
 
@@ -80,6 +82,6 @@ def parse_live_rate(text: str, name: str) -> float:
     Jobs per second of a gentle load.
 
     Raises:
-        UsageError: If it is none, or more than a gentle load should be.
+        UsageError: If it is not a rate, or more than a gentle load should have.
     """
     return parse_rate(text, name, MAX_RATE_PER_S)

@@ -17,7 +17,7 @@ import polars as pl
 from celery import Celery
 
 from producer.analysis.settle import settle, tally
-from producer.cli.options import broker_from_environment
+from producer.cli._broker import broker_from_environment
 from producer.errors import FleetError
 from producer.fleet.queue_depth import waiting
 from producer.measure.collector import Collector

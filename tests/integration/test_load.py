@@ -259,7 +259,7 @@ def test_longer_messages_with_a_priority_arrive(tmp_path: Path) -> None:
         (("--abort-on-fail", "1s"), "--abort-on-fail: there is no threshold to fail"),
         (("demo", "--rate", "5/s"), "a scenario says these itself"),
         (("dema",), "dema: cannot be read (No such file or directory)"),
-        (("--priority", "10"), "--priority: '10' must be a whole number from 0 to 9"),
+        (("--priority", "10"), "--priority '10': must be a whole number from 0 to 9"),
     ],
 )
 def test_what_cannot_be_held_is_told_before_anything_starts(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

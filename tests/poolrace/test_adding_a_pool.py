@@ -23,7 +23,7 @@ COLUMN_OF_SAMPLES = {"producer/rundir/schema.py": ["threads"], "producer/stack/m
 LANES = """
 from producer.plan.lanes import parse_lanes
 from producer.stack.parts import WORKERS
-lanes = parse_lanes(["solo:1", "threads:8"], slots=4, prefetch=1, acks="early")
+lanes = parse_lanes(["solo:1", "threads:8"], concurrency=4, prefetch=1, acks="early")
 print(*(lane.label for lane in lanes), WORKERS["worker-solo"])
 """
 

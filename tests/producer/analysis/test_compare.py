@@ -79,7 +79,7 @@ def test_another_version_is_a_difference(alike):
 
 def test_a_setting_of_one_lane_is_one_difference(alike):
     first, second = alike
-    lanes = parse_lanes(["prefork:2", "threads:2:prefetch=1"], slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(["prefork:2", "threads:2:prefetch=1"], concurrency=2, prefetch=4, acks="early")
     assert differences(first, with_setting(second, lanes=lanes)) == {"lane threads: prefetch": (4, 1)}
 
 
@@ -92,14 +92,14 @@ def test_a_setting_of_one_lane_is_one_difference(alike):
 )
 def test_the_transport_of_one_lane_or_of_all_is_one_difference(alike, specs, name):
     first, second = alike
-    lanes = parse_lanes(specs, slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(specs, concurrency=2, prefetch=4, acks="early")
     assert differences(first, with_setting(second, lanes=lanes)) == {name: ("stock", "atomic")}
 
 
 def test_lanes_that_swap_their_transports_differ_in_two_things(alike):
     first, second = alike
     specs = ["prefork:2", "threads:2:transport=atomic"]
-    lanes = parse_lanes(specs, slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(specs, concurrency=2, prefetch=4, acks="early")
     swapped = [replace(lane, transport=other) for lane, other in zip(lanes, ("atomic", "stock"), strict=True)]
     found = differing(with_setting(first, lanes=lanes), with_setting(second, lanes=swapped))
     assert set(found) == {"lane prefork: transport", "lane threads: transport"}

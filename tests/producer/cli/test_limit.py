@@ -111,7 +111,7 @@ def test_without_a_time_that_must_not_be_exceeded_there_is_no_limit_to_find(word
         ([*SLO, "--from", "0/s"], "--from '0/s': must be a rate above 0 and up to 20,000/s"),
         ([*SLO, "--from", "20001/s"], "--from '20001/s': must be a rate"),
         ([*SLO, "--from", "fast"], "--from 'fast': must be a rate"),
-        ([*SLO, "--lane", "threads:0"], "--lane threads:0: slots: '0' must be a whole number from 1"),
+        ([*SLO, "--lane", "threads:0"], "--lane 'threads:0': concurrency '0': must be a whole number from 1"),
     ],
 )
 def test_a_wrong_word_is_told_with_its_option_and_what_is_right(words, said):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from producer.cli import output
-from producer.cli.options import broker_from_environment
-from producer.cli.output import RunReport, finish, write_pictures, write_summary
+from producer.cli import _output as output
+from producer.cli._broker import broker_from_environment
+from producer.cli._output import RunReport, finish, write_pictures, write_summary
 from producer.errors import InvalidRunError, UsageError
 from producer.report.summary_json import from_json
 

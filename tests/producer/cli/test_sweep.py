@@ -29,7 +29,7 @@ def refusal(*words):
 
 
 def test_no_words_but_what_is_varied_mean_the_defaults():
-    base = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+    base = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
     axis = parse_axis("payload=0,4KiB")
     assert asked("--over", "payload=0,4KiB") == SweepSettings(
         lanes=base, base=base, axis=axis, workloads=("io",), pairs=3
@@ -83,11 +83,11 @@ def test_jobs_that_are_not_named_are_those_that_what_is_varied_is_of(words, work
     ("words", "said"),
     [
         (["--over", "slots=1,2"], "--over 'slots=1,2': unknown 'slots'. Allowed: concurrency, nodes, prefetch, acks"),
-        (["--over", "cpu-share=0,1", "--workload", "io"], "--workload io: only mixed jobs have a CPU share"),
-        ([*OVER, "--workload", "slep"], "--workload slep: unknown. Allowed: cpu, disk, io"),
+        (["--over", "cpu-share=0,1", "--workload", "io"], "--workload 'io': only mixed jobs have a CPU share"),
+        ([*OVER, "--workload", "slep"], "--workload 'slep': unknown. Allowed: cpu, disk, io"),
         ([*OVER, "--memory", "much"], "--memory 'much': must be a size"),
         ([*OVER, "--memory", "-1"], "--memory '-1': must be a size"),
-        ([*OVER, "--pairs", "0"], "--pairs: '0' must be a whole number from 1 to 1000"),
+        ([*OVER, "--pairs", "0"], "--pairs '0': must be a whole number from 1 to 1000"),
         ([*OVER, "--duration", "0.01s"], "--duration '0.01s': must be a time from 0.1s to 3600s"),
         ([*OVER, "--utilisation", "1"], "--utilisation '1': must be a number from 0.05 to 0.95"),
         ([*OVER, "--margin", "0"], "--margin '0': must be a number from 0.001 to 0.5"),

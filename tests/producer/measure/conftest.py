@@ -2,8 +2,8 @@
 
 import pytest
 
-from producer.cli import output
-from producer.cli.root import main
+from producer.cli import _output as output
+from producer.cli._root import main
 from producer.report.summary_json import from_json
 from producer.rundir.reader import read_run
 

@@ -39,7 +39,7 @@ from producer.rundir.writer import RunWriter
 
 RUN_ID = "00112233445566ff"
 MACHINE = to_builtins(describe(read=lambda _: None))
-LANES = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 JOBS = {"sleep": Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=1 / 16)}
 SHIFTS = {"producer 2 s ahead": (2.0, 0.0), "nodes 3 s behind": (0.0, -3.0), "both, and far": (-64.0, 128.0)}
 
@@ -55,7 +55,7 @@ def measure(folder, kind, producer_s, nodes_s):
     """Measure a whole run in a world; return it as it was written."""
     world = world_of(producer_s, nodes_s)
     settings, do = KINDS[kind]
-    plain = {"run_id": RUN_ID, "settings": settings.to_dict(), "began_at": world.producers_clock()}
+    plain = {"run_id": RUN_ID, "settings": to_builtins(settings.run_settings()), "began_at": world.producers_clock()}
     writer = RunWriter.create(folder, kind, {**plain, "machine": MACHINE})
     writer.move_to(world.clock)
     lane_of = {world.nodes(lane)[0]: lane.key for lane in LANES}

@@ -118,7 +118,7 @@ def test_a_full_disk_ends_the_run_with_the_file_and_the_way_out(race, tmp_path):
 
     def fill():
         (path,) = (tmp_path / "runs").iterdir()
-        (path / "records" / "00006-000.part").symlink_to("/dev/full")
+        (path / "records" / "00006-000.parquet.part").symlink_to("/dev/full")
 
     world.at(0.5, fill)
     ended = race(world)
@@ -194,6 +194,6 @@ def test_an_interrupt_while_a_trial_is_written_waits_until_it_is(race, monkeypat
 
 
 def session_of(*words):
-    from producer.cli.root import main
+    from producer.cli._root import main
 
     main([*RACE, "--json", *words])

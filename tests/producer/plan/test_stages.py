@@ -17,7 +17,7 @@ from producer.analysis.early_stop import RunningFigures
 from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.load import load_lanes
 from producer.analysis.summary import summarise
-from producer.plan.lanes import Lane
+from producer.plan.lanes import parse_lanes
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import parse_threshold
 from producer.report.charts.gallery.spectrum import spectrum
@@ -65,8 +65,8 @@ def run():
         children += [{**job, **there, "finished_at": at[-1] + part * after_s} for part in (0.25, 1.0) if after_s]
     settings = recorded(
         kind="load",
+        lanes=parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early"),
         thresholds=[f"max({name}) < 1ms" for name in STAGES],
-        lanes=[Lane(key="threads", pool="threads", slots=2)],
     )
     return Run(
         path=Path("run"),

@@ -175,7 +175,7 @@ def test_the_recommendation_is_a_line_to_copy(summary):
 
 
 def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
-    lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], concurrency=2, prefetch=4, acks="early")
     summary = summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0})))
     assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
     what = prose(summary, "What to run")

@@ -298,7 +298,7 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_leaves_no_folder(tmp_pat
     def mkdir_then_fill(path, *args, **options):
         mkdir(path, *args, **options)
         if path.name == "logs":
-            fill(path.parent / "manifest.part")
+            fill(path.parent / "manifest.json.part")
 
     monkeypatch.setattr(Path, "mkdir", mkdir_then_fill)
     with pytest.raises(UsageError, match=rf"cannot be written there \({SAYS_FULL}\)"):
@@ -310,10 +310,10 @@ def test_a_disk_that_is_full_from_the_start_is_told_and_leaves_no_folder(tmp_pat
 @pytest.mark.parametrize(
     ("draft", "write"),
     [
-        ("manifest.part", lambda writer: writer.update_manifest(status="complete")),
-        ("summary.part", lambda writer: writer.write_text("summary.json", "{}")),
-        ("records/00001-000.part", lambda writer: writer.add_table("records", 1, RECORDS)),
-        ("samples/00001-000.part", lambda writer: writer.add_table("samples", 1, SAMPLES)),
+        ("manifest.json.part", lambda writer: writer.update_manifest(status="complete")),
+        ("summary.json.part", lambda writer: writer.write_text("summary.json", "{}")),
+        ("records/00001-000.parquet.part", lambda writer: writer.add_table("records", 1, RECORDS)),
+        ("samples/00001-000.parquet.part", lambda writer: writer.add_table("samples", 1, SAMPLES)),
     ],
 )
 def test_a_full_disk_is_told_and_costs_nothing_that_was_there(written, draft, write):

@@ -13,7 +13,7 @@ from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 EVIL = "</script><script>window.broken = true</script><b>x</b>"
-ONE_LANE = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")[1:]
+ONE_LANE = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")[1:]
 
 
 @pytest.fixture(scope="module")

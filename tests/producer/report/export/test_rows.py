@@ -164,7 +164,7 @@ def test_a_run_of_warm_up_trials_alone_has_nothing_to_export(tmp_path):
 
 
 def test_a_trial_without_records_has_the_names_alone(tmp_path):
-    lanes = parse_lanes(["threads:2", "prefork:2"], slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early")
     run = read_run(make_run(tmp_path, pairs=1, lanes=lanes))
     run = Run(**{**{name: getattr(run, name) for name in Run.__slots__}, "records": run.records.clear()})
     assert "".join(csv(run, Choice())) == ",".join(COLUMNS) + "\n"

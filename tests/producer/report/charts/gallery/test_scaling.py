@@ -49,7 +49,7 @@ def swept(sample, capacity, *, cores=2, **changes):
 
 def sweep_run(folder):
     """The directory of a sweep over 1, 2 and 4 nodes of two slots, on which jobs take longer the more there are."""
-    (one,) = parse_lanes(["threads:2"], slots=2, prefetch=4, acks="early", least=1)
+    (one,) = parse_lanes(["threads:2"], concurrency=2, prefetch=4, acks="early", least=1)
     axis = parse_axis("nodes=1,2,4")
     lanes = [lane for value in axis.values for lane in axis.lanes(value, [one])]
     points = [

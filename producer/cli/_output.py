@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from producer.cli.exit_codes import BROKEN_THRESHOLD, print_error
+from producer.analysis.summary import summarise
+from producer.cli._exit_codes import BROKEN_THRESHOLD, print_error
 from producer.errors import InvalidRunError, PoolraceError, UsageError
 from producer.interrupts import held
+from producer.report.charts.files import export
+from producer.report.charts.gallery import pictures_of
+from producer.report.charts.page import page, page_of_both
+from producer.report.document import document
+from producer.report.junit import as_junit
+from producer.report.markdown import as_markdown
+from producer.report.plain import plain
+from producer.report.summary_json import to_json
+from producer.report.terminal import show
+from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -47,18 +58,14 @@ class RunReport:
         Raises:
             UsageError: If it cannot be read.
         """
-        from producer.analysis.summary import summarise
-        from producer.report.document import document
-        from producer.rundir.reader import read_run
-
         run = read_run(path)
         summary = summarise(run, price)
         return cls(run=run, summary=summary, document=document(summary))
 
 
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
-    """Report a run that has ended, in order or not; return the exit code."""
-    with held():  # write the summary even if printing fails
+    """Report a run that has ended, in order or not, and return the exit code."""
+    with held():  # the summary is written even if printing fails
         report = RunReport.of(path)
         code = write(report)
         if junit:
@@ -75,7 +82,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
 
 
 def write(report: RunReport) -> int:
-    """Write what the run found beside its records; return the exit code. Print an error where there is no room."""
+    """Write what the run found beside its records, or say why that cannot be done; return the exit code."""
     try:
         write_summary(report)
     except PoolraceError as error:
@@ -86,12 +93,12 @@ def write(report: RunReport) -> int:
 
 
 def _write_page(report: RunReport, *, announce: bool) -> None:
-    """Write the page of a run that has ended; a failure is printed, and costs nothing of the run."""
+    """Write the page of a run that has ended; the run is good even if its page cannot be made."""
     try:
         for line in write_pictures(report, html=True):
             if announce:
                 click.echo(line, err=True)
-    except Exception as error:  # even one of ours: the run itself is good
+    except Exception as error:  # even an error of Poolrace itself
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 
 
@@ -114,10 +121,6 @@ def write_pictures(report: RunReport, *, html: bool, files: Mapping[str, Path | 
     folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
     if not html and not folders:
         return []
-    from producer.report.charts.files import export
-    from producer.report.charts.gallery import pictures_of
-    from producer.report.charts.page import page
-    from producer.report.plain import plain
 
     run, summary, written = report.run, plain(report.summary), []
     if html:
@@ -135,10 +138,6 @@ def write_pictures_of_both(found: Comparison, first: Run, second: Run) -> Path:
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.analysis.summary import summarise
-    from producer.report.charts.page import page_of_both
-    from producer.report.plain import plain
-
     runs = (first, second)
     text = page_of_both(found, [plain(summarise(run)) for run in runs], runs)
     name = f"compared-with-{first.path.resolve().name}.html"
@@ -153,8 +152,6 @@ def write_junit(path: Path, summary: Summary) -> None:
     Raises:
         UsageError: If there is no place for it.
     """
-    from producer.report.junit import as_junit
-
     try:
         path.write_bytes(as_junit(summary))
     except OSError as error:
@@ -163,9 +160,6 @@ def write_junit(path: Path, summary: Summary) -> None:
 
 def show_report(report: RunReport, *, as_json: bool) -> None:
     """Print what a run found: as a report, or as JSON and nothing else."""
-    from producer.report.summary_json import to_json
-    from producer.report.terminal import show
-
     if as_json:
         click.echo(to_json(report.summary), nl=False)
     else:
@@ -174,9 +168,6 @@ def show_report(report: RunReport, *, as_json: bool) -> None:
 
 def write_summary(report: RunReport) -> None:
     """Write `summary.json` and `report.md` into the run directory."""
-    from producer.report.markdown import as_markdown
-    from producer.report.summary_json import to_json
-
     writer = RunWriter(report.run.path, {})
     writer.write_text("summary.json", to_json(report.summary))
     writer.write_text("report.md", as_markdown(report.document))
