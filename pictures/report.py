@@ -7,6 +7,7 @@ Needs Chromium. To show newer runs, put their directories there in place of the 
 from __future__ import annotations
 
 import re
+import textwrap
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from producer.analysis.summary import summarise
 from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
+from producer.report.document import document
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
 
@@ -26,20 +28,21 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"
 README = ROOT / "README.md"
 FOLDER = ROOT / "docs" / "pictures"
+COLUMNS = 120
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
-"""By kind of run: keys of the pictures that README.md shows."""
+"""The keys of the pictures that README.md shows, by kind of run."""
 
 
 def stored(kind: str) -> Path:
-    """The directory of the one stored run of a kind."""
+    """Return the directory of the one stored run of a kind."""
     (path,) = RUNS.glob(f"*-{kind}-*")
     return path
 
 
 @cache
 def shown() -> tuple[Picture, ...]:
-    """The pictures that README.md shows, in its order."""
+    """Return the pictures that README.md shows, in its order."""
     return tuple(
         picture
         for kind, keys in SHOWN.items()
@@ -50,9 +53,9 @@ def shown() -> tuple[Picture, ...]:
 
 
 def filled(readme: str) -> str:
-    """README.md with what the program says of the stored runs between its marks."""
+    """Return README.md with the report and pictures of the stored runs between its marks."""
     report = StringIO()
-    show(summarise(read_run(stored("race"))), report)
+    show(document(summarise(read_run(stored("race")))), stored("race").name, report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
     parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
     for mark, part in parts.items():
@@ -62,11 +65,12 @@ def filled(readme: str) -> str:
 
 
 def _embedded(picture: Picture) -> str:
-    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{picture.shows} {picture.reads}"
+    words = textwrap.fill(f"{picture.shows} {picture.reads}", COLUMNS, break_long_words=False, break_on_hyphens=False)
+    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{words}"
 
 
 def main() -> int:
-    """Draw and write them; returns the exit code."""
+    """Draw the pictures and write README.md; return the exit code."""
     try:
         files = export(shown(), FOLDER, "png")
     except PoolraceError as error:

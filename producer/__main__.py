@@ -6,11 +6,11 @@ import signal
 
 
 def main() -> None:
-    """Run the command. Ctrl-C ends it without a word until it can be told what was kept."""
+    """Run the command. Ctrl-C ends it silently until there is something to say about what was kept."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from producer.cli import root
+    from producer.cli._root import main as poolrace
 
-    root.main()
+    poolrace()
 
 
 if __name__ == "__main__":

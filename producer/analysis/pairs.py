@@ -13,7 +13,7 @@ from producer.rundir.trials import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.analysis.analyse import TrialResult
+    from producer.analysis.results import TrialResult
 
 
 Measure = Literal["capacity", "latency"]
@@ -111,7 +111,7 @@ def _value(trial: TrialResult, percentile: str) -> float | None:
         return None
     if trial.kind is Kind.CAPACITY:
         return trial.capacity_per_s
-    return getattr(trial.sojourn, percentile, None)
+    return trial.sojourn.statistic(percentile) if trial.sojourn else None
 
 
 def _all_done(trial: TrialResult) -> bool:

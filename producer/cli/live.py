@@ -1,18 +1,36 @@
-"""`poolrace live`: run a continuous load, or give orders to the one that runs."""
+"""
+Send a gentle, continuous load to a fleet that runs, and change or pause it.
+
+It sends to every lane, and pauses while a measurement has the fleet.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from celery import Celery
 
+from poolrace.pools import RACED
 from producer import interrupts
-from producer.cli.exit_codes import exit_with_message
-from producer.cli.options import broker_from_environment
+from producer.cli._broker import BROKER_OPTION, broker_of
+from producer.cli._command import group, option
+from producer.cli._param_types import MIX, Count, Rate
 from producer.errors import UsageError
-from producer.plan.units import whole_number
+from producer.fleet.broker import connect
+from producer.measure.sizing import sized_jobs
+from producer.plan.lanes import parse_lanes
+from producer.plan.mix import parse_mix
+from producer.plan.settings import FleetSettings, default_of
+from producer.plan.workloads import WORKLOADS
+from producer.stack.live import LiveLoad
+from producer.stack.live_settings import MAX_RATE_PER_S, LiveSettings, LiveSettingsStore, parse_live_rate
+from producer.stack.metrics import Exporter
+from producer.stack.settings import MAX_PORT, StackSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXAMPLES = """\b
 Examples:
@@ -22,77 +40,77 @@ Examples:
   poolrace live resume
   poolrace live set --rate 10/s --mix io=1"""
 
-DEFAULT_RATE = "2/s"
-DEFAULT_MIX = "cpu=1,io=3,mixed=1"
-
-broker_option = click.option(
-    "--broker", default=None, metavar="URL", help="The fleet's broker. [default: POOLRACE_BROKER_URL]"
-)
+RATE = Rate(MAX_RATE_PER_S)
 
 
-def broker_of(url: str | None) -> str:
+def settings_store(url: str | None) -> LiveSettingsStore:
+    """Return the store from which the running load reads its settings."""
+    return LiveSettingsStore(app_on(url), default_settings())
+
+
+def app_on(url: str | None) -> Celery:
     """
-    The broker that was named, on the command line or in the environment.
+    Return a Celery app on the fleet's broker.
 
     Raises:
-        UsageError: If none was.
+        UsageError: If no broker was named.
+        FleetError: If it cannot be reached.
     """
-    found = url or broker_from_environment()
-    if not found:
-        raise UsageError(
-            "--broker: name the fleet's broker, or set POOLRACE_BROKER_URL. E.g. redis://127.0.0.1:6379/0."
-        )
-    return found
+    return Celery("live", broker=connect(broker_of(url)).url, set_as_current=False)
 
 
-def order_book(url: str | None) -> Any:
-    """Where the running load reads its orders."""
-    from producer.fleet.broker import connect
-    from producer.plan.mix import parse_mix
-    from producer.stack.live_orders import OrderBook, Orders, parse_live_rate
-
-    default = Orders(rate_per_s=parse_live_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
-    app = Celery("orders", broker=connect(broker_of(url)).url, set_as_current=False)
-    return OrderBook(app, default)
+def default_settings() -> LiveSettings:
+    """Return the settings of a load that was given none."""
+    rate, mix = default_of(StackSettings, "live_rate"), default_of(StackSettings, "live_mix")
+    return LiveSettings(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
 
 
-@click.group(epilog=EXAMPLES)
+@group(__doc__, epilog=EXAMPLES)
 def live() -> None:
-    """Send a gentle, continuous load to every lane of a running fleet; change or pause it while it runs."""
+    """Hold the subcommands."""
 
 
 @live.command("run", epilog=EXAMPLES)
-@broker_option
-@click.option("--rate", default=DEFAULT_RATE, show_default=True, envvar="POOLRACE_LIVE_RATE", metavar="RATE",
-              help="Jobs on each lane, e.g. 2/s or 30/m.")  # fmt: skip
-@click.option("--mix", default=DEFAULT_MIX, show_default=True, envvar="POOLRACE_LIVE_MIX", metavar="SHARES",
-              help="Shares of workloads.")  # fmt: skip
-@click.option("--metrics-port", default="9808", show_default=True, envvar="POOLRACE_METRICS_PORT", metavar="PORT",
-              help="Where /metrics is served.")  # fmt: skip
-@click.option("--metrics-address", default="0.0.0.0", show_default=True, envvar="POOLRACE_METRICS_ADDRESS",  # noqa: S104
-              metavar="ADDRESS", help="On which address; by default all, as in a container.")  # fmt: skip
-@exit_with_message
-def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_address: str) -> int:
+@BROKER_OPTION
+@option(
+    "--rate",
+    "rate_per_s",
+    type=RATE,
+    envvar="POOLRACE_LIVE_RATE",
+    default=default_of(StackSettings, "live_rate"),
+    help="Jobs on each lane, e.g. 2/s or 30/m.",
+)
+@option(
+    "--mix",
+    type=MIX,
+    envvar="POOLRACE_LIVE_MIX",
+    default=default_of(StackSettings, "live_mix"),
+    help="Shares of workloads.",
+)
+@option(
+    "--metrics-port",
+    type=Count(1, MAX_PORT, name="port"),
+    envvar="POOLRACE_METRICS_PORT",
+    default=default_of(StackSettings, "metrics_port"),
+    help="The port of /metrics.",
+)
+@option(
+    "--metrics-address",
+    envvar="POOLRACE_METRICS_ADDRESS",
+    metavar="ADDRESS",
+    default="0.0.0.0",  # noqa: S104 - as in a container
+    help="The address of /metrics; by default all of this machine, as in a container.",
+)
+def run(
+    broker_url: str | None, rate_per_s: float, mix: Mapping[str, float], metrics_port: int, metrics_address: str
+) -> int:
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
-    from poolrace.pools import RACED
-    from producer.measure.sizing import sized_jobs
-    from producer.plan.lanes import parse_lanes
-    from producer.plan.mix import parse_mix
-    from producer.plan.settings import RaceSettings
-    from producer.plan.workloads import WORKLOADS
-    from producer.stack.live import LiveLoad
-    from producer.stack.live_orders import Orders, parse_live_rate
-    from producer.stack.metrics import Exporter
-
-    orders = Orders(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
-    port = whole_number(metrics_port, "--metrics-port", 1, 65535)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
-    lanes = parse_lanes(RACED, slots=1, prefetch=4, acks="early")
-    jobs, _ = sized_jobs(RaceSettings(lanes=lanes, workloads=WORKLOADS))
+    jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(RACED), workloads=WORKLOADS))
     exporter = Exporter()
-    exporter.serve(metrics_address, port)
-    load = LiveLoad(broker_of(broker), jobs, orders, exporter)
+    exporter.serve(metrics_address, metrics_port)
+    load = LiveLoad(app_on(broker_url), jobs, LiveSettings(rate_per_s=rate_per_s, mix=mix), exporter)
     try:
         load.run()
     except KeyboardInterrupt:
@@ -101,54 +119,43 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
 
 
 @live.command("status", epilog=EXAMPLES)
-@broker_option
-@exit_with_message
-def status(broker: str | None) -> int:
-    """Say what the load is told to do."""
-    _tell(order_book(broker).read())
+@BROKER_OPTION
+def status(broker_url: str | None) -> int:
+    """Print the load's settings."""
+    _print(settings_store(broker_url).read())
     return 0
 
 
 @live.command("pause", epilog=EXAMPLES)
-@broker_option
-@exit_with_message
-def pause(broker: str | None) -> int:
+@BROKER_OPTION
+def pause(broker_url: str | None) -> int:
     """Send nothing until `resume`."""
-    _tell(order_book(broker).change(paused=True))
+    _print(settings_store(broker_url).change(paused=True))
     return 0
 
 
 @live.command("resume", epilog=EXAMPLES)
-@broker_option
-@exit_with_message
-def resume(broker: str | None) -> int:
+@BROKER_OPTION
+def resume(broker_url: str | None) -> int:
     """Send again."""
-    _tell(order_book(broker).change(paused=False))
+    _print(settings_store(broker_url).change(paused=False))
     return 0
 
 
 @live.command("set", epilog=EXAMPLES)
-@broker_option
-@click.option("--rate", default=None, metavar="RATE", help="Jobs on each lane, e.g. 2/s or 30/m.")
-@click.option("--mix", default=None, metavar="SHARES", help="Shares of workloads, e.g. cpu=1,io=9.")
-@exit_with_message
-def change(broker: str | None, rate: str | None, mix: str | None) -> int:
+@BROKER_OPTION
+@option("--rate", "rate_per_s", type=RATE, help="Jobs on each lane, e.g. 2/s or 30/m.")
+@option("--mix", type=MIX, help="Shares of workloads, e.g. cpu=1,io=9.")
+def change(broker_url: str | None, rate_per_s: float | None, mix: Mapping[str, float] | None) -> int:
     """Change rate or mix of the running load; it takes effect within a second."""
-    from producer.plan.mix import parse_mix
-    from producer.stack.live_orders import parse_live_rate
-
-    if rate is None and mix is None:
+    if rate_per_s is None and mix is None:
         raise UsageError("set: say what to change, e.g. poolrace live set --rate 10/s or --mix cpu=1,io=9.")
-    changes: dict[str, Any] = {}
-    if rate is not None:
-        changes["rate_per_s"] = parse_live_rate(rate, "--rate")
-    if mix is not None:
-        changes["mix"] = parse_mix(mix, "--mix")
-    _tell(order_book(broker).change(**changes))
+    changes = {"rate_per_s": rate_per_s, "mix": mix}
+    _print(settings_store(broker_url).change(**{name: value for name, value in changes.items() if value is not None}))
     return 0
 
 
-def _tell(orders: Any) -> None:
-    mix = ",".join(f"{name}={share:g}" for name, share in orders.mix.items())
-    state = "paused" if orders.paused else "running"
-    click.echo(f"{state}: {orders.rate_per_s:g}/s on each lane, {mix}")
+def _print(settings: LiveSettings) -> None:
+    state = "paused" if settings.paused else "running"
+    mix = ",".join(f"{name}={share:g}" for name, share in settings.mix.items())
+    click.echo(f"{state}: {settings.rate_per_s:g}/s on each lane, {mix}")

@@ -1,34 +1,45 @@
-"""`poolrace load`: hold a rate of arrivals, and say what lanes made of it; `poolrace steer`: change it meanwhile."""
+"""
+Hold a load on each lane in turn, and print what was offered and achieved.
+
+Every lane gets the very same jobs at the very same offsets, whether or not it keeps up. Jobs are due when the profile
+says, and sojourn counts from then. Writes a run directory, as a race does. A SCENARIO is a file, or the name of one
+that comes with Poolrace; options of the command line replace the file's.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from producer.cli.exit_codes import exit_with_message, print_error
-from producer.cli.options import fleet_options, fleet_settings, if_given, output_options, shares_of
-from producer.cli.output import finish
+from producer.cli._command import command, option
+from producer.cli._exit_codes import EXIT_CODES
+from producer.cli._options import fleet_options, fleet_settings, output_options, run, shares_of
+from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.plan.units import fraction, parse_duration_s, parse_size_bytes, whole_number
-from producer.plan.workloads import WORKLOADS
+from producer.measure.load import LoadSettings
+from producer.plan.axis import MAX_PAYLOAD_BYTES
+from producer.plan.profile import parse_profile
+from producer.plan.replay import parse_speed, replay
+from producer.plan.scenario import Scenario, find_scenario, read_scenario, scaled, shipped_names, shipped_scenarios
+from producer.plan.script import Phase, Script
+from producer.plan.settings import GENTLE_MIX, default_of
+from producer.plan.units import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from producer.measure.load import LoadSettings
-    from producer.plan.scenario import Scenario
-    from producer.plan.script import Script
+    from producer.plan.own_app import OwnApp
+    from producer.plan.thresholds import Threshold
 
-MAX_S = 24 * 3600
-FACTORS = (0.0001, 10_000.0)
-MAX_PAYLOAD_BYTES = 64 * 2**20
+SPEED = Parsed("speed", lambda text, _: parse_speed(text))
+FACTOR = Share(0.0001, 10_000.0, name="factor")
 DEFAULT_RATE = "20/s"
 DEFAULT_S = 20.0
-DEFAULT_MIX = "cpu=1,io=3,mixed=1"
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   poolrace load --rate 50/s --duration 30s --mix cpu=1,io=9
   poolrace load scenarios/io-heavy.toml
@@ -49,214 +60,164 @@ Thresholds: 'p99(sojourn) < 500ms' (p50, p90, p99, p99.9, max, mean of sojourn, 
   broker_wait, slot_wait, service, publish_lag); 'lost == 0' (or failed, duplicated, refused, ...);
   'rate(finished) > 0.98 * offered' (or a number/s); 'mem_per_slot < 20MiB'
 
-\b
-Exit codes:
-  0    good
-  2    the command line, or the scenario, is not what the command needs
-  3    the broker or a node cannot be started, reached or kept alive
-  4    the run is invalid: the generator was late, or jobs are missing
-  99   the run is good, and a threshold is broken
-  130  Ctrl-C; what was measured until then is kept"""
-
-STEER_EXAMPLES = """\b
-Examples:
-  poolrace steer --rate 80/s
-  poolrace steer --mix cpu=1,io=1
-  poolrace steer --pause
-  poolrace steer --resume
-  poolrace steer --script                  (rate and mix of the script again)
-  poolrace steer runs/2026-01-31T12-00-00Z-load-1a2b3c --rate 80/s"""
+{EXIT_CODES}"""
 
 
 def _take_scenario(context: click.Context, _: click.Parameter, name: str | None) -> Scenario | None:
-    """Read the file first, so that what it says is the default of what the command line does not."""
-    if name is None:
+    """Read the file first, so that it gives the defaults of the options that the command line leaves out."""
+    if name is None or context.resilient_parsing:
         return None
-    from producer.plan.scenario import find_scenario, read_scenario
-
-    try:
-        found = read_scenario(find_scenario(name))
-    except UsageError as error:
-        raise SystemExit(print_error(error)) from error
+    found = read_scenario(find_scenario(name))
     context.default_map = {**(context.default_map or {}), **found.options}
     return found
 
 
-def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """What each scenario that comes along shows."""
-    if not wanted:
-        return
-    from producer.plan.scenario import shipped_scenarios
+def _complete_scenario(_context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    names = [CompletionItem(name) for name in shipped_names() if name.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *names]
 
+
+def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print what each scenario that comes with Poolrace shows."""
+    if not wanted or context.resilient_parsing:
+        return
     for each in shipped_scenarios():
         click.echo(f"{each.name:<14} {each.shows} ({each.script.duration_s:g} s on each lane)")
     context.exit()
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("scenario", required=False, is_eager=True, callback=_take_scenario)
-@click.option("--list", "list_", is_flag=True, is_eager=True, expose_value=False, callback=_list,
-              help="Say what each scenario that comes along shows, and end.")  # fmt: skip
-@click.option("--rate", default=None, metavar="PROFILE", help=f"Arrivals on each lane. [default: {DEFAULT_RATE}]")
-@click.option(
-    "--duration", default=None, metavar="TIME", help="How long, where the rate does not say it. [default: 20s]"
+@command(__doc__, epilog=EXAMPLES)
+@click.argument("scenario", required=False, is_eager=True, callback=_take_scenario, shell_complete=_complete_scenario)
+@option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list,
+    help="Print what each scenario that comes with Poolrace shows, and end.",
 )
-@click.option("--mix", default=None, metavar="SHARES", help=f"Shares of workloads. [default: {DEFAULT_MIX}]")
-@click.option("--scale-rate", default="1", metavar="FACTOR", help="Multiply every rate of the scenario. [default: 1]")
-@click.option("--scale-time", default="1", metavar="FACTOR", help="Multiply every time of the scenario. [default: 1]")
-@click.option("--payload", default="0", metavar="SIZE", help="Make each message longer, e.g. 64KiB. [default: 0]")
-@click.option("--priority", default=None, metavar="N", help="Of the messages, 0 to 9; Redis serves 0 first.")
-@click.option("--threshold", "thresholds", multiple=True, metavar="COMPARISON",
-              help="What must be kept; repeatable. Exit code 99 if it is not.")  # fmt: skip
-@click.option("--abort-on-fail", default=None, metavar="TIME",
-              help="After so long, end the load as soon as a threshold is broken.")  # fmt: skip
-@click.option("--replay", "speed", default=None, metavar="SPEED",
-              help="With --app: the jobs at the times that their file has, e.g. 1x or 10x as fast.")  # fmt: skip
-@click.option("--live/--no-live", default=None,
-              help="Lanes side by side with sparklines, or a line a second. [default: live on a terminal]")  # fmt: skip
+@option("--rate", metavar="PROFILE", help=f"Arrivals on each lane. [default: {DEFAULT_RATE}]")
+@option(
+    "--duration",
+    "duration_s",
+    type=Duration(0.1, DAY_S),
+    help=f"How long, where the rate does not say it. [default: {DEFAULT_S:g}s]",
+)
+@option("--mix", type=MIX_OF_ANY, help=f"Shares of workloads. [default: {GENTLE_MIX}]")
+@option("--scale-rate", type=FACTOR, default=1.0, help="Multiply every rate of the scenario.")
+@option("--scale-time", type=FACTOR, default=1.0, help="Multiply every time of the scenario.")
+@option(
+    "--payload",
+    "payload_bytes",
+    type=Size(MAX_PAYLOAD_BYTES),
+    default=default_of(LoadSettings, "payload_bytes"),
+    help="Make each message longer, e.g. 64KiB.",
+)
+@option("--priority", type=Count(0, 9), help="Priority of the messages; Redis serves 0 first.")
+@option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    type=THRESHOLD,
+    help="What must be kept; repeatable. Exit code 99 if it is not.",
+)
+@option(
+    "--abort-on-fail",
+    "abort_after_s",
+    type=Duration(0, DAY_S),
+    help="After this long, end the load as soon as a threshold is broken.",
+)
+@option(
+    "--replay",
+    "speed",
+    type=SPEED,
+    help="With --app: send the jobs at the times that their file has, at 1x or e.g. 10x the speed.",
+)
+@option(
+    "--live/--no-live",
+    default=None,
+    help="Lanes side by side with sparklines, or a line a second. [default: live on a terminal]",
+)
 @fleet_options
 @output_options
-@exit_with_message
 def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
-    """
-    Hold a load on each lane, one after the other, and print what was offered and what was achieved.
-
-    Every lane gets the very same jobs at the very same offsets, whether or not it keeps up. Jobs are due when the
-    profile says, and sojourn counts from then. Writes a run directory, as a race does. A SCENARIO is a file, or the
-    name of one that comes along; options of the command line take the place of the file's.
-    """
-    settings = load_settings(**options)
-    from producer.measure.kinds import measure_run
-    from producer.report.progress.display import progress_for
-
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    """Hold the load as the options say, and report."""
+    return run(load_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def load_settings(
     *,
     scenario: Scenario | None,
-    rate: str | None,
-    duration: str | None,
-    mix: str | None,
-    scale_rate: str,
-    scale_time: str,
-    payload: str,
-    priority: str | None,
-    thresholds: tuple[str, ...],
-    abort_on_fail: str | None,
-    speed: str | None = None,
-    **shared: Any,
+    thresholds: Sequence[Threshold],
+    abort_after_s: float | None,
+    payload_bytes: int,
+    priority: int | None,
+    speed: float | None,
+    **options: Any,
 ) -> LoadSettings:
     """
-    Settings from the words of the command line.
+    Return the settings of a load from its options.
 
     Raises:
-        UsageError: If a word is wrong; says which are right.
+        UsageError: If two options contradict each other.
     """
-    from producer.measure.load import LoadSettings
-    from producer.plan.replay import parse_speed, replay
-    from producer.plan.scenario import scaled
-    from producer.plan.thresholds import parse_threshold
+    if abort_after_s is not None and not thresholds:
+        raise UsageError("--abort-on-fail: there is no threshold to fail. Name one: --threshold 'p99(sojourn) < 1s'.")
+    _check_source(options, scenario, speed)
+    given = fleet_settings(options, replay=speed is not None, least_lanes=1)
+    if given["own_app"] and (scenario or payload_bytes):
+        raise UsageError(
+            "--app: a scenario names the demonstration's workloads, and --payload its messages. Give the load of your "
+            "app with --rate, --duration and --mix."
+        )
+    script = _script(options, scenario, given["own_app"], speed)
+    return LoadSettings(
+        **given,
+        workloads=script.workloads,
+        script=script,
+        scenario=scenario.name if scenario else "",
+        thresholds=tuple(thresholds),
+        abort_after_s=abort_after_s,
+        payload_bytes=payload_bytes,
+        priority=priority,
+    )
 
-    if scenario and (rate or duration or mix):
+
+def _check_source(options: Mapping[str, Any], scenario: Scenario | None, speed: float | None) -> None:
+    """Check that one thing says what is sent: a scenario, a recording, or a rate with its duration and mix."""
+    held = bool(options["rate"] or options["duration_s"] or options["mix"])
+    if scenario and held:
         raise UsageError(
             "--rate, --duration, --mix: a scenario says these itself. Change its file, or use --scale-rate and "
             "--scale-time."
         )
-    times = if_given(speed, parse_speed)
-    given = fleet_settings(**shared, replay=times is not None, least_lanes=1)
-    own_app = given["own_app"]
-    if times is not None and (own_app is None or rate or duration or mix):
+    if speed is not None and (options["app"] is None or held):
         raise UsageError(
             "--replay: needs --app and --jobs with a recording, and says itself what --rate, --duration or --mix do."
         )
-    if own_app and (scenario or payload != "0"):
-        raise UsageError(
-            "--app: a scenario names the demonstration's workloads, and --payload its messages. Say what your app is "
-            "to bear with --rate, --duration and --mix."
-        )
-    shares = shares_of(mix, own_app, DEFAULT_MIX)
-    script = scenario.script if scenario else held_script(rate or DEFAULT_RATE, duration, shares)
-    script = scaled(
-        script, rate=fraction(scale_rate, "--scale-rate", *FACTORS), time=fraction(scale_time, "--scale-time", *FACTORS)
-    )
-    if times is not None:
-        script = replay(own_app.recorded, times)
-    chosen: dict[str, Any] = {
-        **given,
-        "workloads": script.workloads,
-        "script": script,
-        "scenario": scenario.name if scenario else "",
-        "thresholds": tuple(map(parse_threshold, thresholds)),
-        "abort_after_s": if_given(abort_on_fail, lambda text: parse_duration_s(text, "--abort-on-fail", 0, MAX_S)),
-        "payload_bytes": parse_size_bytes(payload, "--payload", MAX_PAYLOAD_BYTES),
-        "priority": if_given(priority, lambda text: whole_number(text, "--priority", 0, 9)),
-    }
-    if abort_on_fail is not None and not thresholds:
-        raise UsageError("--abort-on-fail: there is no threshold to fail. Name one: --threshold 'p99(sojourn) < 1s'.")
-    return LoadSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
-def held_script(rate: str, duration: str | None, mix: Mapping[str, float]) -> Script:
-    """A script of one phase."""
-    from producer.plan.profile import parse_profile
-    from producer.plan.script import Phase, Script
+def _script(
+    options: Mapping[str, Any], scenario: Scenario | None, own_app: OwnApp | None, speed: float | None
+) -> Script:
+    if speed is not None and own_app:
+        return replay(own_app.recorded, speed)
+    if scenario:
+        script = scenario.script
+    else:
+        shares = shares_of(options["mix"], own_app, GENTLE_MIX)
+        script = held_script(options["rate"] or DEFAULT_RATE, options["duration_s"], shares)
+    return scaled(script, rate=options["scale_rate"], time=options["scale_time"])
 
-    duration_s = if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, MAX_S))
-    if duration is None and rate.split(maxsplit=1)[:1] in ([], [rate.strip()]):
-        duration_s = DEFAULT_S  # a held rate
-    phase = Phase(name="load", profile=parse_profile(rate, duration_s), mix=mix)
-    return Script(phases=(phase,))
 
-
-@click.command(epilog=STEER_EXAMPLES)
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--rate", default=None, metavar="RATE", help="Hold this rate from now on, e.g. 80/s.")
-@click.option("--mix", default=None, metavar="SHARES", help="Shares of workloads from now on, e.g. cpu=1,io=1.")
-@click.option("--pause", is_flag=True, help="Send nothing until --resume; the load's time goes on.")
-@click.option("--resume", is_flag=True, help="Send again.")
-@click.option("--script", is_flag=True, help="Rate and mix as the load had them planned.")
-@click.option("--out", default="runs", show_default=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Where to look for the load that runs, if RUN is not named.")  # fmt: skip
-@exit_with_message
-def steer(*, run: Path | None, out: Path, **words: Any) -> int:
+def held_script(rate: str, duration_s: float | None, mix: Mapping[str, float]) -> Script:
     """
-    Change rate or mix of a load that runs, or pause it; within two seconds.
-
-    What was changed on one lane holds on the lanes after it at the very same offsets, and is in the run's manifest.
-    """
-    from producer.measure.steering import running_load, workloads_of, write_order
-
-    found = run or running_load(out)
-    order = steering_order(**words, known=workloads_of(found))
-    write_order(found, order)
-    click.echo(f"{found}: {', '.join(f'{name} {value}' for name, value in order.items())}.")
-    return 0
-
-
-def steering_order(
-    *, rate: str | None, mix: str | None, pause: bool, resume: bool, script: bool, known: Sequence[str] = ()
-) -> dict[str, Any]:
-    """
-    What is to be different from now on.
+    Return a script of one phase.
 
     Raises:
-        UsageError: If nothing is, or the words contradict each other.
+        UsageError: If the rate is not a profile, or does not go with the duration.
     """
-    from producer.plan.mix import parse_mix
-    from producer.plan.units import parse_rate
-
-    if not (rate or mix or pause or resume or script):
-        raise UsageError("steer: say what to change, e.g. poolrace steer --rate 80/s, --mix cpu=1,io=1 or --pause.")
-    if (pause and resume) or (script and (rate or mix)):
-        raise UsageError("steer: --pause and --resume, or --script and --rate or --mix, contradict each other.")
-    order: dict[str, Any] = {"rate_per_s": None, "mix": None} if script else {}
-    if rate:
-        order["rate_per_s"] = parse_rate(rate, "--rate")
-    if mix:
-        order["mix"] = parse_mix(mix, "--mix", tuple(dict.fromkeys((*WORKLOADS, *known))))
-    if pause or resume:
-        order["paused"] = pause
-    return order
+    if duration_s is None and len(rate.split()) < 2:
+        duration_s = DEFAULT_S  # a held rate, which does not say how long
+    phase = Phase(name="load", profile=parse_profile(rate, duration_s), mix=mix)
+    return Script(phases=(phase,))

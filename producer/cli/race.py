@@ -1,25 +1,32 @@
-"""`poolrace race`."""
+"""
+Race pools on the same jobs, on this machine, and print the verdict.
+
+Starts a broker and the nodes of each lane, lets trials alternate between the lanes, and ends all that it started.
+Writes a run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from producer.cli.exit_codes import EXIT_CODES, exit_with_message
-from producer.cli.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
-from producer.cli.output import finish
+from producer.cli._command import command, option
+from producer.cli._exit_codes import EXIT_CODES
+from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options, run
+from producer.cli._param_types import WORKLOAD, Count, Duration, Rate, Share
 from producer.errors import UsageError
-from producer.plan.settings import RaceSettings
-from producer.plan.units import fraction, one_of, parse_duration_s, whole_number
+from producer.plan.settings import QUICK_PAIRS, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
+from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import click
 
-RACE_EXAMPLES = f"""\b
+    from producer.plan.own_app import OwnApp
+
+EXAMPLES = f"""\b
 Examples:
   poolrace race
   poolrace race --quick --live
@@ -34,74 +41,100 @@ Examples:
 {EXIT_CODES}"""
 
 
-@click.command(epilog=RACE_EXAMPLES)
-@click.option("--workload", "workloads", multiple=True, metavar="NAME",
-              help=f"What jobs do; repeatable: {', '.join(WORKLOADS)}. [default: cpu, native, io, mixed]")  # fmt: skip
-@click.option("--pairs", default=None, metavar="N", help="Trials of each kind on each lane. [default: 5]")
-@click.option("--duration", default=None, metavar="TIME", help="How long a trial should take. [default: 1s]")
-@click.option("--utilisation", default="0.7", show_default=True, metavar="PART",
-              help="Held arrival rate, as a part of the slower lane's capacity.")  # fmt: skip
-@click.option("--rate", default=None, metavar="RATE",
-              help="Held arrival rate instead, e.g. 40/s; with --app of all its jobs together.")  # fmt: skip
-@click.option("--margin", default="0.05", show_default=True, metavar="PART",
-              help="Lanes closer than this show no difference.")  # fmt: skip
-@click.option("--quick", is_flag=True, help="Under 30 s: cpu and io only, 3 pairs, shorter trials.")
+def _shorten(context: click.Context, _: click.Parameter, quick: bool) -> bool:
+    """Make the short form the default of what the command line does not say."""
+    if quick:
+        context.default_map = {**(context.default_map or {}), "pairs": QUICK_PAIRS, "trial_s": QUICK_TRIAL_S}
+    return quick
+
+
+@command(__doc__, epilog=EXAMPLES)
+@option(
+    "--workload",
+    "workloads",
+    multiple=True,
+    type=WORKLOAD,
+    help=f"What jobs do; repeatable: {', '.join(WORKLOADS)}. "
+    f"[default: {', '.join(default_of(RaceSettings, 'workloads'))}]",
+)
+@option(
+    "--pairs", type=Count(1, 1000), default=default_of(RaceSettings, "pairs"), help="Trials of each kind on each lane."
+)
+@option(
+    "--duration",
+    "trial_s",
+    type=Duration(0.1, 3600),
+    default=default_of(RaceSettings, "trial_s"),
+    help="How long a trial should take.",
+)
+@option(
+    "--utilisation",
+    type=Share(0.05, 0.95),
+    default=default_of(RaceSettings, "utilisation"),
+    help="Held arrival rate, as a part of the slower lane's capacity.",
+)
+@option(
+    "--rate",
+    "rate_per_s",
+    type=Rate(),
+    help="Held arrival rate instead, e.g. 40/s; with --app of all its jobs together.",
+)
+@option(
+    "--margin",
+    type=Share(0.001, 0.5),
+    default=default_of(RaceSettings, "margin"),
+    help="Lanes closer than this show no difference.",
+)
+@option(
+    "--quick",
+    is_flag=True,
+    is_eager=True,
+    callback=_shorten,
+    help=f"Under 30 s: {' and '.join(QUICK_WORKLOADS)} only, {QUICK_PAIRS} pairs, shorter trials.",
+)
 @LIVE_OPTION
 @fleet_options
 @output_options
-@exit_with_message
-def race(*, as_json: bool, junit: Path | None, live: bool | None, quick: bool, **options: Any) -> int:
-    """
-    Race pools on the same jobs, on this machine, and print the verdict.
-
-    Starts a broker and the nodes of each lane, lets trials alternate between the lanes, and ends all it started. Writes
-    a run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
-    """
-    settings = race_settings(quick=quick, **options)
-    from producer.measure.kinds import measure_run
-    from producer.report.progress.display import progress_for
-
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+def race(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
+    """Race as the options say, and report."""
+    return run(race_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def race_settings(
     *,
     workloads: Sequence[str],
-    pairs: str | None,
-    duration: str | None,
-    utilisation: str,
-    rate: str | None,
-    margin: str,
+    pairs: int,
+    trial_s: float,
+    utilisation: float,
+    rate_per_s: float | None,
+    margin: float,
     quick: bool,
     **shared: Any,
 ) -> RaceSettings:
     """
-    Settings from the words of the command line.
+    Return the settings of a race from its options.
 
     Raises:
-        UsageError: If a word is wrong; says which are right.
+        UsageError: If two options contradict each other.
     """
-    from producer.plan.units import parse_rate
-
-    given = fleet_settings(**shared)
-    own_app = given["own_app"]
-    if own_app and (unknown := [name for name in workloads if name not in own_app.jobs]):
-        raise UsageError(
-            f"--workload {unknown[0]}: no task of the jobs. Allowed: {one_of(unknown[0], list(own_app.jobs))}."
-        )
-    own = {} if own_app is None else {"own_app": own_app, "workloads": tuple(own_app.jobs)}
-    base = RaceSettings(lanes=given["lanes"], **own)
-    if quick:
-        base = base.quickened()
-    chosen: dict[str, Any] = {
+    given = fleet_settings(shared)
+    return RaceSettings(
         **given,
-        "workloads": tuple(workloads) or None,
-        "pairs": if_given(pairs, lambda text: whole_number(text, "--pairs", 1, 1000)),
-        "trial_s": if_given(duration, lambda text: parse_duration_s(text, "--duration", 0.1, 3600)),
-        "rate_per_s": if_given(rate, lambda text: parse_rate(text, "--rate")),
-        "utilisation": fraction(utilisation, "--utilisation", 0.05, 0.95),
-        "margin": fraction(margin, "--margin", 0.001, 0.5),
-    }
-    return base.replaced({name: value for name, value in chosen.items() if value is not None})
+        workloads=_workloads(workloads, given["own_app"], quick=quick),
+        pairs=pairs,
+        trial_s=trial_s,
+        utilisation=utilisation,
+        rate_per_s=rate_per_s,
+        margin=margin,
+        quick=quick,
+    )
+
+
+def _workloads(named: Sequence[str], own_app: OwnApp | None, *, quick: bool) -> tuple[str, ...]:
+    if own_app:
+        if unknown := [name for name in named if name not in own_app.jobs]:
+            raise UsageError(
+                f"--workload {unknown[0]!r}: no task of the jobs. Allowed: {one_of(unknown[0], list(own_app.jobs))}."
+            )
+        return tuple(named) or tuple(own_app.jobs)
+    return tuple(named) or (QUICK_WORKLOADS if quick else default_of(RaceSettings, "workloads"))

@@ -1,4 +1,10 @@
-"""`poolrace record`: write the jobs of a live system to a file, without taking one away."""
+"""
+Record the jobs of a live system in a file; no job is taken away.
+
+The file has the times at which they came. By default it listens to Celery's task events, which workers send with -E,
+and which show arguments as text: values that are cut off, or are not plain, cannot be recorded. With --queue it looks
+at the queue's own messages, on Redis, many times a second; a job that comes and goes between two looks is missed.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +16,24 @@ from typing import TYPE_CHECKING
 import click
 
 from poolrace.credentials import hide_password
-from producer.cli.exit_codes import exit_with_message
-from producer.cli.live import broker_of, broker_option
-from producer.cli.options import user_environment
+from producer.cli._broker import BROKER_OPTION, broker_of
+from producer.cli._command import command, option
+from producer.cli._options import FOLDER, user_environment
+from producer.cli._param_types import Duration, OneOf
 from producer.errors import UsageError
+from producer.fleet.broker import connect
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
-from producer.plan.units import parse_duration_s
+from producer.ownapp.introspect import broker_of_app
+from producer.ownapp.jobfile import check_free, write_jobs
+from producer.ownapp.mask import SALT_BYTES, Mask
+from producer.ownapp.recorder import record_jobs
+from producer.plan.units import DAY_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from producer.ownapp.recorder import Recording
 
-MAX_S = 24 * 3600
 PATIENCE_S = 30.0
 
 EXAMPLES = """\b
@@ -35,75 +46,95 @@ Examples:
   poolrace load --app shop.celery:app --jobs jobs.jsonl --replay 2x"""
 
 
-@click.command(epilog=EXAMPLES)
-@broker_option
-@click.option(
-    "--app", default=None, metavar="APP", help="Your Celery app, whose own broker is watched, instead of --broker."
+@command(__doc__, epilog=EXAMPLES)
+@BROKER_OPTION
+@option("--app", metavar="APP", help="Your Celery app, whose own broker is watched, instead of --broker.")
+@option("--workdir", type=FOLDER, metavar="DIR", default=".", help="With --app: where it is imported.")
+@option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="Look at this queue in place, Redis only; repeatable. [default: the workers' events]",
 )
-@click.option("--workdir", default=".", show_default=True, metavar="DIR", help="With --app: where it is imported.",
-              type=click.Path(path_type=Path, file_okay=False, exists=True))  # fmt: skip
-@click.option("--queue", "queues", multiple=True, metavar="NAME",
-              help="Look at this queue in place, Redis only; repeatable. [default: the workers' events]")  # fmt: skip
-@click.option("--from", "ways", multiple=True, type=click.Choice(WAYS),
-              help="Listen to events, or look at the queue; both if given twice. [default: by --queue]")  # fmt: skip
-@click.option("--duration", default="60s", show_default=True, metavar="TIME", help="For how long.")
-@click.option("--jobs", default="jobs.jsonl", show_default=True, metavar="FILE", help="The job file to write.",
-              type=click.Path(path_type=Path, dir_okay=False))  # fmt: skip
-@click.option("--mask", "masked", multiple=True, metavar="NAME",
-              help="Hide this keyword argument, or the positional one of this number, from 0; repeatable.")  # fmt: skip
-@click.option("--mask-all", is_flag=True, help="Hide all arguments.")
-@click.option("--yes-live", is_flag=True, help="Yes, that broker.")
-@click.option("--force", is_flag=True, help="Replace the job file if it is there already.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
-@exit_with_message
+@option(
+    "--from",
+    "ways",
+    multiple=True,
+    type=OneOf(WAYS),
+    help="Listen to events, or look at the queue; both if given twice. [default: by --queue]",
+)
+@option("--duration", "duration_s", type=Duration(0.1, DAY_S), default=60.0, help="How long to record.")
+@option(
+    "--jobs",
+    "job_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    default="jobs.jsonl",
+    help="The job file to write.",
+)
+@option(
+    "--mask",
+    "masked",
+    multiple=True,
+    metavar="NAME",
+    help="Hide this keyword argument, or the positional one of this number, from 0; repeatable.",
+)
+@option("--mask-all", is_flag=True, help="Hide all arguments.")
+@option("--yes-live", is_flag=True, help="Yes, that broker.")
+@option("--force", is_flag=True, help="Replace the job file if it is there already.")
+@option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
 def record(
-    *, broker: str | None, app: str | None, workdir: Path, queues: tuple[str, ...], ways: tuple[str, ...],
-    duration: str, jobs: Path, masked: tuple[str, ...], mask_all: bool, yes_live: bool, force: bool, as_json: bool,
-) -> int:  # fmt: skip
-    """
-    Write the jobs of a live system to a file, with the times at which they came; no job is taken away.
-
-    By default it listens to Celery's task events, which workers send with -E, and which show arguments as text: what is
-    cut or no plain value cannot be recorded. With --queue it looks at the queue's own messages, on Redis, many times a
-    second; a job that comes and goes between two looks is missed.
-    """
-    from producer.fleet.broker import connect
-    from producer.ownapp.mask import SALT_BYTES, Mask
-    from producer.ownapp.recorded_jobfile import check_free, write_jobs
-    from producer.ownapp.recorder import record as listen
-
-    duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
-    if app is not None and broker is not None:
+    *,
+    broker_url: str | None,
+    app: str | None,
+    workdir: Path,
+    queues: Sequence[str],
+    ways: Sequence[str],
+    duration_s: float,
+    job_file: Path,
+    masked: Sequence[str],
+    mask_all: bool,
+    yes_live: bool,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Record as the options say, and write the job file."""
+    if app is not None and broker_url is not None:
         raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
-    url = broker_of(broker) if app is None else _broker_of_app(app, workdir)
-    check_free(jobs, force=force)
+    url = _broker_of_app(app, workdir) if app else broker_of(broker_url)
+    check_free(job_file, force=force)
     chosen = chosen_ways(ways, queues)
-    looked_at = f"the queues {', '.join(queues)}, looked at in place"
-    what = " and ".join(looked_at if way == QUEUE else "the task events of its workers" for way in sorted(chosen))
     if not yes_live:
-        raise UsageError(
-            f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
-            "is the broker, add --yes-live."
-        )
-    found = listen(connect(url).url, queues=queues, ways=chosen, duration_s=duration_s, tell=_tell)
+        raise UsageError(_question(url, duration_s, chosen, queues))
+    found = record_jobs(
+        connect(url).url, queues=tuple(queues), ways=chosen, duration_s=duration_s, on_count=_print_counts
+    )
     if not found.jobs:
         raise UsageError(_nothing(found, queues))
     mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
-    write_jobs(jobs, found.jobs, mask, force=force)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else told(found, jobs, chosen))
+    write_jobs(job_file, found.jobs, mask, force=force)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else in_words(found, job_file, chosen))
     return 0
 
 
 def _broker_of_app(app: str, workdir: Path) -> str:
-    from producer.ownapp.introspect import broker_of_app
-
     environment = user_environment()
     return broker_of_app(app, folder=workdir.resolve(), environment=environment, patience_s=PATIENCE_S)
 
 
+def _question(url: str, duration_s: float, ways: frozenset[str], queues: Sequence[str]) -> str:
+    looked_at = f"the queues {', '.join(queues)}, looked at in place"
+    what = " and ".join(looked_at if way == QUEUE else "the task events of its workers" for way in sorted(ways))
+    return (
+        f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
+        "is the broker, add --yes-live."
+    )
+
+
 def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:
     """
-    How to listen.
+    Return the ways in which to listen.
 
     Raises:
         UsageError: If a queue is to be looked at and none is named, or the other way round.
@@ -116,7 +147,7 @@ def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:
     return chosen
 
 
-def _tell(counts: Mapping[str, int]) -> None:
+def _print_counts(counts: Mapping[str, int]) -> None:
     if not counts:
         click.echo("Listening. No job so far", err=True)
         return
@@ -124,7 +155,7 @@ def _tell(counts: Mapping[str, int]) -> None:
     click.echo(f"{sum(counts.values())} jobs so far: {tasks}", err=True)
 
 
-def _nothing(found: Recording, queues: tuple[str, ...]) -> str:
+def _nothing(found: Recording, queues: Sequence[str]) -> str:
     if found.unreadable:
         return f"no job can be sent again: {unreadable(found)}."
     remedy = (
@@ -137,7 +168,7 @@ def _nothing(found: Recording, queues: tuple[str, ...]) -> str:
 
 
 def unreadable(found: Recording) -> str:
-    """Which jobs cannot be told, and why."""
+    """List the jobs that cannot be recorded, and why."""
     return "; ".join(
         f"{count} of {task} ({reason})"
         for task, reasons in found.unreadable.items()
@@ -145,19 +176,17 @@ def unreadable(found: Recording) -> str:
     )
 
 
-def told(found: Recording, path: Path, chosen: frozenset[str]) -> str:
-    """What was recorded, in a few lines."""
+def in_words(found: Recording, path: Path, chosen: frozenset[str]) -> str:
+    """Describe what was recorded in a few lines."""
     span_s = found.jobs[-1].at - found.jobs[0].at
     tasks = ", ".join(f"{count} of {task}" for task, count in found.to_dict()["tasks"].items())
-    return "\n".join([
-        f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}.",
-        *left_out(found, chosen),
-        f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x",
-    ])  # fmt: skip
+    first = f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}."
+    last = f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x"
+    return "\n".join([first, *left_out(found, chosen), last])
 
 
 def left_out(found: Recording, chosen: frozenset[str]) -> list[str]:
-    """What is not in the file though it came, or may have come."""
+    """List what is missing from the file though it came, or may have come."""
     lines = []
     if QUEUE in chosen:
         lines.append("A job that came and went between two looks at the queue may be missing.")

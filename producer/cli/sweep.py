@@ -1,27 +1,34 @@
-"""`poolrace sweep`: one thing varied on each pool, all else kept."""
+"""
+Race the pools at several values of one thing, and find the knee or crossover.
+
+At each value the lanes take turns, as in a race; values follow one another, so that a machine that changes meanwhile
+shows between them. Nodes of one value run only while it is measured.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from producer.cli.exit_codes import exit_with_message
-from producer.cli.options import LIVE_OPTION, fleet_options, fleet_settings, if_given, output_options
-from producer.cli.output import finish
+from producer.cli._command import command, option
+from producer.cli._exit_codes import EXIT_CODES
+from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options, run
+from producer.cli._param_types import WORKLOAD, Count, Duration, Parsed, Share, Size
 from producer.errors import UsageError
-from producer.plan.units import fraction, one_of, parse_duration_s, parse_size_bytes, whole_number
+from producer.measure.sweep import SweepSettings
+from producer.plan.axis import Axis, parse_axis
+from producer.plan.settings import default_of
+from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from producer.measure.sweep import SweepSettings
     from producer.plan.own_app import OwnApp
 
+AXIS = Parsed("name=values", lambda text, _: parse_axis(text))
 MAX_MEMORY_BYTES = 2**50
 
-EXAMPLES = """\b
+EXAMPLES = f"""\b
 Examples:
   poolrace sweep --over concurrency=1,2,4,8,16,32,64 --workload io --memory 512MiB
   poolrace sweep --over nodes=1,2,4 --workload io --concurrency 4
@@ -31,71 +38,96 @@ Examples:
   poolrace sweep --over acks=early,late --workload io --json > acks.json
   poolrace sweep --over transport=stock,atomic --workload noop
 
-\b
-Exit codes:
-  0    good
-  2    the command line is not what the command needs
-  3    the broker or a node cannot be started, reached or kept alive
-  4    the run is invalid: the generator was late, or jobs are missing
-  130  Ctrl-C; what was measured until then is kept"""
+{EXIT_CODES}"""
 
 
-@click.command(epilog=EXAMPLES)
-@click.option("--over", "over", required=True, metavar="NAME=VALUES",
-              help="What is varied: concurrency, nodes, prefetch, acks, transport, cpu-share or payload.")  # fmt: skip
-@click.option("--workload", default=None, metavar="NAME",
-              help=f"What jobs do: {', '.join(WORKLOADS)}. [default: io; mixed for cpu-share]")  # fmt: skip
-@click.option("--memory", default=None, metavar="SIZE", help="What a node may take, e.g. 512MiB; for the advice.")
-@click.option("--pairs", default="3", show_default=True, metavar="N", help="Trials of each kind, lane and value.")
-@click.option("--duration", default="1s", show_default=True, metavar="TIME", help="How long a trial should take.")
-@click.option("--utilisation", default="0.7", show_default=True, metavar="PART",
-              help="Held arrival rate, as a part of the slower lane's capacity at the same value.")  # fmt: skip
-@click.option("--margin", default="0.05", show_default=True, metavar="PART",
-              help="Lanes closer than this show no difference.")  # fmt: skip
+@command(__doc__, epilog=EXAMPLES)
+@option(
+    "--over",
+    "axis",
+    required=True,
+    type=AXIS,
+    help="What is varied: concurrency, nodes, prefetch, acks, transport, cpu-share or payload.",
+)
+@option(
+    "--workload",
+    type=WORKLOAD,
+    help=f"What jobs do: {', '.join(WORKLOADS)}. [default: io; mixed for cpu-share]",
+)
+@option(
+    "--memory", "memory_bytes", type=Size(MAX_MEMORY_BYTES), help="What a node may take, e.g. 512MiB; for the advice."
+)
+@option(
+    "--pairs",
+    type=Count(1, 1000),
+    default=default_of(SweepSettings, "pairs"),
+    help="Trials of each kind, lane and value.",
+)
+@option(
+    "--duration",
+    "trial_s",
+    type=Duration(0.1, 3600),
+    default=default_of(SweepSettings, "trial_s"),
+    help="How long a trial should take.",
+)
+@option(
+    "--utilisation",
+    type=Share(0.05, 0.95),
+    default=default_of(SweepSettings, "utilisation"),
+    help="Held arrival rate, as a part of the slower lane's capacity at the same value.",
+)
+@option(
+    "--margin",
+    type=Share(0.001, 0.5),
+    default=default_of(SweepSettings, "margin"),
+    help="Lanes closer than this show no difference.",
+)
 @LIVE_OPTION
 @fleet_options
 @output_options
-@exit_with_message
 def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
-    """
-    Race the pools at each of several values of one thing, and say where the knee or the crossover is.
-
-    At each value the lanes take turns, as in a race; values follow one another, so that a machine that changes
-    meanwhile shows between them. Nodes of one value run only while it is measured.
-    """
-    settings = sweep_settings(**options)
-    from producer.measure.kinds import measure_run
-    from producer.report.progress.display import progress_for
-
-    with progress_for(quiet=as_json, live=live) as progress:
-        path, error = measure_run(settings, progress)
-    return finish(path, error, as_json=as_json, junit=junit)
+    """Sweep as the options say, and report."""
+    return run(sweep_settings(**options), as_json=as_json, junit=junit, live=live)
 
 
 def sweep_settings(
     *,
-    over: str,
+    axis: Axis,
     workload: str | None,
-    memory: str | None,
-    pairs: str,
-    duration: str,
-    utilisation: str,
-    margin: str,
+    memory_bytes: int | None,
+    pairs: int,
+    trial_s: float,
+    utilisation: float,
+    margin: float,
     **shared: Any,
 ) -> SweepSettings:
     """
-    Settings from the words of the command line.
+    Return the settings of a sweep from its options.
 
     Raises:
-        UsageError: If a word is wrong; says which are right.
+        UsageError: If two options contradict each other.
     """
-    from producer.measure.sweep import SweepSettings
-    from producer.plan.axis import parse_axis
+    given = fleet_settings(shared, least_lanes=1)
+    _check(axis, workload, given)
+    base = given.pop("lanes")
+    lanes = tuple(lane for value in axis.values for lane in axis.lanes(value, base)) if axis.of_lanes else base
+    return SweepSettings(
+        **given,
+        workloads=(workload or _default_workload(axis.name, given["own_app"]),),
+        axis=axis,
+        base=base,
+        lanes=lanes,
+        memory_bytes=memory_bytes,
+        pairs=pairs,
+        trial_s=trial_s,
+        utilisation=utilisation,
+        margin=margin,
+    )
 
-    axis = parse_axis(over)
-    given = fleet_settings(**shared, least_lanes=1)
+
+def _check(axis: Axis, workload: str | None, given: dict[str, Any]) -> None:
     if axis.name == "cpu-share" and workload not in {None, "mixed"}:
-        raise UsageError(f"--workload {workload}: only mixed jobs have a CPU share. Leave --workload out.")
+        raise UsageError(f"--workload {workload!r}: only mixed jobs have a CPU share. Leave --workload out.")
     if given["own_app"]:
         _check_app(axis.name, workload, given["own_app"])
     if axis.of_lanes and not given["start_nodes"]:
@@ -103,20 +135,6 @@ def sweep_settings(
             f"--over {axis.name}: nodes that run already are raced as they are. Add --start-nodes, or vary cpu-share "
             "or payload."
         )
-    lanes = [lane for value in axis.values for lane in axis.lanes(value, given["lanes"])]
-    chosen: dict[str, Any] = {
-        **given,
-        "workloads": (workload or _default_workload(axis.name, given["own_app"]),),
-        "axis": axis,
-        "base": given["lanes"],
-        "lanes": tuple(lanes) if axis.of_lanes else given["lanes"],
-        "memory_bytes": if_given(memory, lambda text: parse_size_bytes(text, "--memory", MAX_MEMORY_BYTES)),
-        "pairs": whole_number(pairs, "--pairs", 1, 1000),
-        "trial_s": parse_duration_s(duration, "--duration", 0.1, 3600),
-        "utilisation": fraction(utilisation, "--utilisation", 0.05, 0.95),
-        "margin": fraction(margin, "--margin", 0.001, 0.5),
-    }
-    return SweepSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _default_workload(axis: str, own_app: OwnApp | None) -> str:
@@ -132,5 +150,5 @@ def _check_app(axis: str, workload: str | None, own_app: OwnApp) -> None:
         )
     if workload is not None and workload not in own_app.jobs:
         raise UsageError(
-            f"--workload {workload}: no task of the jobs. Allowed: {one_of(workload, list(own_app.jobs))}."
+            f"--workload {workload!r}: no task of the jobs. Allowed: {one_of(workload, list(own_app.jobs))}."
         )

@@ -1,43 +1,21 @@
-"""Where a race runs: a broker and the nodes of each lane."""
+"""The fleet of a run: a broker and the nodes of each lane, started here or running already."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from celery import Celery
 
     from producer.fleet.broker import Broker
     from producer.plan.lanes import Lane
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
-    """
-    What is known of a node once it is ready.
-
-    Attributes:
-        node: Celery's node name.
-        lane: Key of its lane.
-        ready_s: From starting the process until every slot had begun a first job; None if it ran already.
-        hello: What the node says of itself.
-    """
-
-    node: str
-    lane: str
-    ready_s: float | None
-    hello: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+    from producer.rundir.manifest import NodeFacts
 
 
 class Fleet(Protocol):
-    """A broker with nodes on lanes, as a race sees it."""
+    """A broker with nodes on lanes, as a run sees it."""
 
     @property
     def broker(self) -> Broker:
@@ -52,32 +30,32 @@ class Fleet(Protocol):
         """The lanes under test."""
 
     def queue(self, lane: Lane) -> str:
-        """Where the jobs of a lane go, unless they say otherwise."""
+        """Return the queue for the jobs of a lane that name none."""
 
     def queues(self, lane: Lane) -> Sequence[str]:
-        """All queues of a lane, that one first."""
+        """Return all queues of a lane, beginning with that one."""
 
     def nodes(self, lane: Lane) -> Sequence[str]:
-        """Names of the nodes of a lane."""
+        """Return the names of a lane's nodes."""
 
     def start(self, lane: Lane) -> Sequence[NodeFacts]:
         """
-        Have the nodes of a lane run and answer.
+        Start the nodes of a lane, unless they run already, and wait until all of them answer.
 
         Raises:
-            FleetError: If one does not.
+            FleetError: If one does not answer.
         """
 
     def stop(self, lane: Lane) -> None:
-        """End the nodes of a lane, if we started them."""
+        """End the nodes of a lane, if this fleet started them."""
 
     def started_at(self, lane: Lane) -> float | None:
-        """When the lane's node was started, seconds since the epoch; None if it ran already."""
+        """Return when the lane's first node was started, in seconds since the epoch; None if it ran already."""
 
     def check(self) -> None:
         """
-        See that all is well.
+        Check that the broker and every node still run.
 
         Raises:
-            FleetError: If the broker or a node is gone.
+            FleetError: If one of them is gone.
         """

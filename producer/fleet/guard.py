@@ -1,10 +1,10 @@
 """
-Ends what a fleet started, even if the fleet is killed without a chance to do so itself.
+Ends what a fleet started, even if the fleet is killed and cannot do so itself.
 
-A small process of its own, in a session of its own. It reads lines from standard input: `process PID CREATED` and
-`folder PATH` to look after, `forget PID` when a process was ended in order. When its input closes, its parent is gone
-or through: it ends what is left, by process id and only if the process is still the one it was told of, and removes
-the folders.
+It is a small process in a session of its own. It reads lines from standard input: `process PID CREATED` and `folder
+PATH` add something to guard, `forget PID` removes a process that was ended in order. When its input closes, its parent
+has ended or was killed. It then ends the processes that are left, by process id and only if the creation time is still
+the same, and removes the folders.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 TERMINATE_S = 3.0
+LOOK_EVERY_S = 0.02
 
 
 def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
-    """Follow the notes until they end; returns the processes and folders that are still to be looked after."""
+    """Read notes until they end; return the processes, by id with creation time, and the folders that are left."""
     processes: dict[int, float] = {}
     folders: list[Path] = []
     for line in lines:
@@ -41,43 +44,94 @@ def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
     return processes, folders
 
 
-def end_trees(processes: dict[int, float], patience_s: float = TERMINATE_S) -> None:
+def end_noted(processes: Mapping[int, float], patience_s: float = TERMINATE_S) -> None:
+    """End the trees of some processes; those that are no longer the ones noted are left alone."""
+    trees = [tree_of(pid) for pid, created in processes.items() if _created(pid) == created]
+    end_trees([tree for tree in trees if tree], patience_s, rest_s=patience_s)
+
+
+def end_trees(
+    trees: Sequence[Sequence[psutil.Process]],
+    patience_s: float,
+    *,
+    rest_s: float,
+    waiting: Callable[[float], None] = lambda _: None,
+) -> bool:
     """
-    SIGTERM to each process that still is the one noted, then SIGKILL to what remains of it and its children.
+    End processes together with their children: SIGTERM, patience, and SIGKILL for what is left.
 
-    Only the roots get SIGTERM: a Celery node ends its own pool, and does so in order.
+    Only the roots get the SIGTERM: a Celery node ends its own pool, and does so in order.
+
+    Args:
+        trees: Each a process, and its children as they are known now.
+        patience_s: How long the roots may take, in seconds.
+        rest_s: How long children may take once their roots have ended, in seconds.
+        waiting: Called again and again with the seconds that have passed.
+
+    Returns:
+        True if all roots ended of their own accord.
     """
-    trees = [_tree(pid, created) for pid, created in processes.items()]
-    _send([tree[0] for tree in trees if tree], signal.SIGTERM)
-    _, alive = psutil.wait_procs([process for tree in trees for process in tree], timeout=patience_s)
-    _send(alive, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=patience_s)
+    roots = [tree[0] for tree in trees]
+    children = [process for tree in trees for process in tree[1:]]
+    _send(roots, signal.SIGTERM)
+    late = _wait(roots, patience_s, waiting)
+    children += [child for root in late for child in tree_of(root.pid)[1:]]
+    _send(late, signal.SIGKILL)
+    left = _wait([*late, *children], rest_s)
+    _send(left, signal.SIGKILL)
+    _wait(left, rest_s)
+    return not late
 
 
-def _tree(pid: int, created: float) -> list[psutil.Process]:
+def tree_of(pid: int) -> list[psutil.Process]:
+    """Return a process and all its children; empty if it is gone."""
     try:
         process = psutil.Process(pid)
-        if process.create_time() != created:
-            return []
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
 
 
+def _wait(
+    processes: Sequence[psutil.Process], timeout_s: float, waiting: Callable[[float], None] = lambda _: None
+) -> list[psutil.Process]:
+    """Wait until processes have ended, and return those that have not in time."""
+    began = time.monotonic()
+    left = [process for process in processes if not _has_ended(process)]
+    while left and (gone_s := time.monotonic() - began) < timeout_s:
+        waiting(gone_s)
+        time.sleep(LOOK_EVERY_S)
+        left = [process for process in left if not _has_ended(process)]
+    return left
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Return whether a process is gone, or a zombie that only waits for its parent to notice."""
+    try:
+        return not process.is_running() or bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _created(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
 def _send(processes: Sequence[psutil.Process], number: int) -> None:
     for process in processes:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def main() -> None:
-    """Watch standard input, then clear up."""
+    """Follow standard input to its end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes, folders = watch(sys.stdin)
-    end_trees(processes)
+    end_noted(processes)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

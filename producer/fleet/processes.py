@@ -1,4 +1,4 @@
-"""Starts processes that are sure to be ended: each in a session of its own, with a log, known to a guard."""
+"""Starts processes, each in a session of its own with a log, and makes sure with a guard that all of them end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from producer.errors import FleetError
-from producer.fleet.guard import end_trees
+from producer.fleet.guard import end_noted
 from producer.interrupts import held
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ LOG_TAIL_LINES = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
     """
-    A process that we started.
+    A process that this command started.
 
     Attributes:
-        name: What it is, for messages, e.g. `node threads@host`.
-        process: The running process.
-        log: Where its output goes.
+        name: Its name in messages, e.g. `node threads@host`.
+        process: The process.
+        log: The file with its output.
     """
 
     name: str
@@ -42,21 +42,21 @@ class Child:
 
     def check(self) -> None:
         """
-        See that it still runs.
+        Check that it still runs.
 
         Raises:
-            FleetError: If it ended; with how, and the end of its log.
+            FleetError: If it ended; the message says how, and has the end of its log.
         """
         if how := self.ended():
             raise FleetError(f"The {self.name} ended with {how}. The end of its log, {self.log}:\n{self.tail()}")
 
     def ended(self) -> str | None:
-        """How it ended, e.g. `signal SIGKILL`; None if it runs."""
+        """Return how it ended, e.g. `signal SIGKILL`; None if it runs."""
         code = self.process.poll()
         return None if code is None else _how(code)
 
     def tail(self) -> str:
-        """The last lines of its log, indented."""
+        """Return the last lines of its log, indented."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         except OSError:
@@ -70,12 +70,37 @@ def _how(code: int) -> str:
     return f"signal {signal.Signals(-code).name}"
 
 
+def start_in_session(
+    name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Child:
+    """
+    Start a process in a session of its own, which Ctrl-C does not reach, and add its output to a log.
+
+    Raises:
+        FleetError: If the program cannot be started.
+    """
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=env,
+                cwd=cwd,
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise FleetError(f"The {name} cannot be started: {error}.") from error
+    return Child(name=name, process=process, log=log)
+
+
 class Processes:
     """
     All processes and temporary folders of a fleet.
 
-    Use as a context manager: leaving it ends the processes and removes the folders. Should this process
-    be killed, the guard does the same.
+    Use it as a context manager: leaving it ends the processes and removes the folders. If this process is killed, the
+    guard does the same.
     """
 
     def __init__(self) -> None:
@@ -91,7 +116,7 @@ class Processes:
         return self
 
     def folder(self) -> Path:
-        """A new temporary folder, private to this user."""
+        """Make a temporary folder, private to this user."""
         with held():
             path = Path(tempfile.mkdtemp(prefix="poolrace-"))
             self._folders.append(path)
@@ -113,27 +138,15 @@ class Processes:
         Raises:
             FleetError: If the program cannot be started.
         """
-        try:
-            with held(), log.open("ab") as output:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=env,
-                    cwd=cwd,
-                    start_new_session=True,
-                )
-                child = Child(name=name, process=process, log=log)
-                self._children.append(child)
-                self._note(f"process {process.pid} {_created(process.pid)!r}")
-        except OSError as error:
-            raise FleetError(f"The {name} cannot be started: {error}.") from error
+        with held():
+            child = start_in_session(name, command, log=log, env=env, cwd=cwd)
+            self._children.append(child)
+            self._note(f"process {child.process.pid} {_created(child.process.pid)!r}")
         return child
 
     def check(self) -> None:
         """
-        See that all still run.
+        Check that all of them still run.
 
         Raises:
             FleetError: If one has ended.
@@ -142,9 +155,9 @@ class Processes:
             child.check()
 
     def stop(self, *children: Child) -> None:
-        """End processes and their children, all at the same time: SIGTERM, some patience, SIGKILL."""
+        """End processes and their children, all at once: SIGTERM, a few seconds, SIGKILL."""
         running = [child.process.pid for child in children if child.process.poll() is None]
-        end_trees({pid: _created(pid) for pid in running})
+        end_noted({pid: _created(pid) for pid in running})
         for child in children:
             child.process.wait()
             self._children.remove(child)
@@ -163,7 +176,7 @@ class Processes:
         if self._guard is not None and self._guard.stdin is not None:
             try:
                 print(line, file=self._guard.stdin, flush=True)
-            except BrokenPipeError:  # somebody has killed it
+            except BrokenPipeError:  # the guard was killed
                 self._dismiss_guard()
 
     def _dismiss_guard(self) -> None:

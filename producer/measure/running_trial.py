@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from producer.rundir.events import EventKind
 from producer.rundir.trials import Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poolrace.clock import BrokerClock
     from producer.measure.collector import Collector
     from producer.measure.order import Order
@@ -26,7 +27,13 @@ class RunningTrial:
     """A running trial: its plan, its beginning, and the time at which it is given up."""
 
     def __init__(
-        self, spec: TrialSpec, order: Order, publishers: Publishers, collector: Collector, clock: BrokerClock
+        self,
+        spec: TrialSpec,
+        order: Order,
+        publishers: Publishers,
+        collector: Collector,
+        clock: BrokerClock,
+        monotonic: Callable[[], float],
     ) -> None:
         self.spec = spec
         self.number = order.trial
@@ -34,12 +41,13 @@ class RunningTrial:
         self._publishers = publishers
         self._collector = collector
         self._clock = clock
+        self._monotonic = monotonic
         self._planned_s = spec.planned_s
         self._given_up_s: float | None = None
         self._refused, self._refusing = 0, False
         collector.expect(order.trial, order.plan.jobs, spec.lane.key)
         self.began_at = publishers.begin(order)
-        self._missing, self._heard_s = order.plan.jobs, time.monotonic()
+        self._missing, self._heard_s = order.plan.jobs, self._monotonic()
 
     @property
     def plan(self) -> Plan:
@@ -57,7 +65,7 @@ class RunningTrial:
         """Return when the end of a job was last heard of, on the monotonic clock."""
         missing = self._collector.missing + self._collector.missing_children
         if missing != self._missing:
-            self._missing, self._heard_s = missing, time.monotonic()
+            self._missing, self._heard_s = missing, self._monotonic()
         return self._heard_s
 
     def sent(self) -> bool:

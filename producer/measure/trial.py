@@ -31,7 +31,7 @@ from producer.rundir.events import EventKind
 from producer.rundir.trials import Kind, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -66,6 +66,7 @@ class TrialRunner:
         clock: BrokerClock = THIS_MACHINE,
         control: Control | None = None,
         grace_s: float = GRACE_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run_id = run_id
         self._fleet = fleet
@@ -76,6 +77,7 @@ class TrialRunner:
         self._looking = fleet.app.connection_for_read()
         self.clock = clock
         self._grace_s = grace_s
+        self._monotonic = monotonic
         self._next = 0
 
     def close(self) -> None:
@@ -145,7 +147,7 @@ class TrialRunner:
         )
         before = self._cpu_s(spec.lane)
         with Pinger(self._fleet, spec.lane, number, self.clock) if spec.ping else NoPinger() as pinging:
-            running = RunningTrial(spec, order, self._publishers, self._collector, self.clock)
+            running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self._monotonic)
             complete = self._follow_noting(running)
         trial = replace(running.trial(), ended_at=self.clock.now(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(spec, trial, pinging.answers, complete=complete)
@@ -162,12 +164,12 @@ class TrialRunner:
 
     def _follow(self, running: RunningTrial) -> bool:
         """Collect until every job has ended; return False if some have not in time."""
-        checked = time.monotonic()
+        checked = self._monotonic()
         on_tick = running.spec.on_tick
         while not running.over() and self.clock.now() < running.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
-            if time.monotonic() - checked > 1:
-                checked = time.monotonic()
+            if self._monotonic() - checked > 1:
+                checked = self._monotonic()
                 self._fleet.check()
                 running.note_refused(self._writer.events)
                 if self._silent(running) or self._stuck(running):
@@ -180,7 +182,7 @@ class TrialRunner:
     def _stuck(self, running: RunningTrial) -> bool:
         """Return whether a job has exceeded the job timeout."""
         timeout_s = running.spec.jobs.timeout_s
-        if timeout_s is None or time.monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
+        if timeout_s is None or self._monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
             return False
         accepted, _ = self._publishers.progress()
         ended = running.plan.jobs - self._collector.missing
@@ -190,7 +192,7 @@ class TrialRunner:
         """Return whether nothing more can come: no job waits on the broker, and none has ended for long."""
         # A node may hold back the records of jobs that have ended.
         longest_s = max(self._grace_s, 10 * running.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
-        if time.monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
+        if self._monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
         return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
 

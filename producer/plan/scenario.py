@@ -1,8 +1,8 @@
 """
-Scenario files: a load that is written down, as TOML, to be held again.
+Scenario files: a load in a TOML file, to be run again.
 
-Everything is checked before anything starts. Keys of the file are words of the command line, which take the place of
-the file's where both are given; phases are the file's own. docs/scenarios.md describes every key.
+Everything is checked before anything starts. Keys of the file are options of the command line, which override those of
+the file; only phases exist in the file alone. docs/scenarios.md describes every key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from producer.errors import UsageError
 from producer.plan.mix import parse_mix
 from producer.plan.profile import Profile, Segment, parse_profile
 from producer.plan.script import Phase, Script
-from producer.plan.units import one_of, parse_duration_s
+from producer.plan.units import DAY_S, one_of, parse_duration_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,40 +24,39 @@ if TYPE_CHECKING:
 OPTIONS = {
     "lanes": "lanes",
     "concurrency": "concurrency",
-    "job-duration": "job_duration",
+    "job-duration": "job_s",
     "cpu-share": "cpu_share",
     "arrivals": "arrivals",
     "prefetch": "prefetch",
     "acks": "acks",
     "seed": "seed",
     "publishers": "publishers",
-    "payload": "payload",
+    "payload": "payload_bytes",
     "priority": "priority",
     "thresholds": "thresholds",
-    "abort-on-fail": "abort_on_fail",
+    "abort-on-fail": "abort_after_s",
 }
-"""Keys that are options of the command line, by the name that the option has in the code."""
+"""The keys that are options of the command line, each with the option's name in the code."""
 
 LISTS = ("lanes", "thresholds")
 KEYS = ("shows", "mix", "phase", *OPTIONS)
 PHASE_KEYS = ("name", "rate", "duration", "mix", "counts")
-MAX_S = 24 * 3600.0
 
 PLACES = (Path(__file__).resolve().parents[2] / "scenarios", Path(__file__).resolve().parent / "scenarios")
-"""Where those that come with Poolrace are: beside the source, or inside an installed package."""
+"""The folders of the scenarios that come with Poolrace: beside the source, or inside an installed package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """
-    A file, read and checked.
+    A scenario file, read and checked.
 
     Attributes:
-        name: The file's, without its ending.
-        path: Where it is.
-        shows: What it shows, in a sentence.
+        name: The file's name, without its ending.
+        path: The file.
+        shows: A sentence that says what it shows.
         script: Its phases.
-        options: What else it says, by the names that options have in the code.
+        options: Its other keys, by the names that options have in the code.
     """
 
     name: str
@@ -72,14 +71,14 @@ def read_scenario(path: Path) -> Scenario:
     Read and check a scenario file.
 
     Raises:
-        UsageError: If it is not there, is no TOML, or says something that is not known; says where.
+        UsageError: If it is missing, is no TOML, or has an unknown key or a wrong value; the message says where.
     """
     try:
         values = tomllib.loads(path.read_text())
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}). Those that come with Poolrace: "
-            f"{one_of(path.stem, [shipped.stem for shipped in _shipped()])}. "
+            f"{one_of(path.stem, shipped_names())}. "
             "What each shows: poolrace load --list"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -100,7 +99,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def find_scenario(name: str) -> Path:
-    """A file by its path, or one that comes with Poolrace by its name, with or without folder and ending."""
+    """Find a file by its path, or one that comes with Poolrace by its name, with or without folder and ending."""
     path = Path(name)
     if path.is_file():
         return path
@@ -112,8 +111,13 @@ def find_scenario(name: str) -> Path:
 
 
 def shipped_scenarios() -> list[Scenario]:
-    """Those that come with Poolrace, in alphabetical order."""
+    """Read the scenarios that come with Poolrace, in alphabetical order."""
     return [read_scenario(path) for path in _shipped()]
+
+
+def shipped_names() -> list[str]:
+    """List the names of those that come with Poolrace, in alphabetical order."""
+    return [path.stem for path in _shipped()]
 
 
 def _shipped() -> list[Path]:
@@ -122,7 +126,7 @@ def _shipped() -> list[Path]:
 
 
 def scaled(script: Script, *, rate: float, time: float) -> Script:
-    """The same script with every rate and every time multiplied."""
+    """Return the same script with every rate and every time multiplied."""
     return Script(phases=tuple(replace(phase, profile=_scaled(phase.profile, rate, time)) for phase in script.phases))
 
 
@@ -145,7 +149,7 @@ def _phase(value: Mapping[str, Any], number: int, mix: Mapping[str, float] | Non
         raise UsageError(f'{where}: mix is missing, here and for the whole file. Give one such as mix = "cpu=1,io=9".')
     try:
         duration = value.get("duration")
-        duration_s = None if duration is None else parse_duration_s(str(duration), "duration", 0.001, MAX_S)
+        duration_s = None if duration is None else parse_duration_s(str(duration), "duration", 0.001, DAY_S)
         shares = _mix(value.get("mix"), "mix") or mix or {}
         return Phase(
             name=_text(name, "name"),
@@ -169,13 +173,13 @@ def _mix(value: Any, name: str) -> dict[str, float] | None:
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{name}: {value!r} must be a text in quotes.")
+        raise UsageError(f"{name} {value!r}: must be a text in quotes.")
     return value
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise UsageError(f"counts: {value!r} must be true or false.")
+        raise UsageError(f"counts {value!r}: must be true or false.")
     return value
 
 
@@ -185,5 +189,5 @@ def _option(path: Path, key: str, value: Any) -> Any:
             raise UsageError(f'{path}: {key}: must be a list of texts, e.g. {key} = ["…", "…"].')
         return tuple(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise UsageError(f"{path}: {key}: {value!r} must be a text or a number.")
+        raise UsageError(f"{path}: {key} {value!r}: must be a text or a number.")
     return str(value)

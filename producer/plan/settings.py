@@ -1,14 +1,17 @@
-"""What a run is asked to do: command-line options become one frozen object, each default declared once."""
+"""The settings of a run: options become one frozen object, and each default is declared here, once."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from msgspec import to_builtins
 
 from poolrace.credentials import hide_password
 from poolrace.transport_setting import SCHEMES, supports
 from producer.errors import UsageError
+from producer.plan.run_settings import RaceOptions, RunSettings
 from producer.plan.units import one_of
 from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
 
@@ -18,32 +21,48 @@ if TYPE_CHECKING:
     from producer.plan.lanes import Lane
     from producer.plan.own_app import OwnApp
 
+GENTLE_MIX = "cpu=1,io=3,mixed=1"
+"""The shares of workloads in a load that names none."""
+
+
+def default_of(settings: type, name: str) -> Any:
+    """
+    Return the default of a field of a settings class, so that an option shows and uses the very same.
+
+    Raises:
+        LookupError: If the class has no such field, or the field no default.
+    """
+    found = {each.name: each.default for each in fields(settings)}[name]
+    if found is MISSING:
+        raise LookupError(f"{settings.__name__}.{name}: has no default")
+    return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetSettings:
     """
-    What every kind of run asks for: what is measured, with which jobs, on which fleet.
+    The settings that every kind of run has: the lanes, their jobs and the fleet.
 
     Attributes:
         lanes: The configurations under test; the first is the baseline in reports.
-        workloads: Names, in the order they run.
+        workloads: Names, in the order in which they run.
         job_s: How long a job should hold a slot, in seconds; None for each workload's own default.
-        cpu_share: Part of a mixed job that computes, from 0 to 1; None for its default.
+        cpu_share: Part of a mixed job that computes, from 0 to 1; None for the workload's own default.
         arrivals: `poisson` or `constant`.
         seed: Of arrivals and of the order of lanes.
         publishers: Publisher processes.
         broker_url: A broker that runs already; None for the embedded one.
-        start_nodes: Start nodes of our own; otherwise take those that run on the broker already.
-        expect_nodes: How many of those to wait for; None for any two, or for one of each queue.
-        queues: Queues of theirs that are a lane each; none for a lane a pool.
+        start_nodes: Start nodes for the run; otherwise take those that run on the broker already.
+        expect_nodes: The number of nodes to wait for; None for any two, or for one of each queue.
+        queues: Queues of nodes that run already, each a lane; () for a lane a pool.
         ready_s: How long a node may take to become ready, in seconds.
-        out: Where run directories go.
-        sizes: Of the jobs by workload, taken from an earlier run instead of calibrating.
+        out: The folder in which the run directory is made.
+        sizes: Sizes of the jobs by workload, taken from an earlier run instead of calibrating.
         own_app: A user's own app, whose tasks are the workloads; None for the demonstration's.
     """
 
     kind: ClassVar[str]
-    """What the run is, e.g. `race`: the last part of its directory's name."""
+    """The kind of run, e.g. `race`: the last part of its directory's name."""
 
     lanes: tuple[Lane, ...]
     workloads: tuple[str, ...] = ("cpu", "native", "io", "mixed")
@@ -62,55 +81,69 @@ class FleetSettings:
     own_app: OwnApp | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
+        """Refuse settings that cannot be run."""
         for workload in self.workloads:
             if self.own_app is None and workload not in WORKLOADS:
-                raise UsageError(f"--workload {workload}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
+                raise UsageError(f"--workload {workload!r}: unknown. Allowed: {one_of(workload, WORKLOADS)}.")
         if len(set(self.workloads)) != len(self.workloads) or not self.workloads:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
         if self.broker_url is not None and not supports(self.broker_url):
             _refuse_atomic(self.lanes, self.broker_url)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
-        """The same with some fields changed."""
+        """Return the same settings with some fields changed."""
         return replace(self, **changes)
 
     @property
     def starts_all(self) -> bool:
-        """The nodes of all lanes run from the beginning; otherwise whoever measures starts and stops them."""
+        """True if the nodes of all lanes run from the beginning; otherwise the measurement starts and stops them."""
         return True
 
     @property
     def attached(self) -> bool:
-        """The run is on nodes that are there already."""
+        """True if the run is on nodes that run already."""
         return self.broker_url is not None and not self.start_nodes
 
     @property
     def needs_upstream(self) -> bool:
-        """Some workload calls the upstream server."""
+        """True if some workload calls the upstream server."""
         return self.own_app is None and not CALLS_UPSTREAM.isdisjoint(self.workloads)
 
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records: everything but the broker's URL, the jobs' sizes and an app's messages."""
+        return RunSettings(
+            kind=self.kind,
+            lanes=self.lanes,
+            workloads=self.workloads,
+            job_s=self.job_s,
+            cpu_share=self.cpu_share,
+            arrivals=self.arrivals,
+            seed=self.seed,
+            publishers=self.publishers,
+            start_nodes=self.start_nodes,
+            expect_nodes=self.expect_nodes,
+            queues=self.queues,
+            ready_s=self.ready_s,
+            out=str(self.out),
+            app=self.own_app.app_settings() if self.own_app else None,
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest: everything but the broker's URL, which may hold a password."""
-        plain = asdict(self)
-        del plain["broker_url"], plain["sizes"], plain["own_app"]
-        # Without the app's messages: they may be many, and what they hold is nobody's business.
-        if self.own_app:
-            plain["app"] = self.own_app.to_dict()
-        return {**plain, "kind": self.kind, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
+        """Return what the manifest records, as JSON has it."""
+        return dict(to_builtins(self.run_settings()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceSettings(FleetSettings):
     """
-    A race as it was asked for.
+    The settings of a race.
 
     Attributes:
         pairs: Trials of each kind on each lane, per workload.
         trial_s: How long a trial should take, in seconds.
         utilisation: The held arrival rate as a part of the slower lane's capacity.
         rate_per_s: The arrival rate to hold instead; of all jobs together, where they are a user's app's.
-        margin: Lanes closer than this are told to show no difference; 0.05 is 5 %.
+        margin: Lanes closer than this are reported as showing no difference; 0.05 is 5 %.
         quick: The user asked for the short form.
     """
 
@@ -123,18 +156,30 @@ class RaceSettings(FleetSettings):
     margin: float = 0.05
     quick: bool = False
 
-    def quickened(self) -> Self:
-        """The short form: two workloads, or a user's own, three pairs, shorter trials."""
-        return replace(
-            self, workloads=self.workloads if self.own_app else ("cpu", "io"), pairs=3, trial_s=0.4, quick=True
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
+        options = RaceOptions(
+            pairs=self.pairs,
+            trial_s=self.trial_s,
+            utilisation=self.utilisation,
+            rate_per_s=self.rate_per_s,
+            margin=self.margin,
+            quick=self.quick,
         )
+        return replace(FleetSettings.run_settings(self), race=options)
+
+
+QUICK_PAIRS = 3
+QUICK_TRIAL_S = 0.4
+QUICK_WORKLOADS = ("cpu", "io")
+"""The short form of a race: what it has instead of the defaults above."""
 
 
 def _refuse_atomic(lanes: Sequence[Lane], broker_url: str) -> None:
     atomic = [lane.key for lane in lanes if lane.is_atomic]
     if atomic:
         raise UsageError(
-            f"--broker {hide_password(broker_url)}: the atomic transport of lane {atomic[0]} speaks to "
-            f"{' and '.join(f'{scheme}://' for scheme in SCHEMES)} alone. Name such a broker, leave --broker out for "
+            f"--broker {hide_password(broker_url)}: the atomic transport of lane {atomic[0]} works only with "
+            f"{' and '.join(f'{scheme}://' for scheme in SCHEMES)}. Name such a broker, leave --broker out for "
             "an embedded one, or give the lane transport=stock."
         )

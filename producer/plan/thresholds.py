@@ -1,5 +1,5 @@
 """
-Thresholds: what a run must keep, written as a comparison, and whether it did. Pure.
+Thresholds: comparisons that a run must meet, and the judgement on each. Pure.
 
     p99(sojourn) < 500ms        p50, p90, p99, p99.9, max, mean of sojourn, sojourn_from_sent, queue_wait, broker_wait,
                                 slot_wait, service, publish_lag
@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
@@ -26,7 +26,7 @@ STATISTICS = ("p50", "p90", "p99", "p99.9", "max", "mean")
 COUNTS = ("lost", "failed", "duplicated", "refused", "revoked", "queued", "retried")
 RATES = ("finished", "sent")
 MEMORY = "mem_per_slot"
-EXAMPLES = "'p99(sojourn) < 500ms', 'lost == 0', 'rate(finished) > 0.98 * offered' or 'mem_per_slot < 20MiB'"
+THRESHOLD_EXAMPLES = "'p99(sojourn) < 500ms', 'lost == 0', 'rate(finished) > 0.98 * offered' or 'mem_per_slot < 20MiB'"
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -43,18 +43,39 @@ _SHAPE = re.compile(
 )
 
 
+class Figures(Protocol):
+    """The figures of a lane that thresholds are held against."""
+
+    @property
+    def offered_per_s(self) -> float:
+        """Jobs that were due, per second."""
+
+    @property
+    def memory_per_slot_bytes(self) -> float | None:
+        """Memory of the lane's nodes by slot; None if unknown."""
+
+    def statistic(self, stage: str, name: str) -> float | None:
+        """Return a statistic of a stage in seconds, e.g. `p99.9` of `sojourn`; None if no job has the stage."""
+
+    def throughput_per_s(self, of: str) -> float:
+        """Return the rate at which jobs were `sent` or `finished`, per second."""
+
+    def jobs(self, fate: str) -> int:
+        """Return how many jobs met a fate."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """
     One comparison.
 
     Attributes:
-        text: As it was written.
+        text: The comparison as it was written.
         name: A statistic, a count, `rate` or `mem_per_slot`.
-        of: What it is taken of; empty where there is nothing to choose.
+        of: The stage or rate that it is taken of; empty if there is no choice.
         operator: `<`, `<=`, `>`, `>=` or `==`.
         limit: In seconds, jobs, jobs per second or bytes; a part of the offered rate if `relative`.
-        relative: The limit is a part of what was offered.
+        relative: True if the limit is a part of the offered rate.
     """
 
     text: str
@@ -64,35 +85,31 @@ class Threshold:
     limit: float
     relative: bool = False
 
-    def judge(self, figures: Mapping[str, Any]) -> Judgement:
-        """Hold it against a lane's figures: one entry of `load` in `summary.json`."""
+    def judge(self, figures: Figures) -> Judgement:
+        """Compare it with a lane's figures."""
         measured = self._measured(figures)
-        limit = self.limit * figures["offered_per_s"] if self.relative else self.limit
+        limit = self.limit * figures.offered_per_s if self.relative else self.limit
         kept = measured is not None and OPERATORS[self.operator](measured, limit)
         return Judgement(threshold=self.text, measured=measured, limit=limit, kept=kept)
 
-    def _measured(self, figures: Mapping[str, Any]) -> float | None:
-        found: float | None
+    def _measured(self, figures: Figures) -> float | None:
         if self.name in STATISTICS:
-            spread = (figures["latency"] or {}).get(self.of)
-            found = spread[self.name.replace(".", "_")] if spread else None
-        elif self.name == "rate":
-            found = figures[f"{self.of}_per_s"]
-        else:
-            found = figures["memory_per_slot_bytes"] if self.name == MEMORY else figures["settlement"][self.name]
-        return found
+            return figures.statistic(self.of, self.name)
+        if self.name == "rate":
+            return figures.throughput_per_s(self.of)
+        return figures.memory_per_slot_bytes if self.name == MEMORY else figures.jobs(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """
-    What became of a threshold on one lane.
+    The result of a threshold on one lane.
 
     Attributes:
-        threshold: As it was written.
-        measured: What was found, in the limit's unit; None if it could not be measured, which does not keep it.
-        limit: What it was held against: seconds, jobs, jobs per second or bytes.
-        kept: Whether it was.
+        threshold: The comparison as it was written.
+        measured: The measured value, in the limit's unit; None if it could not be measured, which fails it.
+        limit: The value that it was compared with, in seconds, jobs, jobs per second or bytes.
+        kept: True if it was met.
     """
 
     threshold: str
@@ -103,14 +120,14 @@ class Judgement:
 
 def parse_threshold(text: str, option: str = "--threshold") -> Threshold:
     """
-    A threshold as it is written; an error names the option that it was given with.
+    Parse a threshold; an error names the option that it was given with.
 
     Raises:
-        UsageError: If it is none; with what is allowed in the place that is wrong.
+        UsageError: If it is not a threshold; the message says what is allowed in the wrong place.
     """
     match = _SHAPE.fullmatch(text)
     if not match:
-        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {EXAMPLES}.")
+        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {THRESHOLD_EXAMPLES}.")
     name, of, unit = match["name"], match["of"] or "", (match["unit"] or "").replace(" ", "")
     _check_name(text, name, of, option)
     return Threshold(
@@ -135,7 +152,7 @@ def _check_name(text: str, name: str, of: str, option: str) -> None:
 
 
 def _scale(text: str, name: str, unit: str, option: str) -> float:
-    """What a unit stands for."""
+    """Return the factor of a unit."""
     if name in STATISTICS:
         allowed: Mapping[str, float] = TIME_UNITS_S
     elif name == "rate":

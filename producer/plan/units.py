@@ -22,10 +22,13 @@ SIZE_UNITS_BYTES: Mapping[str, float] = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**2
 
 MAX_RATE_PER_S = 1e6
 
+DAY_S = 24 * 3600.0
+"""The longest that a load or a recording may take."""
+
 
 def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float:
     """
-    Seconds from `20ms`, `1.5s`, `2m` or a plain number of seconds.
+    Return the seconds in `20ms`, `1.5s`, `2m` or a plain number of seconds.
 
     Raises:
         UsageError: With the name, the value and what is allowed.
@@ -39,7 +42,7 @@ def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float
 
 def parse_size_bytes(text: str, name: str, high_bytes: int) -> int:
     """
-    Bytes from `64KiB`, `1.5MiB` or a plain number.
+    Return the bytes in `64KiB`, `1.5MiB` or a plain number.
 
     Raises:
         UsageError: With the name, the value and what is allowed.
@@ -53,7 +56,7 @@ def parse_size_bytes(text: str, name: str, high_bytes: int) -> int:
 
 def fraction(text: str, name: str, low: float, high: float) -> float:
     """
-    A number within bounds.
+    Return the number in a text, if it is within bounds.
 
     Raises:
         UsageError: With the name, the value and the bounds.
@@ -69,7 +72,7 @@ def fraction(text: str, name: str, low: float, high: float) -> float:
 
 def whole_number(text: str, name: str, low: int, high: int) -> int:
     """
-    A whole number within bounds, from a user.
+    Return the whole number in a text, if it is within bounds.
 
     Raises:
         UsageError: With the name, the value and the bounds.
@@ -79,22 +82,34 @@ def whole_number(text: str, name: str, low: int, high: int) -> int:
     except ValueError:
         value = low - 1
     if not low <= value <= high:
-        raise UsageError(f"{name}: {text!r} must be a whole number from {low} to {high}, e.g. {max(low, 8)}.")
+        raise UsageError(f"{name} {text!r}: must be a whole number from {low} to {high}, e.g. {max(low, 8)}.")
     return value
 
 
+def parse_choice(text: str, name: str, allowed: Sequence[str]) -> str:
+    """
+    Return a word, if it is one of those allowed.
+
+    Raises:
+        UsageError: With the name, the word and those allowed.
+    """
+    if text not in allowed:
+        raise UsageError(f"{name} {text!r}: must be {' or '.join(allowed)}.")
+    return text
+
+
 def one_of(wrong: str, allowed: Sequence[str]) -> str:
-    """The allowed words, with a hint at the nearest."""
+    """List the allowed words, with a hint at the one nearest to a wrong one."""
     near = get_close_matches(wrong, allowed, n=1)
     return ", ".join(allowed) + (f" (did you mean {near[0]}?)" if near else "")
 
 
 def parse_rate(text: str, name: str, highest_per_s: float = MAX_RATE_PER_S) -> float:
     """
-    Jobs per second from `5/s`, `300/m` or a plain number.
+    Return the jobs per second in `5/s`, `300/m` or a plain number.
 
     Raises:
-        UsageError: If it is none, or more than is allowed.
+        UsageError: With the name, the value and what is allowed.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/(s|m))?", text.strip())
     rate_per_s = float(match[1]) / (60 if match[2] == "m" else 1) if match else 0.0

@@ -1,4 +1,4 @@
-"""A run as it was read: its manifest, trials and tables."""
+"""A run that was read: its manifest, trials and tables."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     import polars as pl
 
     from producer.rundir.events import Event
+    from producer.rundir.manifest import Manifest
     from producer.rundir.trials import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    A run directory, read.
+    The contents of a run directory.
 
     Attributes:
         path: Where it is.
@@ -33,7 +34,7 @@ class Run:
     """
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     trials: Sequence[Trial]
     records: pl.DataFrame
     sent: pl.DataFrame

@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from producer.errors import UsageError
-from producer.stack.passwords import AUTHORITY, _telling_of, _write
+from producer.stack.passwords import AUTHORITY, usage_errors_of, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,25 +26,25 @@ def make_certificates(folder: Path, private: Path, names: Sequence[str]) -> None
     Make the broker's certificate for some names, and on first use the authority that signs it.
 
     Args:
-        folder: Gets the authority's certificate, which everyone may know.
-        private: Gets the keys and the broker's certificate.
+        folder: The folder for the authority's certificate, which is public.
+        private: The folder for the keys and the broker's certificate.
         names: Host names and addresses that nodes reach the broker by.
 
     Raises:
-        UsageError: If a name is none, or a folder cannot be written.
+        UsageError: If a name is not valid, or a folder cannot be written.
     """
     subject = ",".join(map(alternative_name, names))
-    with _telling_of(private):
+    with usage_errors_of(private):
         if not (private / AUTHORITY).exists():
             _make_authority(private)
         _make_certificate(private, subject)
-    with _telling_of(folder):
-        _write(folder / AUTHORITY, (private / AUTHORITY).read_text(encoding="ascii"))
+    with usage_errors_of(folder):
+        write_private(folder / AUTHORITY, (private / AUTHORITY).read_text(encoding="ascii"))
 
 
 def alternative_name(name: str) -> str:
     """
-    A host name or address as certificates hold it.
+    Return a host name or address as certificates hold it.
 
     Raises:
         UsageError: If it is neither.

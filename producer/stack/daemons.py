@@ -1,31 +1,30 @@
 """
 Processes that outlive the command that started them, found again by a later one.
 
-A pid alone does not tell a process: the kernel gives it to another one in time. Noted with it is when it was born, and
-nothing is ever sent to a process that was born at another time. No guard ends these: they are meant to stay.
+A pid alone does not identify a process: the kernel gives it to another one in time. So the process's birth is noted
+with it, and nothing is ever sent to a process with another birth. No guard ends these processes: they are meant to
+stay.
 """
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from producer.errors import FleetError
-from producer.fleet.processes import Child
+from producer.fleet import guard
+from producer.fleet.processes import Child, start_in_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-LOOK_EVERY_S = 0.05
 STATE, STARTED = 0, 19
 """Places in /proc/PID/stat, counted from behind the program's name."""
+
+REST_S = 1.0
+"""How long the children of a process that has ended may take, before they are killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,34 +34,23 @@ class Daemon:
 
     Attributes:
         pid: Its process id, which is also that of its session.
-        born: What no other process with this pid has.
+        born: A token of its start that no other process with this pid has.
     """
 
     pid: int
     born: str
 
     def runs(self) -> bool:
-        """Whether this very process still runs."""
+        """Return whether this very process still runs."""
         return birth(self.pid) == self.born
-
-    def send(self, number: int) -> None:
-        """Send a signal to this very process, if it still runs."""
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.pid)
-            if self.runs():
-                process.send_signal(number)
-
-    def family(self) -> list[psutil.Process]:
-        """Its children, and theirs."""
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.pid)
-            if self.runs():
-                return process.children(recursive=True)
-        return []
 
 
 def birth(pid: int) -> str | None:
-    """When a process was born, as text that is the same whenever it is asked for; None if there is no such process."""
+    """
+    Return a token of a process's start, which tells it apart from a later one with the same pid.
+
+    It is the same whenever it is asked for, and None if there is no such process.
+    """
     try:
         if not Path("/proc/self/stat").exists():
             process = psutil.Process(pid)
@@ -77,58 +65,27 @@ def birth(pid: int) -> str | None:
 
 def start(name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path) -> tuple[Child, Daemon]:
     """
-    Start a process in a session of its own, that neither Ctrl-C nor the end of this one reaches.
+    Start a process that neither Ctrl-C nor the end of this one reaches.
 
     Raises:
         FleetError: If the program cannot be started.
     """
-    try:
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, cwd=cwd,
-                start_new_session=True,
-            )  # fmt: skip
-    except OSError as error:
-        raise FleetError(f"The {name} cannot be started: {error}.") from error
-    child = Child(name=name, process=process, log=log)
-    # One that is gone already has no birth; its end is told by who waits for it.
-    return child, Daemon(pid=process.pid, born=birth(process.pid) or "")
+    child = start_in_session(name, command, log=log, env=env, cwd=cwd)
+    # A process that has ended already has no birth; its end is reported by those that wait for it.
+    return child, Daemon(pid=child.process.pid, born=birth(child.process.pid) or "")
 
 
 def end(daemons: Sequence[Daemon], patience_s: float, waiting: Callable[[float], None]) -> bool:
     """
-    End processes together: SIGTERM, patience, and SIGKILL for what is left of them and their children.
-
-    Only they get the SIGTERM: a Celery node ends its own pool, and does so in order.
+    End processes together, and their children: SIGTERM, patience, and SIGKILL for what is left.
 
     Args:
-        daemons: What to end.
-        patience_s: How long they may take.
-        waiting: Called again and again with the seconds that have gone by.
+        daemons: The processes.
+        patience_s: How long they may take, in seconds.
+        waiting: Called again and again with the seconds that have passed.
 
     Returns:
-        Whether all ended by themselves.
+        True if all ended of their own accord.
     """
-    families = [process for daemon in daemons for process in daemon.family()]
-    began = time.monotonic()
-    for daemon in daemons:
-        daemon.send(signal.SIGTERM)
-    while any(daemon.runs() for daemon in daemons) and time.monotonic() - began < patience_s:
-        waiting(time.monotonic() - began)
-        time.sleep(LOOK_EVERY_S)
-    in_order = not any(daemon.runs() for daemon in daemons)
-    families += [process for daemon in daemons for process in daemon.family()]
-    for daemon in daemons:
-        daemon.send(signal.SIGKILL)
-    _end_rest(families)
-    while any(daemon.runs() for daemon in daemons):
-        time.sleep(LOOK_EVERY_S)
-    return in_order
-
-
-def _end_rest(processes: Sequence[psutil.Process]) -> None:
-    """Children whose parent has gone: they end by themselves or are ended."""
-    _, left = psutil.wait_procs(processes, timeout=1.0)
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    trees = [guard.tree_of(daemon.pid) for daemon in daemons if daemon.runs()]
+    return guard.end_trees([tree for tree in trees if tree], patience_s, rest_s=REST_S, waiting=waiting)

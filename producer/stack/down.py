@@ -1,4 +1,4 @@
-"""Ends the stack in order: what sends jobs, what runs them, what shows them, and at last the broker that holds them."""
+"""Ends the stack in order: producer, workers, Flower, upstream, and last the broker, which holds the jobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     from producer.stack.state import Ledger, StateFolder
 
-TELL_EVERY_S = 5.0
+SAY_EVERY_S = 5.0
 
 
-def take_down(state: StateFolder, tell: Callable[[str], None]) -> bool:
+def take_down(state: StateFolder, say: Callable[[str], None]) -> bool:
     """
     End all parts that an `up` on this folder has started.
 
     Returns:
-        Whether any of them ran.
+        True if any of them ran.
 
     Raises:
         FleetError: If another command starts or ends them now.
@@ -30,35 +30,35 @@ def take_down(state: StateFolder, tell: Callable[[str], None]) -> bool:
     with state.locked():
         ledger = state.read()
         ran = any(ledger.runs(part) for part in PARTS)
-        end_parts(state, ledger, list(ledger.daemons), tell)
+        end_parts(state, ledger, list(ledger.daemons), say)
         state.clear()
     return ran
 
 
-def end_parts(state: StateFolder, ledger: Ledger, parts: Sequence[str], tell: Callable[[str], None]) -> None:
+def end_parts(state: StateFolder, ledger: Ledger, parts: Sequence[str], say: Callable[[str], None]) -> None:
     """End some parts in order, and strike them off the ledger as they go."""
     for group in END_ORDER:
         chosen = [part for part in group if part in parts]
-        _end_group(ledger, [part for part in chosen if ledger.runs(part)], tell)
+        _end_group(ledger, [part for part in chosen if ledger.runs(part)], say)
         for part in chosen:
             ledger.daemons.pop(part, None)
         if chosen:
             state.write(ledger)
 
 
-def _end_group(ledger: Ledger, parts: Sequence[str], tell: Callable[[str], None]) -> None:
+def _end_group(ledger: Ledger, parts: Sequence[str], say: Callable[[str], None]) -> None:
     if not parts:
         return
     patience_s = max(PATIENCE_S.get(part, OTHERS_PATIENCE_S) for part in parts)
-    told_s = 0.0
+    said_s = 0.0
 
     def waiting(gone_s: float) -> None:
-        nonlocal told_s
-        if gone_s - told_s >= TELL_EVERY_S:
-            told_s = gone_s
+        nonlocal said_s
+        if gone_s - said_s >= SAY_EVERY_S:
+            said_s = gone_s
             left = [part for part in parts if ledger.runs(part)]
-            tell(f"  {', '.join(left)}: still ending after {gone_s:.0f} s, of at most {patience_s:.0f} s")
+            say(f"  {', '.join(left)}: still ending after {gone_s:.0f} s, of at most {patience_s:.0f} s")
 
     in_order = daemons.end([ledger.daemons[part] for part in parts], patience_s, waiting)
     for part in parts:
-        tell(f"  {part:<16} {'ended' if in_order else f'killed, {patience_s:.0f} s were not enough'}")
+        say(f"  {part:<16} {'ended' if in_order else f'killed, {patience_s:.0f} s were not enough'}")

@@ -1,4 +1,4 @@
-"""Starts Flower for the stack: nobody gets in without the login, and nobody changes anything unless told they may."""
+"""Starts Flower for the stack: with a login, and read-only unless the caller allows more."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ DEFAULTS = {
     "FLOWER_READ_ONLY": "true",
     # A task costs Flower about 2 KB, and a race has thousands of them; Flower's own default is 100,000.
     "FLOWER_MAX_TASKS": "10000",
-    # The workers send events from their start. Asking all of them every five seconds to begin is for those that do not.
+    # The workers send events from their start; without this, Flower asks all of them every five seconds to begin.
     "FLOWER_ENABLE_EVENTS": "false",
     # After a scale-down, what has gone leaves the list of workers.
     "FLOWER_PURGE_OFFLINE_WORKERS": "300",
     "FLOWER_TASKS_COLUMNS": "name,state,worker,received,started,runtime,uuid",
 }
-"""Flower reads its options from variables of these names; one that the caller has set is left as it is."""
+"""Options of Flower, by their variables; those that the caller has set stay."""
 
 
 def environment(environ: Mapping[str, str], login: tuple[str, str]) -> dict[str, str]:
-    """The environment that Flower runs in; the login is in it, and so in no command line."""
+    """Return the environment of Flower; the login is in it, and so in no command line."""
     given = {name: value for name, value in environ.items() if value}
     return {**DEFAULTS, **given, "FLOWER_BASIC_AUTH": ":".join(login)}
 
 
 def start(folder: Path) -> None:
     """
-    Become Flower: this process is replaced, so that signals reach it.
+    Replace this process by Flower, so that signals reach it.
 
     Raises:
         UsageError: If there is no login in the folder.

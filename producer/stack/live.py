@@ -1,8 +1,8 @@
 """
 A continuous, gentle load on every lane of a fleet, so that its dashboards show life.
 
-It runs until it is told to stop, pauses by itself while a measurement has claimed the fleet, and takes orders while it
-runs: `poolrace live pause`, `resume` and `set` write them to a key on the broker that it looks at every second.
+It runs until it is stopped, pauses while a measurement has the lease of the fleet, and can be changed while it runs:
+`poolrace live pause`, `resume` and `set` write its settings to a key on the broker that it reads every second.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
@@ -20,7 +19,6 @@ from poolrace.clock import THIS_MACHINE, BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES
 from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
-from producer.fleet.broker import connect
 from producer.fleet.control import Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import depth
@@ -28,10 +26,12 @@ from producer.measure.collector import Collector
 from producer.measure.order import Order
 from producer.measure.sender import JobSender
 from producer.plan.arrivals import SEED_BITS, backlog, poisson, seed_for
-from producer.stack.live_orders import OrderBook, Orders
+from producer.stack.live_settings import LiveSettings, LiveSettingsStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from celery import Celery
 
     from producer.plan.jobs import Jobs
     from producer.stack.metrics import Exporter
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 ONE_JOB = backlog(1)
 
 WINDOW_S = 1.0
-"""The load is planned this far ahead: orders take effect, and a pause is complete, within it."""
+"""How far ahead the load is planned: settings take effect, and a pause is complete, within it."""
 
 LOOK_EVERY_S = 5.0
 BACK_OFF_S = 5.0
 FIND_S = 1.0
 SAMPLE_EVERY_S = 10.0
-"""Often enough for who looks at metrics; a race has its nodes sample themselves ten times as often."""
+"""Often enough for metrics; in a race, nodes sample themselves ten times as often."""
 MAX_SEQ = 1 << 32
 
 
 class LiveLoad:
     """
-    Sends, window after window, and hands what comes back to an exporter.
+    Sends jobs, window after window, and hands the records that come back to an exporter.
 
     Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
     """
 
-    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: Orders, exporter: Exporter) -> None:
+    def __init__(self, app: Celery, jobs: Mapping[str, Jobs], default: LiveSettings, exporter: Exporter) -> None:
         self._run_id = secrets.token_hex(RUN_ID_BYTES)
-        self._app = Celery("live", broker=connect(broker_url).url, set_as_current=False)
+        self._app = app
         self._jobs = jobs
         self._default = default
         self._exporter = exporter
@@ -69,7 +69,7 @@ class LiveLoad:
         self._clock = THIS_MACHINE
 
     def run(self) -> None:
-        """Send until `stop`; whatever the broker does meanwhile is told, waited for and counted."""
+        """Send until `stop`; report trouble with the broker, wait for its end, and count what was refused."""
         threads = [
             threading.Thread(target=self._keep, args=(work,), name=work.__name__, daemon=True)
             for work in (self._collect, self._look)
@@ -124,22 +124,22 @@ class LiveLoad:
             self._exporter.lanes(found, hellos)
 
     def _send(self) -> None:
-        book, claim = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
+        store, lease = LiveSettingsStore(self._app, self._default), FleetLease(self._app, self._run_id)
         with self._app.connection_for_write() as connection:
             self._clock = BrokerClock(broker_offset(connection).correction_s)
             sender = JobSender(self._app, Producer(connection))
             while not self._over.is_set():
-                orders = book.read()
-                why = "user" if orders.paused else "measurement" if claim.taken() else None
-                self._exporter.orders(orders, why)
+                settings = store.read()
+                why = "user" if settings.paused else "measurement" if lease.taken() else None
+                self._exporter.settings(settings, why)
                 if why or not self._lanes:
                     self._over.wait(WINDOW_S)
                 else:
-                    self._send_window(orders, sender)
+                    self._send_window(settings, sender)
 
-    def _send_window(self, orders: Orders, sender: JobSender) -> None:
+    def _send_window(self, settings: LiveSettings, sender: JobSender) -> None:
         start_at = self._clock.now()
-        for due_s, lane, workload in window(orders, tuple(self._lanes), secrets.randbits(SEED_BITS)):
+        for due_s, lane, workload in window(settings, tuple(self._lanes), secrets.randbits(SEED_BITS)):
             self._over.wait(max(0.0, start_at + due_s - self._clock.now()))
             if self._over.is_set():
                 return
@@ -148,7 +148,7 @@ class LiveLoad:
 
     def _send_job(self, sender: JobSender, found: FoundLane, workload: str, due_at: float) -> None:
         jobs = self._jobs[workload]
-        # Records carry the trial's number back: here it tells the workload.
+        # Records carry the trial's number back: here it stands for the workload.
         order = Order(
             run_id=self._run_id,
             trial=list(self._jobs).index(workload),
@@ -165,17 +165,17 @@ class LiveLoad:
         self._exporter.sent(found.lane.key, workload, sent_at - due_at)
 
 
-def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
+def window(settings: LiveSettings, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
     """
-    One window's jobs on all lanes: when due, in seconds from its start, on which lane, and of which workload.
+    Plan the jobs of one window on all lanes: due in seconds from its start, lane and workload.
 
     Arrivals on each lane are Poisson, each job's workload is drawn by its share of the mix; in order of due.
     """
     dice = np.random.default_rng(seed)
-    names, weights = list(orders.mix), np.array(list(orders.mix.values()), dtype=float)
+    names, weights = list(settings.mix), np.array(list(settings.mix.values()), dtype=float)
     jobs = []
     for lane in lanes:
-        due_s = poisson(orders.rate_per_s, WINDOW_S, seed_for(seed, lane)).due_s
+        due_s = poisson(settings.rate_per_s, WINDOW_S, seed_for(seed, lane)).due_s
         drawn = dice.choice(len(names), size=len(due_s), p=weights / weights.sum())
         jobs += [(float(at_s), lane, names[number]) for at_s, number in zip(due_s, drawn, strict=True)]
     return sorted(jobs)

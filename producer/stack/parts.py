@@ -1,8 +1,8 @@
 """
-The parts of the stack: what each runs, with what, and how it is seen to be well. The same as in docker-compose.yml.
+The parts of the stack: the command, the environment and the check of each, as in docker-compose.yml.
 
-What differs, since there are no containers: nothing limits cores and memory, and broker and upstream listen on a free
-port of 127.0.0.1.
+Without containers two things differ: nothing limits cores and memory, and broker and upstream listen on free ports of
+127.0.0.1.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 BROKER, UPSTREAM, FLOWER, PRODUCER = "broker", "upstream", "flower", "producer"
 WORKERS = {f"worker-{pool}": pool for pool in RACED}
-"""Each worker, and its pool, which is also its queue and the first half of its node's name."""
+"""Each worker and its pool, which is also the name of its queue and the first half of its node's name."""
 
 START_ORDER = ((BROKER, UPSTREAM), tuple(WORKERS), (FLOWER, PRODUCER))
-"""Flower looks at the workers once when it starts, so they have to be there."""
+"""Flower asks the workers once, when it starts, so they must run by then."""
 
 END_ORDER = ((PRODUCER,), tuple(WORKERS), (FLOWER,), (UPSTREAM,), (BROKER,))
 
@@ -52,12 +52,12 @@ HOST = "127.0.0.1"
 
 class Site:
     """
-    Where the stack runs: a state folder, settings, and the ports that were found free.
+    A stack on this machine: a state folder, settings, and the ports that were found free.
 
     Attributes:
         state: The folder.
-        settings: What the user chose.
-        ports: Of broker and upstream.
+        settings: The user's settings.
+        ports: Ports of broker and upstream.
     """
 
     def __init__(self, state: StateFolder, settings: StackSettings, ports: Mapping[str, int]) -> None:
@@ -67,41 +67,41 @@ class Site:
 
     @property
     def broker_url(self) -> str:
-        """Without the password, which is in a file."""
+        """The broker's URL, without the password, which is in a file."""
         return f"redis://{passwords.USER}@{HOST}:{self.ports[BROKER]}/0"
 
     @property
     def password_file(self) -> Path:
-        """Holds the broker's password."""
+        """The file with the broker's password."""
         return self.state.secrets / passwords.BROKER_PASSWORD
 
     @property
     def login_file(self) -> Path:
-        """Holds Flower's login."""
+        """The file with Flower's login."""
         return self.state.secrets / passwords.FLOWER_LOGIN
 
     @property
     def upstream_url(self) -> str:
-        """What io and mixed jobs call."""
+        """The address that io and mixed jobs call."""
         return f"http://{HOST}:{self.ports[UPSTREAM]}"
 
     @property
     def flower_url(self) -> str:
-        """Where people look."""
+        """The address of Flower."""
         return f"http://{HOST}:{self.settings.flower_port}"
 
     @property
     def metrics_url(self) -> str:
-        """What the gentle load tells Prometheus."""
+        """The address of the gentle load's metrics."""
         return f"http://{HOST}:{self.settings.metrics_port}/metrics"
 
     def broker_variables(self) -> dict[str, str]:
-        """What leads any command of Poolrace to this broker."""
+        """Return the variables that lead any command of Poolrace to this broker."""
         return {BROKER_URL: self.broker_url, PASSWORD_FILE: str(self.password_file)}
 
     def command(self, part: str) -> list[str]:
         """
-        The command line of a part.
+        Return the command line of a part.
 
         Raises:
             FleetError: If its program is not on this machine.
@@ -115,7 +115,7 @@ class Site:
         return [*POOLRACE, "flower", str(self.state.secrets)] if part == FLOWER else [*POOLRACE, "live", "run"]
 
     def environment(self, part: str) -> dict[str, str]:
-        """The environment of a part: nothing in it that would lead it elsewhere, and no password."""
+        """Return the environment of a part, without passwords and without variables that would lead it elsewhere."""
         own = {FLOWER: self._flower_environment, PRODUCER: self._producer_environment}
         inherited = inherited_environment(os.environ).items()
         base = {name: value for name, value in inherited if not name.startswith("FLOWER_")}
@@ -125,7 +125,7 @@ class Site:
         return base | own[part]() if part in own else base
 
     def broker_config(self) -> Path:
-        """Write the settings of the embedded broker; those of `redis` in docker-compose.yml."""
+        """Write the configuration of the broker, as `redis` has it in docker-compose.yml, and return its path."""
         path = self.state.broker / "broker.conf"
         lines = {
             "bind": HOST,
@@ -142,7 +142,7 @@ class Site:
         return path
 
     def problem(self, part: str) -> str | None:
-        """What is wrong with a part that runs, by the checks that its container would have; None if it is well."""
+        """Check a part that runs as its container would be, and return what is wrong; None if it is well."""
         if part in WORKERS:
             return health.problem(self.state.health(part), time.time())
         if part == BROKER:
@@ -154,11 +154,11 @@ class Site:
         }
         return health.problem_of_service(urls[part])
 
-    def tells(self, part: str) -> str:
-        """Where a part is and what it does, in a few words."""
+    def describe(self, part: str) -> str:
+        """Describe a part in a few words: its address, and what it does."""
         if part in WORKERS:
             transport = ", atomic transport" if self.settings.transport == ATOMIC else ""
-            return f"queue {WORKERS[part]}, {self.settings.slots} slots{transport}"
+            return f"queue {WORKERS[part]}, {self.settings.concurrency} slots{transport}"
         return {
             BROKER: self.broker_url,
             UPSTREAM: self.upstream_url,
@@ -204,9 +204,9 @@ class Site:
 
 
 def worker_command(settings: StackSettings, pool: str) -> list[str]:
-    """A worker's command line, flag by flag that of docker-compose.yml."""
+    """Return a worker's command line, flag by flag that of docker-compose.yml."""
     return [
-        sys.executable, "-m", "celery", f"--app={APP}", "worker", f"--concurrency={settings.slots}",
+        sys.executable, "-m", "celery", f"--app={APP}", "worker", f"--concurrency={settings.concurrency}",
         f"--prefetch-multiplier={settings.prefetch}", "--task-events", "--without-gossip", "--without-mingle",
         f"--loglevel={settings.loglevel}", f"--pool={pool}", f"--queues={pool}", f"--hostname={pool}@%h",
     ]  # fmt: skip
@@ -214,7 +214,7 @@ def worker_command(settings: StackSettings, pool: str) -> list[str]:
 
 def server_program() -> str:
     """
-    The embedded broker's program.
+    Return the path of the embedded broker's program.
 
     Raises:
         FleetError: If there is none for this machine.

@@ -2,7 +2,7 @@
 The passwords, access rules and certificates of the compose stack: made on first start, kept from then on.
 
 No password is a constant of the repository. `poolrace secrets make` runs before everything else, writes them into a
-volume that the other services read, and leaves alone what is there. What is derived from a password (the broker's
+volume that the other services read, and keeps those that are there. What is derived from a password (the broker's
 access rules, certificates) is written anew each time, so that a new version's rules take effect.
 """
 
@@ -11,11 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from typing import TYPE_CHECKING
 
 from producer.errors import UsageError
+from producer.files import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,10 +30,10 @@ GRAFANA_PASSWORD = "grafana-password"  # noqa: S105 - a file's name
 BROKER_USERS = "redis-users.acl"
 AUTHORITY = "ca.pem"
 HANDED_OVER = (BROKER_PASSWORD, AUTHORITY)
-"""What workers on another host need."""
+"""The files that workers on another host need."""
 
 COMMANDS = (
-    # Connections: redis-py introduces itself, kombu sees whether they live, nodes compare clocks.
+    # Connections: redis-py introduces itself, kombu checks that they live, nodes compare clocks.
     "auth", "hello", "client|setinfo", "ping", "info", "time",
     # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
     "lpush", "rpush", "brpop", "blmove", "rpop", "llen", "lrange",
@@ -41,17 +41,17 @@ COMMANDS = (
     # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
     # than its caller.
     "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",
-    # Single keys: the claim on a fleet, the orders of the live load, locks; records queues expire by themselves.
+    # Single keys: the lease of a fleet, the settings of the live load, locks; records queues expire by themselves.
     "get", "set", "del", "exists", "pexpire", "pttl",
     # Remote control, and the events that Flower shows.
     "publish", "subscribe", "psubscribe", "unsubscribe", "punsubscribe",
 )  # fmt: skip
-"""All that workers, producers and Flower need of Redis. Whatever is not named is refused: no FLUSHALL, no CONFIG."""
+"""The commands of Redis that workers, producers and Flower need. All others are refused: no FLUSHALL, no CONFIG."""
 
 
 NOBODY = "user default off resetpass ~* &* +@all"
 """
-Whom a connection is before it has logged in, and stays if it does not: it may do nothing, since the user is off.
+The user of a connection that has not logged in: it may do nothing, since the user is off.
 
 The permissions are Redis's own. It replays its append-only file as this user, and where that may not run a command,
 Redis drops every transaction in the file without a word: jobs that a stopping node had given back were lost so.
@@ -59,7 +59,7 @@ Redis drops every transaction in the file without a word: jobs that a stopping n
 
 
 def broker_users(password: str) -> str:
-    """Redis's access rules: nobody without a password, and one user who may do what jobs need and nothing else."""
+    """Return Redis's access rules: the default user is off, and one user has the commands that jobs need."""
     digest = hashlib.sha256(password.encode()).hexdigest()
     allowed = " ".join(f"+{command}" for command in COMMANDS)
     return f"{NOBODY}\nuser {USER} on #{digest} ~* &* -@all {allowed}\n"
@@ -70,27 +70,27 @@ def make(folder: Path) -> bool:
     Make what is missing in a folder.
 
     Returns:
-        Whether the login to Flower is new.
+        True if the login to Flower is new.
 
     Raises:
         UsageError: If the folder cannot be written.
     """
-    with _telling_of(folder):
+    with usage_errors_of(folder):
         password = _kept(folder / BROKER_PASSWORD, new_password)
-        _write(folder / BROKER_USERS, broker_users(password))
+        write_private(folder / BROKER_USERS, broker_users(password))
         _kept(folder / GRAFANA_PASSWORD, new_password)
         made = f"{USER}:{new_password()}"
         return _kept(folder / FLOWER_LOGIN, lambda: made) == made
 
 
 def new_password() -> str:
-    """A random password of characters that need no quoting anywhere."""
+    """Return a random password of characters that need no quoting anywhere."""
     return secrets.token_urlsafe(PASSWORD_BYTES)
 
 
 def flower_login(folder: Path) -> tuple[str, str]:
     """
-    User and password of Flower.
+    Return the user and the password of Flower.
 
     Raises:
         UsageError: If they have not been made.
@@ -104,10 +104,10 @@ def flower_login(folder: Path) -> tuple[str, str]:
 
 def export(folder: Path) -> str:
     """
-    What workers on another host need, as one line of JSON.
+    Return what workers on another host need, as one line of JSON.
 
     Raises:
-        UsageError: If the stack does not speak TLS, without which no password should travel.
+        UsageError: If the stack does not use TLS, without which no password should travel.
     """
     missing = [name for name in HANDED_OVER if not (folder / name).is_file()]
     if missing:
@@ -126,36 +126,31 @@ def import_(folder: Path, text: str) -> None:
         given = json.loads(text)
         files = {name: str(given[name]) for name in HANDED_OVER}
     except (ValueError, TypeError, KeyError):
-        raise UsageError("What came in is not what poolrace secrets export prints. Pipe one into the other.") from None
-    with _telling_of(folder):
+        raise UsageError("The input is not what poolrace secrets export prints. Pipe one into the other.") from None
+    with usage_errors_of(folder):
         for name, content in files.items():
-            _write(folder / name, content)
+            write_private(folder / name, content)
 
 
 def _kept(path: Path, new: Callable[[], str]) -> str:
-    """The secret in a file; a new one if there is none, or an empty one that a crash left behind."""
+    """Return the secret in a file; write a new one if there is none, or an empty one that a crash left behind."""
     with contextlib.suppress(FileNotFoundError):
         if kept := path.read_text(encoding="utf-8").strip():
             return kept
     made = new()
-    _write(path, made)
+    write_private(path, made)
     return made
 
 
-def _write(path: Path, content: str) -> None:
-    """Write a file that its owner alone may read; whoever reads meanwhile sees the old one or the new one, whole."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
+def write_private(path: Path, content: str) -> None:
+    """Write a file that its owner alone may read, in one step."""
+    with replaced(path, private=True) as file:
+        file.write(content.encode())
 
 
 @contextlib.contextmanager
-def _telling_of(folder: Path) -> Iterator[None]:
+def usage_errors_of(folder: Path) -> Iterator[None]:
+    """Turn errors of the system into usage errors that name the folder."""
     try:
         yield
     except OSError as error:

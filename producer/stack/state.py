@@ -1,4 +1,4 @@
-"""The state folder: which processes are ours, what they run with, and all that they write."""
+"""The state folder of a stack: the ledger of its processes, and everything that they write."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import FleetError, UsageError
+from producer.files import replaced
 from producer.stack.daemons import Daemon
 from producer.stack.settings import StackSettings
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 @dataclass(slots=True, kw_only=True)
 class Ledger:
     """
-    What is noted of the stack.
+    The notes on a stack that was started.
 
     Attributes:
-        settings: What it was started with.
-        ports: Of the parts that take any free one; kept, so that they are found there after the next start too.
-        daemons: The process of each part that was started and not ended by us.
+        settings: The settings that it was started with.
+        ports: Ports of the parts that take any free one; kept for the next start.
+        daemons: The process of each part that was started and not ended again.
     """
 
     settings: StackSettings = field(default_factory=StackSettings)
@@ -34,12 +35,12 @@ class Ledger:
     daemons: dict[str, Daemon] = field(default_factory=dict)
 
     def runs(self, part: str) -> bool:
-        """Whether the process of a part still runs."""
+        """Return whether the process of a part still runs."""
         return part in self.daemons and self.daemons[part].runs()
 
 
 class StateFolder:
-    """A folder of one stack; two stacks have two."""
+    """The folder of one stack; two stacks have two."""
 
     def __init__(self, path: Path) -> None:
         self.shown = path
@@ -54,7 +55,7 @@ class StateFolder:
 
     def make(self) -> None:
         """
-        Make the folder, readable by its owner alone, and those in it.
+        Make the folder and those in it, readable by their owner alone.
 
         Raises:
             UsageError: If that cannot be done.
@@ -67,15 +68,15 @@ class StateFolder:
             raise UsageError(f"--state {self.shown}: {error.strerror}. Name a folder that can be written.") from error
 
     def health(self, part: str) -> Path:
-        """Where a worker says that it is alive and ready."""
+        """Return the folder in which a worker says that it is alive and ready."""
         return self.path / "health" / part
 
     def log(self, part: str) -> Path:
-        """Where the output of a part goes."""
+        """Return the log of a part."""
         return self.logs / f"{part}.log"
 
     def begin(self, part: str) -> Path:
-        """Make room for a new process of a part: keep the last log as `.1`, forget what the last one said of itself."""
+        """Prepare for a new process of a part: keep the last log as `.1`, and forget its health. Return the new log."""
         shutil.rmtree(self.health(part), ignore_errors=True)
         with suppress(FileNotFoundError):
             self.log(part).replace(self.log(part).with_suffix(".log.1"))
@@ -83,16 +84,16 @@ class StateFolder:
         return self.log(part)
 
     def clear(self) -> None:
-        """Remove what is of no use once nothing runs; the broker's file, passwords and logs stay."""
+        """Remove what has no use once nothing runs; the broker's file, passwords and logs stay."""
         for folder in (self.path / "health", self.disk, self.temporary):
             shutil.rmtree(folder, ignore_errors=True)
 
     def read(self) -> Ledger:
         """
-        What was noted; an empty ledger where nothing was.
+        Read the ledger; it is empty where nothing was started.
 
         Raises:
-            UsageError: If the file is none of ours.
+            UsageError: If the file is not a ledger.
         """
         try:
             return _from_dict(json.loads(self._ledger.read_text(encoding="utf-8")))
@@ -102,25 +103,24 @@ class StateFolder:
             raise UsageError(f"{self._ledger}: cannot be read as a stack's ledger ({error}).") from error
 
     def write(self, ledger: Ledger) -> None:
-        """Note it; whoever reads meanwhile sees the old ledger or the new one, whole."""
-        draft = self._ledger.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(ledger), indent=2), encoding="utf-8")
-        draft.replace(self._ledger)
+        """Write the ledger in one step."""
+        with replaced(self._ledger) as file:
+            file.write(json.dumps(asdict(ledger), indent=2).encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """
-        Be the only one who starts or ends parts of this stack.
+        Hold the lock of the stack: one command at a time starts or ends its parts.
 
         Raises:
-            FleetError: If another command does so now.
+            FleetError: If another command holds it.
         """
         with (self.path / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise FleetError(
-                    f"Another poolrace stack up or down is at work on {self.shown}. Wait until it is through."
+                    f"Another poolrace stack up or down is at work on {self.shown}. Wait until it has ended."
                 ) from None
             yield
 

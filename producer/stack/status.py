@@ -1,4 +1,4 @@
-"""How the stack is: each part, whether its process runs, and whether it is well."""
+"""The status of a stack: each part, whether its process runs, and whether it is well."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ WELL, UNWELL, ENDED, ABSENT = "running", "unwell", "ended", "not started"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartStatus:
     """
-    How a part is.
+    The status of a part.
 
     Attributes:
         part: Its name.
-        state: `running` and well; `unwell`: runs, but fails its check; `ended` without being told to; `not started`.
-        pid: Of its process; None if it has none.
-        tells: Where it is, or what is wrong with it.
+        state: `running` and well; `unwell`: runs, but fails its check; `ended` without `down`; `not started`.
+        pid: The id of its process; None if it has none.
+        detail: Its address, or what is wrong with it.
         log: Its log.
     """
 
     part: str
     state: str
     pid: int | None
-    tells: str
+    detail: str
     log: str
 
 
 def look(state: StateFolder) -> tuple[Site | None, list[PartStatus]]:
-    """Where the stack runs, and how each part is; None and nothing if none was started."""
+    """Look at a stack, and return its site and the status of each part; None and [] if none was started."""
     ledger = state.read()
     if not ledger.daemons:
         return None, []
@@ -45,14 +45,14 @@ def look(state: StateFolder) -> tuple[Site | None, list[PartStatus]]:
 
 
 def is_well(parts: Sequence[PartStatus]) -> bool:
-    """Whether there are any, and all are running and well."""
+    """Return whether there are parts, and all are running and well."""
     return bool(parts) and all(part.state == WELL for part in parts)
 
 
 def to_dict(site: Site | None, parts: Sequence[PartStatus]) -> dict[str, Any]:
-    """For JSON; passwords are named by the files that hold them."""
+    """Return the status as plain values, for JSON; of passwords only the files that hold them."""
     listed = [
-        {"part": each.part, "state": each.state, "pid": each.pid, "tells": each.tells, "log": each.log}
+        {"part": each.part, "state": each.state, "pid": each.pid, "detail": each.detail, "log": each.log}
         for each in parts
     ]
     if site is None:
@@ -68,11 +68,11 @@ def to_dict(site: Site | None, parts: Sequence[PartStatus]) -> dict[str, Any]:
 
 def _look_at(site: Site, ledger: Ledger, part: str) -> PartStatus:
     log = site.state.log(part)
-    state, tells = ABSENT, "poolrace stack up starts it"
+    state, detail = ABSENT, "poolrace stack up starts it"
     if ledger.runs(part):
         found = site.problem(part)
-        state, tells = (UNWELL, found) if found else (WELL, site.tells(part))
+        state, detail = (UNWELL, found) if found else (WELL, site.describe(part))
     elif part in ledger.daemons:
-        state, tells = ENDED, f"see {log}; poolrace stack up starts it again"
+        state, detail = ENDED, f"see {log}; poolrace stack up starts it again"
     pid = ledger.daemons[part].pid if part in ledger.daemons else None
-    return PartStatus(part=part, state=state, pid=pid, tells=tells, log=str(log))
+    return PartStatus(part=part, state=state, pid=pid, detail=detail, log=str(log))

@@ -1,14 +1,14 @@
-"""Starts the stack, part by part, and ends again what it started if one of them does not come up."""
+"""Starts the stack, part by part; if one does not come up, those that were started are ended again."""
 
 from __future__ import annotations
 
 import errno
 import shlex
 import socket
-import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from producer.deadlines import until
 from producer.errors import FleetError, UsageError
 from producer.interrupts import held
 from producer.stack import daemons, passwords
@@ -27,14 +27,14 @@ READY_S = 120.0
 LOOK_EVERY_S = 0.1
 
 
-def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], None]) -> tuple[Site, bool]:
+def bring_up(state: StateFolder, settings: StackSettings, say: Callable[[str], None]) -> tuple[Site, bool]:
     """
-    Have every part of the stack run and be well.
+    Start every part of the stack that does not run, and wait until all are well.
 
     Those that run already are left as they are, with the settings they were started with.
 
     Returns:
-        Where the stack runs, and whether Flower's login is new.
+        The stack's site, and whether Flower's login is new.
 
     Raises:
         FleetError: If a part does not come up, or its port is taken; what was started until then has ended.
@@ -48,20 +48,20 @@ def bring_up(state: StateFolder, settings: StackSettings, tell: Callable[[str], 
             ledger.settings = settings
         site = Site(state, ledger.settings, ledger.ports)
         if not missing:
-            tell("The stack runs already.")
-        _tell_of_other_settings(ledger, settings, tell)
+            say("The stack runs already.")
+        _report_other_settings(ledger, settings, say)
         _check_packages(missing)
         _check_ports(site, missing)
         is_new = passwords.make(state.secrets)
         if missing:
-            tell(f"Starting the stack; logs are in {state.shown / 'logs'}")
-        _start_missing(site, ledger, missing, tell)
+            say(f"Starting the stack; logs are in {state.shown / 'logs'}")
+        _start_missing(site, ledger, missing, say)
         return site, is_new
 
 
-def _tell_of_other_settings(ledger: Ledger, settings: StackSettings, tell: Callable[[str], None]) -> None:
+def _report_other_settings(ledger: Ledger, settings: StackSettings, say: Callable[[str], None]) -> None:
     if differing := ledger.settings.differing(settings):
-        tell(f"It keeps what it was started with. To change {', '.join(differing)}: down first, then up.")
+        say(f"It keeps what it was started with. To change {', '.join(differing)}: down first, then up.")
 
 
 def _check_packages(missing: Sequence[str]) -> None:
@@ -71,10 +71,10 @@ def _check_packages(missing: Sequence[str]) -> None:
 
 def _check_ports(site: Site, missing: Sequence[str]) -> None:
     """
-    See that the ports that the user knows are free, before anything is started.
+    Check that the ports that the user knows are free, before anything is started.
 
     Raises:
-        FleetError: If one is not; with how to choose another.
+        FleetError: If one is not; says how to choose another.
     """
     for part, field in ((FLOWER, "flower_port"), (PRODUCER, "metrics_port")):
         port = getattr(site.settings, field)
@@ -87,7 +87,7 @@ def _check_ports(site: Site, missing: Sequence[str]) -> None:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: connections that have just ended do not hold a port.
+        # As servers do: connections that ended a moment ago do not hold a port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -99,7 +99,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Callable[[str], None]) -> None:
+def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], say: Callable[[str], None]) -> None:
     _find_ports(ledger)
     _write_variables(site)
     begun: dict[str, Child] = {}
@@ -110,15 +110,15 @@ def _start_missing(site: Site, ledger: Ledger, missing: Sequence[str], tell: Cal
                     _start(site, ledger, part, begun)
             for part in group:
                 _wait(site, part, begun)
-                tell(f"  {part:<16} {site.tells(part)}")
+                say(f"  {part:<16} {site.describe(part)}")
     except BaseException:
-        tell("It did not come up. Ending what was started:" if begun else "It did not come up.")
-        end_parts(site.state, ledger, list(begun), tell)
+        say("It did not come up. Ending what was started:" if begun else "It did not come up.")
+        end_parts(site.state, ledger, list(begun), say)
         raise
 
 
 def _find_ports(ledger: Ledger) -> None:
-    """Ports for parts that take any: the ones they had, as long as nobody else has taken them meanwhile."""
+    """Choose ports for the parts that take any: their last ones, unless others use them now."""
     for part in (BROKER, UPSTREAM):
         known = ledger.ports.get(part)
         if not ledger.runs(part) and (known is None or not _is_free(known)):
@@ -128,14 +128,14 @@ def _find_ports(ledger: Ledger) -> None:
 
 
 def _write_variables(site: Site) -> None:
-    """For the user's shell: `. .poolrace/env`."""
+    """Write the variables for the user's shell: `. .poolrace/env`."""
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in site.broker_variables().items()]
     site.state.variables.write_text("".join(lines), encoding="utf-8")
 
 
 def _start(site: Site, ledger: Ledger, part: str, begun: dict[str, Child]) -> None:
     command, env = site.command(part), site.environment(part)
-    with held():  # a process that runs is one that is noted
+    with held():  # no interrupt between starting a process and noting it
         log = site.state.begin(part)
         begun[part], ledger.daemons[part] = daemons.start(part, command, log=log, env=env, cwd=site.state.temporary)
         site.state.write(ledger)
@@ -148,14 +148,14 @@ def _wait(site: Site, part: str, begun: Mapping[str, Child]) -> None:
     Raises:
         FleetError: If it stays unwell, or anything that was started ends; with the end of the log.
     """
-    log = site.state.log(part)
-    deadline = time.monotonic() + READY_S
-    while found := site.problem(part):
+
+    def well() -> bool:
+        is_well = site.problem(part) is None
         for child in begun.values():
             child.check()
-        if time.monotonic() > deadline:
-            end = f"The end of its log, {log}:\n{begun[part].tail()}" if part in begun else f"Its log: {log}"
-            raise FleetError(f"The {part} is not well after {READY_S:.0f} s: {found}. {end}")
-        time.sleep(LOOK_EVERY_S)
-    for child in begun.values():
-        child.check()
+        return is_well
+
+    if not until(well, READY_S, every_s=LOOK_EVERY_S):
+        log = site.state.log(part)
+        end = f"The end of its log, {log}:\n{begun[part].tail()}" if part in begun else f"Its log: {log}"
+        raise FleetError(f"The {part} is not well after {READY_S:.0f} s: {site.problem(part)}. {end}")

@@ -37,7 +37,7 @@ class Stack:
     def __init__(self, **settings: str) -> None:
         self.project = f"poolrace-test-{uuid.uuid4().hex[:8]}"
         self.flower = free_port()
-        usual = {"FLOWER_PORT": str(self.flower), "POOLRACE_SLOTS": "4", "WORKER_CPUS": "1"}
+        usual = {"FLOWER_PORT": str(self.flower), "POOLRACE_CONCURRENCY": "4", "WORKER_CPUS": "1"}
         self._environ = {**os.environ, **usual, **settings}
 
     def set(self, **settings: str) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 from celery import Celery
 
 from producer.analysis.settle import settle, tally
-from producer.cli.options import broker_from_environment
+from producer.cli._broker import broker_from_environment
 from producer.errors import FleetError
 from producer.fleet.queue_depth import waiting
 from producer.measure.collector import Collector
@@ -68,7 +68,7 @@ class Follower:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
-                with Collector(self._app, self._run_id, lane_of={}, publisher_correction_s=0.0) as collector:
+                with Collector(self._app, self._run_id, lane_of={}) as collector:
                     say("following")
                     while not self._over() and time.monotonic() < deadline:
                         collector.poll(0.5)

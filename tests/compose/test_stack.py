@@ -54,7 +54,7 @@ def test_a_race_on_the_stack_settles_every_job_and_leaves_no_key_of_its_own(stac
     assert [lane["pool"] for lane in summary["lanes"]] == ["prefork", "threads"]
     assert summary["lanes"][0]["hello"]["limits"]["cpu_quota"] == 1.0
     code = (
-        "import sys, redis; from producer.cli.options import broker_from_environment as url\n"
+        "import sys, redis; from producer.cli._broker import broker_from_environment as url\n"
         "print(redis.Redis.from_url(url()).exists(*sys.argv[1:]))"
     )
     assert stack.python(code, "poolrace.claim", f"poolrace.records.{summary['run']['id']}").strip() == "0"
@@ -81,7 +81,7 @@ def test_flower_changes_nothing_in_read_only_mode(stack: Any) -> None:
 @pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB", "CONFIG GET maxmemory", "SHUTDOWN", "KEYS *", "SCAN 0"])
 def test_the_broker_s_user_may_not_do_harm(stack: Any, command: str) -> None:
     code = (
-        "import sys, redis; from producer.cli.options import broker_from_environment as url\n"
+        "import sys, redis; from producer.cli._broker import broker_from_environment as url\n"
         "try: print('did', redis.Redis.from_url(url()).execute_command(*sys.argv[1:]))\n"
         "except redis.exceptions.NoPermissionError: print('refused')"
     )

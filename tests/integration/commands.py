@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+
+from producer import deadlines
 
 T = TypeVar("T")
 MARK = "MARK_OF_A_POOLRACE_TEST"  # not POOLRACE_…, which a race keeps from its nodes
@@ -94,10 +95,8 @@ def is_node(process: psutil.Process, name: str) -> bool:
 
 def until(condition: Callable[[], T]) -> T:
     """Wait until a condition holds, and return what it gave."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{condition} did not come true in {PATIENCE_S:.0f} s"
-        time.sleep(0.05)
+    found = deadlines.until(condition, PATIENCE_S)
+    assert found, f"{condition} did not come true in {PATIENCE_S:.0f} s"
     return found
 
 

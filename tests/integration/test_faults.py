@@ -114,7 +114,7 @@ def test_a_full_disk_ends_the_race_with_the_file_and_the_way_out(tmp_path: Path)
     with poolrace(tmp_path, *long_race(tmp_path)) as command:
         records = until(lambda: next((tmp_path / "runs").glob("*/records"), None))
         # Writing the records of the seventh trial meets a full disk.
-        (records / "00006-000.part").symlink_to("/dev/full")
+        (records / "00006-000.parquet.part").symlink_to("/dev/full")
         code, out, err = command.finish()
         command.assert_nothing_left()
     assert code == 4

@@ -19,9 +19,7 @@ import pytest
 import redis
 from integration.commands import until
 
-from producer.errors import UsageError
-from producer.stack.parts import PARTS, server_program, worker_command
-from producer.stack.settings import VARIABLES, StackSettings, read_settings, with_dotenv
+from producer.stack.parts import PARTS, server_program
 
 ROOT = Path(__file__).parents[2]
 FOLLOW = ROOT / "tests" / "compose" / "follow_jobs.py"
@@ -48,7 +46,7 @@ class Stack:
         self.variables = {
             "FLOWER_PORT": str(self.flower_port),
             "POOLRACE_METRICS_PORT": str(self.metrics_port),
-            "POOLRACE_SLOTS": "2",
+            "POOLRACE_CONCURRENCY": "2",
         }
 
     def begin(self, *arguments, **variables):
@@ -203,10 +201,10 @@ def test_flower_lists_both_nodes_to_who_has_the_login_and_nothing_to_who_has_not
 
 def test_a_second_up_says_that_it_runs_and_starts_nothing(running):
     before = sorted(process.pid for process in running.processes())
-    code, out, _ = running.run("up", POOLRACE_SLOTS="3")
+    code, out, _ = running.run("up", POOLRACE_CONCURRENCY="3")
     assert code == 0
     assert out.startswith("The stack runs already.\n")
-    assert "To change POOLRACE_SLOTS: down first, then up." in out
+    assert "To change POOLRACE_CONCURRENCY: down first, then up." in out
     assert "(as before)" in out
     assert sorted(process.pid for process in running.processes()) == before
 
@@ -243,7 +241,7 @@ def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_a
     load = f"{POOLRACE} load --queue threads --rate 20/s --duration 2s --arrivals constant --mix sleep=1 --json"
     told = subprocess.run(["sh", "-c", f"{line}; {load}"], cwd=running.folder, capture_output=True, text=True)
     assert told.returncode in {0, 4}, told.stderr  # 4: this machine kept the publisher waiting
-    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]}
+    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]["lanes"]}
     assert list(by_lane) == ["threads"]
     assert by_lane["threads"]["settlement"]["done"] == by_lane["threads"]["settlement"]["sent"] == 40
 
@@ -259,7 +257,7 @@ def test_two_commands_at_a_time_are_refused(running):
     with (running.state / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         refused = [running.run(command) for command in ("up", "down")]
-    words = f"poolrace: Another poolrace stack up or down is at work on {running.state}. Wait until it is through.\n"
+    words = f"poolrace: Another poolrace stack up or down is at work on {running.state}. Wait until it has ended.\n"
     assert refused == [(3, "", words)] * 2
 
 
@@ -373,38 +371,3 @@ def test_ctrl_c_during_up_leaves_nothing(stack, moment):
     assert "Up" not in out
     assert stack.processes() == []
     assert stack.noted() == {}
-
-
-def test_every_default_is_that_of_the_compose_stack():
-    compose = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "docker-compose.yml").read_text()))
-    mine = {variable: str(getattr(StackSettings(), name)) for name, variable in VARIABLES.items()}
-    assert {name: value for name, value in mine.items() if name in compose} == {
-        name: compose[name] for name in mine if name in compose
-    }
-    assert set(mine) - set(compose) == {"POOLRACE_METRICS_PORT"}  # a container has all ports to itself
-
-
-@pytest.mark.parametrize("pool", LANES)
-def test_a_worker_has_every_flag_of_its_container_and_no_other(pool):
-    text = (ROOT / "docker-compose.yml").read_text()
-    shared = re.findall(r"^    - (--\S+)$", text.split("x-worker:")[1].split("environment:")[0], re.MULTILINE)
-    own = re.search(rf"worker-{pool}:\n    <<: \*worker\n    command: \[(.*)\]", text)[1].split(", ")
-    flags = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", flag) for flag in [*shared, *own]]
-    assert sorted(word for word in worker_command(StackSettings(), pool) if word.startswith("--")) == sorted(flags)
-
-
-def test_settings_come_from_the_file_that_compose_reads_unless_the_environment_says_otherwise(tmp_path):
-    (tmp_path / ".env").write_text("# slots\nPOOLRACE_SLOTS=3  # of each\nPOOLRACE_ACKS='late'\n\nFLOWER_PORT=1\n")
-    settings = read_settings(with_dotenv({"FLOWER_PORT": "5556", "POOLRACE_LIVE_RATE": ""}, tmp_path / ".env"))
-    assert settings == StackSettings(slots=3, acks="late", flower_port=5556)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("POOLRACE_SLOTS", "0"), ("POOLRACE_ACKS", "never"), ("POOLRACE_TRANSPORT", "redis"),
-     ("FLOWER_PORT", "65536"), ("REDIS_MAXMEMORY", "much"),
-     ("POOLRACE_LIVE_RATE", "fast"), ("POOLRACE_LIVE_MIX", "gpu=1"), ("FLOWER_READ_ONLY", "yes")],
-)  # fmt: skip
-def test_a_setting_that_cannot_be_is_told_with_its_name_and_value(variable, value):
-    with pytest.raises(UsageError, match=rf"^{variable}:? '{value}'"):
-        read_settings({variable: value})

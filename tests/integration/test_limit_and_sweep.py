@@ -29,9 +29,10 @@ def ran(folder: Path, *words: str) -> tuple[int, dict[str, Any], Run]:
 def test_the_limit_is_bracketed_by_probes_of_one_rate_each(tmp_path: Path) -> None:
     words = ("--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
     code, summary, run = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 2s", *words)
-    assert code == (4 if summary["problems"] else 0 if all(lane["confirmed"] for lane in summary["limit"]) else 99)
-    assert [lane["lane"] for lane in summary["limit"]] == ["prefork", "threads"]
-    for lane in summary["limit"]:
+    lanes = summary["limit"]["lanes"]
+    assert code == (4 if summary["problems"] else 0 if all(lane["confirmed"] for lane in lanes) else 99)
+    assert [lane["lane"] for lane in summary["limit"]["lanes"]] == ["prefork", "threads"]
+    for lane in summary["limit"]["lanes"]:
         assert [each["trial"] for each in lane["probes"]] == [
             trial.trial
             for trial in run.trials
@@ -50,7 +51,7 @@ def test_the_limit_is_bracketed_by_probes_of_one_rate_each(tmp_path: Path) -> No
 def test_an_slo_that_no_rate_meets_is_told_with_the_lowest_rate_that_was_tried(tmp_path: Path) -> None:
     words = ("--lane", "threads:2", "--mix", "sleep", "--probe", "1s", "--from", "2/s")
     code, summary, _ = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 1us", *words)
-    (lane,) = summary["limit"]
+    (lane,) = summary["limit"]["lanes"]
     assert (lane["held_per_s"], lane["broke_per_s"], lane["confirmed"]) == (None, 1.0, False)
     assert lane["broken_by"] == "p99(sojourn) < 1us"
     assert code == (4 if summary["problems"] else 99)
@@ -60,7 +61,7 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     words = ("--workload", "sleep", "--pairs", "1", "--duration", "1s", "--memory", "10GiB")
     code, summary, run = ran(tmp_path, "sweep", "--over", "concurrency=1,4", *words)
     assert code == (4 if summary["problems"] else 0)
-    assert [node["lane"] for node in run.manifest["nodes"]] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
+    assert [node.lane for node in run.manifest.nodes] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
     first = {trial.lane for trial in run.trials[: len(run.trials) // 2]}
     assert first == {"prefork-c1", "threads-c1"}
     begins_at = min(trial.began_at for trial in run.trials if trial.lane.endswith("c4"))
@@ -82,10 +83,8 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool
     words = ("--lane", pool, "--workload", "sleep", "--pairs", "1", "--duration", "0.3s")
     code, summary, run = ran(tmp_path, "sweep", "--over", f"nodes={','.join(map(str, counts))}", *words)
     assert code == (4 if summary["problems"] else 0)
-    host = run.manifest["nodes"][0]["node"].partition("@")[2]
-    names = [
-        sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"{pool}-n{count}") for count in counts
-    ]
+    host = run.manifest.nodes[0].node.partition("@")[2]
+    names = [sorted(node.node for node in run.manifest.nodes if node.lane == f"{pool}-n{count}") for count in counts]
     several = [[f"{pool}-n{count}-n{number}@{host}" for number in range(1, count + 1)] for count in counts[1:]]
     assert names == [[f"{pool}-n1@{host}"], *several]
     used = run.records.filter(run.records["lane"] == f"{pool}-n{most}")
@@ -130,10 +129,10 @@ def test_other_things_are_varied_as_well(
 ) -> None:
     code, summary, run = sweeps[over].result()
     assert code == (4 if summary["problems"] else 0)
-    for lane in run.manifest["settings"]["lanes"]:
-        told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]
+    for lane in run.manifest.settings.lanes:
+        told = [node.hello for node in run.manifest.nodes if node.lane == lane.key]
         assert [(hello["prefetch_multiplier"], hello["acks"], hello["transport"]) for hello in told] == [
-            (lane["prefetch"], lane["acks"], lane["transport"])
+            (lane.prefetch, lane.acks, lane.transport)
         ]
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])

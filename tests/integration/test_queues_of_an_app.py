@@ -29,7 +29,7 @@ def own_app():
 
 @pytest.fixture
 def fleet(own_app, tmp_path):
-    lanes = parse_lanes(("threads:2",), slots=2, prefetch=1, acks="early", least=1)
+    lanes = parse_lanes(("threads:2",), concurrency=2, prefetch=1, acks="early", least=1)
     with LocalFleet(
         uuid.uuid4().hex[:16], lanes, logs=tmp_path, broker_url=None, needs_upstream=False, ready_s=60, own_app=own_app
     ) as fleet:

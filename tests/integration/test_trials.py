@@ -52,7 +52,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
-    lanes = parse_lanes(["threads", "prefork"], slots=SLOTS, prefetch=1, acks="early")
+    lanes = parse_lanes(["threads", "prefork"], concurrency=SLOTS, prefetch=1, acks="early")
     with (
         LocalFleet(
             secrets.token_hex(8),
@@ -154,7 +154,7 @@ def test_jobs_that_nobody_takes_are_told_as_still_on_the_broker(session, tmp_pat
 
 def test_a_lane_whose_slots_do_not_all_work_is_told(session, tmp_path):
     """A lane that should have one slot more than its node has."""
-    greedy = parse_lanes(["threads", "prefork"], slots=SLOTS + 1, prefetch=1, acks="early")[0]
+    greedy = parse_lanes(["threads", "prefork"], concurrency=SLOTS + 1, prefetch=1, acks="early")[0]
     with session.runner(tmp_path) as (runner, _):
         with pytest.raises(FleetError, match=f"Lane threads: only {SLOTS} of {SLOTS + 1} slots took a job"):
             runner.prove_slots(greedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.analysis.verdict import MARGIN
 from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
@@ -13,8 +13,9 @@ from producer.report.comparison import second_over_first
 from producer.report.formats import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from producer.analysis.compare import Comparison, FigureChange
     from producer.report.charts.picture import Picture
 
 FRAME = Frame(
@@ -29,7 +30,7 @@ READS = (
 )
 
 
-def changes(found: Mapping[str, Any]) -> Picture:
+def changes(found: Comparison) -> Picture:
     """
     Draw ratio and interval of every figure that both runs have.
 
@@ -39,39 +40,33 @@ def changes(found: Mapping[str, Any]) -> Picture:
     return FRAME.around(_drawn(found))
 
 
-def _drawn(found: Mapping[str, Any]) -> Drawn | None:
-    known = [each for each in found["changes"] if each["ratio"] is not None and each["low"] is not None]
-    if not known:
-        return None
+def _drawn(found: Comparison) -> Drawn | None:
     rows = [
-        Ratio(
-            label=_label(each),
-            measure=each["measure"],
-            ratio=each["ratio"],
-            low=each["low"],
-            high=each["high"],
-        )
-        for each in known
+        Ratio(label=_label(each), measure=each.measure, ratio=each.ratio, low=each.low, high=each.high)
+        for each in found.changes
+        if each.ratio is not None and each.low is not None and each.high is not None
     ]
+    if not rows:
+        return None
     return Drawn(
-        shows=_shows(known),
+        shows=_shows([each for each in found.changes if each.low is not None]),
         reads=READS,
         figure=ratios(rows, MARGIN, "second run / first run"),
         table=second_over_first(found),
     )
 
 
-def _label(each: Mapping[str, Any]) -> str:
+def _label(each: FigureChange) -> str:
     """Label a row in two lines: a phone has no room for one."""
-    return f"{escaped(each['workload'])}, {escaped(each['lane'])}<br>{escaped(each['measure'])}"
+    return f"{escaped(each.workload)}, {escaped(each.lane)}<br>{escaped(each.measure)}"
 
 
-def _shows(known: Sequence[Mapping[str, Any]]) -> str:
-    same = [each for each in known if each["word"] == NO_DIFFERENCE]
-    undecided = [each for each in known if each["word"] == NO_VERDICT]
+def _shows(known: Sequence[FigureChange]) -> str:
+    same = [each for each in known if each.word == NO_DIFFERENCE]
+    undecided = [each for each in known if each.word == NO_VERDICT]
     changed = [
-        f"{each['workload']} on {each['lane']}, {each['measure']}: {each['word']}, {number(each['ratio'])} "
-        f"({number(each['low'])} to {number(each['high'])})"
+        f"{each.workload} on {each.lane}, {each.measure}: {each.word}, {number(each.ratio)} "
+        f"({number(each.low)} to {number(each.high)})"
         for each in known
         if each not in same and each not in undecided
     ]

@@ -10,6 +10,7 @@ from producer.errors import FleetError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from types import ModuleType
 
     from producer.report.charts.picture import Picture
 
@@ -46,7 +47,6 @@ def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
         UsageError: If there is no browser, what drives it is not installed, or the folder cannot be written.
         FleetError: If the browser does not draw.
     """
-    drawn = [picture for picture in pictures if picture.figure is not None]
     browser = find_browser()
     if browser is None:
         raise UsageError(
@@ -54,27 +54,29 @@ def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
             f"{', '.join(BROWSERS)} is on the PATH. Install one, on Debian with: apt-get install chromium. The page of "
             "--html needs none."
         )
-    try:
-        from kaleido import PageGenerator, write_fig_from_object_sync
-    except ImportError as error:
-        raise UsageError(
-            "pictures as files need the package kaleido. Install it: pip install 'poolrace[pictures]'."
-        ) from error
+    kaleido = _kaleido()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror}). Name another folder.") from error
-    orders = [_order(picture, folder, kind) for picture in drawn]
+    orders = [_order(picture, folder, kind) for picture in pictures if picture.figure is not None]
+    # Formulas would need a script from the network, and no picture has any.
+    options = {"path": browser, "page_generator": kaleido.PageGenerator(mathjax=False), "timeout": PATIENCE_S}
     try:
-        write_fig_from_object_sync(
-            orders,
-            cancel_on_error=True,
-            # Formulas would need a script from the network, and no picture has any.
-            kopts={"path": browser, "page_generator": PageGenerator(mathjax=False), "timeout": PATIENCE_S},
-        )
+        kaleido.write_fig_from_object_sync(orders, cancel_on_error=True, kopts=options)
     except Exception as error:  # any of the browser's or its driver's
         raise FleetError(f"The browser {browser} did not draw: {type(error).__name__}: {error}") from error
     return [order["path"] for order in orders]
+
+
+def _kaleido() -> ModuleType:
+    try:
+        import kaleido
+    except ImportError as error:
+        raise UsageError(
+            "pictures as files need the package kaleido. Install it: pip install 'poolrace[pictures]'."
+        ) from error
+    return kaleido  # type: ignore[no-any-return] # it ships no types
 
 
 def _order(picture: Picture, folder: Path, kind: str) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from producer.report.charts.swept import key_of, slots_vary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.analysis.lane_facts import LaneFacts
+    from producer.analysis.summary import Summary
+    from producer.analysis.sweep import SweepSummary
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 
@@ -87,37 +89,38 @@ class MemoryLimit:
         return self.size_bytes <= FAR * max(each.total_bytes for each in taken)
 
 
-def of_sweep(summary: Summary, run: Run) -> Iterator[LaneMemory]:
+def of_sweep(summary: Summary, sweep: SweepSummary, run: Run) -> Iterator[LaneMemory]:
     """Yield the memory of each lane at each value of a sweep."""
-    for point in summary["sweep"]["points"]:
-        for lane in point["lanes"]:
-            if lane["memory_bytes"]:
-                label = lane["lane"] if slots_vary(summary) else f"{lane['lane']} {point['value']}"
-                key = key_of(summary, point["workload"], lane["lane"])
-                trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (key, point["workload"])]
-                # As the sweep itself does: its turns and what lies between them.
-                window = (min((t.began_at for t in trials), default=0), max((t.ended_at for t in trials), default=0))
-                private = memory_per_slot_bytes(
-                    run.samples, lane=key, windows=[window], slots=1, column="private_bytes"
+    for point in sweep.points:
+        for lane in point.lanes:
+            if lane.memory_bytes:
+                key = key_of(summary, point.workload, lane.lane)
+                private = _private_bytes(run, key, point.workload)
+                yield LaneMemory(
+                    lane=lane.lane if slots_vary(summary) else f"{lane.lane} {point.value}",
+                    slots=lane.slots,
+                    nodes={lane.lane: NodeMemory(pss_bytes=lane.memory_bytes, private_bytes=private)},
+                    of=next(each.nodes for each in summary.lanes if each.key == key),
                 )
-                size = NodeMemory(pss_bytes=lane["memory_bytes"], private_bytes=private)
-                yield LaneMemory(lane=label, slots=lane["slots"], nodes={lane["lane"]: size}, of=_nodes(summary, key))
 
 
-def _nodes(summary: Summary, key: str) -> int:
-    return int(next(lane["nodes"] for lane in summary["lanes"] if lane["key"] == key))
+def _private_bytes(run: Run, lane: str, workload: str) -> float | None:
+    """Measure the private memory of a lane at one value of a sweep, as the sweep measures all of it."""
+    trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (lane, workload)]
+    # The turns and what lies between them.
+    window = (min((each.began_at for each in trials), default=0), max((each.ended_at for each in trials), default=0))
+    return memory_per_slot_bytes(run.samples, lane=lane, windows=[window], slots=1, column="private_bytes")
 
 
 def of_lanes(summary: Summary, run: Run, trials: Sequence[Trial]) -> Iterator[LaneMemory]:
     """Yield the memory of each lane while these trials ran."""
-    for lane in summary["lanes"]:
-        key = lane["key"]
-        windows = [(trial.began_at, trial.ended_at) for trial in trials if trial.lane == key]
-        names = run.samples.filter(pl.col("lane") == key)["node"].unique().sort()
-        known = {name: _node_memory(run.samples.filter(pl.col("node") == name), key, windows) for name in names}
+    for lane in summary.lanes:
+        windows = [(trial.began_at, trial.ended_at) for trial in trials if trial.lane == lane.key]
+        names = run.samples.filter(pl.col("lane") == lane.key)["node"].unique().sort()
+        known = {name: _node_memory(run.samples.filter(pl.col("node") == name), lane.key, windows) for name in names}
         if known and all(known.values()):
             sizes = {name: size for name, size in known.items() if size}
-            yield LaneMemory(lane=key, slots=lane["slots"], nodes=sizes, of=len(sizes))
+            yield LaneMemory(lane=lane.key, slots=lane.slots, nodes=sizes, of=len(sizes))
 
 
 def _node_memory(samples: pl.DataFrame, lane: str, windows: Sequence[tuple[float, float]]) -> NodeMemory | None:
@@ -137,18 +140,19 @@ def by_lane(taken: Sequence[LaneMemory]) -> dict[str, list[LaneMemory]]:
 
 def memory_limit(summary: Summary) -> MemoryLimit | None:
     """Return the tightest bound that the run knows."""
-    machine = ((summary["machine"] or {}).get("limits") or {}).get("memory_bytes")
-    nodes = [
-        (((lane["hello"] or {}).get("limits") or {}).get("memory_bytes"), f"the container of {lane['key']}")
-        for lane in summary["lanes"]
+    bounds = [
+        (summary.sweep.memory_bytes if summary.sweep else None, "--memory"),
+        *((_limit_of_node(lane), f"the container of {lane.key}") for lane in summary.lanes),
+        (summary.machine.limits.memory_bytes if summary.machine else None, "the container"),
     ]
-    asked = (summary["sweep"] or {}).get("memory_bytes")
-    known = [
-        MemoryLimit(size_bytes=size, whose=whose)
-        for size, whose in [(asked, "--memory"), *nodes, (machine, "the container")]
-        if size
-    ]
+    known = [MemoryLimit(size_bytes=size, whose=whose) for size, whose in bounds if size]
     return min(known, key=lambda limit: limit.size_bytes, default=None)
+
+
+def _limit_of_node(lane: LaneFacts) -> float | None:
+    """Return the limit that a lane's node reported of its container."""
+    limits = (lane.hello or {}).get("limits") or {}
+    return limits.get("memory_bytes")
 
 
 def slots_differ(taken: Sequence[LaneMemory]) -> bool:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
+    from producer.analysis.summary import Summary
     from producer.report.parts import Table
-    from producer.report.tables import Summary
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 
@@ -128,7 +128,7 @@ class RegisteredPicture(Frame):
 
     def __call__(self, summary: Summary, run: Run) -> Picture:
         """Draw a run, or say what it lacks."""
-        return self.around(self.draw(summary, run) if all(summary[part] for part in self.needs) else None)
+        return self.around(self.draw(summary, run) if all(getattr(summary, part) for part in self.needs) else None)
 
     def trials_of(self, run: Run) -> list[Trial]:
         """Return the trials that it is drawn from, in order."""

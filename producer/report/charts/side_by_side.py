@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
+    from producer.analysis.summary import Summary
+    from producer.analysis.workload import WorkloadSummary
     from producer.rundir.run import Run
 
 NAMES = ("before", "after")
 """The word after the key of a lane of the first run, and of the second."""
 
-Summary = dict[str, Any]
+T = TypeVar("T")
 
 
-def side_by_side(summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> tuple[Summary, Run]:
+def side_by_side(summaries: Sequence[Summary], runs: Sequence[Run]) -> tuple[Summary, Run]:
     """
     Put summary and run of both together: each lane of the first is followed by the same one of the second.
 
@@ -27,40 +29,39 @@ def side_by_side(summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) ->
         summaries: Of the first run and of the second, with the same workloads.
         runs: The same runs, read.
     """
-    named = [_named(summary, name) for summary, name in zip(summaries, NAMES, strict=True)]
-    first, second = named
-    merged = {
-        **first,
-        "settings": {**first["settings"], "lanes": _turns(*(each["settings"]["lanes"] for each in named))},
-        "lanes": _turns(first["lanes"], second["lanes"]),
-        "workloads": [_both(workload, second) for workload in first["workloads"]],
-        "sweep": None,
-    }
+    first, second = (_named(summary, name) for summary, name in zip(summaries, NAMES, strict=True))
+    merged = replace(
+        first,
+        settings=replace(first.settings, lanes=_turns(first.settings.lanes, second.settings.lanes)),
+        lanes=_turns(first.lanes, second.lanes),
+        workloads=tuple(_both(workload, second) for workload in first.workloads),
+        sweep=None,
+    )
     later = max((trial.trial for trial in runs[0].trials), default=-1) + 1
     return merged, _joined(*(_renamed(run, name, at) for run, name, at in zip(runs, NAMES, (0, later), strict=True)))
 
 
-def _turns(first: Iterable[Any], second: Iterable[Any]) -> list[Any]:
-    return [each for each in chain.from_iterable(zip_longest(first, second)) if each is not None]
+def _turns(first: Iterable[T], second: Iterable[T]) -> tuple[T, ...]:
+    return tuple(each for each in chain.from_iterable(zip_longest(first, second)) if each is not None)
 
 
-def _both(workload: Mapping[str, Any], second: Mapping[str, Any]) -> Summary:
-    same = (each["lanes"] for each in second["workloads"] if each["workload"] == workload["workload"])
-    return {**workload, "lanes": _turns(workload["lanes"], next(same, [])), "verdicts": []}
+def _both(workload: WorkloadSummary, second: Summary) -> WorkloadSummary:
+    same = next((each.lanes for each in second.workloads if each.workload == workload.workload), ())
+    return replace(workload, lanes=_turns(workload.lanes, same), verdicts=())
 
 
-def _named(summary: Mapping[str, Any], name: str) -> Summary:
+def _named(summary: Summary, name: str) -> Summary:
     """Rename the lanes of a summary."""
-    settings = summary["settings"]
-    return {
-        **summary,
-        "settings": {**settings, "lanes": [{**lane, "key": _key(lane["key"], name)} for lane in settings["lanes"]]},
-        "lanes": [{**lane, "key": _key(lane["key"], name)} for lane in summary["lanes"]],
-        "workloads": [
-            {**workload, "lanes": [{**lane, "lane": _key(lane["lane"], name)} for lane in workload["lanes"]]}
-            for workload in summary["workloads"]
-        ],
-    }
+    settings = summary.settings
+    return replace(
+        summary,
+        settings=replace(settings, lanes=tuple(replace(lane, key=_key(lane.key, name)) for lane in settings.lanes)),
+        lanes=tuple(replace(lane, key=_key(lane.key, name)) for lane in summary.lanes),
+        workloads=tuple(
+            replace(workload, lanes=tuple(replace(lane, lane=_key(lane.lane, name)) for lane in workload.lanes))
+            for workload in summary.workloads
+        ),
+    )
 
 
 def _key(lane: str, name: str) -> str:

@@ -12,10 +12,12 @@ from producer.report.charts.labels import escaped
 from producer.report.charts.theme import GRID, INK, LOOKS, style_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import plotly.graph_objects as go
     from numpy.typing import NDArray
+
+    from producer.report.charts.theme import LaneStyle
 
     Floats = NDArray[np.float64]
 
@@ -53,28 +55,40 @@ def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], pl
         col=1,
     )
     for name in workloads:
-        mine, own = jobs.filter(pl.col("workload") == name), style_of(workloads, name)
-        tall = _tall(workloads, name)
-        shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
-        shared["legendgroup"] = escaped(name)
-        figure.add_scattergl(
-            **_boxes(mine, tall, np.ones(mine.height)),
-            name=f"{escaped(name)}: runs",
-            showlegend=named,
-            line={"color": own.colour, "width": 1},
-            fillcolor=_see_through(own.colour),
-            opacity=0.75,
-            **shared,
-        )
-        figure.add_scattergl(
-            **_boxes(mine, tall, _share(mine)),
-            name=f"{escaped(name)}: on a core",
-            showlegend=named,
-            line={"color": own.colour, "width": 0.5},
-            fillcolor=own.colour,
-            **shared,
-        )
+        mine, tall = jobs.filter(pl.col("workload") == name), _tall(workloads, name)
+        _add_boxes(figure, mine, name, style_of(workloads, name), tall, {"row": place, "col": 1}, named=named)
         figure.add_scattergl(**_points(mine), name=escaped(name), showlegend=False, row=place, col=1)
+
+
+def _add_boxes(
+    figure: go.Figure,
+    jobs: pl.DataFrame,
+    name: str,
+    own: LaneStyle,
+    tall: float,
+    place: Mapping[str, int],
+    *,
+    named: bool,
+) -> None:
+    """Add a trace of whole bars and one of their filled parts."""
+    shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "legendgroup": escaped(name), **place}
+    figure.add_scattergl(
+        **_boxes(jobs, tall, np.ones(jobs.height)),
+        name=f"{escaped(name)}: runs",
+        showlegend=named,
+        line={"color": own.colour, "width": 1},
+        fillcolor=_see_through(own.colour),
+        opacity=0.75,
+        **shared,
+    )
+    figure.add_scattergl(
+        **_boxes(jobs, tall, _share(jobs)),
+        name=f"{escaped(name)}: on a core",
+        showlegend=named,
+        line={"color": own.colour, "width": 0.5},
+        fillcolor=own.colour,
+        **shared,
+    )
 
 
 def _tall(workloads: Sequence[str], name: str) -> float:

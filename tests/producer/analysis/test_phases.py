@@ -4,13 +4,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.phases import PhaseWindow, phase_windows, whole_window
+from producer.plan.run_settings import PlannedPhase
 from producer.rundir.run import Run
 from producer.rundir.trials import Kind, Trial
 
-SETTLE = {"name": "settle", "duration_s": 2.0, "counts": False}
-STEADY = {"name": "steady", "duration_s": 3.0, "counts": True}
+SETTLE = PlannedPhase(name="settle", rate="1/s", duration_s=2.0, mix={"cpu": 1.0}, counts=False)
+STEADY = PlannedPhase(name="steady", rate="1/s", duration_s=3.0, mix={"cpu": 1.0}, counts=True)
 
 
 def windows(*phases, planned_s=None, kind=Kind.LOAD):
@@ -20,7 +22,7 @@ def windows(*phases, planned_s=None, kind=Kind.LOAD):
     )  # fmt: skip
     empty = pl.DataFrame()
     run = Run(
-        path=Path("run"), manifest={"settings": {"phases": list(phases)} if phases else {}}, trials=[trial],
+        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=phases)), trials=[trial],
         records=empty, sent=empty, samples=empty, children=empty, pings=[],
     )  # fmt: skip
     return phase_windows(run, trial), whole_window(trial)
@@ -51,6 +53,19 @@ def test_the_only_phase_is_alone():
 def test_what_is_no_load_has_no_phases():
     assert windows(SETTLE, STEADY, kind=Kind.WARM_UP)[0] == []
     assert windows()[0] == []
+
+
+def test_a_run_of_another_kind_has_no_phases():
+    trial = Trial(
+        trial=0, kind=Kind.LATENCY, workload="cpu", lane="threads", round=0, jobs=1, rate_per_s=1.0, slots=1,
+        began_at=100.0, ended_at=104.5,
+    )  # fmt: skip
+    empty = pl.DataFrame()
+    race = Run(
+        path=Path("run"), manifest=manifest_of(recorded()), trials=[trial], records=empty, sent=empty, samples=empty,
+        children=empty, pings=[],
+    )  # fmt: skip
+    assert phase_windows(race, trial) == []
 
 
 def test_a_job_is_in_the_phase_that_begins_as_it_is_due():

@@ -3,15 +3,16 @@
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from producer.analysis.analyse import TrialResult
 from producer.analysis.pairs import PairedValues, pair
 from producer.analysis.percentiles import Percentiles
+from producer.analysis.results import TrialResult
 from producer.analysis.settle import Settlement
 from producer.analysis.stats import holm
 from producer.analysis.verdict import judge
@@ -75,7 +76,7 @@ def test_a_winner_named_second_is_told_by_its_own_advantage():
 
 
 def test_the_lane_with_the_lower_latency_wins():
-    verdict = verdict_on(from_logs(*CLEAR, measure="latency", percentile="p99_9"))
+    verdict = verdict_on(from_logs(*CLEAR, measure="latency", percentile="p99.9"))
     assert verdict.word == "threads"
     assert verdict.reason == (
         "at p99.9 jobs take 1.22 times as long on prefork as on threads (95 % interval 1.19 to 1.25, 3 pairs)"
@@ -325,7 +326,8 @@ def test_a_lane_is_not_compared_with_itself():
 
 def test_a_verdict_is_plain_json():
     for verdict in judge([from_logs(*CLEAR), paired([])]):
-        assert json.loads(json.dumps(verdict.to_dict())) == verdict.to_dict()
+        plain = msgspec.to_builtins(verdict)
+        assert json.loads(json.dumps(plain)) == plain
 
 
 def result_of(lane, turn, kind=Kind.CAPACITY, workload="cpu", value=None, n=100, **fates):
@@ -417,5 +419,5 @@ def test_a_trial_that_does_not_count_does_not_lower_the_percentile():
         result_of("b", 1, Kind.LATENCY, value=1.0, n=20_000),
     ]
     (comparison,) = pair(results)
-    assert comparison.percentile == "p99_9"
+    assert comparison.percentile == "p99.9"
     assert comparison.values == [(1.0, 1.0), (None, 1.0)]

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from prometheus_client.openmetrics.exposition import generate_latest
 from sample_run import make_run
 
+from producer.cli._root import main
 from producer.cli.export import write_to
-from producer.cli.root import main
 from producer.errors import UsageError
 
 
@@ -103,7 +103,7 @@ def test_a_reader_that_goes_is_no_error(run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--format", "csv", "--what", "service"], "--what service: only a distribution is of one stretch."),
+        (["--format", "csv", "--what", "service"], "--what service: only a distribution is of one stage."),
         (["--format", "csv", "--push", "http://h/x"], "--push: a Pushgateway does not take csv."),
         (["--format", "hgrm"], "Choose: --lane prefork|threads, --kind capacity|latency."),
         (["--format", "openmetrics", "--workload", "cpu"], "--workload cpu: the run has none of it."),

@@ -1,11 +1,12 @@
-"""The words of the command line for a user's own app: what they mean, and what is refused before it is asked."""
+"""The options of every run: what they mean, and what is refused before a user's own app is asked."""
 
 from pathlib import Path
 
 import pytest
 
-from producer.cli import options
-from producer.cli.options import as_app_says, fleet_settings, live_broker, shares_of
+from producer.cli import _options as options
+from producer.cli._command import command
+from producer.cli._options import as_app_says, fleet_options, fleet_settings, live_broker, shares_of
 from producer.errors import UsageError
 from producer.ownapp import introspect as asking
 from producer.ownapp.jobs import jobs_by_task
@@ -16,11 +17,12 @@ FACTS = {
     "concurrency": 3, "prefetch": 2, "acks_late": True, "inert": {}, "hazards": {}, "globals": [], "backend_scheme": "",
     "queues": ["images"], "transport": "stock",
 }  # fmt: skip
-WORDS = {
-    "lanes": (), "concurrency": None, "job_duration": None, "cpu_share": None, "arrivals": "poisson", "prefetch": None,
-    "acks": None, "seed": "1", "publishers": "1", "broker": None, "start_nodes": False, "expect_nodes": None,
-    "queues": (), "ready_within": "30s", "out": Path("runs"), "like": None,
-}  # fmt: skip
+
+
+@command(None, epilog="")
+@fleet_options
+def run():
+    """Stand for any command that has these options."""
 
 
 def own_app(*weighted, facts=FACTS):
@@ -60,12 +62,12 @@ def asked(monkeypatch):
     return asked
 
 
-def settings(**words):
-    return fleet_settings(**{**WORDS, **words})
+def settings(*words):
+    return fleet_settings(run.make_context("run", list(words)).params)
 
 
-def lanes(**words):
-    return [(lane.pool, lane.slots, lane.prefetch, lane.acks) for lane in settings(**words)["lanes"]]
+def lanes(*words):
+    return [(lane.pool, lane.slots, lane.prefetch, lane.acks) for lane in settings(*words)["lanes"]]
 
 
 def test_without_an_app_lanes_are_as_they_always_were():
@@ -73,20 +75,21 @@ def test_without_an_app_lanes_are_as_they_always_were():
     assert found["own_app"] is None
     assert lanes() == [("prefork", 8, 4, "early"), ("threads", 8, 4, "early")]
     assert found["start_nodes"] is True
-    assert lanes(concurrency="2", prefetch="1", acks="late", lanes=("threads:5", "prefork")) == [
+    words = ["--concurrency", "2", "--prefetch", "1", "--acks", "late", "--lane", "threads:5", "--lane", "prefork"]
+    assert lanes(*words) == [
         ("threads", 5, 1, "late"),
         ("prefork", 2, 1, "late"),
     ]
-    assert RaceSettings(workloads=("cpu",), **{**found, "sizes": {}, "job_s": None, "cpu_share": None})
+    assert RaceSettings(workloads=("cpu",), **found)
 
 
 @pytest.mark.parametrize(
-    "words", [{"app_jobs": "jobs.jsonl"}, {"tasks": ("shop.resize",)}, {"keep_backend": True}, {"yes_live": True}]
+    "words", [["--jobs", "jobs.jsonl"], ["--task", "shop.resize"], ["--keep-backend"], ["--yes-live"]]
 )
 def test_what_is_for_an_app_is_refused_without_one(words, asked):
     with pytest.raises(UsageError, match=r"--jobs, --task, .* are for your own app: name it with --app\."):
-        settings(**words)
-    assert settings(app="shop", **words)["own_app"]
+        settings(*words)
+    assert settings("--app", "shop", *words)["own_app"]
 
 
 @pytest.mark.parametrize(
@@ -100,29 +103,30 @@ def test_what_is_for_an_app_is_refused_without_one(words, asked):
 def test_an_app_says_what_a_lane_can_have_too_but_no_endless_prefetch(facts, said):
     names = ("concurrency", "prefetch", "acks_late", "transport")
     assert as_app_says(dict(zip(names, facts, strict=True))) == dict(
-        zip(("slots", "prefetch", "acks", "transport"), said, strict=True)
+        zip(("concurrency", "prefetch", "acks", "transport"), said, strict=True)
     )
 
 
 def test_a_lane_of_an_app_is_as_the_app_says(asked):
-    assert lanes(app="shop") == [("prefork", 3, 2, "late"), ("threads", 3, 2, "late")]
+    assert lanes("--app", "shop") == [("prefork", 3, 2, "late"), ("threads", 3, 2, "late")]
 
 
 def test_an_app_on_the_atomic_transport_is_raced_on_it_unless_a_lane_says_otherwise(asked, capsys):
     asked["facts"] = {**FACTS, "transport": "atomic"}
-    specs = ("threads", "threads:transport=stock")
-    found = settings(app="shop", lanes=specs, broker="redis://host/0", yes_live=True)["lanes"]
+    specs = ["--lane", "threads", "--lane", "threads:transport=stock"]
+    found = settings("--app", "shop", *specs, "--broker", "redis://host/0", "--yes-live")["lanes"]
     assert [(lane.key, lane.transport) for lane in found] == [("threads-atomic", "atomic"), ("threads", "stock")]
     assert "poolrace.<run id>.threads-atomic, " in capsys.readouterr().err
 
 
 def test_what_the_app_does_not_say_is_as_ever(asked):
     asked["facts"] = {**FACTS, "concurrency": None, "prefetch": 0}
-    assert lanes(app="shop")[0] == ("prefork", 8, 4, "late")
+    assert lanes("--app", "shop")[0] == ("prefork", 8, 4, "late")
 
 
 def test_the_command_line_has_the_last_word(asked):
-    assert lanes(app="shop", concurrency="5", prefetch="7", acks="early", lanes=("threads", "threads:2:acks=late")) == [
+    words = ["--concurrency", "5", "--prefetch", "7", "--acks", "early", "--lane", "threads"]
+    assert lanes("--app", "shop", *words, "--lane", "threads:2:acks=late") == [
         ("threads", 5, 7, "early"),
         ("threads", 2, 7, "late"),
     ]
@@ -130,8 +134,9 @@ def test_the_command_line_has_the_last_word(asked):
 
 def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(asked, tmp_path):
     settings(
-        app="shop.celery:app", app_jobs="jobs.jsonl", tasks=("shop.resize",), workdir=tmp_path, job_timeout="2m",
-        keep_backend=True, ready_within="5s", seed="9", lanes=("threads:2:python=/opt/py", "prefork"),
+        "--app", "shop.celery:app", "--jobs", "jobs.jsonl", "--task", "shop.resize", "--workdir", str(tmp_path),
+        "--job-timeout", "2m", "--keep-backend", "--ready-within", "5s", "--seed", "9",
+        "--lane", "threads:2:python=/opt/py", "--lane", "prefork",
     )  # fmt: skip
     said = {name: asked[name] for name in ("app", "jobs", "tasks", "folder", "timeout_s", "keep_backend", "patience_s")}
     assert said == {
@@ -144,22 +149,22 @@ def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(as
 def test_the_folder_of_an_app_is_known_wherever_its_process_runs(asked, tmp_path, monkeypatch):
     (tmp_path / "shop").mkdir()
     monkeypatch.chdir(tmp_path)
-    settings(app="shop", workdir=Path("shop"))
+    settings("--app", "shop", "--workdir", "shop")
     assert asked["folder"] == tmp_path / "shop"
 
 
 @pytest.mark.parametrize("job_timeout", ["0.5s", "2h", "soon"])
 def test_a_wrong_patience_is_told_before_the_app_is_asked(asked, job_timeout):
     with pytest.raises(UsageError, match="--job-timeout"):
-        settings(app="shop", job_timeout=job_timeout)
+        settings("--app", "shop", "--job-timeout", job_timeout)
     assert "app" not in asked
 
 
 def test_what_there_is_to_mind_is_said_before_anything_runs(asked, capsys):
     asked["facts"] = {**FACTS, "inert": {"threads": ["x = 1 is ignored."], "solo": ["y"]}, "globals": ["a writes b"]}
-    settings(app="shop")
+    settings("--app", "shop")
     told = capsys.readouterr()
-    assert told.err.splitlines() == ["Mind: On threads, the app's setting x = 1 is ignored.", "Mind: a writes b."]
+    assert told.err.splitlines() == ["Note: On threads, the app's setting x = 1 is ignored.", "Note: a writes b."]
     assert told.out == ""
 
 
@@ -180,14 +185,15 @@ def test_a_live_broker_is_refused_with_the_queues_it_would_have_and_without_its_
 
 def test_a_live_broker_is_refused_before_the_app_is_asked_and_else_has_nodes_of_our_own(asked):
     with pytest.raises(UsageError, match="--yes-live"):
-        settings(app="shop", broker="redis://host/0")
+        settings("--app", "shop", "--broker", "redis://host/0")
     assert "app" not in asked
-    found = settings(app="shop", broker="redis://host/0", yes_live=True)
+    found = settings("--app", "shop", "--broker", "redis://host/0", "--yes-live")
     assert (found["start_nodes"], found["broker_url"]) == (True, "redis://host/0")
 
 
 def test_a_live_brokers_queues_are_told_before_anything_runs(asked, capsys):
-    settings(app="shop", broker="redis://user:secret@host/0", yes_live=True, lanes=("threads:2", "prefork:2"))
+    words = ["--broker", "redis://user:secret@host/0", "--yes-live", "--lane", "threads:2", "--lane", "prefork:2"]
+    settings("--app", "shop", *words)
     said = capsys.readouterr().err
     assert "secret" not in said
     assert "poolrace.<run id>.threads.images, poolrace.<run id>.prefork, " in said
@@ -196,13 +202,13 @@ def test_a_live_brokers_queues_are_told_before_anything_runs(asked, capsys):
 def test_a_broker_of_the_environment_is_a_live_one_too(asked, monkeypatch):
     monkeypatch.setattr(options, "broker_from_environment", lambda: "redis://:secret@stack/0")
     with pytest.raises(UsageError, match="--yes-live") as told:
-        settings(app="shop")
+        settings("--app", "shop")
     assert "secret" not in str(told.value)
 
 
 def test_an_app_has_queues_of_its_own(asked):
     with pytest.raises(UsageError, match=r"--queue: not with --app"):
-        settings(app="shop", broker="redis://host/0", yes_live=True, queues=("a", "b"))
+        settings("--app", "shop", "--broker", "redis://host/0", "--yes-live", "--queue", "a", "--queue", "b")
 
 
 def test_the_tasks_of_an_app_are_sent_as_often_as_its_jobs_say():

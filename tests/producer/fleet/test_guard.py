@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from producer.fleet import guard
-from producer.fleet.guard import end_trees, watch
+from producer.fleet.guard import end_noted, watch
 
 PATIENCE_S = 30.0
 
@@ -79,21 +79,21 @@ def test_a_note_cut_short_by_the_death_of_its_writer_is_left_out():
 
 def test_a_process_and_its_children_are_ended(start):
     parent, child = start_tree(start)
-    end_trees({parent.pid: created(parent)}, patience_s=0.1)
+    end_noted({parent.pid: created(parent)}, patience_s=0.1)
     assert has_ended(parent)
     assert has_ended(child)
 
 
 def test_who_does_not_end_when_asked_is_killed(start):
     stubborn, _ = start(STUBBORN)
-    end_trees({stubborn.pid: created(stubborn)}, patience_s=0.1)
+    end_noted({stubborn.pid: created(stubborn)}, patience_s=0.1)
     assert has_ended(stubborn)
 
 
 def test_a_child_that_outlives_its_parent_is_killed(start):
     """A parent that ends at once does not wait for a child that does not."""
     parent, child = start_tree(start, child=STUBBORN)
-    end_trees({parent.pid: created(parent)}, patience_s=0.1)
+    end_noted({parent.pid: created(parent)}, patience_s=0.1)
     assert has_ended(parent)
     assert has_ended(child)
 
@@ -101,14 +101,14 @@ def test_a_child_that_outlives_its_parent_is_killed(start):
 def test_a_process_that_has_only_got_the_number_is_left_alone(start):
     """Numbers of processes are given out again; when a process was created tells them apart."""
     stranger, _ = start(SLEEPER)
-    end_trees({stranger.pid: created(stranger) - 1}, patience_s=0.1)
+    end_noted({stranger.pid: created(stranger) - 1}, patience_s=0.1)
     assert stranger.poll() is None
 
 
 def test_a_process_that_is_gone_is_no_trouble(start):
     ended, _ = start("print()")
     ended.wait(PATIENCE_S)
-    end_trees({ended.pid: 1.0}, patience_s=0.1)
+    end_noted({ended.pid: 1.0}, patience_s=0.1)
 
 
 @pytest.fixture

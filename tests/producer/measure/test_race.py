@@ -15,7 +15,7 @@ from producer.plan.lanes import Lane, parse_lanes
 from producer.plan.settings import RaceSettings
 from producer.rundir.trials import Kind, Trial, rate_per_s
 
-LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
 JOBS = Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=0.05)
 
 
@@ -66,7 +66,7 @@ def test_a_backlog_lasts_as_long_as_a_trial_on_average():
 
 
 def test_a_backlog_fills_every_slot_several_times_however_slow_the_lanes():
-    lanes = parse_lanes(["prefork:2", "threads:32"], slots=8, prefetch=4, acks="early")
+    lanes = parse_lanes(["prefork:2", "threads:32"], concurrency=8, prefetch=4, acks="early")
     assert backlog_jobs(RaceSettings(lanes=lanes, trial_s=0.1), [1.0, 1.0]) == 32 * MIN_JOBS_A_SLOT
 
 

@@ -10,7 +10,7 @@ from producer.plan.settings import RaceSettings
 from worker.tasks import task_name
 from worker.workloads import WORKLOADS
 
-LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
 
 
 def asked(*workloads, **changes):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
-from producer.ownapp.jobs import PICKS, draw_many, jobs_by_task, message_of, short_names
+from producer.ownapp.jobs import DRAWN_MESSAGES, draw_many, jobs_by_task, message_of, short_names
 from producer.plan.jobs import Message
 from producer.plan.own_app import MIX, OwnApp
 
@@ -106,14 +107,14 @@ def test_jobs_of_a_task_are_picked_as_often_as_their_weights_say():
     messages = [made(body=b"[[0]]", weight=4), made(body=b"[[1]]", weight=3), made(body=b"[[2]]", weight=1)]
     (call,) = jobs_by_task(messages, timeout_s=60.0, seed=7)["resize"].calls
     counts = Counter(call.message_index)
-    assert len(call.message_index) == PICKS == 4_999
+    assert len(call.message_index) == DRAWN_MESSAGES == 4_999
     assert [counts[0], counts[1], counts[2]] == pytest.approx([2499.5, 1874.6, 624.9], abs=4 * 35)
     assert [message.body for message in call.messages] == ["[[0]]", "[[1]]", "[[2]]"]
 
 
 def test_picks_are_the_same_with_the_same_seed_and_others_with_another():
-    assert draw_many([1, 2], PICKS, 1) == draw_many([1, 2], PICKS, 1)
-    assert draw_many([1, 2], PICKS, 1) != draw_many([1, 2], PICKS, 2)
+    assert draw_many([1, 2], DRAWN_MESSAGES, 1) == draw_many([1, 2], DRAWN_MESSAGES, 1)
+    assert draw_many([1, 2], DRAWN_MESSAGES, 1) != draw_many([1, 2], DRAWN_MESSAGES, 2)
 
 
 def test_more_equal_jobs_than_are_drawn_are_sent_one_after_the_other():
@@ -123,7 +124,7 @@ def test_more_equal_jobs_than_are_drawn_are_sent_one_after_the_other():
 
 
 def test_more_jobs_than_a_byte_can_number_are_all_picked():
-    message_index = draw_many([1.0] * 300, PICKS, 1)
+    message_index = draw_many([1.0] * 300, DRAWN_MESSAGES, 1)
     assert max(message_index) > 255
     assert len(set(message_index)) > 295
 
@@ -156,7 +157,7 @@ def test_a_body_that_is_no_text_stays_bytes():
 
 def test_what_is_written_down_is_json_without_the_messages():
     app = own_app(made("shop.a", body=b'[["secret"]]', headers={"token": "secret"}), made("shop.b"))
-    text = json.dumps(app.to_dict())
+    text = json.dumps(to_builtins(app.app_settings()))
     assert "secret" not in text
     assert base64.b64encode(b'[["secret"]]').decode() not in text
     assert json.loads(text)["folder"] == "/srv/shop"
@@ -175,7 +176,7 @@ def test_what_is_written_down_is_json_without_the_messages():
 )
 def test_where_results_go_is_written_down(scheme, keep, said):
     app = own_app(made(), facts={"backend_scheme": scheme}, keep_backend=keep)
-    assert app.to_dict()["backend"] == said
+    assert app.app_settings().backend == said
 
 
 def test_a_task_that_is_called_mix_is_not_the_mix():

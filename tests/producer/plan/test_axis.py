@@ -8,7 +8,7 @@ from producer.errors import UsageError
 from producer.plan.axis import parse_axis
 from producer.plan.lanes import parse_lanes
 
-LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_words_become_values(text, values):
         ("concurrency=4,4", "each once"),
         ("concurrency=0,4", "whole number from 1"),
         ("concurrency=1..8", "only cpu-share has a range"),
-        ("acks=soon,late", "allowed are early and late"),
-        ("transport=stock,redis", "'redis': allowed are stock and atomic"),
+        ("acks=soon,late", "must be early or late"),
+        ("transport=stock,redis", "'redis': must be stock or atomic"),
         ("cpu-share=0,2", "must be a number from 0 to 1"),
         ("payload=4,big", "must be a size"),
         ("payload=0,65MiB", "from 0 to 64 MiB"),
         ("payload=0..4KiB", "only cpu-share has a range"),
         ("prefetch=0,1", "whole number from 1 to 1000"),
         ("concurrency=1,1025", "whole number from 1 to 1024"),
-        ("concurrency=1,two", "'two' must be a whole number"),
-        ("concurrency=", "'' must be a whole number"),
-        ("concurrency=1,,2", "'' must be a whole number"),
+        ("concurrency=1,two", "'two': must be a whole number"),
+        ("concurrency=", "'': must be a whole number"),
+        ("concurrency=1,,2", "'': must be a whole number"),
         ("acks=late", "give 2 to 20 values"),
         ("payload=1KiB,1024", "each once"),
         ("cpu-share=0.5..0.5", "each once"),
@@ -128,7 +128,7 @@ def test_the_transport_is_varied_on_every_lane():
 
 
 def test_no_two_lanes_of_a_sweep_share_a_key_even_of_one_pool():
-    lanes = parse_lanes(["threads", "threads", "prefork"], slots=8, prefetch=4, acks="early")
+    lanes = parse_lanes(["threads", "threads", "prefork"], concurrency=8, prefetch=4, acks="early")
     axis = parse_axis("concurrency=1,2,11,12,21")
     keys = [lane.key for value in axis.values for lane in axis.lanes(value, lanes)]
     assert len(set(keys)) == len(keys) == 15

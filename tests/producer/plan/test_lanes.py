@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from poolrace.pools import RACED
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
-from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, Lane, parse_lanes
+from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_PREFETCH, Lane, parse_lanes
 from producer.plan.units import one_of, whole_number
 
 
-def lanes(*specs, slots=8, prefetch=4, acks="early"):
-    return parse_lanes(specs, slots=slots, prefetch=prefetch, acks=acks)
+def lanes(*specs, concurrency=8, prefetch=4, acks="early"):
+    return parse_lanes(specs, concurrency=concurrency, prefetch=prefetch, acks=acks)
 
 
 def test_a_pool_alone_takes_the_rest_from_the_command_line():
-    assert lanes("prefork", "threads", slots=3, prefetch=2, acks="late") == (
+    assert lanes("prefork", "threads", concurrency=3, prefetch=2, acks="late") == (
         Lane(key="prefork", pool="prefork", slots=3, prefetch=2, acks="late"),
         Lane(key="threads", pool="threads", slots=3, prefetch=2, acks="late"),
     )
@@ -48,6 +48,11 @@ def test_slots_are_those_of_all_nodes_and_flags_those_of_one():
     assert several.worker_flags() == ["-P", "threads", "-c", "8", "--prefetch-multiplier", "4"]
     assert several.label == "threads (3 nodes, 24 slots)"
     assert (one.slots, one.concurrency, one.label) == (8, 8, "threads-2 (8 slots)")
+
+
+@pytest.mark.parametrize("specs", [("prefork:4:nodes=2", "threads:8"), ("prefork:nodes=2", "threads:nodes=2")])
+def test_concurrency_is_of_a_node_whether_a_lane_names_it_or_the_command_line(specs):
+    assert [lane.slots for lane in lanes(*specs, concurrency=4)] == [8, 8]
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 64))
@@ -83,7 +88,7 @@ def test_a_lane_from_before_there_were_transports_is_stock():
 
 @given(
     st.sampled_from(RACED),
-    st.integers(1, MAX_SLOTS),
+    st.integers(1, MAX_CONCURRENCY),
     st.integers(1, MAX_PREFETCH),
     st.sampled_from(ACKS),
     st.from_regex(r"/[\w/.+-]{0,20}", fullmatch=True),
@@ -112,19 +117,19 @@ def test_one_lane_is_no_race(specs):
         ("Threads", "unknown pool 'Threads'"),
         ("gevent:8", "gevent is not raced: it patches .* Allowed: prefork, threads"),
         ("solo", "solo is not raced. Allowed: prefork, threads"),
-        ("threads:0", "--lane threads:0: slots: '0' must be a whole number from 1 to 1024, e.g. 8"),
-        ("threads:-1", "slots: '-1' must be a whole number"),
-        ("threads:many", "slots: 'many' must be a whole number"),
-        ("threads:1025", "slots: '1025' must be a whole number from 1 to 1024"),
-        ("threads:8.0", "slots: '8.0' must be a whole number"),
-        ("threads:", "slots: '' must be a whole number"),
-        ("threads:8:9", "'9' is no KEY=VALUE"),
-        ("threads:8:prefetch", "'prefetch' is no KEY=VALUE"),
-        ("threads:8:prefetch=", "'prefetch=' is no KEY=VALUE"),
-        ("threads:8:prefetch=0", "prefetch: '0' must be a whole number from 1 to 1000"),
-        ("threads:8:nodes=0", "nodes: '0' must be a whole number from 1 to 64"),
-        ("threads:8:acks=never", "acks=never: allowed are early and late"),
-        ("threads:8:transport=redis", "transport=redis: allowed are stock and atomic"),
+        ("threads:0", "--lane 'threads:0': concurrency '0': must be a whole number from 1 to 1024, e.g. 8"),
+        ("threads:-1", "concurrency '-1': must be a whole number"),
+        ("threads:many", "concurrency 'many': must be a whole number"),
+        ("threads:1025", "concurrency '1025': must be a whole number from 1 to 1024"),
+        ("threads:8.0", "concurrency '8.0': must be a whole number"),
+        ("threads:", "concurrency '': must be a whole number"),
+        ("threads:8:9", "'9' is not KEY=VALUE"),
+        ("threads:8:prefetch", "'prefetch' is not KEY=VALUE"),
+        ("threads:8:prefetch=", "'prefetch=' is not KEY=VALUE"),
+        ("threads:8:prefetch=0", "prefetch '0': must be a whole number from 1 to 1000"),
+        ("threads:8:nodes=0", "nodes '0': must be a whole number from 1 to 64"),
+        ("threads:8:acks=never", "acks 'never': must be early or late"),
+        ("threads:8:transport=redis", "transport 'redis': must be stock or atomic"),
         (
             "threads:8:prefech=1",
             r"unknown setting 'prefech'. Allowed: prefetch, acks, nodes, python, transport \(did you mean prefetch",
@@ -148,7 +153,7 @@ def test_whatever_is_written_is_a_lane_or_a_usage_error(spec):
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "0", "11", "-3", "0x5"])
 def test_a_number_out_of_bounds_is_told_with_name_value_and_bounds(text):
-    with pytest.raises(UsageError, match=f"--pairs: '{text}' must be a whole number from 1 to 10, e.g. 8"):
+    with pytest.raises(UsageError, match=f"--pairs '{text}': must be a whole number from 1 to 10, e.g. 8"):
         whole_number(text, "--pairs", 1, 10)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.cli.load import load_settings
+from producer.cli.load import load, load_settings
 from producer.errors import UsageError
 from producer.plan.scenario import find_scenario, read_scenario, scaled, shipped_scenarios
 from producer.plan.thresholds import parse_threshold
@@ -50,6 +50,12 @@ def write(tmp_path):
     return write
 
 
+def params(*words):
+    given = load.make_context("load", list(words)).params
+    del given["as_json"], given["junit"], given["live"]
+    return given
+
+
 def refusal(path):
     with pytest.raises(UsageError) as refused:
         read_scenario(path)
@@ -59,7 +65,7 @@ def refusal(path):
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_each_that_comes_along_reads_and_says_what_it_shows(path):
+def test_each_that_comes_with_poolrace_reads_and_says_what_it_shows(path):
     found = read_scenario(path)
     assert found.name == path.stem
     assert found.shows.endswith(".")
@@ -69,16 +75,8 @@ def test_each_that_comes_along_reads_and_says_what_it_shows(path):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_options_of_each_that_comes_along_are_options_of_the_command(path):
-    defaults = {
-        "lanes": (), "concurrency": "8", "job_duration": None, "cpu_share": None, "arrivals": "poisson",
-        "prefetch": "4", "acks": "early", "seed": "1", "publishers": "1", "broker": None, "start_nodes": False,
-        "expect_nodes": None, "queues": (),
-        "ready_within": "30s", "out": Path("runs"), "like": None, "rate": None, "duration": None,
-        "mix": None, "scale_rate": "1", "scale_time": "1", "payload": "0", "priority": None, "thresholds": (),
-        "abort_on_fail": None,
-    }  # fmt: skip
     found = read_scenario(path)
-    settings = load_settings(scenario=found, **{**defaults, **found.options})
+    settings = load_settings(**params(str(path)))
     assert settings.scenario == path.stem
     assert settings.script == scaled(found.script, rate=1.0, time=1.0)
     assert len(settings.thresholds) == len(found.options["thresholds"])
@@ -104,11 +102,11 @@ def test_options_are_words_as_they_would_be_on_the_command_line(write):
         "lanes": ("threads:16", "prefork:4"),
         "concurrency": "4",
         "cpu_share": "0.1",
-        "job_duration": "5ms",
-        "payload": "64KiB",
+        "job_s": "5ms",
+        "payload_bytes": "64KiB",
         "priority": "3",
         "thresholds": ("lost == 0", "p99(sojourn) < 1s"),
-        "abort_on_fail": "10s",
+        "abort_after_s": "10s",
     }
     assert (found.name, found.shows) == ("mine", "Two phases.")
 
@@ -134,12 +132,12 @@ def test_a_rate_or_a_time_may_be_a_number(write):
         ("phase = []", "one or more phases"),
         ("phase = [1]", "one or more phases"),
         ('[phase]\nrate = "5/s"', "one or more phases"),
-        ("mix = 5\n" + PHASE, "mix: 5 must be a text in quotes"),
+        ("mix = 5\n" + PHASE, "mix 5: must be a text in quotes"),
         ("mix = 'oi=1'\n" + PHASE, "unknown workload 'oi'"),
-        ("mix = 'io'\nshows = 5\n" + PHASE, "shows: 5 must be a text in quotes"),
-        ("mix = 'io'\n[[phase]]\nname = 7\nrate = 5\nduration = 1", "phase 1 (7): name: 7 must be a text in quotes"),
-        ("mix = 'io'\n" + PHASE + 'counts = "no"', "phase 1 (phase-1): counts: 'no' must be true or false"),
-        ("mix = 'io'\n" + PHASE + "mix = ['io']", "phase 1 (phase-1): mix: ['io'] must be a text in quotes"),
+        ("mix = 'io'\nshows = 5\n" + PHASE, "shows 5: must be a text in quotes"),
+        ("mix = 'io'\n[[phase]]\nname = 7\nrate = 5\nduration = 1", "phase 1 (7): name 7: must be a text in quotes"),
+        ("mix = 'io'\n" + PHASE + 'counts = "no"', "phase 1 (phase-1): counts 'no': must be true or false"),
+        ("mix = 'io'\n" + PHASE + "mix = ['io']", "phase 1 (phase-1): mix ['io']: must be a text in quotes"),
         ("mix = 'io'\n[[phase]]\nrate = 'fast'\nduration = 1", "phase 1 (phase-1): --rate 'fast': not a load profile"),
         ("mix = 'io'\n[[phase]]\nrate = '5/s'", "phase 1 (phase-1): --rate '5/s': also say for how long"),
         ("mix = 'io'\n[[phase]]\nrate = '5/s'\nduration = 'long'", "duration 'long': must be a time"),
@@ -147,8 +145,8 @@ def test_a_rate_or_a_time_may_be_a_number(write):
         ("mix = 'io'\n[[phase]]\nrate = 0\nduration = 1", "0.0 jobs in all"),
         ("mix = 'io'\nthresholds = 'lost == 0'\n" + PHASE, "thresholds: must be a list of texts"),
         ("mix = 'io'\nlanes = [2]\n" + PHASE, "lanes: must be a list of texts"),
-        ("mix = 'io'\nconcurrency = true\n" + PHASE, "concurrency: True must be a text or a number"),
-        ("mix = 'io'\nconcurrency = [8]\n" + PHASE, "concurrency: [8] must be a text or a number"),
+        ("mix = 'io'\nconcurrency = true\n" + PHASE, "concurrency True: must be a text or a number"),
+        ("mix = 'io'\nconcurrency = [8]\n" + PHASE, "concurrency [8]: must be a text or a number"),
         ("mix = cpu=1\n", "not a TOML file"),
         (b'shows = "\xff"', "not a TOML file"),
     ],

@@ -1,7 +1,6 @@
 """What a race is asked to do is checked once, and holds what the worker can really do."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,12 @@ from hypothesis import strategies as st
 
 from producer.errors import UsageError
 from producer.plan.lanes import parse_lanes
-from producer.plan.settings import RaceSettings
+from producer.plan.settings import QUICK_PAIRS, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
 from producer.plan.units import parse_duration_s
 from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
 from worker.workloads import WORKLOADS as REGISTRY
 
-LANES = parse_lanes(["prefork", "threads"], slots=8, prefetch=4, acks="early")
+LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
 
 
 def test_the_workloads_are_those_of_the_worker():
@@ -35,17 +34,17 @@ def test_one_workload_that_calls_it_is_enough_to_need_the_upstream(workloads, ne
 
 
 def test_an_unknown_workload_is_told_with_the_nearest():
-    with pytest.raises(UsageError, match=r"--workload nativ: unknown. Allowed: cpu, .*\(did you mean native\?\)"):
+    with pytest.raises(UsageError, match=r"--workload 'nativ': unknown. Allowed: cpu, .*\(did you mean native\?\)"):
         RaceSettings(lanes=LANES, workloads=("cpu", "nativ"))
 
 
-ATOMIC = parse_lanes(["threads", "threads:transport=atomic"], slots=8, prefetch=4, acks="early")
+ATOMIC = parse_lanes(["threads", "threads:transport=atomic"], concurrency=8, prefetch=4, acks="early")
 
 
 @pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock", "redis://a;amqp://b"])
 def test_an_atomic_lane_is_refused_on_a_broker_that_it_does_not_speak_to(url):
     RaceSettings(lanes=LANES, broker_url=url)
-    with pytest.raises(UsageError, match="the atomic transport of lane threads-atomic speaks to redis:// and") as told:
+    with pytest.raises(UsageError, match="transport of lane threads-atomic works only with redis:// and") as told:
         RaceSettings(lanes=ATOMIC, broker_url=url)
     assert "secret" not in str(told.value)
 
@@ -63,14 +62,20 @@ def test_workloads_are_named_once_each(workloads):
 
 def test_quick_means_fewer_workloads_fewer_pairs_and_shorter_trials():
     full = RaceSettings(lanes=LANES)
-    quick = full.quickened()
-    assert set(quick.workloads) < set(full.workloads)
-    assert 3 <= quick.pairs < full.pairs
-    assert quick.trial_s < full.trial_s
-    assert quick.quick
-    assert replace(
-        quick, workloads=full.workloads, pairs=full.pairs, trial_s=full.trial_s, quick=False
-    ) == full  # fmt: skip
+    assert set(QUICK_WORKLOADS) < set(full.workloads)
+    assert 3 <= QUICK_PAIRS < full.pairs
+    assert full.trial_s > QUICK_TRIAL_S
+
+
+def test_a_default_is_that_of_the_field():
+    assert (default_of(RaceSettings, "pairs"), default_of(RaceSettings, "seed")) == (5, 1)
+    assert default_of(RaceSettings, "workloads") == RaceSettings(lanes=LANES).workloads
+
+
+@pytest.mark.parametrize("name", ["lanes", "no_such_field"])
+def test_a_field_without_a_default_has_none_to_show(name):
+    with pytest.raises(LookupError, match=name):
+        default_of(RaceSettings, name)
 
 
 def test_what_is_written_down_is_json_without_the_password():

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.early_stop import RunningFigures
 from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.load import load_lanes
 from producer.analysis.summary import summarise
+from producer.plan.lanes import parse_lanes
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import parse_threshold
 from producer.report.charts.gallery.spectrum import spectrum
@@ -60,15 +62,14 @@ def run():
         records.append({**job, **there})
         # Two children: one ends long before the other.
         children += [{**job, **there, "finished_at": at[-1] + part * after_s} for part in (0.25, 1.0) if after_s]
-    settings = {
-        "kind": "load",
-        "thresholds": [f"max({name}) < 1ms" for name in STAGES],
-        "phases": [],
-        "lanes": [{"key": "threads", "pool": "threads", "slots": 2}],
-    }
+    settings = recorded(
+        kind="load",
+        lanes=parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early"),
+        thresholds=[f"max({name}) < 1ms" for name in STAGES],
+    )
     return Run(
         path=Path("run"),
-        manifest={"run_id": "00112233445566ff", "status": "complete", "settings": settings},
+        manifest=manifest_of(settings),
         trials=[TRIAL],
         records=pl.DataFrame(records, schema=RECORD_SCHEMA),
         sent=pl.DataFrame(sent, schema=SENT_SCHEMA),
@@ -97,9 +98,9 @@ def test_figures_thresholds_and_exports_agree(name):
     found = getattr(latency(first_successes(RUN.records, RUN.children), RUN.sent), name)
     assert (found.max, found.mean) == (max(took_s), np.mean(took_s))
     (lane,) = load_lanes(RUN)
-    judged = {each["threshold"]: each for each in lane["thresholds"]}
-    assert judged[f"max({name}) < 1ms"]["measured"] == max(took_s)
-    assert judged[f"max({name}) < 1ms"]["since_s"] == 0.0
+    judged = {each.threshold: each for each in lane.thresholds}
+    assert judged[f"max({name}) < 1ms"].measured == max(took_s)
+    assert judged[f"max({name}) < 1ms"].since_s == 0.0
     assert stage_s(RUN, Choice(), name).tolist() == sorted(took_s)
 
 

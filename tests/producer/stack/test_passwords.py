@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from producer.cli.root import main
+from producer.cli._root import main
 from producer.errors import UsageError
 from producer.stack import certificates, passwords
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.report.charts.changes import changes
 from producer.report.charts.picture import RegisteredPicture
 from producer.report.charts.side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from producer.analysis.compare import Comparison
+    from producer.analysis.summary import Summary
     from producer.report.charts.picture import Picture
     from producer.rundir.run import Run
 
@@ -35,7 +37,7 @@ def pictures() -> list[RegisteredPicture]:
     return sorted(found.values(), key=lambda each: (each.order, each.key))
 
 
-def pictures_of(summary: Mapping[str, Any], run: Run) -> list[Picture]:
+def pictures_of(summary: Summary, run: Run) -> list[Picture]:
     """
     Draw every picture of a run; one that the run has nothing for says what is missing.
 
@@ -46,9 +48,7 @@ def pictures_of(summary: Mapping[str, Any], run: Run) -> list[Picture]:
     return [picture(summary, run) for picture in pictures()]
 
 
-def pictures_of_both(
-    found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]
-) -> list[Picture]:
+def pictures_of_both(found: Comparison, summaries: Sequence[Summary], runs: Sequence[Run]) -> list[Picture]:
     """
     Draw what changed between two runs, and pictures with the lanes of both.
 

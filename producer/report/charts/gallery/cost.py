@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import layout, stacked
@@ -15,11 +15,12 @@ from producer.report.parts import Table
 from producer.report.tables import PRICED, money_of_a_million, price_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import plotly.graph_objects as go
 
-    from producer.report.tables import Summary
+    from producer.analysis.results import LaneResult
+    from producer.analysis.summary import Summary
     from producer.rundir.run import Run
 
 MILLION = 1_000_000
@@ -78,37 +79,36 @@ def cost(summary: Summary, _run: Run) -> Drawn | None:
 
 
 def _costs(summary: Summary) -> list[Cost]:
-    per_slot = {lane["key"]: lane["memory_per_slot_bytes"] for lane in summary["lanes"]}
+    per_slot = {lane.key: lane.memory_per_slot_bytes for lane in summary.lanes}
     return [
         Cost(
-            workload=workload["workload"],
-            lane=lane_of(summary, lane["lane"]),
+            workload=workload.workload,
+            lane=lane_of(summary, lane.lane),
             under=under,
             cpu_s=cpu_s * MILLION,
-            mib_hours=_held(per_slot.get(lane["lane"]), lane),
-            money=lane["money_per_million_jobs"],
+            mib_hours=_held(per_slot.get(lane.lane), lane),
+            money=lane.money_per_million_jobs,
         )
-        for workload in summary["workloads"]
-        for lane in workload["lanes"]
+        for workload in summary.workloads
+        for lane in workload.lanes
         for under, cpu_s in [_cpu_of_a_job(lane)]
         if cpu_s
     ]
 
 
-def _cpu_of_a_job(lane: Mapping[str, Any]) -> tuple[str, float | None]:
+def _cpu_of_a_job(lane: LaneResult) -> tuple[str, float | None]:
     """Return the CPU time over a backlog, where nothing idles; a load has none, and counts at the rate it held."""
-    if lane["backlog_cpu_s_per_job"]:
-        return "backlog", lane["backlog_cpu_s_per_job"]
-    return "held rate", lane["latency_cpu_s_per_job"]
+    if lane.backlog_cpu_s_per_job:
+        return "backlog", lane.backlog_cpu_s_per_job
+    return "held rate", lane.latency_cpu_s_per_job
 
 
-def _held(per_slot_bytes: float | None, lane: Mapping[str, Any]) -> float | None:
+def _held(per_slot_bytes: float | None, lane: LaneResult) -> float | None:
     """Return MiB-hours: the node's memory for as long as a million jobs take at its capacity."""
-    capacity = lane["capacity_per_s"]
-    if not per_slot_bytes or not capacity:
+    if not per_slot_bytes or not lane.capacity_per_s:
         return None
-    hours = MILLION / float(capacity["median"]) / HOUR_S
-    return per_slot_bytes * int(lane["slots"]) / MIB * hours
+    hours = MILLION / lane.capacity_per_s.median / HOUR_S
+    return per_slot_bytes * lane.slots / MIB * hours
 
 
 def _shows(costs: Sequence[Cost]) -> str:
@@ -122,8 +122,8 @@ def _shows(costs: Sequence[Cost]) -> str:
 def _reads(costs: Sequence[Cost], summary: Summary) -> str:
     under = " and ".join(f"at a {each}" if each == "held rate" else f"over a {each}" for each in _unders(costs))
     money = (
-        PRICED.format(price_of(summary)).replace("Money", "money", 1)
-        if summary["price"]
+        PRICED.format(price_of(summary.price)).replace("Money", "money", 1)
+        if summary.price
         else "multiply it by what a core-hour costs you, or say it: poolrace report --core-hour 0.04"
     )
     cpu = f"A bar is the CPU time of the whole node {under}, with what Celery itself takes: {money}"
@@ -143,7 +143,7 @@ def _remembers(costs: Sequence[Cost]) -> bool:
 def _figure(costs: Sequence[Cost], summary: Summary) -> go.Figure:
     parts = [
         ("CPU hours", "cpu_hours"),
-        *([(money_of_a_million(summary), "money")] if summary["price"] else []),
+        *([(money_of_a_million(summary.price), "money")] if summary.price else []),
         *([("MiB-hours", "mib_hours")] if _remembers(costs) else []),
     ]
     figure = stacked([name for name, _ in parts], 0.4 / len(parts))
@@ -168,7 +168,7 @@ def _figure(costs: Sequence[Cost], summary: Summary) -> go.Figure:
 
 
 def _table(costs: Sequence[Cost], summary: Summary) -> Table:
-    priced = bool(summary["price"])
+    price = summary.price
     return Table(
         title="For a million jobs",
         columns=[
@@ -178,7 +178,7 @@ def _table(costs: Sequence[Cost], summary: Summary) -> Table:
             "CPU hours",
             "CPU seconds",
             "MiB-hours",
-            *([money_of_a_million(summary)] if priced else []),
+            *([money_of_a_million(price)] if price else []),
         ],
         rows=[
             [
@@ -188,7 +188,7 @@ def _table(costs: Sequence[Cost], summary: Summary) -> Table:
                 number(each.cpu_hours),
                 number(each.cpu_s),
                 number(each.mib_hours),
-                *([number(each.money)] if priced else []),
+                *([number(each.money)] if price else []),
             ]
             for each in costs
         ],

@@ -16,11 +16,10 @@ from producer.report.charts.last_trials import last_of_each_lane
 from producer.report.charts.layout import layout
 from producer.report.charts.picture import Drawn, picture
 from producer.report.charts.slot_bars import MOST, add_bars, add_key, add_shades, close_up, close_up_look
-from producer.report.charts.swept import last_lanes
+from producer.report.charts.swept import lane_keys, last_lanes
 from producer.report.charts.theme import HEADING
 from producer.report.formats import count, percent, seconds
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from producer.report.tables import Summary
+    from producer.analysis.summary import Summary
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 

@@ -19,8 +19,8 @@ from producer.report.parts import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from producer.analysis.summary import Summary
     from producer.report.charts.lane_memory import LaneMemory, MemoryLimit
-    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
 NOT_SAMPLED = (
@@ -34,7 +34,9 @@ UNDIVIDED = "What is private and what is shared is not known of {}: the system d
 @picture(key="memory", title="Memory of the nodes", missing=NOT_SAMPLED, order=60, compares=True)
 def memory(summary: Summary, run: Run) -> Drawn | None:
     """Draw the PSS of each lane's nodes while it worked, with the limit where the run knows one."""
-    taken = list(of_sweep(summary, run) if summary["sweep"] else of_lanes(summary, run, memory.trials_of(run)))
+    taken = list(
+        of_sweep(summary, summary.sweep, run) if summary.sweep else of_lanes(summary, run, memory.trials_of(run))
+    )
     if not taken:
         return None
     limit = memory_limit(summary)

@@ -11,17 +11,16 @@ from poolrace.contract import Outcome
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import layout
 from producer.report.charts.picture import Drawn, Missing, picture
-from producer.report.charts.swept import lane_of
+from producer.report.charts.swept import lane_keys, lane_of
 from producer.report.charts.theme import INK, LOOKS, OVERLAY, style_of
 from producer.report.formats import count, percent
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.analysis.summary import Summary
     from producer.rundir.run import Run
 
 SEVERAL = (
@@ -63,7 +62,7 @@ def _shares(summary: Summary, run: Run) -> list[Share]:
 
 def _with_idle(found: pl.DataFrame, lane: str, run: Run) -> pl.DataFrame:
     """Add the nodes of a lane that were there and got no job."""
-    there = [node["node"] for node in run.manifest.get("nodes", []) if node["lane"] == lane]
+    there = [node.node for node in run.manifest.nodes if node.lane == lane]
     idle = sorted(set(there) - set(found["node"])) if found.height else []
     rest = pl.DataFrame({"lane": [lane] * len(idle), "node": idle, "len": [0] * len(idle)}, schema=found.schema)
     return pl.concat([found, rest])

@@ -12,16 +12,17 @@ from producer.analysis.percentiles import FIRM_BEYOND, Percentiles, percentiles
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import layout, logarithmic
 from producer.report.charts.picture import Drawn, picture
-from producer.report.charts.swept import lane_of
+from producer.report.charts.swept import lane_keys, lane_of
 from producer.report.charts.theme import INK, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
-from producer.report.tables import get, lane_keys, percentile_cell
+from producer.report.tables import percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.analysis.results import LaneResult
+    from producer.analysis.summary import Summary
     from producer.rundir.run import Run
 
 NONE_SENT = (
@@ -72,13 +73,14 @@ def ping(summary: Summary, run: Run) -> Drawn | None:
 
 def _cpu_shares(summary: Summary) -> dict[str, float | None]:
     """Return CPU time over service time by workload, ascending, on the lane where jobs waited least for a core."""
-    shares = {each["workload"]: max(map(_cpu_share, each["lanes"]), default=0.0) for each in summary["workloads"]}
+    shares = {each.workload: max(map(_cpu_share, each.lanes), default=0.0) for each in summary.workloads}
     return {name: shares[name] or None for name in sorted(shares, key=lambda name: shares[name])}
 
 
-def _cpu_share(result: Mapping[str, Any]) -> float:
-    cpu_s, service_s = (get(result, "backlog", name, "mean") for name in ("cpu", "service"))
-    return min(cpu_s / service_s, 1.0) if cpu_s and service_s else 0.0
+def _cpu_share(result: LaneResult) -> float:
+    if not result.backlog or not result.backlog.cpu or not result.backlog.service:
+        return 0.0
+    return min(result.backlog.cpu.mean / result.backlog.service.mean, 1.0)
 
 
 def _groups(run: Run, workloads: Sequence[str], lanes: Mapping[str, str]) -> list[_Group]:
@@ -193,7 +195,7 @@ def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Tabl
             group.workload,
             percent(shares[group.workload]),
             group.lane,
-            *(percentile_cell(group.found.to_dict() if group.found else None, name) for name in ("p50", "p99")),
+            *(percentile_cell(group.found, name) for name in ("p50", "p99")),
             milliseconds(group.found.max if group.found else None),
             count(len(group.trips_s) + group.silent),
             count(group.silent),

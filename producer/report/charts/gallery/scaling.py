@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 
-from producer.analysis.usl import Law
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import error_bars, layout
 from producer.report.charts.picture import Drawn, Missing, picture
@@ -19,8 +18,11 @@ from producer.report.sweep import scaling_sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from producer.analysis.percentiles import Spread
+    from producer.analysis.summary import Summary
+    from producer.analysis.sweep import SweepSummary
+    from producer.analysis.usl import Law
     from producer.report.charts.theme import LaneStyle
-    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
 NOT_VARIED = (
@@ -31,25 +33,25 @@ CUT_SHORT = Missing("No number of nodes was measured to the end. Sweep again: po
 CURVE = 60
 """Points of a curve."""
 
-Measured = tuple[int, "Mapping[str, Any]"]
-"""Nodes, and the capacity that was measured with them: `median`, `min`, `max` and `n`."""
+Measured = tuple[int, "Spread"]
+"""Nodes, and the capacity that was measured with them."""
 
 
 @picture(key="scaling", title="Throughput against nodes", missing=NOT_VARIED, order=80, needs=("sweep",))
 def scaling(summary: Summary, _run: Run) -> Drawn | Missing | None:
     """Draw capacity of each lane against its nodes, the law, and what nodes would do that never wait for others."""
-    sweep = summary["sweep"]
-    if sweep["scaling"] is None:
+    sweep = summary.sweep
+    if sweep is None or sweep.scaling is None:
         return None
     measured = _measured(sweep)
     if not measured:
         return CUT_SHORT
-    laws = {each["lane"]: Law.from_dict(each["law"]) if each["law"] else None for each in sweep["scaling"]}
-    cores = (summary["machine"] or {}).get("cores_available")
+    laws = {each.lane: each.law for each in sweep.scaling}
+    cores = summary.machine.cores_available if summary.machine else None
     most = max(nodes for points in measured.values() for nodes, _ in points)
     rule = cores if cores and 1 < cores <= most else None
     return Drawn(
-        shows=" ".join(scaling_sentence(each["lane"], each["law"]) for each in sweep["scaling"]),
+        shows=" ".join(scaling_sentence(lane, law) for lane, law in laws.items()),
         reads=_reads(cores, rule),
         figure=_figure(measured, laws, rule),
         table=_table(measured, laws),
@@ -65,26 +67,27 @@ def _reads(cores: int | None, rule: int | None) -> str:
     )
 
 
-def _measured(sweep: Mapping[str, Any]) -> dict[str, list[Measured]]:
+def _measured(sweep: SweepSummary) -> dict[str, list[Measured]]:
     found: dict[str, list[Measured]] = {}
-    for point in sweep["points"]:
-        for lane in point["lanes"]:
-            if lane["capacity_per_s"]:
-                found.setdefault(lane["lane"], []).append((int(point["value"]), lane["capacity_per_s"]))
+    for point in sweep.points:
+        for lane in point.lanes:
+            if lane.capacity_per_s:
+                found.setdefault(lane.lane, []).append((int(point.value), lane.capacity_per_s))
     return {lane: sorted(points, key=lambda point: point[0]) for lane, points in found.items()}
 
 
 def _ideal_per_node(points: Sequence[Measured]) -> float:
     """Return the throughput of each node if none waited for another: its part of what the fewest did."""
     fewest, capacity = points[0]
-    return float(capacity["median"]) / fewest
+    return capacity.median / fewest
 
 
 def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None], rule: int | None) -> go.Figure:
     figure = go.Figure()
     for lane, points in measured.items():
         own, law = style_of(list(measured), lane), laws.get(lane)
-        medians, lows, highs = ([capacity[name] for _, capacity in points] for name in ("median", "min", "max"))
+        found = [capacity for _, capacity in points]
+        medians = [each.median for each in found]
         figure.add_scatter(
             x=[nodes for nodes, _ in points],
             y=medians,
@@ -92,7 +95,7 @@ def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law |
             name=escaped(lane),
             legendgroup=lane,
             marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
-            error_y=error_bars(medians, lows, highs, own.colour),
+            error_y=error_bars(medians, [each.min for each in found], [each.max for each in found], own.colour),
             hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
         )
         if law is not None:
@@ -134,10 +137,10 @@ def _table(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | 
     for lane, points in measured.items():
         law, ideal = laws.get(lane), _ideal_per_node(points)
         for nodes, capacity in points:
-            figures = [number(capacity[name]) for name in ("median", "min", "max")]
+            figures = map(number, (capacity.median, capacity.min, capacity.max))
             by_law = number(law.per_s(nodes) if law else None)
-            of_ideal = percent(capacity["median"] / (ideal * nodes))
-            rows.append([lane, str(nodes), *figures, str(capacity["n"]), by_law, of_ideal])
+            of_ideal = percent(capacity.median / (ideal * nodes))
+            rows.append([lane, str(nodes), *figures, str(capacity.n), by_law, of_ideal])
     return Table(
         title="Jobs per second by number of nodes",
         columns=["lane", "nodes", "median", "lowest", "highest", "trials", "by the law", "of the ideal"],

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from producer.analysis.summary import Summary
     from producer.plan.stages import Stage
-    from producer.report.tables import Summary
     from producer.rundir.run import Run
 
 LINES = {
@@ -45,7 +45,7 @@ POINTS = 400
 """Of a line at most; ranks are taken closer together the rarer they are."""
 
 ROW = 340
-PERCENTILES = ("p50", "p90", "p99", "p99_9", "max")
+STATISTICS = ("p50", "p90", "p99", "p99.9", "max")
 
 
 @picture(
@@ -116,16 +116,16 @@ class _Line:
 
 def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
     jobs = first_successes(run.records, run.children)
-    for workload in summary["workloads"]:
-        for lane in workload["lanes"]:
-            frame = _jobs_of(run, jobs, workload["workload"], lane["lane"])
+    for workload in summary.workloads:
+        for lane in workload.lanes:
+            frame = _jobs_of(run, jobs, workload.workload, lane.lane)
             for stage in map(STAGES.__getitem__, LINES):
                 took_s = stage.durations_s(frame)
                 known_s = took_s[~np.isnan(took_s)]
                 if len(known_s):
                     yield _Line(
-                        workload=workload["workload"],
-                        lane=lane_of(summary, lane["lane"]),
+                        workload=workload.workload,
+                        lane=lane_of(summary, lane.lane),
                         stage=stage,
                         values_s=np.maximum(known_s, 1e-6),
                     )
@@ -193,18 +193,15 @@ def _median(line: _Line) -> float:
 def _table(summary: Summary) -> Table:
     rows = [
         [
-            workload["workload"],
-            lane_of(summary, lane["lane"]),
+            workload.workload,
+            lane_of(summary, lane.lane),
             STAGES[stage].title,
-            *(milliseconds((lane["latency"][stage] or {}).get(name)) for name in PERCENTILES),
+            *(milliseconds(found.statistic(name) if found else None) for name in STATISTICS),
         ]
-        for workload in summary["workloads"]
-        for lane in workload["lanes"]
-        if lane["latency"]
+        for workload in summary.workloads
+        for lane in workload.lanes
+        if lane.latency
         for stage in LINES
+        for found in [lane.latency.stage(stage)]
     ]
-    return Table(
-        title="Percentiles in ms",
-        columns=["workload", "lane", "stretch", "p50", "p90", "p99", "p99.9", "max"],
-        rows=rows,
-    )
+    return Table(title="Percentiles in ms", columns=["workload", "lane", "stage", *STATISTICS], rows=rows)

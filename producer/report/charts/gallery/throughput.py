@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import error_bars, layout, stacked
@@ -14,11 +14,14 @@ from producer.report.formats import number
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import plotly.graph_objects as go
 
-    from producer.report.tables import Summary
+    from producer.analysis.percentiles import Spread
+    from producer.analysis.results import LaneResult
+    from producer.analysis.summary import Summary
+    from producer.analysis.sweep import SweepSummary
     from producer.rundir.run import Run
 
 ROW = 300
@@ -37,7 +40,7 @@ class Point:
         lane: Its key; in a sweep that of the lane that is varied.
         at: Where it stands on the axis; None for its slots.
         slots: How many.
-        capacity: `median`, `min`, `max` in jobs/s, and `n` trials.
+        capacity: In jobs/s, over its trials.
         service_s: Median time that a job holds a slot at the held rate, where nothing crowds it; None if unknown.
     """
 
@@ -45,7 +48,7 @@ class Point:
     lane: str
     at: str | None = None
     slots: int
-    capacity: Mapping[str, Any]
+    capacity: Spread
     service_s: float | None
 
     @property
@@ -64,10 +67,10 @@ class Point:
 def throughput(summary: Summary, _run: Run) -> Drawn | None:
     """Draw capacity of each lane and workload, with its range, against slots or what else a sweep varied."""
     axis = _axis(summary)
-    points = _of_sweep(summary, axis) if summary["sweep"] else _of_race(summary)
+    points = _of_sweep(summary, summary.sweep, axis) if summary.sweep else _of_race(summary)
     if not points:
         return None
-    cores = (summary["machine"] or {}).get("cores_available") if axis == SLOTS else None
+    cores = summary.machine.cores_available if summary.machine and axis == SLOTS else None
     return Drawn(
         title=f"Throughput against {axis}",
         shows=_shows(points, axis),
@@ -79,16 +82,16 @@ def throughput(summary: Summary, _run: Run) -> Drawn | None:
 
 def _axis(summary: Summary) -> str:
     """Name what is varied: slots, also where a race has one number of them, and where nodes bring theirs."""
-    return SLOTS if not summary["sweep"] or slots_vary(summary) else str(summary["sweep"]["axis"])
+    return SLOTS if not summary.sweep or slots_vary(summary) else summary.sweep.axis
 
 
 def _shows(points: Sequence[Point], axis: str) -> str:
-    best = max(points, key=lambda point: point.capacity["median"])
+    best = max(points, key=lambda point: point.capacity.median)
     where = f", {axis} {best.at}" if best.at is not None else ""
     return (
-        f"The highest throughput is {number(best.capacity['median'])} jobs/s: {best.workload} on {best.lane} with "
-        f"{best.slots} slots{where}, in {best.capacity['n']} trials from {number(best.capacity['min'])} to "
-        f"{number(best.capacity['max'])}."
+        f"The highest throughput is {number(best.capacity.median)} jobs/s: {best.workload} on {best.lane} with "
+        f"{best.slots} slots{where}, in {best.capacity.n} trials from {number(best.capacity.min)} to "
+        f"{number(best.capacity.max)}."
     )
 
 
@@ -105,41 +108,40 @@ def _reads(points: Sequence[Point], axis: str, cores: int | None) -> str:
 def _of_race(summary: Summary) -> list[Point]:
     return [
         Point(
-            workload=workload["workload"],
-            lane=lane["lane"],
-            slots=lane["slots"],
-            capacity=lane["capacity_per_s"],
+            workload=workload.workload,
+            lane=lane.lane,
+            slots=lane.slots,
+            capacity=lane.capacity_per_s,
             service_s=_service_s(lane),
         )
-        for workload in summary["workloads"]
-        for lane in workload["lanes"]
-        if lane["capacity_per_s"]
+        for workload in summary.workloads
+        for lane in workload.lanes
+        if lane.capacity_per_s
     ]
 
 
-def _service_s(lane: Mapping[str, Any]) -> float | None:
-    return ((lane["latency"] or {}).get("service") or {}).get("p50")
+def _service_s(lane: LaneResult) -> float | None:
+    return lane.latency.service.p50 if lane.latency and lane.latency.service else None
 
 
-def _of_sweep(summary: Summary, axis: str) -> list[Point]:
-    (workload, *_) = summary["settings"]["workloads"]
+def _of_sweep(summary: Summary, sweep: SweepSummary, axis: str) -> list[Point]:
     service_s = {
-        (each["workload"], lane_of(summary, lane["lane"])): _service_s(lane)
-        for each in summary["workloads"]
-        for lane in each["lanes"]
+        (workload.workload, lane_of(summary, lane.lane)): _service_s(lane)
+        for workload in summary.workloads
+        for lane in workload.lanes
     }
     return [
         Point(
-            workload=workload,
-            lane=lane["lane"],
-            at=None if axis == SLOTS else point["value"],
-            slots=lane["slots"],
-            capacity=lane["capacity_per_s"],
-            service_s=service_s.get((point["workload"], lane["lane"])),
+            workload=summary.settings.workloads[0],
+            lane=lane.lane,
+            at=None if axis == SLOTS else point.value,
+            slots=lane.slots,
+            capacity=lane.capacity_per_s,
+            service_s=service_s.get((point.workload, lane.lane)),
         )
-        for point in summary["sweep"]["points"]
-        for lane in point["lanes"]
-        if lane["capacity_per_s"]
+        for point in sweep.points
+        for lane in point.lanes
+        if lane.capacity_per_s
     ]
 
 
@@ -168,7 +170,8 @@ def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], 
         return
     own = style_of(lanes, points[0].lane)
     ordered = sorted(points, key=lambda point: point.slots)
-    medians, lows, highs = ([each.capacity[name] for each in ordered] for name in ("median", "min", "max"))
+    found = [point.capacity for point in ordered]
+    medians = [each.median for each in found]
     figure.add_scatter(
         x=[point.x for point in ordered],
         y=medians,
@@ -179,7 +182,7 @@ def _add_lane(figure: go.Figure, points: Sequence[Point], lanes: Sequence[str], 
         line={"color": own.colour, "dash": own.dash},
         # Open, since lanes of one number of slots lie on one another.
         marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
-        error_y=error_bars(medians, lows, highs, own.colour),
+        error_y=error_bars(medians, [each.min for each in found], [each.max for each in found], own.colour),
         hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
         row=row,
         col=1,
@@ -196,7 +199,7 @@ def per_slot(points: Sequence[Point]) -> float | None:
         return 1 / min(known)
     fewest = min(points, key=lambda point: point.slots)
     same = [point for point in points if point.slots == fewest.slots]
-    return max(point.capacity["median"] for point in same) / fewest.slots if len(points) > len(same) else None
+    return max(point.capacity.median for point in same) / fewest.slots if len(points) > len(same) else None
 
 
 def _add_ideal(figure: go.Figure, points: Sequence[Point], row: int) -> None:
@@ -225,8 +228,8 @@ def _table(points: Sequence[Point], axis: str) -> Table:
             point.lane,
             str(point.slots),
             *([] if point.at is None else [point.at]),
-            *(number(point.capacity[name]) for name in ("median", "min", "max")),
-            str(point.capacity["n"]),
+            *map(number, (point.capacity.median, point.capacity.min, point.capacity.max)),
+            str(point.capacity.n),
         ]
         for point in points
     ]

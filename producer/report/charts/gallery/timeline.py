@@ -16,16 +16,16 @@ from producer.analysis.phases import phase_windows
 from producer.report.charts.last_trials import last_of_each_lane
 from producer.report.charts.over_time import MOST_MARKS, LaneOverTime, over_time, phase_name
 from producer.report.charts.picture import Drawn, Missing, picture
+from producer.report.charts.swept import lane_keys
 from producer.report.formats import NONE, count, milliseconds, number, seconds
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from producer.analysis.bins import Floats
-    from producer.report.tables import Summary
+    from producer.analysis.summary import Summary
     from producer.rundir.events import Event
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
@@ -76,7 +76,7 @@ def _longest(trials: Sequence[Trial]) -> str:
 
 
 def _lane(run: Run, summary: Summary, trial: Trial, bin_s: float) -> LaneOverTime:
-    late = any(lane["key"] == trial.lane and lane["acks"] == "late" for lane in summary["lanes"])
+    late = any(lane.key == trial.lane and lane.acks == "late" for lane in summary.lanes)
     return LaneOverTime(
         bins=binned(run, trial, bin_s, acks_late=late),
         phases=phase_windows(run, trial),
@@ -86,7 +86,7 @@ def _lane(run: Run, summary: Summary, trial: Trial, bin_s: float) -> LaneOverTim
 
 def _events(run: Run, summary: Summary, trial: Trial) -> list[tuple[float, str]]:
     """Return the events of the trial's lane, or of no lane, while it ran, and when a threshold was first broken."""
-    happened = [(event.at - trial.began_at, event.words) for event in run.events if _within(event, trial)]
+    happened = [(event.at - trial.began_at, event.text) for event in run.events if _within(event, trial)]
     return sorted([*happened, *_broken(summary, trial)])
 
 
@@ -96,10 +96,10 @@ def _within(event: Event, trial: Trial) -> bool:
 
 
 def _broken(summary: Summary, trial: Trial) -> Iterator[tuple[float, str]]:
-    held = summary.get("load", ()) if trial.kind is Kind.LOAD else ()
-    for judged in (each for lane in held if lane["lane"] == trial.lane for each in lane["thresholds"]):
-        if judged["since_s"] is not None and not judged["kept"]:
-            yield judged["since_s"], f"broken since here: {judged['threshold']}"
+    loads = summary.load.lanes if summary.load else ()
+    for judged in (each for lane in loads if lane.lane == trial.lane for each in lane.thresholds):
+        if judged.since_s is not None and not judged.kept:
+            yield judged.since_s, f"broken since here: {judged.threshold}"
 
 
 def _elsewhere(run: Run, lanes: Sequence[LaneOverTime]) -> list[str]:
@@ -107,7 +107,7 @@ def _elsewhere(run: Run, lanes: Sequence[LaneOverTime]) -> list[str]:
     trials = [lane.trial for lane in lanes]
     zero = min(trial.began_at for trial in trials)
     return [
-        f"{event.at - zero:+.1f} s {event.lane} {event.words}"
+        f"{event.at - zero:+.1f} s {event.lane} {event.text}"
         for event in run.events
         if not any(_within(event, trial) for trial in trials)
     ]
@@ -204,7 +204,7 @@ def _beside(elsewhere: Sequence[str]) -> str:
 
 def _happened(run: Run) -> str:
     """Put all events into words, where there is no trial to draw them in."""
-    events = _joined([f"{event.lane} {event.words}".strip() for event in run.events])
+    events = _joined([f"{event.lane} {event.text}".strip() for event in run.events])
     return f" What happened: {events}." if events else ""
 
 

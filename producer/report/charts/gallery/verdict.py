@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.report.charts.labels import escaped
 from producer.report.charts.picture import Drawn, picture
@@ -14,9 +14,10 @@ from producer.report.formats import number
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from producer.report.tables import Summary
+    from producer.analysis.summary import Summary
+    from producer.analysis.verdict import Verdict
     from producer.rundir.run import Run
 
 MOST_NAMED = 6
@@ -31,21 +32,16 @@ MOST_NAMED = 6
 )
 def verdict(summary: Summary, _run: Run) -> Drawn | None:
     """Draw ratio and interval of every comparison on one axis."""
-    judged = [each for workload in summary["workloads"] for each in workload["verdicts"]]
-    known = [each for each in judged if each["ratio"] is not None and each["low"] is not None]
-    if not known:
+    judged = [each for workload in summary.workloads for each in workload.verdicts]
+    known = [each for each in judged if each.low is not None]
+    race = summary.settings.race
+    if not known or race is None:
         return None
-    margin = summary["settings"]["margin"]
-    pair = _pair_of_all(known, summary)
+    margin, pair = race.margin, _pair_of_all(known, summary)
     rows = [
-        Ratio(
-            label=_label(each, pair),
-            measure=each["measure"],
-            ratio=each["ratio"],
-            low=each["low"],
-            high=each["high"],
-        )
+        Ratio(label=_label(each, pair), measure=each.measure, ratio=each.ratio, low=each.low, high=each.high)
         for each in known
+        if each.ratio is not None and each.low is not None and each.high is not None
     ]
     return Drawn(
         shows=_shows(known),
@@ -59,50 +55,50 @@ def verdict(summary: Summary, _run: Run) -> Drawn | None:
     )
 
 
-def _shows(known: Sequence[Mapping[str, Any]]) -> str:
+def _shows(known: Sequence[Verdict]) -> str:
     if len(known) <= MOST_NAMED:
         return f"{'; '.join(map(_outcome, known))}."
-    words = Counter(each["word"] for each in known)
-    furthest = max(known, key=lambda each: abs(math.log(each["ratio"])))
+    words = Counter(each.word for each in known)
+    furthest = max(known, key=lambda each: abs(math.log(each.ratio or 1.0)))
     counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
     return f"{len(known)} comparisons: {counts}. The furthest from 1 is {_outcome(furthest)}."
 
 
-def _outcome(each: Mapping[str, Any]) -> str:
-    low, high = number(each["low"]), number(each["high"])
-    return f"{_subject(each)}: {each['word']}, {number(each['ratio'])} ({low} to {high})"
+def _outcome(each: Verdict) -> str:
+    low, high = number(each.low), number(each.high)
+    return f"{_subject(each)}: {each.word}, {number(each.ratio)} ({low} to {high})"
 
 
-def _subject(each: Mapping[str, Any]) -> str:
+def _subject(each: Verdict) -> str:
     """Name what is compared."""
-    return f"{each['workload']}, {_measure(each)}, {each['a']} / {each['b']}"
+    return f"{each.workload}, {_measure(each)}, {each.a} / {each.b}"
 
 
-def _measure(each: Mapping[str, Any]) -> str:
-    return f"{each['measure']} {each['percentile'].replace('_', '.')}" if each["percentile"] else str(each["measure"])
+def _measure(each: Verdict) -> str:
+    return f"{each.measure} {each.percentile}" if each.percentile else str(each.measure)
 
 
-def _pair_of_all(known: Sequence[Mapping[str, Any]], summary: Summary) -> str:
+def _pair_of_all(known: Sequence[Verdict], summary: Summary) -> str:
     """Name the two lanes if all comparisons are of the same; otherwise return an empty text."""
-    pairs = {f"{lane_of(summary, each['a'])} / {lane_of(summary, each['b'])}" for each in known}
+    pairs = {f"{lane_of(summary, each.a)} / {lane_of(summary, each.b)}" for each in known}
     return pairs.pop() if len(pairs) == 1 else ""
 
 
-def _label(each: Mapping[str, Any], pair: str) -> str:
+def _label(each: Verdict, pair: str) -> str:
     """Label a row in two lines: a phone has no room for one."""
-    lanes = "" if pair else f", {each['a']} / {each['b']}"
-    return f"{escaped(each['workload'])}<br>{escaped(_measure(each) + lanes)}"
+    lanes = "" if pair else f", {each.a} / {each.b}"
+    return f"{escaped(each.workload)}<br>{escaped(_measure(each) + lanes)}"
 
 
-def _table(judged: Sequence[Mapping[str, Any]]) -> Table:
+def _table(judged: Sequence[Verdict]) -> Table:
     rows = [
         [
             _subject(each),
-            number(each["ratio"]),
-            number(each["low"]),
-            number(each["high"]),
-            str(each["pairs"]),
-            each["word"],
+            number(each.ratio),
+            number(each.low),
+            number(each.high),
+            str(each.pairs),
+            each.word,
         ]
         for each in judged
     ]

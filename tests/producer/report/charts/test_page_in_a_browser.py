@@ -4,12 +4,13 @@ import dataclasses
 
 import polars as pl
 import pytest
+from pages import page_of
 from PIL import Image
 from sample_run import make_run
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
-from producer.report.charts.page import page, page_of_both
+from producer.report.charts.page import page_of_both
 from producer.report.formats import ratio
 from producer.rundir.reader import read_run
 
@@ -39,7 +40,7 @@ def opened(browser, tmp_path):
 
     def opened(summary, run, **context):
         path = tmp_path / f"{len(seen)}.html"
-        path.write_text(page(summary, run), encoding="utf-8")
+        path.write_text(page_of(summary, run), encoding="utf-8")
         seen.append(Seen(browser, path, **context))
         return seen[-1]
 
@@ -82,7 +83,7 @@ def test_two_runs_side_by_side_are_a_page_like_any_other(browser, tmp_path):
     section = seen.page.locator("section[aria-labelledby=changes]")
     section.locator("summary").press("Enter")
     assert [row.split("\t")[3].split() for row in section.locator("tbody tr").all_inner_texts()] == [
-        ratio(each["ratio"], each["low"], each["high"]).split() for each in found["changes"]
+        ratio(each.ratio, each.low, each.high).split() for each in found.changes
     ]
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     seen.context.close()
@@ -215,8 +216,8 @@ def test_bars_of_a_close_up_follow_the_mouse_and_the_window(opened, sample):
 
 
 def test_a_page_whose_jobs_are_all_drawn_by_plotly_has_no_script_for_bars(sample):
-    assert "Draws the jobs of a lane one by one" not in page(*sample)
-    assert "Draws the jobs of a lane one by one" in page(*crowded(sample))
+    assert "Draws the jobs of a lane one by one" not in page_of(*sample)
+    assert "Draws the jobs of a lane one by one" in page_of(*crowded(sample))
 
 
 def dragged(page_, key, by_px):

@@ -3,16 +3,17 @@
 import dataclasses
 
 import pytest
+from pages import page_of
+from renaming import renamed
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
 from producer.plan.lanes import parse_lanes
 from producer.report.charts.gallery import pictures_of
-from producer.report.charts.page import page
 from producer.rundir.reader import read_run
 
 EVIL = "</script><script>window.broken = true</script><b>x</b>"
-ONE_LANE = parse_lanes(["prefork:2", "threads:2"], slots=2, prefetch=4, acks="early")[1:]
+ONE_LANE = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")[1:]
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +35,13 @@ def show(window, tmp_path):
 
     def show(summary, run):
         path = tmp_path / "report.html"
-        path.write_text(page(summary, run), encoding="utf-8")
+        path.write_text(page_of(summary, run), encoding="utf-8")
         window.goto(path.as_uri())
         return window
 
     yield show
     assert [url for url in asked if not url.startswith("file:")] == []
     assert errors == []
-
-
-def renamed(value, before, after):
-    """A summary with another name for a workload, wherever it is."""
-    if isinstance(value, dict):
-        return {key: renamed(each, before, after) for key, each in value.items()}
-    if isinstance(value, list):
-        return [renamed(each, before, after) for each in value]
-    return after if value == before else value
 
 
 def test_a_task_named_like_a_script_is_text_wherever_it_stands(show, sample):

@@ -31,11 +31,11 @@ def both(paths):
 
 def test_each_lane_stands_beside_itself(both):
     summary, _ = side_by_side(*both)
-    assert [lane["key"] for lane in summary["lanes"]] == [
+    assert [lane.key for lane in summary.lanes] == [
         "prefork before", "prefork after", "threads before", "threads after",
     ]  # fmt: skip
-    (workload,) = summary["workloads"]
-    assert [(lane["lane"], lane["capacity_per_s"]["median"]) for lane in workload["lanes"]] == [
+    (workload,) = summary.workloads
+    assert [(lane.lane, lane.capacity_per_s.median) for lane in workload.lanes] == [
         ("prefork before", pytest.approx(20, rel=0.02)), ("prefork after", pytest.approx(30, rel=0.02)),
         ("threads before", pytest.approx(40, rel=0.02)), ("threads after", pytest.approx(40, rel=0.02)),
     ]  # fmt: skip
@@ -59,17 +59,18 @@ def test_what_happened_to_a_lane_stays_with_it(both):
 
 
 def test_the_runs_themselves_stay_as_they_were(both):
-    before = [run.records.clone() for run in both[1]], [dict(summary) for summary in both[0]]
+    before = [run.records.clone() for run in both[1]], list(both[0])
     side_by_side(*both)
     assert all(run.records.equals(kept) for run, kept in zip(both[1], before[0], strict=True))
-    assert [dict(summary) for summary in both[0]] == before[1]
+    assert both[0] == before[1]
 
 
 def test_a_lane_that_one_run_lacks_is_shown_alone(both):
     first, second = both[0]
-    fewer = {**second, "workloads": [{**second["workloads"][0], "lanes": second["workloads"][0]["lanes"][:1]}]}
+    (workload,) = second.workloads
+    fewer = replace(second, workloads=(replace(workload, lanes=workload.lanes[:1]),))
     summary, _ = side_by_side([first, fewer], both[1])
-    assert [lane["lane"] for lane in summary["workloads"][0]["lanes"]] == [
+    assert [lane.lane for lane in summary.workloads[0].lanes] == [
         "prefork before", "prefork after", "threads before",
     ]  # fmt: skip
 

@@ -88,7 +88,7 @@ def test_every_line_is_one_that_plotters_read():
     assert all(re.fullmatch(r" *\d+\.\d{3} [01]\.\d{12} +\d+( +\d+\.\d\d)?", line) for line in data)
 
 
-def test_a_stretch_is_that_of_the_report_in_ms(race):
+def test_a_stage_is_that_of_the_report_in_ms(race):
     # Two slots and 100 ms jobs that are all due at once: two end after each 100 ms.
     text = "".join(hgrm(race, ONE, "sojourn"))
     assert "\n     100.000 0.000000000000          2           1.00\n" in text
@@ -97,7 +97,7 @@ def test_a_stretch_is_that_of_the_report_in_ms(race):
 
 
 @pytest.mark.parametrize("what", STAGES)
-def test_every_stretch_counts_every_job(race, what):
+def test_every_stage_counts_every_job(race, what):
     assert len(stage_s(race, ONE, what)) == 12
 
 
@@ -107,7 +107,7 @@ def test_several_lanes_or_kinds_are_refused_with_how_to_choose(race):
     assert str(refused.value).endswith("Choose: --lane prefork|threads, --kind capacity|latency.")
 
 
-def test_a_stretch_that_no_job_has_is_refused(race):
+def test_a_stage_that_no_job_has_is_refused(race):
     nobody = race.records.with_columns(outcome=race.records["outcome"].str.replace("succeeded", "failed"))
     failed = type(race)(**{**{name: getattr(race, name) for name in type(race).__slots__}, "records": nobody})
     with pytest.raises(UsageError, match="no job of the choice has it"):

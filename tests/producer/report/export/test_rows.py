@@ -6,6 +6,7 @@ from io import StringIO
 
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 from sample_run import make_run
 
 from producer.errors import UsageError
@@ -50,7 +51,7 @@ def a_load(tmp_path, *, phases=PHASES, kinds=(Kind.WARM_UP, Kind.LOAD)):
     ]
     return Run(
         path=tmp_path,
-        manifest={"run_id": "00ff", "settings": {"kind": "load", "phases": phases}},
+        manifest=manifest_of(recorded(kind="load", phases=[{"rate": "1/s", "mix": {}, **phase} for phase in phases])),
         trials=trials,
         records=pl.DataFrame(records, RECORD_SCHEMA),
         sent=pl.DataFrame(sent, SENT_SCHEMA),
@@ -163,7 +164,7 @@ def test_a_run_of_warm_up_trials_alone_has_nothing_to_export(tmp_path):
 
 
 def test_a_trial_without_records_has_the_names_alone(tmp_path):
-    lanes = parse_lanes(["threads:2", "prefork:2"], slots=2, prefetch=4, acks="early")
+    lanes = parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early")
     run = read_run(make_run(tmp_path, pairs=1, lanes=lanes))
     run = Run(**{**{name: getattr(run, name) for name in Run.__slots__}, "records": run.records.clear()})
     assert "".join(csv(run, Choice())) == ",".join(COLUMNS) + "\n"

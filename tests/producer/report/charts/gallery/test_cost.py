@@ -1,16 +1,19 @@
 """Cost: over a backlog where there was one, at the held rate of a load; memory where it is known."""
 
+from dataclasses import replace
+
 import pytest
 
+from producer.analysis.price import Price
 from producer.report.charts.gallery.cost import cost
 
 
 def run_of(sample, **changes):
     """The summary of the sample with other figures of its lanes."""
     summary, run = sample
-    workload = summary["workloads"][0]
-    lanes = [{**lane, **changes} for lane in workload["lanes"]]
-    return {**summary, "workloads": [{**workload, "lanes": lanes}]}, run
+    (workload,) = summary.workloads
+    lanes = tuple(replace(lane, **changes) for lane in workload.lanes)
+    return replace(summary, workloads=(replace(workload, lanes=lanes),)), run
 
 
 def test_cpu_and_memory_are_a_chart_each(sample):
@@ -38,7 +41,7 @@ def test_where_no_node_reported_its_cpu_time_it_says_so(sample):
 
 def test_a_price_makes_it_money_in_a_chart_of_its_own_and_in_the_table(sample):
     summary, run = run_of(sample, backlog_cpu_s_per_job=0.0036, money_per_million_jobs=0.04)
-    found = cost({**summary, "price": {"core_hour": 0.04, "currency": "EUR"}}, run)
+    found = cost(replace(summary, price=Price(core_hour=0.04, currency="EUR")), run)
     assert found.table.columns[-1] == "EUR a million jobs"
     assert {row[-1] for row in found.table.rows} == {"0.04"}
     assert [each.text for each in found.figure.layout.annotations] == ["CPU hours", "EUR a million jobs", "MiB-hours"]

@@ -3,19 +3,18 @@
 import dataclasses
 
 import polars as pl
+from sweeps import lane_at, planned, point, swept, with_plan
 
+from poolrace.cgroup import Limits
 from producer.report.charts.gallery.memory import memory
 
 MIB = 2**20
 
 
-def point(slots, **taken):
+def at_slots(slots, **taken):
     """A value of a sweep over concurrency: MiB by lane."""
-    lanes = [
-        {"lane": lane, "slots": slots, "memory_bytes": size and size * MIB, "memory_per_slot_bytes": None}
-        for lane, size in taken.items()
-    ]
-    return {"value": str(slots), "workload": f"sleep concurrency={slots}", "lanes": lanes, "verdicts": []}
+    lanes = [lane_at(lane, slots, memory_bytes=size and size * MIB) for lane, size in taken.items()]
+    return point(str(slots), *lanes, workload=f"sleep concurrency={slots}")
 
 
 def of_points(run, **private):
@@ -36,21 +35,20 @@ def of_points(run, **private):
     return dataclasses.replace(run, trials=trials, samples=pl.concat(samples))
 
 
-def swept(summary, *points, limit=None, axis="concurrency"):
-    found = {
-        "axis": axis,
-        "memory_bytes": limit,
-        "points": list(points),
-        "findings": [],
-        "crossover": None,
-        "scaling": None,
-    }
+def over(summary, *points, limit=None, axis="concurrency"):
+    """A sweep in which lanes have a key of their own at each value, and as many nodes as the value says over nodes."""
     asked = [
-        {**each, "lanes": {f"{lane['lane']}-{each['value']}": lane["lane"] for lane in each["lanes"]}}
+        planned(each.value, each.workload, **{f"{lane.lane}-{each.value}": lane.lane for lane in each.lanes})
         for each in points
     ]
-    lanes = [{**summary["lanes"][0], "key": key, "nodes": 1} for each in asked for key in each["lanes"]]
-    return {**summary, "lanes": lanes, "sweep": found, "settings": {**summary["settings"], "points": asked}}
+    nodes = {each.value: int(each.value) if axis == "nodes" else 1 for each in points}
+    lanes = tuple(
+        dataclasses.replace(summary.lanes[0], key=key, nodes=nodes[each.value], slots=nodes[each.value])
+        for each in asked
+        for key in each.lanes
+    )
+    found = with_plan(dataclasses.replace(summary, lanes=lanes), *asked, axis=axis)
+    return swept(found, *points, axis=axis, memory_bytes=limit)
 
 
 def without_private(samples):
@@ -59,7 +57,7 @@ def without_private(samples):
 
 
 def limited(summary, size):
-    return {**summary, "machine": {**summary["machine"], "limits": {"memory_bytes": size, "cpu_quota": None}}}
+    return dataclasses.replace(summary, machine=dataclasses.replace(summary.machine, limits=Limits(memory_bytes=size)))
 
 
 def test_a_lane_is_a_bar_of_its_nodes(sample):
@@ -128,8 +126,8 @@ def test_a_limit_far_above_is_told_and_does_not_flatten_the_bars(sample):
 
 def test_a_sweep_over_concurrency_is_a_chart_a_lane_against_slots_with_the_limit_as_a_rule(sample):
     summary, run = sample
-    points = [point(1, prefork=60, threads=50), point(8, prefork=200, threads=57)]
-    found = memory(swept(summary, *points, limit=180 * MIB), of_points(run, prefork=(20, 150), threads=(30, 36)))
+    points = [at_slots(1, prefork=60, threads=50), at_slots(8, prefork=200, threads=57)]
+    found = memory(over(summary, *points, limit=180 * MIB), of_points(run, prefork=(20, 150), threads=(30, 36)))
     assert [(trace.name, tuple(trace.x), tuple(trace.y), trace.xaxis) for trace in found.figure.data] == [
         ("prefork private", (1, 8), (20.0, 150.0), "x"),
         ("prefork private and shared", (1, 8), (60.0, 200.0), "x"),
@@ -148,8 +146,8 @@ def test_a_sweep_over_concurrency_is_a_chart_a_lane_against_slots_with_the_limit
 
 def test_a_sweep_that_knows_no_private_memory_is_a_line_a_lane(sample):
     summary, run = sample
-    points = [point(1, prefork=60, threads=50), point(8, prefork=200, threads=57)]
-    found = memory(swept(summary, *points), run)
+    points = [at_slots(1, prefork=60, threads=50), at_slots(8, prefork=200, threads=57)]
+    found = memory(over(summary, *points), run)
     assert [(trace.name, tuple(trace.y), trace.fill) for trace in found.figure.data] == [
         ("prefork", (60.0, 200.0), None), ("threads", (50.0, 57.0), None),
     ]  # fmt: skip
@@ -165,14 +163,13 @@ def test_a_lane_that_was_not_sampled_is_left_out_and_without_any_it_says_so(samp
     none = memory(summary, dataclasses.replace(run, samples=run.samples.clear()))
     assert (none.figure, none.table) == (None, None)
     assert "run longer there" in none.missing
-    assert memory(swept(summary, point(1, prefork=None)), run).figure is None
+    assert memory(over(summary, at_slots(1, prefork=None)), run).figure is None
 
 
 def test_a_sweep_over_nodes_is_against_the_slots_that_they_bring_and_says_how_many_they_are(sample):
     summary, run = sample
-    asked = swept(summary, point(1, threads=50), point(8, threads=120), axis="nodes")
-    lanes = [{**summary["lanes"][1], "key": f"threads-{slots}", "slots": slots, "nodes": slots} for slots in (1, 8)]
-    found = memory({**asked, "lanes": lanes}, of_points(run, threads=(40, 90)))
+    asked = over(summary, at_slots(1, threads=50), at_slots(8, threads=120), axis="nodes")
+    found = memory(asked, of_points(run, threads=(40, 90)))
     assert [trace.x for trace in found.figure.data] == [(1, 8), (1, 8)]
     assert [row[:5] for row in found.table.rows] == [
         ["threads", "1", "1", "50.0 MiB", "40.0 MiB"], ["threads", "8", "8", "120 MiB", "90.0 MiB"],

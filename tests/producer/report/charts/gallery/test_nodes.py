@@ -3,8 +3,10 @@
 import dataclasses
 
 import polars as pl
+from sweeps import planned, with_plan
 
 from producer.report.charts.gallery.nodes import nodes
+from producer.rundir.manifest import NodeFacts
 from producer.rundir.trials import Kind
 
 
@@ -39,8 +41,8 @@ def test_nodes_of_a_lane_differ_without_colour(sample):
 
 def test_a_node_without_a_job_counts_as_one(sample):
     summary, run = sample
-    there = [*run.manifest["nodes"], {"node": "idle@host", "lane": "threads"}]
-    found = nodes(summary, dataclasses.replace(run, manifest={**run.manifest, "nodes": there}))
+    there = (*run.manifest.nodes, NodeFacts(node="idle@host", lane="threads", ready_s=None))
+    found = nodes(summary, dataclasses.replace(run, manifest=dataclasses.replace(run.manifest, nodes=there)))
     assert "from 0.0 % on idle@host to 100.0 % on threads@host" in found.shows
     assert list(found.table.rows[-1]) == ["threads", "idle@host", "0", "0.0 %", "0.00"]
 
@@ -66,8 +68,7 @@ def test_one_node_a_lane_has_no_balance_and_says_how_to_have_more(sample):
 def test_lanes_that_a_sweep_made_of_one_look_alike(sample):
     summary, run = sample
     moved = on_nodes(run, 4)
-    same = [{"value": "1", "lanes": {"prefork": "pool"}}, {"value": "2", "lanes": {"threads": "pool"}}]
-    summary = {**summary, "settings": {**summary["settings"], "points": same}}
+    summary = with_plan(summary, planned("1", prefork="pool"), planned("2", threads="pool"))
     assert len({trace.marker.color for trace in nodes(summary, moved).figure.data}) == 1
     assert len({trace.marker.color for trace in nodes(sample[0], moved).figure.data}) == 2
 

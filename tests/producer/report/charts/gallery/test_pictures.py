@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from renaming import renamed
+from sweeps import capacity
 
 from producer.report.charts.gallery import pictures, pictures_of
 from producer.report.charts.gallery.cost import cost
@@ -43,11 +45,11 @@ def test_keys_name_files_and_are_not_taken_twice(sample):
 def test_the_verdict_draws_each_ratio_with_its_interval_and_the_band_of_no_difference(sample):
     summary, _ = sample
     found = verdict(*sample)
-    (judged,) = [each for each in summary["workloads"][0]["verdicts"] if each["measure"] == "capacity"]
+    (judged,) = [each for each in summary.workloads[0].verdicts if each.measure == "capacity"]
     (trace,) = traces(found, name="capacity")
-    assert trace.x == (judged["ratio"],)
-    assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(judged["low"])
-    assert trace.x[0] + trace.error_x.array[0] == pytest.approx(judged["high"])
+    assert trace.x == (judged.ratio,)
+    assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(judged.low)
+    assert trace.x[0] + trace.error_x.array[0] == pytest.approx(judged.high)
     (band,) = [shape for shape in found.figure.layout.shapes if shape.type == "rect"]
     assert (band.x0, band.x1) == pytest.approx((1 / 1.05, 1.05))
     assert column(found, "ratio")[0] == "0.5"
@@ -66,8 +68,7 @@ def test_throughput_has_a_mark_a_lane_and_a_line_of_what_slots_alone_would_do(sa
 
 def test_where_service_times_are_not_known_the_fewest_slots_say_what_one_does():
     def point(slots, median, service_s=None):
-        capacity = {"n": 3, "median": median, "min": median, "max": median}
-        return Point(workload="cpu", lane="threads", slots=slots, capacity=capacity, service_s=service_s)
+        return Point(workload="cpu", lane="threads", slots=slots, capacity=capacity(median), service_s=service_s)
 
     assert per_slot([point(2, 30.0), point(8, 60.0)]) == 15.0
     assert per_slot([point(2, 30.0, 0.05), point(2, 30.0, 0.04)]) == 25.0
@@ -88,7 +89,7 @@ def test_a_line_of_a_spectrum_keeps_its_ends_and_never_falls(n):
     assert (np.diff(values) > 0).all()
 
 
-def test_the_spectrum_has_a_line_a_stretch_and_lane_in_milliseconds(sample):
+def test_the_spectrum_has_a_line_a_stage_and_lane_in_milliseconds(sample):
     found = spectrum(*sample)
     assert [trace.name for trace in found.figure.data][:4] == [
         "prefork: sojourn", "prefork: sojourn from sent", "prefork: queue wait", "prefork: service",
@@ -96,7 +97,7 @@ def test_the_spectrum_has_a_line_a_stretch_and_lane_in_milliseconds(sample):
     (service,) = traces(found, name="threads: service")
     assert set(np.round(service.y, 3)) == {50.0}
     assert column(found, "p50")[3] == "100"
-    assert column(found, "stretch")[:4] == ["sojourn", "sojourn from sent", "queue wait", "service"]
+    assert column(found, "stage")[:4] == ["sojourn", "sojourn from sent", "queue wait", "service"]
 
 
 def test_the_cost_of_a_million_jobs_is_a_jobs_cpu_time_in_hours(sample):
@@ -112,10 +113,9 @@ def test_a_run_that_measured_nothing_has_pictures_that_say_what_is_missing(sampl
         "records": run.records.clear(), "sent": run.sent.clear(), "samples": run.samples.clear(),
         "children": run.children.clear(), "pings": [], "trials": [],
     }  # fmt: skip
-    lane = [{**each, "memory_per_slot_bytes": None} for each in summary["lanes"]]
-    found = pictures_of(
-        {**summary, "workloads": [], "lanes": lane, "machine": None}, dataclasses.replace(run, **nothing)
-    )
+    lanes = tuple(dataclasses.replace(each, memory_per_slot_bytes=None) for each in summary.lanes)
+    unknown = dataclasses.replace(summary, workloads=(), lanes=lanes, machine=None)
+    found = pictures_of(unknown, dataclasses.replace(run, **nothing))
     assert [picture.figure for picture in found] == [None] * len(pictures())
     assert all(picture.missing.endswith(".") for picture in found)
 
@@ -124,11 +124,6 @@ def test_a_task_named_like_markup_is_text_in_every_label(sample):
     summary, run = sample
     evil = "<script>alert(1)</script>"
 
-    def renamed(value):
-        if isinstance(value, dict):
-            return {key: renamed(each) for key, each in value.items()}
-        return [renamed(each) for each in value] if isinstance(value, list) else evil if value == "sleep" else value
-
     trials = [dataclasses.replace(trial, workload=evil) for trial in run.trials]
-    for picture in pictures_of(renamed(summary), dataclasses.replace(run, trials=trials)):
+    for picture in pictures_of(renamed(summary, "sleep", evil), dataclasses.replace(run, trials=trials)):
         assert picture.figure is None or "<script" not in str(picture.figure.to_dict())

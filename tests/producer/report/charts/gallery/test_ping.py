@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from sweeps import planned, with_plan
+
 from producer.report.charts.gallery.ping import ping
 
 TRIALS = {"prefork": 0, "threads": 1}
@@ -40,9 +42,12 @@ def test_the_sentences_and_the_table_have_the_percentiles(sample):
 
 def test_workloads_stand_by_their_share_of_cpu_time(sample):
     summary, run = sample
-    (sleep,) = summary["workloads"]
-    heavy = [{**lane, "backlog": {"cpu": {"mean": 0.09}, "service": {"mean": 0.1}}} for lane in sleep["lanes"]]
-    both = {**summary, "workloads": [{**sleep, "workload": "cpu", "lanes": heavy}, sleep]}
+    (sleep,) = summary.workloads
+    means = {"cpu": 0.09, "service": 0.1}
+    taken = {name: dataclasses.replace(sleep.lanes[0].backlog.stage(name), mean=mean) for name, mean in means.items()}
+    heavy = tuple(dataclasses.replace(lane, backlog=dataclasses.replace(lane.backlog, **taken)) for lane in sleep.lanes)
+    cpu = dataclasses.replace(sleep, workload="cpu", lanes=heavy)
+    both = dataclasses.replace(summary, workloads=(cpu, sleep))
     trials = [dataclasses.replace(trial, workload="cpu") if trial.trial == 1 else trial for trial in run.trials]
     found = ping(both, dataclasses.replace(pinged(run, prefork=[0.001], threads=[0.1]), trials=trials))
     assert tuple(found.figure.layout.xaxis.categoryarray) == ("sleep (2 %)", "cpu (90 %)")
@@ -74,8 +79,8 @@ def test_a_run_without_pings_says_what_sends_them(sample):
 
 def test_a_workload_that_looks_like_a_tag_is_words(sample):
     summary, run = sample
-    (sleep,) = summary["workloads"]
-    named = {**summary, "workloads": [{**sleep, "workload": "<script>"}]}
+    (sleep,) = summary.workloads
+    named = dataclasses.replace(summary, workloads=(dataclasses.replace(sleep, workload="<script>"),))
     trials = [dataclasses.replace(trial, workload="<script>") for trial in run.trials]
     found = ping(named, dataclasses.replace(pinged(run, prefork=[0.1]), trials=trials))
     assert found.figure.data[0].x[0] == "&lt;script&gt; (2 %)"
@@ -83,6 +88,5 @@ def test_a_workload_that_looks_like_a_tag_is_words(sample):
 
 def test_lanes_of_a_sweep_that_differ_at_each_value_look_like_those_that_it_varies(sample):
     summary, run = sample
-    points = [{"value": "2", "workload": "sleep", "lanes": {"prefork": "a", "threads": "b"}}]
-    found = ping({**summary, "settings": {**summary["settings"], "points": points}}, run)
+    found = ping(with_plan(summary, planned("2", prefork="a", threads="b")), run)
     assert [trace.name for trace in found.figure.data] == ["a", "b"]

@@ -1,28 +1,32 @@
 """Throughput of a sweep: one chart over its slots, or over the values of what else it varied."""
 
+from dataclasses import replace
+
 import pytest
+from sweeps import capacity, lane_at, point, swept
 
 from producer.report.charts.gallery.throughput import throughput
 
 
-def swept(summary, axis, values, slots):
+def over(summary, axis, values, slots):
     """The summary of a race as one of a sweep of two lanes, where each value does ten times its place, 10, 20, ..."""
 
     def lane(pool, place):
-        capacity = {"n": 3, "median": 10.0 * place, "min": 9.0 * place, "max": 12.0 * place}
-        return {"lane": pool, "slots": slots[place - 1], "capacity_per_s": capacity}
+        found = capacity(10.0 * place, 9.0 * place, 12.0 * place)
+        return lane_at(pool, slots[place - 1], capacity_per_s=found)
 
     points = [
-        {"value": value, "workload": f"cpu {axis}={value}", "lanes": [lane("prefork", n), lane("threads", n)]}
+        point(value, lane("prefork", n), lane("threads", n), workload=f"cpu {axis}={value}")
         for n, value in enumerate(values, start=1)
     ]
-    settings = {**summary["settings"], "kind": "sweep", "workloads": ["cpu"], "points": []}
-    return {**summary, "settings": settings, "workloads": [], "sweep": {"axis": axis, "points": points}}
+    asked = replace(summary, settings=replace(summary.settings, workloads=("cpu",)), workloads=())
+    return swept(asked, *points, axis=axis)
 
 
 def test_a_sweep_over_slots_is_one_line_a_lane_with_the_ideal_and_the_cores(sample):
     summary, run = sample
-    found = throughput({**swept(summary, "concurrency", ["1", "4"], [1, 4]), "machine": {"cores_available": 2}}, run)
+    two_cores = replace(summary, machine=replace(summary.machine, cores_available=2))
+    found = throughput(over(two_cores, "concurrency", ["1", "4"], [1, 4]), run)
     prefork, threads, ideal = found.figure.data
     assert (prefork.x, prefork.y) == ((1, 4), (10.0, 20.0))
     assert (prefork.error_y.arrayminus, prefork.error_y.array) == ((1.0, 2.0), (2.0, 4.0))
@@ -35,7 +39,7 @@ def test_a_sweep_over_slots_is_one_line_a_lane_with_the_ideal_and_the_cores(samp
 
 def test_a_sweep_over_nodes_is_against_the_slots_that_they_bring(sample):
     summary, run = sample
-    found = throughput(swept(summary, "nodes", ["1", "4"], [2, 8]), run)
+    found = throughput(over(summary, "nodes", ["1", "4"], [2, 8]), run)
     prefork, threads, ideal = found.figure.data
     assert (prefork.x, threads.x, ideal.x) == ((2, 8), (2, 8), (0, 8))
     assert found.title == "Throughput against slots"
@@ -43,7 +47,7 @@ def test_a_sweep_over_nodes_is_against_the_slots_that_they_bring(sample):
 
 def test_a_sweep_of_anything_else_has_its_values_for_an_axis_and_no_ideal(sample):
     summary, run = sample
-    found = throughput(swept(summary, "acks", ["early", "late"], [2, 2]), run)
+    found = throughput(over(summary, "acks", ["early", "late"], [2, 2]), run)
     assert [trace.x for trace in found.figure.data] == [("early", "late"), ("early", "late")]
     assert found.figure.layout.xaxis.type == "category"
     assert not found.figure.layout.shapes
@@ -55,6 +59,6 @@ def test_a_sweep_of_anything_else_has_its_values_for_an_axis_and_no_ideal(sample
 @pytest.mark.parametrize("axis", ["concurrency", "cpu-share"])
 def test_a_sweep_that_measured_no_value_says_so(sample, axis):
     summary, run = sample
-    found = throughput(swept(summary, axis, [], []), run)
+    found = throughput(over(summary, axis, [], []), run)
     assert found.figure is None
     assert "No lane worked off a backlog" in found.missing

@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.bins import MOST_BINS
+from producer.analysis.load import JudgedThreshold
+from producer.analysis.summary import summarise
+from producer.plan.lanes import Lane
 from producer.report.charts.gallery.timeline import MOST_MARKS, timeline
 from producer.rundir.events import Event, EventKind
 from producer.rundir.run import Run
@@ -48,17 +52,16 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
 
 def drawn(*loads, phases=(), events=(), thresholds=(), acks="early"):
     trials, records, sent, samples = zip(*loads, strict=True)
+    lanes = [Lane(key=trial.lane, pool="threads", slots=2, acks=acks) for trial in trials]
     run = Run(
-        path=Path("run"), manifest={"settings": {"phases": list(phases)}},
-        trials=trials, records=pl.concat(records), sent=pl.concat(sent),
-        samples=pl.concat(samples), children=records[0].clear(), pings=[],
-        events=events,
+        path=Path("run"), manifest=manifest_of(recorded(kind="load", lanes=lanes, phases=phases)), trials=trials,
+        records=pl.concat(records), sent=pl.concat(sent), samples=pl.concat(samples), children=records[0].clear(),
+        pings=[], events=events,
     )  # fmt: skip
-    summary = {
-        "lanes": [{"key": trial.lane, "acks": acks} for trial in trials], "settings": {},
-        "load": [{"lane": trials[0].lane, "thresholds": list(thresholds)}],
-    }  # fmt: skip
-    return timeline(summary, run)
+    summary = summarise(run)
+    first, *rest = summary.load.lanes
+    judged = dataclasses.replace(summary.load, lanes=(dataclasses.replace(first, thresholds=thresholds), *rest))
+    return timeline(dataclasses.replace(summary, load=judged), run)
 
 
 def line(picture, name, nth=0):
@@ -200,10 +203,10 @@ def test_phases_stand_in_the_table_too_in_order_with_what_happened():
 
 
 def test_a_threshold_that_was_not_kept_is_marked_where_it_broke():
-    thresholds = [
-        {"threshold": "p99(sojourn) < 1s", "kept": False, "since_s": 4.0},
-        {"threshold": "lost == 0", "kept": True, "since_s": None},
-    ]
+    thresholds = (
+        JudgedThreshold(threshold="p99(sojourn) < 1s", measured=2.0, limit=1.0, kept=False, unit="s", since_s=4.0),
+        JudgedThreshold(threshold="lost == 0", measured=0.0, limit=0.0, kept=True, unit="jobs", since_s=None),
+    )
     found = drawn(load([0.0], 0.1), thresholds=thresholds)
     assert words(found) == [("broken since here: p99(sojourn) &lt; 1s", 4.0)]
 

@@ -1,24 +1,30 @@
 """The verdict picture: rows in the order of the report, labels short enough for a phone, an axis with few marks."""
 
+from dataclasses import replace
+
 import pytest
 
+from producer.analysis.verdict import Verdict
 from producer.report.charts.gallery.verdict import verdict
 
+BASE = Verdict(
+    measure="capacity", workload="cpu", a="prefork", b="threads", percentile=None, ratio=2.0, low=1.5, high=3.0,
+    pairs=3, left_out=0, p_adjusted=0.01, word="prefork", reason="", advice=None,
+)  # fmt: skip
 
-def judged(workload="cpu", *, ratio=2.0, low=1.5, high=3.0, word="prefork", **changes):
-    return {
-        "workload": workload, "measure": "capacity", "percentile": None, "a": "prefork", "b": "threads",
-        "ratio": ratio, "low": low, "high": high, "word": word, "pairs": 3, **changes,
-    }  # fmt: skip
+
+def judged(workload="cpu", **changes):
+    return replace(BASE, workload=workload, **changes)
 
 
 def drawn(sample, *verdicts):
     summary, run = sample
-    return verdict({**summary, "workloads": [{"workload": "cpu", "verdicts": list(verdicts)}]}, run)
+    (workload,) = summary.workloads
+    return verdict(replace(summary, workloads=(replace(workload, verdicts=verdicts),)), run)
 
 
 def test_rows_stand_in_the_order_of_the_report_and_the_lanes_on_the_axis(sample):
-    latency = judged(measure="latency", percentile="p99_9")
+    latency = judged(measure="latency", percentile="p99.9")
     found = drawn(sample, judged("cpu"), latency, judged("io"))
     assert found.figure.layout.yaxis.categoryarray == ("cpu<br>capacity", "cpu<br>latency p99.9", "io<br>capacity")
     assert found.figure.layout.xaxis.title.text == "prefork / threads"
