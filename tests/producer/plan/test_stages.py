@@ -65,7 +65,7 @@ def run():
         children += [{**job, **there, "finished_at": at[-1] + part * after_s} for part in (0.25, 1.0) if after_s]
     settings = recorded(
         kind="load",
-        lanes=parse_lanes(["threads:2", "prefork:2"], slots=2, prefetch=4, acks="early"),
+        lanes=parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early"),
         thresholds=[f"max({name}) < 1ms" for name in STAGES],
     )
     return Run(
