@@ -9,7 +9,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['metrics'], sep='\n')" > requirements.txt \
+print(*project['dependencies'], sep='\n')" > requirements.txt \
  && python -m venv --without-pip /opt/poolrace \
  && pip --python /opt/poolrace install --quiet --constraint constraints.txt --requirement requirements.txt \
  # Celery loads every plugin it finds, in each of its processes: Flower is where its own service alone finds it.

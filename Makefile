@@ -35,7 +35,7 @@ test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(BIN)/python -m pytest tests/compose
 
 test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chromium
-	@$(BIN)/python -m pytest tests/producer/charts
+	@$(BIN)/python -m pytest tests/producer/report/charts
 
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
 	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py

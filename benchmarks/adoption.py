@@ -25,7 +25,7 @@ from poolrace.ownapp.redirect import Redirect
 from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
-from producer.fleet.environment import for_app
+from producer.fleet.environment import app_environment
 from producer.fleet.local import ADOPTED_APP
 from producer.fleet.processes import Processes
 from producer.measure.collector import Collector
@@ -85,9 +85,9 @@ class _Bench:
         channel: Any = connection.default_channel
         self._client = channel.client
         self._jobs = jobs
-        _fill_shelf(app, connection, pool, jobs)
+        _fill_shelf(app, connection, jobs)
         terms = Redirect(app=APP, broker_url=broker.url, queue=TAKEN_IN, acks="early")
-        own = {**for_app(os.environ), "CELERY_BROKER_URL": broker.url}
+        own = {**app_environment(os.environ), "CELERY_BROKER_URL": broker.url}
         for name, code, environment in ((PLAIN, APP, own), (TAKEN_IN, ADOPTED_APP, {**own, **terms.environment()})):
             lane = Lane(key=name, pool=pool, slots=SLOTS)
             command = [
@@ -132,9 +132,9 @@ class _Bench:
             return sum(pipe.llen(queue).hlen("unacked").execute())
 
 
-def _fill_shelf(app: Celery, connection: Any, pool: str, jobs: int) -> None:
+def _fill_shelf(app: Celery, connection: Any, jobs: int) -> None:
     own_app = ask(
-        APP, folder=FOLDER, jobs=str(FOLDER / "jobs.jsonl"), tasks=[TASK], lane=Lane(key=pool, pool=pool, slots=1),
+        APP, folder=FOLDER, jobs=str(FOLDER / "jobs.jsonl"), tasks=[TASK], python="", environment=os.environ,
         seed=1, timeout_s=60.0, keep_backend=False, patience_s=30.0,
     )  # fmt: skip
     (sent,) = own_app.jobs.values()

@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Promise, Skipped, jobs_per_s
 from producer.analysis.analyse import analyse
 from producer.analysis.pairs import pair
 from producer.fleet.machine import describe
-from producer.measure.race import run_race
+from producer.measure.kinds import measure_run
 from producer.plan.lanes import parse_lanes
 from producer.plan.settings import RaceSettings
 from producer.report.progress.display import Silent
@@ -33,7 +33,7 @@ def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
     lanes = parse_lanes(("prefork", "threads"), slots=8, prefetch=4, acks="early")
     with tempfile.TemporaryDirectory() as folder:
         settings = RaceSettings(lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder))
-        path, error = run_race(settings, Silent())
+        path, error = measure_run(settings, Silent())
         if error is not None:
             raise error
         run = read_run(path)

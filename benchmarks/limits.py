@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.analysis.limit import limit_lanes
 from producer.analysis.settle import settle
-from producer.measure.limit import LimitSettings, run_limit
+from producer.measure.kinds import measure_run
+from producer.measure.limit import LimitSettings
 from producer.plan.lanes import parse_lanes
 from producer.plan.thresholds import parse_threshold
 from producer.report.progress.display import Silent
@@ -47,7 +48,7 @@ def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
             precision=precision,
             out=Path(folder),
         )
-        path, error = run_limit(settings, Silent())
+        path, error = measure_run(settings, Silent())
         if error is not None:
             raise error
         run = read_run(path)

@@ -60,7 +60,8 @@ def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=Non
         frames = trial_frames(number, lane, began_at, ends_s, service_s)
         for table, frame in frames.items():
             writer.add_table(table, number, frame)
-        writer.add_pings([{"trial": number, "lane": lane.key, "node": "n", "at": began_at, "rtt_s": 0.005}])
+        asked = {"trial": number, "lane": lane.key, "node": "n", "at": began_at, "timeout_s": 2.0}
+        writer.add_pings([{**asked, "rtt_s": 0.005}])
         writer.add_trial(
             Trial(
                 trial=number,

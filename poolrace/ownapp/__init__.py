@@ -1,1 +1,1 @@
-"""Run a user's own Celery app in a race, inside its process; `producer.adoption` is the other side."""
+"""The part of racing a user's own Celery app that runs inside the app's process; the producer has the other part."""

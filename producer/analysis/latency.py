@@ -76,9 +76,9 @@ def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None)
         .select(*KEY, *INSTANTS, "cpu_s")
         .sort("finished_at", maintain_order=True)
         .unique(KEY, keep="first", maintain_order=True)
-        .with_columns(returned_at=pl.col("finished_at"))
         .collect()
     )
+    found = with_returns(found)
     if children is None or not children.height:
         return found
     last = children.group_by(KEY).agg(pl.col("finished_at").max().alias("last_at"))
@@ -88,6 +88,11 @@ def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None)
         .drop("last_at")
         .sort("finished_at", maintain_order=True)
     )
+
+
+def with_returns(records: pl.DataFrame) -> pl.DataFrame:
+    """Add when each delivery returned, which in records, where the jobs that it started are apart, is its finish."""
+    return records.with_columns(returned_at=pl.col("finished_at"))
 
 
 def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:

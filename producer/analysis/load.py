@@ -5,7 +5,7 @@ thresholds. Pure.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -13,6 +13,7 @@ import polars as pl
 from producer.analysis.breach import CountedJobs, first_breach_s
 from producer.analysis.latency import first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
+from producer.analysis.phases import phase_windows, whole_window
 from producer.analysis.settle import settle, tally
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import STATISTICS, parse_threshold
@@ -20,35 +21,14 @@ from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from producer.analysis.phases import PhaseWindow
     from producer.plan.thresholds import Threshold
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 
 UNITS = {"rate": "jobs/s", "mem_per_slot": "bytes"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseWindow:
-    """
-    A part of a load by time.
-
-    Attributes:
-        name: Of the phase.
-        begin_s: From when, in seconds from the load's start.
-        end_s: Until when.
-        counts: Whether it counts.
-    """
-
-    name: str
-    begin_s: float
-    end_s: float
-    counts: bool = True
-
-    def holds(self) -> pl.Expr:
-        """Whether a job is due in it."""
-        return pl.col("offset_s").is_between(self.begin_s, self.end_s, closed="left")
 
 
 def load_lanes(run: Run, fates: pl.DataFrame | None = None) -> list[dict[str, Any]]:
@@ -105,9 +85,8 @@ class _Seen:
         )
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
-        planned_s = trial.planned_s or trial.ended_at - trial.began_at
-        self.whole = PhaseWindow(name="load", begin_s=0.0, end_s=planned_s)
-        self.phases = list(_phases(run.manifest["settings"].get("phases", []), planned_s))
+        self.whole = whole_window(trial)
+        self.phases = phase_windows(run, trial)
 
     def figures(self, stretches: Sequence[PhaseWindow], part: int | None = None) -> dict[str, Any]:
         """
@@ -166,16 +145,6 @@ class _Seen:
     def _chosen(frame: pl.DataFrame, stretches: Sequence[PhaseWindow], part: int | None) -> pl.DataFrame:
         chosen = frame.filter(pl.any_horizontal(stretch.holds() for stretch in stretches))
         return chosen if part is None else chosen.filter(pl.col("part") == part)
-
-
-def _phases(phases: Sequence[Mapping[str, Any]], planned_s: float) -> Iterator[PhaseWindow]:
-    """The phases that were reached: a load that was given up ends in the middle of one."""
-    begin_s = 0.0
-    for phase in phases:
-        end_s = min(begin_s + phase["duration_s"], planned_s)
-        if end_s > begin_s:
-            yield PhaseWindow(name=phase["name"], begin_s=begin_s, end_s=end_s, counts=phase["counts"])
-        begin_s += phase["duration_s"]
 
 
 def _last(frame: pl.DataFrame, column: str) -> float:

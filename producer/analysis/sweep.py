@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from poolrace.pools import POOLS
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.usl import fit
 from producer.analysis.verdict_words import NO_DIFFERENCE
@@ -111,13 +112,22 @@ def _pools(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _crossover(points: Sequence[Mapping[str, Any]], pools: Mapping[str, str]) -> dict[str, Any]:
-    """Up to which CPU share threads are no worse, and from which on they are: by the verdicts on capacity."""
+    """Return up to which CPU share threads are no worse, and from which on they are: by the verdicts on capacity."""
     judged = [
         (float(point["value"]), pools.get(verdict["word"], verdict["word"]))
         for point in points
         for verdict in point["verdicts"]
-        if verdict["measure"] == "capacity" and {pools[verdict["a"]], pools[verdict["b"]]} == {"prefork", "threads"}
+        if verdict["measure"] == "capacity" and {_is_parallel(pools[verdict[side]]) for side in "ab"} == {True, False}
     ]
-    first = min((share for share, word in judged if word == "prefork"), default=None)
-    kept = [share for share, word in judged if word in {"threads", NO_DIFFERENCE} and (first is None or share < first)]
+    first = min((share for share, word in judged if _is_parallel(word)), default=None)
+    kept = [
+        share
+        for share, word in judged
+        if (word == NO_DIFFERENCE or _is_parallel(word) is False) and (first is None or share < first)
+    ]
     return {"threads_hold_to": max(kept, default=None), "prefork_wins_from": first}
+
+
+def _is_parallel(pool: str) -> bool | None:
+    """Check whether Python of several jobs runs on several cores of a pool; None for a pool that is not known."""
+    return POOLS[pool].has_parallel_python if pool in POOLS else None

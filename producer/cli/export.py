@@ -76,12 +76,12 @@ def export(
     from producer.rundir.reader import read_run
 
     choice = Choice(lane=lane, workload=workload, kind=Kind(kind) if kind else None, warm_up=warm_up)
-    pieces = _pieces(read_run(run), choice, format_, what or DEFAULT_WHAT)
+    found = read_run(run)
     if push_url is not None:
-        pieces = _pushed(push_url, pieces)
+        _push(push_url, found, choice)
         if output is None:
             return 0
-    write_to(output or STDOUT, pieces)
+    write_to(output or STDOUT, _pieces(found, choice, format_, what or DEFAULT_WHAT))
     return 0
 
 
@@ -111,14 +111,12 @@ def _pieces(run: Run, choice: Choice, format_: str, what: str) -> Iterable[str]:
     return csv(run, choice) if format_ == "csv" else jsonl(run, choice)
 
 
-def _pushed(url: str, pieces: Iterable[str]) -> list[str]:
-    """Push the text; gives it back."""
-    from producer.report.export.openmetrics import push
+def _push(url: str, run: Run, choice: Choice) -> None:
+    """Put a run's metrics to a Pushgateway, and say so."""
+    from producer.report.export.openmetrics import RunMetrics, push
 
-    text = "".join(pieces)
-    push(url, text)
+    push(url, RunMetrics(run, choice))
     click.echo("Pushed.", err=True)
-    return [text]
 
 
 def write_to(output: str, pieces: Iterable[str]) -> None:

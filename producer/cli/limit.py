@@ -60,11 +60,11 @@ def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
     its lower end is confirmed by a repeat with other arrivals.
     """
     settings = limit_settings(**options)
-    from producer.measure.limit import run_limit
+    from producer.measure.kinds import measure_run
     from producer.report.progress.display import progress_for
 
     with progress_for(quiet=as_json) as progress:
-        path, error = run_limit(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

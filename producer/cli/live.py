@@ -74,6 +74,7 @@ def live() -> None:
 @exit_with_message
 def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_address: str) -> int:
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
+    from poolrace.pools import RACED
     from producer.measure.sizing import sized_jobs
     from producer.plan.lanes import parse_lanes
     from producer.plan.mix import parse_mix
@@ -87,7 +88,7 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
     port = whole_number(metrics_port, "--metrics-port", 1, 65535)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
-    lanes = parse_lanes(("prefork", "threads"), slots=1, prefetch=4, acks="early")
+    lanes = parse_lanes(RACED, slots=1, prefetch=4, acks="early")
     jobs, _ = sized_jobs(RaceSettings(lanes=lanes, workloads=WORKLOADS))
     exporter = Exporter()
     exporter.serve(metrics_address, port)

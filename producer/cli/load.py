@@ -126,11 +126,11 @@ def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any
     name of one that comes along; options of the command line take the place of the file's.
     """
     settings = load_settings(**options)
-    from producer.measure.load import run_load
+    from producer.measure.kinds import measure_run
     from producer.report.progress.display import progress_for
 
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_load(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

@@ -9,6 +9,7 @@ import click
 
 from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
+from poolrace.pools import RACED
 from producer.errors import UsageError
 from producer.plan.lanes import MAX_PREFETCH, MAX_SLOTS, SETTINGS, parse_lanes
 from producer.plan.units import fraction, parse_duration_s, whole_number
@@ -229,7 +230,7 @@ def fleet_settings(
         "prefetch": if_given(prefetch, lambda text: whole_number(text, "--prefetch", 1, MAX_PREFETCH)),
         "acks": acks,
     }
-    specs = lanes or ("prefork", "threads")
+    specs = lanes or RACED
     ready_s = parse_duration_s(ready_within, "--ready-within", 1, 3600)
     own_app = None
     if app is not None:
@@ -275,7 +276,7 @@ def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> Ow
     from producer.ownapp.introspect import ask
 
     lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", least=1)
-    own_app = ask(app, lane=lanes[0], **words)
+    own_app = ask(app, python=lanes[0].python, environment=user_environment(), **words)
     lanes = parse_lanes(specs, slots=1, prefetch=1, acks="early", transport=own_app.facts["transport"], least=1)
     for line in caveats(own_app.facts, [lane.pool for lane in lanes]):
         click.echo(f"Mind: {line}", err=True)
@@ -283,6 +284,12 @@ def _adopt(app: str, specs: Sequence[str], live: str | None, **words: Any) -> Ow
         names = [counterpart(f"poolrace.<run id>.{lane.key}", own) for lane in lanes for own in ("", *own_app.queues)]
         click.echo(f"On {hide_password(live)}: {', '.join(names)}, poolrace.records.<run id>; no others.", err=True)
     return own_app
+
+
+def user_environment() -> Mapping[str, str]:
+    """Return the environment that the command was called with; outside a command, that of this process."""
+    context = click.get_current_context(silent=True)
+    return os.environ if context is None or context.obj is None else context.obj
 
 
 def shares_of(mix: str | None, own_app: OwnApp | None, default: str) -> dict[str, float]:

@@ -58,11 +58,11 @@ def race(*, as_json: bool, junit: Path | None, live: bool | None, quick: bool, *
     a run directory from which `poolrace report` recomputes everything. About 110 s on two cores.
     """
     settings = race_settings(quick=quick, **options)
-    from producer.measure.race import run_race
+    from producer.measure.kinds import measure_run
     from producer.report.progress.display import progress_for
 
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_race(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

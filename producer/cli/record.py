@@ -12,6 +12,7 @@ import click
 from poolrace.credentials import hide_password
 from producer.cli.exit_codes import exit_with_message
 from producer.cli.live import broker_of, broker_option
+from producer.cli.options import user_environment
 from producer.errors import UsageError
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
 from producer.plan.units import parse_duration_s
@@ -67,7 +68,6 @@ def record(
     second; a job that comes and goes between two looks is missed.
     """
     from producer.fleet.broker import connect
-    from producer.ownapp.introspect import broker_of_app
     from producer.ownapp.mask import SALT_BYTES, Mask
     from producer.ownapp.recorded_jobfile import check_free, write_jobs
     from producer.ownapp.recorder import record as listen
@@ -75,7 +75,7 @@ def record(
     duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
     if app is not None and broker is not None:
         raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
-    url = broker_of(broker) if app is None else broker_of_app(app, folder=workdir.resolve(), patience_s=PATIENCE_S)
+    url = broker_of(broker) if app is None else _broker_of_app(app, workdir)
     check_free(jobs, force=force)
     chosen = chosen_ways(ways, queues)
     looked_at = f"the queues {', '.join(queues)}, looked at in place"
@@ -92,6 +92,13 @@ def record(
     write_jobs(jobs, found.jobs, mask, force=force)
     click.echo(json.dumps(found.to_dict(), indent=2) if as_json else told(found, jobs, chosen))
     return 0
+
+
+def _broker_of_app(app: str, workdir: Path) -> str:
+    from producer.ownapp.introspect import broker_of_app
+
+    environment = user_environment()
+    return broker_of_app(app, folder=workdir.resolve(), environment=environment, patience_s=PATIENCE_S)
 
 
 def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:

@@ -19,7 +19,6 @@ from producer.cli.report import compare, report
 from producer.cli.secrets import flower, secrets
 from producer.cli.stack import stack
 from producer.cli.sweep import sweep
-from producer.fleet.environment import set_aside
 
 
 @click.group(
@@ -27,10 +26,14 @@ from producer.fleet.environment import set_aside
     epilog="\b\nExamples:\n  poolrace doctor\n  poolrace race\n  poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c",
 )
 @click.version_option(__version__, prog_name="poolrace")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Race Celery's worker pools on the same jobs, and say which to use, with evidence."""
     # These lead Celery to somebody else's broker whatever the code says; a race uses its own, or the one named.
-    set_aside({name: os.environ.pop(name) for name in list(os.environ) if name.startswith("CELERY_")})
+    # A user's own app gets the environment as it was.
+    context.obj = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith("CELERY_")]:
+        del os.environ[name]
     interrupts.install()
 
 

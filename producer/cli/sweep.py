@@ -64,11 +64,11 @@ def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: An
     meanwhile shows between them. Nodes of one value run only while it is measured.
     """
     settings = sweep_settings(**options)
-    from producer.measure.sweep import run_sweep
+    from producer.measure.kinds import measure_run
     from producer.report.progress.display import progress_for
 
     with progress_for(quiet=as_json, live=live) as progress:
-        path, error = run_sweep(settings, progress)
+        path, error = measure_run(settings, progress)
     return finish(path, error, as_json=as_json, junit=junit)
 
 

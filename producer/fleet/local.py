@@ -23,7 +23,7 @@ from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
-from producer.fleet.environment import APP, for_app, inherited_environment, interpreter, source_path
+from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 from producer.fleet.processes import Child, Processes
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 
@@ -168,7 +168,7 @@ class LocalFleet:
     def _command(self, lane: Lane, name: str) -> list[str]:
         # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
         return [
-            interpreter(lane), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
+            interpreter(lane.python), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
             *lane.worker_flags(), "-n", f"{name}@%h", *self._consumed(lane), "--without-gossip",
             "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
@@ -179,10 +179,14 @@ class LocalFleet:
 
     def _environment(self, lane: Lane) -> dict[str, str]:
         if self._adopted:
-            return {**for_app(os.environ), **source_path(lane), **self._terms(lane, self._adopted).environment()}
+            return {
+                **self._adopted.environment,
+                **source_path(lane.python),
+                **self._terms(lane, self._adopted).environment(),
+            }
         return {
             **inherited_environment(os.environ),
-            **source_path(lane),
+            **source_path(lane.python),
             # A node that is killed leaves folders behind; here they go when the fleet goes.
             "TMPDIR": str(self._folder),
             "POOLRACE_BROKER_URL": self.broker.url,
@@ -275,7 +279,7 @@ def check_interpreter(lane: Lane) -> None:
         return
     try:
         answer = subprocess.run(
-            [lane.python, "-c", f"import {APP}"], env={**inherited_environment(os.environ), **source_path(lane)},
+            [lane.python, "-c", f"import {APP}"], env={**inherited_environment(os.environ), **source_path(lane.python)},
             capture_output=True, text=True, timeout=IMPORT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""Reads what the nodes ship, moves it to the broker's clock and tells when a trial is complete."""
+"""Reads what the nodes ship, moves it to the broker's clock, and knows when a trial is complete."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from poolrace.contract import (
     WireError,
     records_queue,
 )
+from poolrace.pools import has_children
 from poolrace.records_sender import QUEUE_EXPIRES_S
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
@@ -43,12 +44,12 @@ _NODE_INSTANTS = ("received_at", "started_at", "finished_at")
 
 class Collector:
     """
-    Reads a run's records queue.
+    A reader of a run's records queue.
 
     Use as a context manager; leaving it removes the queue.
 
     Attributes:
-        clocks: By node, its last known offset to the broker's clock, as (offset, bound) in seconds.
+        clocks: The last known offset of each node to the broker's clock, as (offset, bound) in seconds.
     """
 
     def __init__(
@@ -87,14 +88,14 @@ class Collector:
         return self
 
     def expect(self, trial: int, jobs: int, lane: str = "") -> None:
-        """From now on, count the ends of this trial's jobs, which are of a lane."""
+        """Begin to count the ends of a trial's jobs, which run on a lane."""
         self._trial = trial
         self._lane = lane
         self._ended = np.zeros(jobs, dtype=bool)
         self._unended_children = 0
 
     def replan(self, jobs: int) -> None:
-        """The expected trial has so many jobs now; those that have ended stay so."""
+        """Change the number of jobs of the expected trial; those that have ended stay so."""
         ended = np.zeros(jobs, dtype=bool)
         kept = min(jobs, len(self._ended))
         ended[:kept] = self._ended[:kept]
@@ -102,22 +103,22 @@ class Collector:
 
     @property
     def rows(self) -> int:
-        """How many records `take` would give."""
+        """The number of records that `take` would return."""
         return sum(frame.height for frame in self._records)
 
     @property
     def missing(self) -> int:
-        """Jobs of the expected trial without a record of their end."""
+        """The number of jobs of the expected trial without a record of their end."""
         return int(len(self._ended) - np.count_nonzero(self._ended))
 
     @property
     def missing_children(self) -> int:
-        """Jobs that those of the expected trial started, without a record of their end."""
+        """The number of jobs that those of the expected trial started, without a record of their end."""
         return max(0, self._unended_children)
 
     def poll(self, timeout_s: float) -> None:
         """
-        Take what has arrived, or wait for the next shipment.
+        Take the shipments that have arrived, or wait for the next one.
 
         Raises:
             FleetError: If the broker is gone.
@@ -126,14 +127,14 @@ class Collector:
             self._connection.drain_events(timeout=timeout_s)
 
     def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Records and node samples since the last call, in the layouts of `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
+        """Return the records and node samples since the last call, as `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
         self._looked = (0, self._looked[1], 0)
         return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
 
     def take_children(self) -> pl.DataFrame:
-        """Records of jobs that others started, under the number of the one that was sent, since the last call."""
+        """Return the records since the last call of jobs that others started, under the number of the job sent."""
         children, self._children = self._children, []
         self._looked = (self._looked[0], 0, self._looked[2])
         return _stack(children, RECORD_SCHEMA)
@@ -170,16 +171,16 @@ class Collector:
                     frames.append(_table(part, shipment, lane, clock.correction_s))
         if shipment.samples:
             rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
-            # Which children there were is told by events.
+            # The children are in events, not in the table.
             frame = pl.DataFrame([{name: row[name] for name in SAMPLE_SCHEMA} for row in rest], schema=SAMPLE_SCHEMA)
             self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
 
     def _note(self, shipment: Shipment, lane: str) -> None:
-        """Take note of a node that was not there when the run began, and of slots' processes that are others now."""
+        """Note a node that joined, and child processes that were replaced."""
         if self._lane_of and shipment.node not in self._lane_of and shipment.node not in self._joined:
             self._joined.add(shipment.node)
             self._events.note(EventKind.JOINED, lane=self._lane, node=shipment.node)
-        for sample in shipment.samples if shipment.pool == "prefork" else ():
+        for sample in shipment.samples if has_children(shipment.pool) else ():
             now = set(sample.children)
             before = self._offspring.setdefault(shipment.node, now)
             self._offspring[shipment.node] = now
@@ -192,7 +193,7 @@ class Collector:
         is_child = (ours["flags"] & FLAG_CHILD) > 0
         is_end = ours["outcome"] != Outcome.RETRIED
         self._ended[ours["seq"][is_end & ~is_child]] = True
-        # A child's end may be known before that of the job that started it.
+        # The end of a child may arrive before that of the job that started it.
         self._unended_children += int(ours["started"].sum()) - int(np.count_nonzero(is_end & is_child))
 
     def __exit__(self, *_: object) -> None:
@@ -200,7 +201,7 @@ class Collector:
             self._consumer.cancel()
             self._queue.delete()
         except self._connection.connection_errors:
-            pass  # a broker that is gone has no queue to remove
+            pass  # the broker is gone, and the queue with it
         self._connection.release()
 
 
@@ -224,5 +225,5 @@ def _stack(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFram
 
 
 def finite(bound_s: float) -> float | None:
-    """A bound for JSON, which has no infinity."""
+    """Return a bound for JSON, which has no infinity: None for an infinite one."""
     return bound_s if math.isfinite(bound_s) else None

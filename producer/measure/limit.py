@@ -1,21 +1,17 @@
-"""Finding the limit: probes at held rates on each lane, one lane at a time, the lanes taking turns."""
+"""The search for the limit: probes at held rates, one lane at a time, the lanes in turn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from producer.analysis.early_stop import RunningFigures
 from producer.analysis.limit import probe
 from producer.analysis.search import Search
 from producer.analysis.settle import settle
-from producer.measure import session
 from producer.measure.progress import Bracket
 from producer.measure.session import warm_up
-from producer.measure.snapshot import RateMeter
 from producer.measure.trial_spec import TrialSpec
+from producer.measure.watch import Watch
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs
 from producer.plan.mix import mix_text
@@ -27,9 +23,7 @@ from producer.rundir.trials import Kind, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from producer.errors import PoolraceError
     from producer.measure.progress import Progress
     from producer.measure.session import Session
     from producer.measure.trial_spec import TrialControl, TrialSnapshot
@@ -40,18 +34,18 @@ if TYPE_CHECKING:
     from producer.rundir.trials import Trial
 
 FIRST_SHARE = 0.5
-"""The first rate, as a part of what the warm-up did."""
+"""The first rate to probe, as a part of the rate of the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings(FleetSettings):
     """
-    A search as it was asked for.
+    The settings of a search for the limit.
 
     Attributes:
-        slo: What must be kept at a rate for the lane to hold it.
-        mix: Shares of the workloads.
-        probe_s: How long each probe takes, in seconds.
+        slo: The thresholds that a lane must keep to hold a rate.
+        mix: The shares of the workloads.
+        probe_s: The duration of each probe in seconds.
         precision: How far apart the highest rate held and the lowest one broken may be, as a part of the former.
         first_per_s: The first rate to probe; None to take it from the warm-up.
     """
@@ -65,31 +59,31 @@ class LimitSettings(FleetSettings):
     first_per_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the settings for the manifest."""
         plain = FleetSettings.to_dict(self)
         return {**plain, "slo": [threshold.text for threshold in self.slo], "mix": dict(self.mix)}
 
 
-def run_limit(settings: LimitSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
-    """Find every lane's limit, and write the run directory; returns and raises what `session.run` does."""
-    return session.run_session(settings, progress, find)
-
-
-def find(settings: LimitSettings, session: Session) -> None:
-    """Probe until every lane's search is over."""
+def measure_limit(settings: LimitSettings, session: Session) -> None:
+    """Probe each lane in turn until every lane's search is done."""
     mixed = mixed_jobs(mix_text(settings.mix), settings.workloads, session.jobs)
-    hunts = [_LaneSearch(settings, session, mixed, lane) for lane in settings.lanes]
-    while waiting := [hunt for hunt in hunts if not hunt.search.over]:
-        for hunt in waiting:
-            hunt.probe()
+    searches = [LaneSearch(settings, session, mixed, lane) for lane in settings.lanes]
+    while waiting := [each for each in searches if not each.search.over]:
+        for each in waiting:
+            each.probe()
 
 
-class _LaneSearch:
-    """One lane's search under way."""
+class LaneSearch:
+    """
+    The search for one lane's limit.
+
+    Attributes:
+        search: The rates that passed and failed so far, and the next one to probe.
+    """
 
     def __init__(self, settings: LimitSettings, session: Session, jobs: Jobs, lane: Lane) -> None:
         self._settings = settings
-        self._grounds = session
+        self._session = session
         self._jobs = jobs
         self._lane = lane
         self._probes = 0
@@ -97,11 +91,11 @@ class _LaneSearch:
         self.search = Search(settings.first_per_s or FIRST_SHARE * slowest, precision=settings.precision)
 
     def probe(self) -> None:
-        """Hold the next rate, and say what came of it."""
+        """Hold the next rate, record whether it passed, and report the bracket."""
         rate, confirming = self.search.next_per_s(), self.search.confirming
         plan = self._plan(rate)
-        watch = _Watch(self._settings, self._lane, plan, self._grounds.progress)
-        trial = self._grounds.runner.measure(
+        watch = ProbeWatch(self._settings, self._lane, plan, self._session.progress)
+        trial = self._session.runner.measure(
             TrialSpec(
                 kind=Kind.CONFIRMATION if confirming else Kind.PROBE,
                 jobs=self._jobs,
@@ -109,13 +103,24 @@ class _LaneSearch:
                 plan=plan,
                 round=self._probes,
                 planned_s=self._settings.probe_s,
-                on_tick=watch.look,
+                on_tick=watch.on_tick,
             )
         )
         self._probes += 1
-        passed = self._passed(trial, watch)
+        passed = watch.can_pass and self._passed(trial)
         self.search.tell(rate, passed=passed)
-        self._say(rate, confirming=confirming, passed=passed)
+        self._session.progress.probe(
+            Bracket(
+                lane=self._lane.key,
+                probes=self._probes,
+                rate_per_s=rate,
+                confirming=confirming,
+                passed=passed,
+                held_per_s=self.search.held_per_s,
+                broke_per_s=self.search.broke_per_s,
+                confirmed=self.search.confirmed,
+            )
+        )
 
     def _plan(self, rate: float) -> Plan:
         held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=self._settings.probe_s)
@@ -124,46 +129,30 @@ class _LaneSearch:
         seed = seed_for(self._settings.seed, "probe", self._probes)
         return script.plan(self._settings.workloads, self._settings.arrivals, seed)
 
-    def _passed(self, trial: Trial, watch: _Watch) -> bool:
-        if not watch.hopeful:
-            return False
-        run = read_trial(self._grounds.writer.path, trial)
+    def _passed(self, trial: Trial) -> bool:
+        run = read_trial(self._session.writer.path, trial)
         return bool(probe(run, trial, settle(run.sent, run.records, run.trials))["passed"])
 
-    def _say(self, rate: float, *, confirming: bool, passed: bool) -> None:
-        search = self.search
-        self._grounds.progress.probe(
-            Bracket(
-                lane=self._lane.key,
-                probes=self._probes,
-                rate_per_s=rate,
-                confirming=confirming,
-                passed=passed,
-                held_per_s=search.held_per_s,
-                broke_per_s=search.broke_per_s,
-                confirmed=search.confirmed,
-            )
-        )
 
+class ProbeWatch(Watch):
+    """
+    The watcher of a probe: it ends the probe when it can no longer pass.
 
-class _Watch:
-    """Shows how a probe goes, and ends it when it cannot pass any more."""
+    Attributes:
+        can_pass: False once a threshold would fail even if all other jobs took no time.
+    """
 
     def __init__(self, settings: LimitSettings, lane: Lane, plan: Plan, progress: Progress) -> None:
-        self.hopeful = True
+        super().__init__(lane, settings.slo, settings.probe_s, progress)
+        self.can_pass = True
         self._planned = plan.jobs
-        self._planned_s = settings.probe_s
-        self._pace = RateMeter(lane)
-        self._progress = progress
-        self._so_far = RunningFigures(
-            settings.slo, slots=lane.slots, counts=lambda due_s: np.full(len(due_s), fill_value=True)
-        )
+        self._probe_s = settings.probe_s
 
-    def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
-        """Once a second."""
-        self._so_far.add(moment)
-        if self.hopeful and self._so_far.cannot_pass(self._planned):
-            self.hopeful = False
-            if moment.at_s < self._planned_s:
-                steering.give_up(moment.at_s)
-        self._progress.lane(self._pace.now(moment, self._planned_s, paused=False), moment.ended, moment.of)
+    def on_tick(self, snapshot: TrialSnapshot, control: TrialControl) -> None:
+        """Judge the probe so far, and show the lane."""
+        self.figures.add(snapshot)
+        if self.can_pass and self.figures.cannot_pass(self._planned):
+            self.can_pass = False
+            if snapshot.at_s < self._probe_s:
+                control.give_up(snapshot.at_s)
+        self.show(snapshot)

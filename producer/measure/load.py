@@ -1,4 +1,4 @@
-"""The load: one script held on each lane in turn while the others are idle."""
+"""The load: one script, held on each lane in turn while the others are idle."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from producer.analysis.early_stop import RunningFigures
-from producer.measure import session
 from producer.measure.session import warm_up
-from producer.measure.snapshot import RateMeter
 from producer.measure.steering import OrderFile
 from producer.measure.trial_spec import TrialSpec
+from producer.measure.watch import Watch
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs, with_payload
 from producer.plan.settings import FleetSettings
@@ -21,11 +19,9 @@ from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from producer.errors import PoolraceError
     from producer.measure.progress import Progress
     from producer.measure.session import Session
     from producer.measure.trial_spec import TrialControl, TrialSnapshot
@@ -39,15 +35,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSettings(FleetSettings):
     """
-    A load as it was asked for.
+    The settings of a load.
 
     Attributes:
-        script: Its phases.
+        script: The phases of the load.
         scenario: The file that they are from; empty if they are from the command line.
-        thresholds: What it must keep.
-        abort_after_s: End it when a threshold is broken after so long; None to go on to the end.
-        payload_bytes: Length of a text that each message carries besides.
-        priority: Of the messages; None for none.
+        thresholds: The thresholds that every lane must keep.
+        abort_after_s: The seconds after which a broken threshold ends the load; None to go on to the end.
+        payload_bytes: The length of a text that each message carries besides.
+        priority: The priority of the messages; None for none.
     """
 
     kind: ClassVar[str] = "load"
@@ -61,17 +57,18 @@ class LoadSettings(FleetSettings):
 
     @property
     def replays(self) -> bool:
-        """Jobs come as they were recorded, and cannot be steered."""
+        """True if the jobs are a recording, which cannot be steered."""
         return bool(self.own_app and self.own_app.recorded)
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the settings for the manifest."""
         plain = FleetSettings.to_dict(self)
         del plain["script"]
         return {
             **plain,
             "profile": self.script.text,
             "replay": self.replays,
+            "steerable": not self.replays,
             "duration_s": self.script.duration_s,
             "offered_per_s": self.script.mean_per_s,
             "phases": [phase.to_dict() for phase in self.script.phases],
@@ -79,20 +76,15 @@ class LoadSettings(FleetSettings):
         }
 
 
-def run_load(settings: LoadSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
-    """Hold the load on every lane, and write the run directory; returns and raises what `session.run` does."""
-    return session.run_session(settings, progress, hold)
-
-
-def hold(settings: LoadSettings, session: Session) -> None:
-    """One trial on each lane, after a warm-up with each workload; every lane gets the very same jobs."""
-    helm = OrderFile(session.writer.path)
+def measure_load(settings: LoadSettings, session: Session) -> None:
+    """Hold the load on each lane in turn, after a warm-up with each workload; every lane gets the very same jobs."""
+    orders = OrderFile(session.writer.path)
     mixed = mixed_jobs(settings.script.mixes, settings.workloads, session.jobs)
     mixed = with_payload(replace(mixed, priority=settings.priority), settings.payload_bytes)
     session.progress.begin(len(settings.lanes))
     for lane in settings.lanes:
         warm_up(session.runner, lane, mixed, session.progress)
-        watch = _Watch(settings, lane, helm, session.progress, session.writer.events)
+        watch = LoadWatch(settings, lane, orders, session.progress, session.writer.events)
         trial = session.runner.measure(
             TrialSpec(
                 kind=Kind.LOAD,
@@ -100,12 +92,12 @@ def hold(settings: LoadSettings, session: Session) -> None:
                 lane=lane,
                 plan=watch.plan(),
                 planned_s=settings.script.duration_s,
-                on_tick=watch.look,
+                on_tick=watch.on_tick,
             )
         )
         watch.note_changes(trial.ended_at - trial.began_at)
         session.writer.update_manifest(
-            changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in helm.changes]}
+            changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in orders.changes]}
         )
         session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
         if watch.broken:
@@ -113,65 +105,67 @@ def hold(settings: LoadSettings, session: Session) -> None:
             return
 
 
-class _Watch:
-    """Tells how a lane does, second by second; takes orders; ends the load when a threshold is broken."""
+class LoadWatch(Watch):
+    """
+    The watcher of a load: it steers by orders, notes changes, and ends the load when a threshold is broken.
+
+    Attributes:
+        broken: The threshold that ended the load; empty if none did.
+    """
 
     def __init__(
-        self, settings: LoadSettings, lane: Lane, helm: OrderFile, progress: Progress, events: EventLog
+        self, settings: LoadSettings, lane: Lane, orders: OrderFile, progress: Progress, events: EventLog
     ) -> None:
+        super().__init__(
+            lane, settings.thresholds, settings.script.duration_s, progress, counts=counted_phases(settings.script)
+        )
         self.broken = ""
+        self._settings = settings
+        self._orders = orders
         self._events = events
         self._began_at: float | None = None
         self._noted = 0
-        self._settings = settings
-        self._lane = lane
-        self._helm = helm
-        self._progress = progress
-        self._pace = RateMeter(lane)
-        self._so_far = RunningFigures(settings.thresholds, slots=lane.slots, counts=counting(settings.script))
 
     def plan(self) -> Plan:
-        """What is sent, with the changes made until now."""
+        """Return the plan with the changes made so far."""
         settings = self._settings
         seed = seed_for(settings.seed, "load")
-        return settings.script.plan(settings.workloads, settings.arrivals, seed, self._helm.changes)
+        return settings.script.plan(settings.workloads, settings.arrivals, seed, self._orders.changes)
 
-    def look(self, moment: TrialSnapshot, steering: TrialControl) -> None:
-        """Once a second."""
-        script = self._settings.script
-        self._began_at = moment.began_at
-        self.note_changes(moment.at_s)
-        if not self.broken and moment.at_s < script.duration_s:
-            if self._helm.has_new(moment.at_s) and not self._settings.replays:
-                steering.replan(self.plan(), script.duration_s)
-            self._abort(moment, steering)
-        self._progress.lane(
-            self._pace.now(moment, script.duration_s, paused=self._helm.paused(moment.at_s)), moment.ended, moment.of
-        )
+    def on_tick(self, snapshot: TrialSnapshot, control: TrialControl) -> None:
+        """Take orders, judge thresholds, and show the lane."""
+        duration_s = self._settings.script.duration_s
+        self._began_at = snapshot.began_at
+        self.note_changes(snapshot.at_s)
+        if not self.broken and snapshot.at_s < duration_s:
+            if self._orders.has_new(snapshot.at_s) and not self._settings.replays:
+                control.replan(self.plan(), duration_s)
+            self._abort(snapshot, control)
+        self.show(snapshot, paused=self._orders.paused(snapshot.at_s))
 
     def note_changes(self, at_s: float) -> None:
-        """Take note of the changes that have come into force on this lane until now."""
+        """Note the changes that have come into force on this lane by an offset from its start."""
         if self._began_at is None or self._settings.replays:
             return
-        in_force = [change for change in self._helm.changes if change.at_s <= at_s]
+        in_force = [change for change in self._orders.changes if change.at_s <= at_s]
         for change in in_force[self._noted :]:
             at, detail = self._began_at + change.at_s, change_text(change.to_dict())
-            self._events.note(EventKind.CHANGED, lane=self._lane.key, detail=detail, at=at)
+            self._events.note(EventKind.CHANGED, lane=self.lane.key, detail=detail, at=at)
         self._noted = len(in_force)
 
-    def _abort(self, moment: TrialSnapshot, steering: TrialControl) -> None:
+    def _abort(self, snapshot: TrialSnapshot, control: TrialControl) -> None:
         after_s = self._settings.abort_after_s
         if after_s is None:
             return
-        self._so_far.add(moment)
-        if moment.at_s >= after_s and (judged := self._so_far.broken(self._lane.key)):
+        self.figures.add(snapshot)
+        if snapshot.at_s >= after_s and (judged := self.figures.broken(self.lane.key)):
             self.broken = judged.threshold
-            self._events.note(EventKind.GIVEN_UP, lane=self._lane.key, detail=f"{self.broken}; the load ends")
-            steering.give_up(moment.at_s)
+            self._events.note(EventKind.GIVEN_UP, lane=self.lane.key, detail=f"{self.broken}; the load ends")
+            control.give_up(snapshot.at_s)
 
 
-def counting(script: Script) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
-    """Tells, of offsets at which jobs are due, which are in a phase that counts."""
+def counted_phases(script: Script) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+    """Return a function of due offsets that is true for those in a phase that counts."""
     ends_s = np.array(script.begins_s[1:-1])
     counts = np.array([phase.counts for phase in script.phases])
     return lambda due_s: counts[np.searchsorted(ends_s, due_s, side="right")]

@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from producer.plan.jobs import Call
 
 BATCH_JOBS = 500
-"""Most jobs in one batch: large enough to spare round trips, small enough that the first does not wait long."""
+"""The most jobs in a batch: enough to save round trips, few enough that the first does not wait long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """
-    What one trial sends.
+    The jobs that the publishers send in one trial.
 
     Attributes:
-        run_id: 16 hexadecimal digits.
+        run_id: The run, 16 hexadecimal digits.
         trial: The trial's number.
-        calls: What jobs do; a plan of several parts says which of these each job is.
+        calls: The calls of tasks; a plan of several parts says which of these each job is.
         queue: The lane's queue.
         plan: When each job is due.
-        priority: Of the messages; None to leave it out.
-        open_s: Until when, in seconds from the plan's zero, another order may take this one's place.
+        priority: The priority of the messages; None to leave it out.
+        open_s: Until when, in seconds from the plan's zero, the order may still be revised.
     """
 
     run_id: str

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from producer.errors import FleetError
-from producer.fleet.control import Control
+from producer.fleet.control import ANSWER_S, Control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ PING_EVERY_S = 0.25
 
 
 class Pinger:
-    """Pings a lane's nodes a few times a second, from a thread of its own, while a trial runs."""
+    """Pings a lane's nodes a few times a second, in a thread of its own, while a trial runs."""
 
     def __init__(self, fleet: Fleet, lane: Lane, trial: int, clock: BrokerClock) -> None:
         self.answers: list[dict[str, Any]] = []
@@ -40,10 +40,10 @@ class Pinger:
             for node in self._nodes:
                 at = self._clock.now()
                 try:
-                    rtt_s = self._control.ping_s(node)
+                    rtt_s = self._control.ping_s(node, ANSWER_S)
                 except FleetError:
-                    return  # whoever runs the trial finds out by itself, and tells
-                self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s})
+                    return  # the trial's own thread notices and reports it
+                self.answers.append({**self._notes, "node": node, "at": at, "rtt_s": rtt_s, "timeout_s": ANSWER_S})
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -52,9 +52,12 @@ class Pinger:
 
 
 class NoPinger:
-    """No pings."""
+    """A pinger that does not ping."""
 
     answers: Sequence[Mapping[str, Any]] = ()
+
+    def __init__(self, fleet: Fleet, lane: Lane, trial: int, clock: BrokerClock) -> None:
+        del fleet, lane, trial, clock
 
     def __enter__(self) -> NoPinger:
         return self

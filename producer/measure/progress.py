@@ -1,4 +1,4 @@
-"""What a run reports while it is under way."""
+"""The reports of a run while it is under way."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """
-    What a trial gave, roughly, for those who watch; reports compute their figures from records.
+    A rough result of a trial, for a live view; reports compute their figures from records.
 
     Attributes:
-        lane: Key of the lane.
-        workload: What the jobs do.
+        lane: The lane's key.
+        workload: The workload of the jobs.
         kind: Capacity or latency.
-        value: Jobs a second over a backlog, or the median queue wait at a held rate in seconds; None if no job ended.
+        value: Jobs per second over a backlog, or the median queue wait at a held rate in seconds; None if no job ended.
     """
 
     lane: str
@@ -34,7 +34,7 @@ class Bracket:
     The rates between which a lane's limit lies, after a probe.
 
     Attributes:
-        lane: Key of the lane.
+        lane: The lane's key.
         probes: Probes of the lane so far.
         rate_per_s: The rate that the last probe held, in jobs per second.
         confirming: The last probe repeated a rate that had passed.
@@ -55,22 +55,22 @@ class Bracket:
 
 
 class Progress(Protocol):
-    """Whoever wants to know how far a run is."""
+    """A listener to the progress of a run."""
 
     def stage(self, text: str) -> None:
-        """Something that is not a trial has begun."""
+        """Report that a stage other than a trial has begun."""
 
     def begin(self, trials: int) -> None:
-        """Measuring has begun, and this many trials are to come."""
+        """Report that measuring begins, with the number of trials."""
 
     def trial(self, text: str) -> None:
-        """A trial is through."""
+        """Report that a trial has ended."""
 
     def score(self, score: Score) -> None:
-        """What a trial of a race gave."""
+        """Report the score of a trial of a race."""
 
     def probe(self, bracket: Bracket) -> None:
         """Report a probe of a search for the limit."""
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
-        """How the lane does that is under load, and how many jobs of all have ended."""
+        """Report the lane under load, and how many of its jobs have ended."""

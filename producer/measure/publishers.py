@@ -1,8 +1,8 @@
 """
-Sends each job when it is due, whatever has finished (open loop), on any broker that kombu knows.
+Sends each job when it is due, whatever has finished (open loop), on any broker that kombu supports.
 
-Publishers are processes of their own, so that neither collecting nor printing makes them late. Each takes every n-th
-job of the plan. A job is stamped just before it is handed to kombu; what is due at the same moment goes in one batch.
+Publishers are processes of their own, so that neither collecting nor printing delays them. Each takes every n-th job
+of the plan. A job is stamped just before it is handed to kombu; jobs that are due at the same time go in one batch.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from producer.measure.order import Order
 
 LEAD_S = 0.03
-"""How far ahead a start is set, so that every publisher has its orders by then."""
+"""How far ahead a start is set, so that every publisher has its order by then."""
 
 
 def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: Any, clock: BrokerClock) -> None:
-    """A publisher process: takes an order and a start, sends, gives the ledger back; ends when the pipe closes."""
+    """Run a publisher process: take an order and a start, send, return the ledger; end when the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     app = Celery("publisher", broker=broker_url)
@@ -51,28 +51,30 @@ def publisher_main(broker_url: str, pipe: Pipe, part: tuple[int, int], counts: A
             pipe.send(FleetError(f"A publisher cannot reach the broker: {error}."))
             return
         pipe.send("ready")
-        sender, desk = JobSender(app, Producer(connection)), OrderRevisions(counts)
+        sender, revisions = JobSender(app, Producer(connection)), OrderRevisions(counts)
         orders: queue.SimpleQueue[tuple[Order, float] | None] = queue.SimpleQueue()
-        threading.Thread(target=_listen, args=(pipe, orders, desk), name="orders", daemon=True).start()
+        threading.Thread(target=_listen, args=(pipe, orders, revisions), name="orders", daemon=True).start()
         while ordered := orders.get():
             order, start_at = ordered
-            pipe.send(send_when_due(order, start_at=start_at, part=part, send=sender.send, now=clock.now, desk=desk))
+            pipe.send(
+                send_when_due(order, start_at=start_at, part=part, send=sender.send, now=clock.now, revisions=revisions)
+            )
 
 
-def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], desk: OrderRevisions) -> None:
-    """Take orders off the pipe while others are worked on: new ones wait their turn, revisions take effect at once."""
+def _listen(pipe: Pipe, orders: queue.SimpleQueue[tuple[Order, float] | None], revisions: OrderRevisions) -> None:
+    """Take orders off the pipe while one is worked on: new ones wait, revisions take effect at once."""
     with suppress(EOFError, OSError):
         while True:
             order, start_at = pipe.recv()
             if start_at is None:
-                desk.revise(order)
+                revisions.revise(order)
             else:
                 orders.put((order, start_at))
     orders.put(None)
 
 
 def _end_with_parent() -> None:
-    # A publisher at work does not look at the pipe, and nobody is left to read what it would say.
+    # A publisher that is sending does not read the pipe, and nobody is left to read its answer.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -81,7 +83,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """A process started here never sees Ctrl-C: that is for the one that gives the orders, which closes the pipe."""
+    """Start processes that never see Ctrl-C: the one that gives the orders handles it and closes the pipe."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -101,8 +103,8 @@ class Publishers:
     """
     Publisher processes, ready to send.
 
-    Use as a context manager; leaving it ends them, whatever they were doing. What they stamp and note is on the clock
-    that they are given, which is the broker's.
+    Use as a context manager; leaving it ends them, whatever they are doing. They stamp and note by the clock that they
+    are given, which is the broker's.
     """
 
     def __init__(self, broker_url: str, count: int = 1, clock: BrokerClock = THIS_MACHINE) -> None:
@@ -133,7 +135,7 @@ class Publishers:
             args=(self._broker_url, there, (number, self._count), counts, self._clock),
             daemon=True,
         )
-        # The first process of its kind starts a helper, which unblocks Ctrl-C for all that come after it.
+        # The first spawned process starts the resource tracker, which unblocks Ctrl-C for those that follow.
         resource_tracker.ensure_running()
         with held(), _sigint_blocked():
             process.start()
@@ -156,7 +158,7 @@ class Publishers:
 
     def revise(self, order: Order) -> None:
         """
-        Have an order take the place of the one that is worked on, of the same trial; what was sent stays as it is.
+        Replace the order that is worked on by another of the same trial; what was sent stays as it is.
 
         Raises:
             FleetError: If a publisher is gone.
@@ -164,7 +166,7 @@ class Publishers:
         self._give(order, None)
 
     def progress(self) -> tuple[int, int]:
-        """How many jobs of the order the broker has taken so far, and how many it has not."""
+        """Return how many jobs of the order the broker has accepted and refused so far."""
         accepted, refused = (now - before for now, before in zip(self._totals(), self._counted, strict=True))
         return accepted, refused
 
@@ -172,7 +174,7 @@ class Publishers:
         return [sum(counts[kind] for counts in self._counts) for kind in (0, 1)]
 
     def _give(self, order: Order, start_at: float | None) -> None:
-        # Pickled here: what Connection.send pickles by itself is left half freed, with a warning, if a pipe is broken.
+        # Pickled here: if the pipe is broken, what Connection.send pickles itself is left half freed, with a warning.
         share = pickle.dumps((order, start_at))
         with _telling_of_the_dead():
             for pipe in self._pipes:
@@ -180,7 +182,7 @@ class Publishers:
 
     def ledger(self) -> pl.DataFrame:
         """
-        What was sent, once all publishers are through; in order of sequence.
+        Wait until all publishers have sent everything, and return it in order of sequence.
 
         Raises:
             FleetError: If a publisher is gone.
@@ -192,7 +194,7 @@ class Publishers:
         with _telling_of_the_dead():
             answers: dict[Any, Any] = {}
             while len(answers) < len(self._pipes):
-                # Whoever is first: a dead one is noticed while the others are still at work.
+                # Any order: a dead publisher is noticed while the others are still sending.
                 ready: list[Any] = wait([pipe for pipe in self._pipes if pipe not in answers])
                 answers |= {pipe: pipe.recv() for pipe in ready}
         for answer in answers.values():

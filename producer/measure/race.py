@@ -5,7 +5,6 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from producer.measure import session
 from producer.measure.progress import Score
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import Plan, backlog, constant, poisson, seed_for
@@ -14,11 +13,9 @@ from producer.rundir.trials import Kind, Trial, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import polars as pl
 
-    from producer.errors import PoolraceError
     from producer.measure.progress import Progress
     from producer.measure.session import Session
     from producer.measure.trial import TrialRunner
@@ -27,18 +24,13 @@ if TYPE_CHECKING:
     from producer.plan.settings import RaceSettings
 
 MIN_JOBS_A_SLOT = 4
-"""A backlog must fill every slot several times, or its first and last round of jobs are all there is."""
+"""The fewest jobs a slot in a backlog: with fewer, its first and last round of jobs would be all of it."""
 
 LEAST_RATE_PER_S = 1.0
 
 
-def run_race(settings: RaceSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
-    """Race, and write the run directory; returns and raises what `session.run` does."""
-    return session.run_session(settings, progress, race_all)
-
-
-def race_all(settings: RaceSettings, session: Session) -> None:
-    """All workloads, one after the other, on the lanes that run."""
+def measure_race(settings: RaceSettings, session: Session) -> None:
+    """Race all workloads, one after the other, on the running lanes."""
     session.progress.begin(len(settings.workloads) * trials_a_workload(settings))
     race = Race(settings, session.runner, session.progress)
     for workload in settings.workloads:
@@ -46,7 +38,7 @@ def race_all(settings: RaceSettings, session: Session) -> None:
 
 
 def trials_a_workload(settings: RaceSettings) -> int:
-    """How many trials each workload takes, its warm-up among them."""
+    """Return the number of trials of each workload, warm-ups included."""
     return len(settings.lanes) * (2 * settings.pairs + 1)
 
 
@@ -59,7 +51,7 @@ class Race:
         self._progress = progress
 
     def workload(self, jobs: Jobs) -> None:
-        """Capacity, then latency below the slower lane's, each in as many rounds as there are pairs."""
+        """Measure capacity, then latency at a rate below the slower lane's capacity, in as many rounds as pairs."""
         rates = {}
         for lane in self._settings.lanes:
             trial = self._course.warm_up(jobs, lane)
@@ -103,21 +95,21 @@ class Race:
 
 
 def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:
-    """The order of a round: turned by one lane each time, and every other turn of the wheel backwards."""
+    """Return the order of lanes in a round: rotated by one each round, reversed in every other full rotation."""
     turn = round_ % len(lanes)
     order = [*lanes[turn:], *lanes[:turn]]
     return order[::-1] if (round_ // len(lanes)) % 2 else order
 
 
 def score(trial: Trial, records: pl.DataFrame) -> Score:
-    """What a trial gave, from its records."""
+    """Return the score of a trial, from its records."""
     wait_s = records.select(STAGES["queue_wait"].took_s.median()).item()
     value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
     return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
 
 
 def backlog_jobs(settings: RaceSettings, rates_per_s: Sequence[float]) -> int:
-    """As many jobs as make the trials of a round last `trial_s` on average; the same for every lane."""
+    """Return the jobs of a backlog, the same for every lane, so that a trial of a round lasts `trial_s` on average."""
     mean_s_per_job = sum(1 / rate for rate in rates_per_s) / len(rates_per_s)
     least = MIN_JOBS_A_SLOT * max(lane.slots for lane in settings.lanes)
     return max(least, round(settings.trial_s / mean_s_per_job))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class RunningTrial:
-    """A trial that runs: by which plan, since when, until when at the latest."""
+    """A running trial: its plan, its beginning, and the time at which it is given up."""
 
     def __init__(
         self,
@@ -51,54 +51,54 @@ class RunningTrial:
 
     @property
     def plan(self) -> Plan:
-        """By which it goes now."""
+        """The plan in force."""
         return self._order.plan
 
     @property
     def give_up_at(self) -> float:
-        """When all jobs should have ended, however slow the lane."""
-        # A lane may do CPU-bound jobs one at a time, and jobs may take several times what they should.
+        """The instant by which all jobs should have ended, however slow the lane."""
+        # A lane may run CPU-bound jobs one at a time, and jobs may take several times as long as sized.
         working_s = 4 * self.plan.jobs * max(self.spec.jobs.expected_s, 0.002)
         return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s
 
     def heard_s(self) -> float:
-        """When the last news of a job came, on the monotonic clock."""
+        """Return when the end of a job was last heard of, on the monotonic clock."""
         missing = self._collector.missing + self._collector.missing_children
         if missing != self._missing:
             self._missing, self._heard_s = missing, self._monotonic()
         return self._heard_s
 
     def sent(self) -> bool:
-        """Whether every job has been tried to send."""
+        """Return whether every job has been sent or refused."""
         return sum(self._publishers.progress()) >= self.plan.jobs
 
     def note_refused(self, events: EventLog) -> None:
-        """Take note where the broker begins to refuse jobs, and where it takes them again."""
+        """Note the beginning and the end of refusals by the broker."""
         _, refused = self._publishers.progress()
         refusing = refused > self._refused
         if refusing and not self._refusing:
-            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail="the broker takes none or not all")
+            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail="the broker refuses some or all jobs")
         elif self._refusing and not refusing:
-            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail=f"no more; {refused} until now")
+            events.note(EventKind.REFUSED, lane=self.spec.lane.key, detail=f"no longer; {refused} so far")
         self._refused, self._refusing = refused, refusing
 
     def over(self) -> bool:
-        """Whether all jobs have ended and no more can come."""
+        """Return whether all jobs have ended and no more can be planned."""
         return not (self._collector.missing or self._collector.missing_children or self.open())
 
     def open(self) -> bool:
-        """Whether more jobs can still be planned."""
+        """Return whether more jobs can still be planned."""
         return self._clock.now() < self.began_at + self._order.open_s
 
     def replan(self, plan: Plan, planned_s: float) -> None:
-        """Go on by another plan, whose jobs are the same until a moment from now."""
+        """Continue by another plan, whose jobs are the same until shortly after now."""
         self._planned_s = planned_s
         self._order = replace(self._order, plan=plan, open_s=planned_s)
         self._publishers.revise(self._order)
         self._collector.replan(plan.jobs)
 
     def give_up(self, at_s: float) -> None:
-        """Send nothing that is due a moment later than this; what was sent is waited for."""
+        """Send nothing that is due after this offset; wait for what was sent."""
         at_s = max(at_s, self._clock.now() - self.began_at) + REVISION_LEAD_S
         at_s = min(at_s, self._planned_s or at_s)
         jobs = int(np.searchsorted(self.plan.due_s, at_s, side="right"))
@@ -107,7 +107,7 @@ class RunningTrial:
         self.replan(replace(self.plan, due_s=self.plan.due_s[:jobs], parts=parts), at_s)
 
     def trial(self) -> Trial:
-        """What is known of it but its end."""
+        """Return the trial as far as it is known; its end is still its beginning."""
         lane, jobs = self.spec.lane, self.spec.jobs
         return Trial(
             trial=self.number,

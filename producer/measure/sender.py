@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class JobSender:
-    """Hands jobs to the broker, stamped; the part of a publisher that knows Celery's messages."""
+    """Stamps jobs and hands them to the broker; the part of a publisher that knows Celery's messages."""
 
     def __init__(self, app: Celery, producer: Any) -> None:
         self._app = app
@@ -40,10 +40,10 @@ class JobSender:
             now: The clock.
 
         Returns:
-            When each was sent: just before it was handed to kombu.
+            The instant at which each was sent: just before it was handed to kombu.
 
         Raises:
-            OperationalError: If the broker did not take them all; which of them it took is not known.
+            OperationalError: If the broker did not take them all; it is not known which it took.
         """
         sent = []
         if order is not self._order:
@@ -55,8 +55,7 @@ class JobSender:
                     self._publish(order, seq, due_at, sent_at)
                     sent.append(sent_at)
         except (BatchPublishError, *self._refusals()) as error:
-            # kombu wraps what goes wrong in a batch, if in an error that is not one of operation, and nothing of what
-            # goes wrong on the way into it.
+            # kombu wraps errors of a batch, but not as an OperationalError, and does not wrap those on the way into it.
             raise OperationalError(str(error)) from error
         return sent
 
@@ -116,9 +115,9 @@ class JobSender:
 
 def _keep_client(channel: Any) -> None:
     """
-    Have a channel of kombu's Redis transport use one client.
+    Make a channel of kombu's Redis transport keep one client.
 
-    By itself it makes one for every batch; that costs as much as two jobs, which shows as lag at high rates.
+    It would make one for every batch, which costs as much as two jobs and shows as lag at high rates.
     """
     if not hasattr(channel, "conn_or_acquire"):
         return
@@ -136,17 +135,17 @@ def _keep_client(channel: Any) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Common:
     """
-    What the messages of one task have in common.
+    The part that all messages of one task share.
 
-    Worked out once an order instead of once a job: it is nearly half of what a message costs.
+    It is made once an order instead of once a job, since it is nearly half of the cost of a message.
 
     Attributes:
-        task: Celery's name of it.
-        args: Its positional arguments.
-        headers: Celery's headers that cost most to make.
+        task: Celery's name of the task.
+        args: The task's positional arguments.
+        headers: The headers of Celery that cost most to make.
         body: The task's arguments, serialised.
-        content_type: Of the body.
-        content_encoding: Of the body.
+        content_type: The content type of the body.
+        content_encoding: The content encoding of the body.
     """
 
     task: str

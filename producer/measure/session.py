@@ -1,7 +1,7 @@
 """
-A run of any kind: sizes the jobs, starts the fleet, proves every slot, has it measured, and writes the run directory.
+Runs a session of any kind: sizes the jobs, starts the fleet, proves every slot, measures, and writes the run directory.
 
-What is measured is a function that is handed the grounds; race, load, limit and sweep differ in nothing else.
+Race, load, limit and sweep differ only in the function that measures, which is given a `Session`.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ S = TypeVar("S", bound=FleetSettings)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """
-    What is there to be measured, and with what.
+    A running fleet, and what is needed to measure it.
 
     Attributes:
-        runner: Runs trials.
-        jobs: Sized jobs, by workload.
+        runner: The runner of trials.
+        jobs: The sized jobs, by workload.
         writer: The run directory.
-        progress: Who wants to know how far it is.
-        fleet: Where it runs.
+        progress: The listener to progress.
+        fleet: The broker and the nodes.
     """
 
     runner: TrialRunner
@@ -62,7 +62,7 @@ class Session:
 
     def start(self, lane: Lane) -> None:
         """
-        Have a lane's nodes run, with every slot proven, and note what is known of them.
+        Start a lane's nodes, prove every slot, and note the nodes in the manifest.
 
         Raises:
             FleetError: If a node or a slot does not come up.
@@ -72,7 +72,7 @@ class Session:
         self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
 
     def stop(self, lane: Lane) -> None:
-        """End what was started for a lane."""
+        """Stop what was started for a lane."""
         self.fleet.stop(lane)
 
 
@@ -80,16 +80,16 @@ def run_session(
     settings: S, progress: Progress, measure: Callable[[S, Session], None]
 ) -> tuple[Path, PoolraceError | None]:
     """
-    Have something measured, and write the run directory.
+    Run a session and write the run directory.
 
     Args:
-        settings: What was asked.
-        progress: Who wants to know how far it is.
-        measure: Runs its trials on the grounds, with the settings as the fleet was found.
+        settings: The settings of the run.
+        progress: The listener to progress.
+        measure: Runs the trials on the session, with the settings completed by the fleet that was found.
 
     Returns:
-        The run directory, and the error that ended the run before its time, if one did. What was measured until then
-        is in the directory, marked incomplete.
+        The run directory, and the error that ended the run early, or None. What was measured until then is in the
+        directory, marked incomplete.
 
     Raises:
         PoolraceError: If it ended before there was anything to keep, not even a log.
@@ -116,7 +116,7 @@ def run_session(
 def _end_early(writer: RunWriter, error: PoolraceError) -> tuple[Path, PoolraceError]:
     if writer.discard_if_bare():
         raise error
-    # If the disk is full, the manifest keeps saying `running`, which readers take for incomplete.
+    # If the disk is full, the manifest stays at `running`, which readers take for incomplete.
     with suppress(PoolraceError):
         status = INVALID if isinstance(error, InvalidRunError) else INCOMPLETE
         writer.update_manifest(status=status, reason=str(error), ended_at=writer.events.now())
@@ -145,7 +145,7 @@ def _run(
             if settings.starts_all:
                 for lane in settings.lanes:
                     session.start(lane)
-            # Nodes that ran already are no children of ours, and would count as others.
+            # Nodes that were running before are not our children, and would count as others.
             others = None if settings.attached else OthersMeter()
             measure(settings, session)
             writer.update_manifest(
@@ -181,10 +181,10 @@ def open_fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> Local
 
 def start_nodes(fleet: Fleet, lane: Lane, runner: TrialRunner) -> list[NodeFacts]:
     """
-    Have a lane's nodes run, and every slot proven.
+    Start a lane's nodes and prove every slot.
 
     Returns:
-        What is known of each, with the time to ready where we started it.
+        The facts of each node, with its time to ready where we started it.
 
     Raises:
         FleetError: If a node or a slot does not come up.
@@ -200,7 +200,7 @@ def start_nodes(fleet: Fleet, lane: Lane, runner: TrialRunner) -> list[NodeFacts
 def open_runner(
     run_id: str, settings: FleetSettings, fleet: Fleet, writer: RunWriter
 ) -> Iterator[tuple[TrialRunner, Collector]]:
-    """Publishers and a collector on a fleet, ready for trials; what they learn of clocks goes into the manifest."""
+    """Open publishers and a collector on a fleet, by the broker's clock, and note the clocks in the manifest."""
     with fleet.app.connection_for_read() as connection:
         offset: ClockOffset = broker_offset(connection)
     clock = BrokerClock(offset.correction_s)
@@ -226,6 +226,6 @@ def _clocks(collector: Collector) -> dict[str, Any]:
 
 
 def warm_up(runner: TrialRunner, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
-    """A few jobs of each workload of a mix."""
+    """Run a few jobs of each workload of a mix, which count for nothing."""
     progress.stage(f"Warming up {lane.label}")
     return [runner.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]

@@ -1,4 +1,4 @@
-"""Has the worker size its jobs for this machine: once per race, before any node runs."""
+"""Sizes the jobs for this machine, once per run, before any node starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT_S = 60.0
 
 def sized_jobs(settings: FleetSettings) -> tuple[dict[str, Jobs], dict[str, Any]]:
     """
-    What to send for each workload, and the calibration for the manifest.
+    Return the sized jobs of each workload, and the calibration for the manifest.
 
     Raises:
         FleetError: If the calibration fails.
@@ -42,10 +42,10 @@ def calibrate(
     workloads: list[str], *, job_s: float | None, cpu_share: float | None, timeout_s: float = TIMEOUT_S
 ) -> dict[str, Any]:
     """
-    Ask `worker.calibrate`, in a process of its own.
+    Run `worker.calibrate` in a process of its own and return its answer.
 
     Raises:
-        FleetError: If it fails, or takes far too long.
+        FleetError: If it fails or times out.
     """
     command = [sys.executable, "-m", "worker.calibrate", *workloads]
     command += ["--target", str(job_s)] if job_s is not None else []
@@ -57,7 +57,7 @@ def calibrate(
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise FleetError(
-            f"The jobs were not sized within {timeout_s:.0f} s: this machine is too busy. Race again when it is not."
+            f"The jobs were not sized within {timeout_s:.0f} s: this machine is too busy. Run again when it is not."
         ) from error
     if answer.returncode:
         raise FleetError(f"The jobs cannot be sized: {answer.stderr.strip() or answer.returncode}")

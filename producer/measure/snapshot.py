@@ -1,4 +1,4 @@
-"""How a lane does at this moment: what a live view shows, second by second. Pure."""
+"""The rates of a lane in the last second, for a live view. Pure."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class LaneSnapshot:
     A lane in the last second or so.
 
     Attributes:
-        lane: Its key.
-        at_s: Seconds since the load began on it.
-        of_s: How long its plan takes.
-        offered_per_s: Jobs that became due.
-        accepted_per_s: Jobs that the broker took.
-        started_per_s: Jobs that a slot took; None where the broker's queues cannot be looked into.
-        finished_per_s: Jobs whose end became known; nodes tell up to a second later.
-        backlog: Jobs ready and unacked on the broker; None likewise.
+        lane: The lane's key.
+        at_s: Seconds since the load began on the lane.
+        of_s: The duration of the lane's plan in seconds.
+        offered_per_s: Jobs that became due, per second.
+        accepted_per_s: Jobs that the broker accepted, per second.
+        started_per_s: Jobs that a slot began, per second; None where the broker's queues cannot be read.
+        finished_per_s: Jobs whose end became known, per second; nodes report up to a second later.
+        backlog: Jobs ready and unacked on the broker; None where its queues cannot be read.
         behind: Jobs that were due and whose end is not known.
-        failed: Jobs that failed so far.
-        queue_wait_p50_s: Started minus sent, of the jobs that ended; None if none did.
-        queue_wait_p99_s: The same.
-        paused: Nothing is being sent, since somebody said so.
+        failed: Jobs that have failed so far.
+        queue_wait_p50_s: The median queue wait of the jobs that ended, in seconds; None if none did.
+        queue_wait_p99_s: The 99th percentile of the same.
+        paused: The load is paused by an order.
     """
 
     lane: str
@@ -53,42 +53,42 @@ class LaneSnapshot:
 
 
 class RateMeter:
-    """Turns moments of a trial, one after the other, into what happened between them."""
+    """Turns successive snapshots of a trial into rates."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._before: tuple[float, int, int, int | None, int] = (0.0, 0, 0, 0, 0)
         self._failed = 0
 
-    def now(self, moment: TrialSnapshot, of_s: float, *, paused: bool) -> LaneSnapshot:
-        """What happened since the last moment."""
-        started = self._started(moment)
+    def between(self, snapshot: TrialSnapshot, of_s: float, *, paused: bool) -> LaneSnapshot:
+        """Return the rates since the last snapshot."""
+        started = self._started(snapshot)
         at_s, due, accepted, started_before, ended = self._before
-        self._before = (moment.at_s, moment.due, moment.accepted, started, moment.ended)
-        self._failed += moment.records.filter(pl.col("outcome") == Outcome.FAILED.label).height
-        waits = percentiles(STAGES["queue_wait"].durations_s(moment.records))
-        since_s = max(moment.at_s - at_s, 1e-3)
+        self._before = (snapshot.at_s, snapshot.due, snapshot.accepted, started, snapshot.ended)
+        self._failed += snapshot.records.filter(pl.col("outcome") == Outcome.FAILED.label).height
+        waits = percentiles(STAGES["queue_wait"].durations_s(snapshot.records))
+        since_s = max(snapshot.at_s - at_s, 1e-3)
         known = started is not None and started_before is not None
         return LaneSnapshot(
             lane=self._lane.key,
-            at_s=moment.at_s,
+            at_s=snapshot.at_s,
             of_s=of_s,
-            offered_per_s=(moment.due - due) / since_s,
-            accepted_per_s=(moment.accepted - accepted) / since_s,
+            offered_per_s=(snapshot.due - due) / since_s,
+            accepted_per_s=(snapshot.accepted - accepted) / since_s,
             started_per_s=max(0, started - started_before) / since_s if known else None,  # type: ignore[operator]
-            finished_per_s=(moment.ended - ended) / since_s,
-            backlog=None if moment.waiting is None else moment.waiting.ready + moment.waiting.unacked,
-            behind=moment.due - moment.ended,
+            finished_per_s=(snapshot.ended - ended) / since_s,
+            backlog=None if snapshot.waiting is None else snapshot.waiting.ready + snapshot.waiting.unacked,
+            behind=snapshot.due - snapshot.ended,
             failed=self._failed,
             queue_wait_p50_s=None if waits is None else waits.p50,
             queue_wait_p99_s=None if waits is None else waits.p99,
             paused=paused,
         )
 
-    def _started(self, moment: TrialSnapshot) -> int | None:
-        """Jobs that a slot has taken: those that the broker took and that do not wait, there or in the node."""
-        if moment.waiting is None:
+    def _started(self, snapshot: TrialSnapshot) -> int | None:
+        """Return the jobs that a slot has begun: accepted ones that wait neither on the broker nor in a node."""
+        if snapshot.waiting is None:
             return None
-        # Acknowledged late, those at work are unacked as well: as many as there are slots for them.
-        at_work = min(moment.waiting.unacked, self._lane.slots) if self._lane.acks == "late" else 0
-        return moment.accepted - moment.waiting.ready - moment.waiting.unacked + at_work
+        # With late acknowledgement running jobs are unacked too: at most one a slot.
+        at_work = min(snapshot.waiting.unacked, self._lane.slots) if self._lane.acks == "late" else 0
+        return snapshot.accepted - snapshot.waiting.ready - snapshot.waiting.unacked + at_work

@@ -1,7 +1,7 @@
 """
-Where a load that runs takes its orders from: a file in its run directory, a line each, which `poolrace steer` writes.
+Steers a running load through a file in its run directory, to which `poolrace steer` adds a line for each order.
 
-An order says what is to be different from now on: rate, mix or pause. The load looks once a second.
+An order changes the rate, the mix or the pause from now on. The load reads the file once a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ FILE = "orders.jsonl"
 
 
 class OrderFile:
-    """Reads the orders of one run, and keeps what they made of the load, lane by lane."""
+    """
+    The orders of one run, and the changes that they made to the load.
+
+    Attributes:
+        changes: The changes in force on the present lane, and those that earlier lanes had before now.
+    """
 
     def __init__(self, run: Path) -> None:
         self._file = run / FILE
@@ -32,9 +37,9 @@ class OrderFile:
 
     def has_new(self, at_s: float) -> bool:
         """
-        Look for new orders; true if there are some, and `changes` has them.
+        Read new orders into `changes`; return whether there were any.
 
-        A change takes the place of those that an earlier lane had from then on.
+        A change replaces those that an earlier lane had from then on.
         """
         orders = self._new_orders()
         for order in orders:
@@ -44,7 +49,7 @@ class OrderFile:
         return bool(orders)
 
     def paused(self, at_s: float) -> bool:
-        """Whether nothing is sent at a moment."""
+        """Return whether the load is paused at an offset from its start."""
         before = [change for change in self.changes if change.at_s <= at_s]
         return bool(before) and before[-1].paused
 
@@ -60,7 +65,7 @@ class OrderFile:
 
 
 def workloads_of(run: Path) -> tuple[str, ...]:
-    """What a run's jobs are; nothing if it is no run, which whoever gives it an order is told."""
+    """Return the run's workloads, or () if the directory is not a run."""
     try:
         return tuple(json.loads((run / "manifest.json").read_text())["settings"]["workloads"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -69,35 +74,33 @@ def workloads_of(run: Path) -> tuple[str, ...]:
 
 def write_order(run: Path, order: dict[str, Any]) -> None:
     """
-    Have a load do something else from now on.
+    Order a running load to change from now on.
 
     Args:
         run: Its run directory.
-        order: Fields of `Change` that are to be different.
+        order: The fields of `Change` that change.
 
     Raises:
-        UsageError: If no load runs there, or it knows nothing of a workload.
+        UsageError: If no load runs there, or the order names a workload that was not sized.
     """
     try:
         manifest = json.loads((run / "manifest.json").read_text())
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{run}: no run directory. Name that of a load that runs, e.g. runs/<time>-load-1a2b3c."
+            f"{run}: not a run directory. Name that of a running load, e.g. runs/<time>-load-1a2b3c."
         ) from error
-    if manifest["settings"].get("kind") != "load":
+    if "steerable" not in manifest["settings"]:
         raise UsageError(f"{run}: only a load can be steered, and this is a {manifest['settings'].get('kind')}.")
     if manifest["status"] != RUNNING:
-        raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer one that runs.")
-    if manifest["settings"].get("replay"):
-        raise UsageError(
-            f"{run}: a replay is as it was recorded, and cannot be steered. Use --rate instead of --replay."
-        )
+        raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer a running one.")
+    if not manifest["settings"]["steerable"]:
+        raise UsageError(f"{run}: a replay sends what was recorded and cannot be steered. Use --rate, not --replay.")
     sized = manifest["settings"]["workloads"]
     unknown = [name for name in order.get("mix") or () if name not in sized]
     if unknown:
         raise UsageError(
             f"--mix: {', '.join(unknown)} was not sized when this load began. Allowed: {', '.join(sized)}. To mix "
-            "another in later, start a load with a share of 0 for it."
+            "in another one later, start the load with a share of 0 for it."
         )
     with (run / FILE).open("a") as file:
         file.write(json.dumps(order) + "\n")
@@ -105,10 +108,10 @@ def write_order(run: Path, order: dict[str, Any]) -> None:
 
 def running_load(parent: Path) -> Path:
     """
-    The run directory of the load that runs.
+    Return the run directory of the running load.
 
     Raises:
-        UsageError: If there is none, or more than one.
+        UsageError: If no load is running, or more than one.
     """
     found = [
         manifest.parent

@@ -1,11 +1,10 @@
-"""The sweep: a small race at each value of one thing, on lanes and jobs that differ in nothing else."""
+"""The sweep: a small race at each value of one setting, on lanes and jobs that differ in nothing else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from producer.measure import session
 from producer.measure.race import Race, trials_a_workload
 from producer.measure.sizing import sized_jobs
 from producer.plan.jobs import with_payload
@@ -13,10 +12,7 @@ from producer.plan.settings import RaceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from producer.errors import PoolraceError
-    from producer.measure.progress import Progress
     from producer.measure.session import Session
     from producer.plan.axis import Axis
     from producer.plan.jobs import Jobs
@@ -26,12 +22,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSettings(RaceSettings):
     """
-    A sweep as it was asked for.
+    The settings of a sweep.
 
     Attributes:
-        axis: What is varied.
-        base: The lanes before anything is varied; `lanes` holds those of all points.
-        memory_bytes: What a node may take, for the recommendation; None for no bound.
+        axis: The setting that is varied, and its values.
+        base: The lanes as they were given; `lanes` holds those of all points.
+        memory_bytes: The memory that a node may use, for the recommendation; None for no bound.
     """
 
     kind: ClassVar[str] = "sweep"
@@ -42,20 +38,20 @@ class SweepSettings(RaceSettings):
 
     @property
     def starts_all(self) -> bool:
-        """Where each point has lanes of its own, those of the others must not take memory beside them."""
+        """False where each point has lanes of its own: idle lanes of other points would take memory beside them."""
         return not self.axis.of_lanes
 
     @property
     def workload(self) -> str:
-        """The one that is swept."""
+        """The workload that is swept."""
         return self.workloads[0]
 
     def label(self, text: str) -> str:
-        """How reports and records name the jobs of a point: trials are paired within it."""
+        """Return the name of a point's jobs in reports and records; trials are paired within a point."""
         return f"{self.workload} {self.axis.name}={text}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the settings for the manifest."""
         plain = RaceSettings.to_dict(self)
         points = [
             {
@@ -69,21 +65,16 @@ class SweepSettings(RaceSettings):
 
     @property
     def kept(self) -> Sequence[Lane]:
-        """The lanes before anything is varied; those of a fleet that runs already are known once it was found."""
+        """The lanes before anything is varied; those of a running fleet are known once it has been found."""
         return self.base if self.axis.of_lanes else self.lanes
 
     def at(self, value: Any) -> Sequence[Lane]:
-        """The lanes at a value."""
+        """Return the lanes at a value of the axis."""
         return self.axis.lanes(value, self.kept)
 
 
-def run_sweep(settings: SweepSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
-    """Race at each value, and write the run directory; returns and raises what `session.run` does."""
-    return session.run_session(settings, progress, sweep)
-
-
-def sweep(settings: SweepSettings, session: Session) -> None:
-    """One small race after the other; lanes of a point run only while it is raced."""
+def measure_sweep(settings: SweepSettings, session: Session) -> None:
+    """Race at each value in turn; lanes of a point run only while it is raced."""
     axis = settings.axis
     session.progress.begin(len(axis.values) * trials_a_workload(replace(settings, lanes=tuple(settings.kept))))
     for text, value in zip(axis.texts, axis.values, strict=True):
@@ -98,7 +89,7 @@ def sweep(settings: SweepSettings, session: Session) -> None:
 
 
 def _jobs(settings: SweepSettings, session: Session, value: Any, label: str) -> Jobs:
-    """What is sent at a value; its size goes into the manifest by the label."""
+    """Return the jobs at a value, and note their size in the manifest by the label."""
     jobs, size = session.jobs[settings.workload], session.writer.manifest["sizes"].get(settings.workload)
     if settings.axis.name == "cpu-share":
         found, sizes = sized_jobs(replace(settings, cpu_share=value, sizes={}))

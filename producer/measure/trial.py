@@ -1,8 +1,8 @@
 """
-The course: runs one trial at a time on a fleet and writes down what came of it.
+Runs one trial at a time on a fleet and writes its tables.
 
-A trial begins with an empty queue and an idle lane, and ends when the record of its last job is in, never when the
-queue looks empty.
+A trial begins with an empty queue and an idle lane. It ends when the record of its last job is in, never when the queue
+looks empty.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 GRACE_S = 10.0
-"""How long the last records may take after the time the plan itself needs."""
+"""How long the last records may take beyond the time that the plan needs."""
 
 ROWS_A_PART = 20_000
 """A trial with more records than this writes them in parts."""
+
 HOLD_S = 0.2
 HOLD_TRIES = 10
 
@@ -66,6 +67,7 @@ class TrialRunner:
         control: Control | None = None,
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
+        pinger: type[Pinger | NoPinger] = Pinger,
     ) -> None:
         self._run_id = run_id
         self._fleet = fleet
@@ -77,16 +79,17 @@ class TrialRunner:
         self.clock = clock
         self._grace_s = grace_s
         self._monotonic = monotonic
+        self._pinger = pinger
         self._next = 0
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Release the connections."""
         self._control.close()
         self._looking.release()
 
     def prove_slots(self, lane: Lane) -> float:
         """
-        Hold slots until every slot of a lane was seen at work.
+        Hold jobs on a lane until every slot has run one.
 
         Returns:
             When the last slot began its first job, in seconds since the epoch on the broker's clock.
@@ -100,7 +103,7 @@ class TrialRunner:
             records = self.measure_with_records(
                 TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))
             )[1]
-            # With the node: containers count their processes each for itself.
+            # With the node: containers number their processes independently.
             for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
                 slot = tuple(place)
                 began_at[slot] = min(started_at, began_at.get(slot, started_at))
@@ -112,7 +115,7 @@ class TrialRunner:
         )
 
     def warm_up(self, jobs: Jobs, lane: Lane) -> Trial:
-        """Run a few jobs of a workload that count for nothing: first connections, imports, caches."""
+        """Run a few jobs of a workload that count for nothing, for first connections, imports and caches."""
         return self.measure(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
 
     def measure(self, spec: TrialSpec) -> Trial:
@@ -127,7 +130,7 @@ class TrialRunner:
 
     def measure_with_records(self, spec: TrialSpec) -> tuple[Trial, pl.DataFrame]:
         """
-        Run a trial and give its records, too, in the layout of `RECORD_SCHEMA`: of a long one the last of them.
+        Run a trial; return its records too, in the layout of `RECORD_SCHEMA`, and of a long one the last of them.
 
         Raises:
             InvalidRunError: If some of its jobs never come to an end.
@@ -145,14 +148,14 @@ class TrialRunner:
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
         )
         before = self._cpu_s(spec.lane)
-        with Pinger(self._fleet, spec.lane, number, self.clock) if spec.ping else NoPinger() as pinging:
+        with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
             running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self._monotonic)
             complete = self._follow_noting(running)
         trial = replace(running.trial(), ended_at=self.clock.now(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
         return self._write(spec, trial, pinging.answers, complete=complete)
 
     def _follow_noting(self, running: RunningTrial) -> bool:
-        """Follow, and take note of what ends it before its time."""
+        """Follow a trial, and note an error that cuts it short."""
         try:
             return self._follow(running)
         except FleetError as error:
@@ -162,7 +165,7 @@ class TrialRunner:
             raise
 
     def _follow(self, running: RunningTrial) -> bool:
-        """Collect until every job has ended; false if some have not when patience is at an end."""
+        """Collect until every job has ended; return False if some have not in time."""
         checked = self._monotonic()
         on_tick = running.spec.on_tick
         while not running.over() and self.clock.now() < running.give_up_at + self._grace_s:
@@ -174,12 +177,12 @@ class TrialRunner:
                 if self._silent(running) or self._stuck(running):
                     break
                 if on_tick:
-                    on_tick(self._moment(running), running)
+                    on_tick(self._snapshot(running), running)
                 self._write_down(running.number)
         return not (self._collector.missing or self._collector.missing_children)
 
     def _stuck(self, running: RunningTrial) -> bool:
-        """Whether jobs that were sent should have ended long ago."""
+        """Return whether a job has exceeded the job timeout."""
         timeout_s = running.spec.jobs.timeout_s
         if timeout_s is None or self._monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
             return False
@@ -188,14 +191,14 @@ class TrialRunner:
         return accepted > ended or self._collector.missing_children > 0
 
     def _silent(self, running: RunningTrial) -> bool:
-        """Whether nothing can come any more: no job waits on the broker, and none that was taken has ended for long."""
-        # What has ended may lie in a node for as long as it may hold records back.
+        """Return whether nothing more can come: no job waits on the broker, and none has ended for long."""
+        # A node may hold back the records of jobs that have ended.
         longest_s = max(self._grace_s, 10 * running.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
         if self._monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
         return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
 
-    def _moment(self, running: RunningTrial) -> TrialSnapshot:
+    def _snapshot(self, running: RunningTrial) -> TrialSnapshot:
         at_s = self.clock.now() - running.began_at
         accepted, refused = self._publishers.progress()
         records, children, samples = self._collector.fresh()
@@ -219,7 +222,7 @@ class TrialRunner:
             return depth(self._looking, *self._fleet.queues(lane))
 
     def _write_down(self, number: int) -> None:
-        """Write what has come in, if it is much: a long trial must not need more memory than a short one."""
+        """Write the records that have come in, if there are many: a long trial must not need more memory."""
         if self._collector.rows > ROWS_A_PART:
             records, samples = self._collector.take()
             with held():
@@ -254,7 +257,7 @@ class TrialRunner:
         return sum(sample.cpu_s for sample in answers.values()) if len(answers) == len(nodes) else None
 
 
-_PATIENCE = "No job ended for {:g} s, which is --job-timeout: if that is how long they take, give it more."
+_PATIENCE = "No job ended for {:g} s, the --job-timeout. If jobs take longer, raise it."
 
 
 def _difference(before: float | None, after: float | None) -> float | None:
@@ -264,12 +267,12 @@ def _difference(before: float | None, after: float | None) -> float | None:
 def _missing(trial: Trial, missing: int, children: int) -> str:
     if not missing:
         return (
-            f"{children} jobs that {trial.workload} jobs on lane {trial.lane} started never came to an end in time. "
+            f"{children} jobs that {trial.workload} jobs on lane {trial.lane} started did not end in time. "
             "See the node's log in the run directory."
         )
     waiting_ = len(trial.queued)
     return (
-        f"{missing} of {trial.jobs} {trial.workload} jobs on lane {trial.lane} never came to an end in time: "
+        f"{missing} of {trial.jobs} {trial.workload} jobs on lane {trial.lane} did not end in time: "
         f"{waiting_} still on the broker, {missing - waiting_} lost or still running. See the node's log in the run "
-        "directory; give jobs less work (--job-duration) or the lane more slots, and race again."
+        "directory. Give jobs less work (--job-duration) or the lane more slots, and run again."
     )

@@ -1,4 +1,4 @@
-"""What a trial is asked for, and what can be seen of it while it runs."""
+"""The specification of a trial, snapshots of it while it runs, and the control over it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSpec:
     """
-    A trial that is to be run.
+    A trial to run.
 
     Attributes:
-        kind: What it measures.
-        jobs: What is sent.
-        lane: On which lane.
-        plan: When.
-        round: Trials of one kind and workload with the same round form a pair.
-        planned_s: How long the plan takes, if its last job does not say it.
-        ping: Ping the lane's nodes meanwhile.
+        kind: What the trial measures.
+        jobs: The jobs that are sent.
+        lane: The lane that it runs on.
+        plan: When each job is due.
+        round: The round; trials of one kind and workload with the same round form a pair.
+        planned_s: The duration of the plan in seconds, where its last job does not end it.
+        ping: Ping the lane's nodes while it runs.
         on_tick: Called once a second with a snapshot, and with what can steer the trial.
     """
 
@@ -46,20 +46,20 @@ class TrialSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSnapshot:
     """
-    How far a trial is.
+    The state of a running trial.
 
     Attributes:
-        began_at: When it began, on the broker's clock.
+        began_at: When the trial began, on the broker's clock.
         at_s: Seconds since then.
         due: Jobs that were due by then.
-        accepted: Jobs that the broker took.
-        refused: Jobs that it did not.
+        accepted: Jobs that the broker accepted.
+        refused: Jobs that the broker refused.
         ended: Jobs whose end is known.
-        of: All its jobs.
-        waiting: What the lane's queue holds; None where it cannot be looked into.
-        records: Those that came in since the last moment, in the layout of `RECORD_SCHEMA`.
-        children: The same of jobs that others started, under the number of the one that was sent.
-        samples: The same of the nodes, in the layout of `SAMPLE_SCHEMA`.
+        of: All jobs of the plan.
+        waiting: The depth of the lane's queues; None where they cannot be read.
+        records: Records since the last snapshot, in the layout of `RECORD_SCHEMA`.
+        children: Records of jobs that others started, under the number of the one that was sent.
+        samples: Samples of the nodes since the last snapshot, in the layout of `SAMPLE_SCHEMA`.
     """
 
     began_at: float
@@ -76,10 +76,10 @@ class TrialSnapshot:
 
 
 class TrialControl(Protocol):
-    """What a trial's watcher can do to it."""
+    """The control that a watcher has over a running trial."""
 
     def replan(self, plan: Plan, planned_s: float) -> None:
-        """Go on by another plan, whose jobs are the same until a moment from now."""
+        """Continue by another plan, whose jobs are the same until shortly after now."""
 
     def give_up(self, at_s: float) -> None:
-        """Send nothing that is due a moment later than this; what was sent is waited for."""
+        """Send nothing that is due after this offset; wait for what was sent."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from poolrace.ownapp.redirect import BACKEND_VARIABLE, BROKER_VARIABLES, Redirect
 from producer.errors import FleetError, UsageError
-from producer.fleet.environment import for_app, interpreter, source_path
+from producer.fleet.environment import app_environment, interpreter, source_path
 from producer.ownapp.jobfile import read_jobs
 from producer.ownapp.jobs import jobs_by_task, replayed_jobs
-from producer.plan.lanes import Lane
 from producer.plan.own_app import OwnApp
 
 if TYPE_CHECKING:
@@ -37,7 +35,8 @@ def ask(
     folder: Path,
     jobs: str | None,
     tasks: Sequence[str],
-    lane: Lane,
+    python: str,
+    environment: Mapping[str, str],
     seed: int,
     timeout_s: float,
     keep_backend: bool,
@@ -52,7 +51,8 @@ def ask(
         folder: Where it is imported and run.
         jobs: A job file, or a function that makes jobs; None to send each task without arguments.
         tasks: Of which jobs are sent; none for all that the jobs name.
-        lane: Whose interpreter is asked.
+        python: The interpreter that is asked; empty for the one that runs this command.
+        environment: The user's environment, with what is meant for Poolrace.
         seed: Of what is drawn.
         timeout_s: How long a run will wait for the end of a job.
         keep_backend: Results go where the app's settings say.
@@ -63,13 +63,14 @@ def ask(
         UsageError: If the app, a task or a job is not what it should be.
         FleetError: If it does not answer.
     """
+    environment = app_environment(environment)
     question = {
         "redirect": _terms(app),
         "tasks": list(tasks),
-        "own_backend": for_app(os.environ).get(BACKEND_VARIABLE, ""),
+        "own_backend": environment.get(BACKEND_VARIABLE, ""),
         **_jobs(jobs, tasks, folder, seed),
     }
-    told = _answer(question, folder, lane, patience_s)
+    told = _answer(question, folder, python, environment, patience_s)
     if error := told.get("error"):
         raise UsageError(f"--app {error}" if str(error).startswith(app) else str(error))
     messages = told.pop("messages")
@@ -83,13 +84,14 @@ def ask(
         folder=folder,
         facts=told,
         jobs=sized,
+        environment=environment,
         recorded=recorded,
         timeout_s=timeout_s,
         keep_backend=keep_backend,
     )
 
 
-def broker_of_app(app: str, *, folder: Path, patience_s: float) -> str:
+def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], patience_s: float) -> str:
     """
     The broker of an app: what the environment says of it, or else its own settings.
 
@@ -97,10 +99,10 @@ def broker_of_app(app: str, *, folder: Path, patience_s: float) -> str:
         UsageError: If the app cannot be had, or has none.
         FleetError: If it does not answer.
     """
-    if given := for_app(os.environ).get(BROKER_VARIABLES[0]):
+    environment = app_environment(environment)
+    if given := environment.get(BROKER_VARIABLES[0]):
         return given
-    lane = Lane(key="threads", pool="threads", slots=1)
-    told = _answer({"redirect": _terms(app), "broker": True}, folder, lane, patience_s)
+    told = _answer({"redirect": _terms(app), "broker": True}, folder, "", environment, patience_s)
     if error := told.get("error"):
         raise UsageError(f"--app {error}")
     if "://" not in told["broker_url"]:
@@ -125,12 +127,14 @@ def _jobs(jobs: str | None, tasks: Sequence[str], folder: Path, seed: int) -> di
     return {"jobs": read_jobs(Path(jobs))}
 
 
-def _answer(question: Mapping[str, Any], folder: Path, lane: Lane, patience_s: float) -> dict[str, Any]:
+def _answer(
+    question: Mapping[str, Any], folder: Path, python: str, environment: Mapping[str, str], patience_s: float
+) -> dict[str, Any]:
     terms = Redirect(**question["redirect"])
     try:
         done = subprocess.run(
-            [interpreter(lane), "-c", _CALL], input=json.dumps(question), cwd=folder,
-            env={**for_app(os.environ), **source_path(lane), **terms.environment(), "POOLRACE_HOME": _home()},
+            [interpreter(python), "-c", _CALL], input=json.dumps(question), cwd=folder,
+            env={**environment, **source_path(python), **terms.environment(), "POOLRACE_HOME": _home()},
             capture_output=True, text=True, timeout=patience_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:

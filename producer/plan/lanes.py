@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from poolrace.pools import POOLS, REFUSED
+from poolrace.pools import POOLS, RACED, REFUSED
 from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
 from producer.plan.units import one_of, whole_number
@@ -19,7 +19,6 @@ from producer.plan.units import one_of, whole_number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RACED_POOLS = ("prefork", "threads")
 ACKS = ("early", "late")
 EXAMPLES = "e.g. threads:32, prefork:2:prefetch=1, threads:8:python=/path/to/python3.14t or threads:8:transport=atomic"
 MAX_SLOTS = 1024
@@ -37,7 +36,7 @@ class Lane:
     Attributes:
         key: Short name, unique in the race; names the node and the queue, e.g. `threads`, `threads-2` or
             `threads-atomic`.
-        pool: `prefork` or `threads`.
+        pool: One of the pools that are raced.
         slots: Jobs that the lane runs at once: the concurrency of its nodes, together.
         prefetch: Messages a node takes ahead, per slot (Celery's prefetch multiplier).
         acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
@@ -118,12 +117,12 @@ def parse_lane(spec: str, *, slots: int, prefetch: int, acks: str, transport: st
 
 
 def _known_pool(spec: str, pool: str) -> str:
-    if pool in RACED_POOLS:
+    if pool in RACED:
         return pool
     if pool in POOLS or pool in REFUSED:
         why = f": {REFUSED[pool]}" if pool in REFUSED else ""
-        raise UsageError(f"--lane {spec}: {pool} is not raced{why}. Allowed: {', '.join(RACED_POOLS)}.")
-    raise UsageError(f"--lane {spec}: unknown pool {pool!r}. Allowed: {one_of(pool, RACED_POOLS)}; {EXAMPLES}.")
+        raise UsageError(f"--lane {spec}: {pool} is not raced{why}. Allowed: {', '.join(RACED)}.")
+    raise UsageError(f"--lane {spec}: unknown pool {pool!r}. Allowed: {one_of(pool, RACED)}; {EXAMPLES}.")
 
 
 def _with_setting(lane: Lane, spec: str, part: str) -> Lane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class OwnApp:
         folder: Where it is run.
         facts: What it said of itself, and what is changed of its settings.
         jobs: What to send, by workload: each task, and all together if there are several.
+        environment: The environment of its processes; the manifest never has it, since it may hold secrets.
         timeout_s: How long to wait for the end of a job.
         keep_backend: Results go where the app's settings say.
         recorded: When each job came and its workload, if the job file is a recording that is to be replayed.
@@ -35,6 +36,7 @@ class OwnApp:
     folder: Path
     facts: Mapping[str, Any]
     jobs: Mapping[str, Jobs]
+    environment: Mapping[str, str] = field(repr=False)
     timeout_s: float
     keep_backend: bool = False
     recorded: tuple[tuple[float, str], ...] = ()

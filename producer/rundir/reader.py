@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MANIFEST_KEYS = ("run_id", "status", "settings")
 
-PING_KEYS = ("trial", "rtt_s")
+PING_KEYS = ("trial", "rtt_s", "timeout_s")
 
 EVENT_KEYS = ("at", "lane", "node", "kind", "detail")
 """What a reader cannot do without."""

@@ -1,7 +1,7 @@
 """
-What a live load sees, for Prometheus.
+Metrics of a live load, for Prometheus.
 
-Neither Flower nor the broker tells the backlog, queue waits or busy slots. They are counted here, from the records
+Neither Flower nor the broker reports the backlog, queue waits or busy slots. They are counted here, from the records
 that nodes ship. Busy slots: the rate of `poolrace_slot_busy_seconds_total` is how many are busy on average.
 """
 
@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from producer.analysis.latency import with_returns
 from producer.fleet.broker_errors import in_short
 from producer.plan.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import polars as pl
 
     from producer.fleet.attached import FoundLane
     from producer.fleet.queue_depth import Depth
@@ -48,12 +50,14 @@ class Exporter:
         self._busy = made(Counter, "slot_busy_seconds", "Time that slots spent on jobs.", NODE)
         self._slots = made(Gauge, "slots", "Slots of a node.", NODE)
         self._queue_wait = made(
-            Histogram, "queue_wait_seconds", "From sent to started.", ("lane", "pool"), buckets=WAIT_BUCKETS_S
+            Histogram, "queue_wait_seconds", STAGES["queue_wait"].meaning, ("lane", "pool"), buckets=WAIT_BUCKETS_S
         )
         self._sojourn = made(
-            Histogram, "sojourn_seconds", "From due to finished.", ("lane", "pool"), buckets=WAIT_BUCKETS_S
+            Histogram, "sojourn_seconds", STAGES["sojourn"].meaning, ("lane", "pool"), buckets=WAIT_BUCKETS_S
         )
-        self._lag = made(Histogram, "publish_lag_seconds", "From due to sent.", ("lane",), buckets=LAG_BUCKETS_S)
+        self._lag = made(
+            Histogram, "publish_lag_seconds", STAGES["publish_lag"].meaning, ("lane",), buckets=LAG_BUCKETS_S
+        )
         self._backlog = made(
             Gauge, "backlog_jobs", "Jobs in a queue, all priorities.", ("lane", "pool", "queue", "state")
         )
@@ -64,41 +68,41 @@ class Exporter:
         )
         self._processes = made(Gauge, "node_processes", "Processes of a node.", NODE)
         self._threads = made(Gauge, "node_threads", "Threads of a node.", NODE)
-        self._rate = made(Gauge, "live_rate", "Jobs per second that the load is told to send.", ("lane",))
+        self._rate = made(Gauge, "live_rate", "Jobs per second that the load has to send.", ("lane",))
         self._paused = made(Gauge, "live_paused", "1 if the load is paused, and why.", ("reason",))
         self._nodes: dict[str, tuple[str, str, str]] = {}
         self._queues: dict[str, tuple[str, str]] = {}
         self._cpu_s: dict[str, float] = {}
-        self._told: str | None = None
+        self._said: str | None = None
 
     def serve(self, address: str, port: int) -> None:
         """Answer `/metrics` from a thread, on one address or, as 0.0.0.0, on every one."""
         start_http_server(port, addr=address, registry=self.registry)
 
     def orders(self, orders: Orders, paused: str | None) -> None:
-        """What the load is told to do, and why it does not."""
+        """Note what the load has to do, and why it does not."""
         for reason in PAUSES:
             self._paused.labels(reason).set(reason == paused)
         for lane in {lane for lane, _, _ in self._nodes.values()}:
             self._rate.labels(lane).set(0 if paused else orders.rate_per_s)
-        self._tell(f"Paused ({paused})" if paused else f"Sending {orders.rate_per_s:g}/s on each lane")
+        self._say(f"Paused ({paused})" if paused else f"Sending {orders.rate_per_s:g}/s on each lane")
 
     def trouble(self, error: Exception) -> None:
-        """The broker is away or refuses: say so, once."""
+        """Note that the broker is away or refuses, and say so once."""
         self._paused.labels("broker").set(1)
-        self._tell(f"Waiting for the broker: {in_short(error)}")
+        self._say(f"Waiting for the broker: {in_short(error)}")
 
     def sent(self, lane: str, workload: str, lag_s: float) -> None:
-        """The broker took a job."""
+        """Count a job that the broker took."""
         self._sent.labels(lane, workload).inc()
         self._lag.labels(lane).observe(lag_s)
 
     def refused(self, lane: str, workload: str) -> None:
-        """The broker did not take a job."""
+        """Count a job that the broker did not take."""
         self._refused.labels(lane, workload).inc()
 
     def lanes(self, found: Mapping[str, FoundLane], hellos: Mapping[str, Mapping[str, Any]]) -> None:
-        """The nodes that answer now; those that are gone leave the gauges."""
+        """Note the nodes that answer now; those that are gone leave the gauges."""
         now = {node: (key, each.lane.pool, node) for key, each in found.items() for node in each.nodes}
         for node in set(self._nodes) - set(now):
             for gauge in (self._slots, self._pss, self._private, self._processes, self._threads):
@@ -110,16 +114,15 @@ class Exporter:
             self._slots.labels(*labels).set(hellos[node]["concurrency"])
 
     def backlog(self, queue: str, found: Depth | None) -> None:
-        """How many jobs wait in the queue of a lane that was found."""
+        """Note how many jobs wait in the queue of a lane that was found."""
         if found is not None:
             self._backlog.labels(*self._queues[queue], queue, "ready").set(found.ready)
             self._backlog.labels(*self._queues[queue], queue, "unacked").set(found.unacked)
 
     def records(self, records: pl.DataFrame, samples: pl.DataFrame, workloads: Sequence[str]) -> None:
-        """What came back: records of jobs, whose trial tells the workload, and samples of nodes."""
-        # The demonstration's jobs start no others: each is over when it returns.
-        jobs = records.with_columns(returned_at=pl.col("finished_at"))
-        for row in jobs.with_columns(**{name: STAGES[name].took_s for name in OBSERVED}).iter_rows(named=True):
+        """Count what came back: records of jobs, whose trial is the index of their workload, and samples of nodes."""
+        jobs = with_returns(records).with_columns(**{name: STAGES[name].took_s for name in OBSERVED})
+        for row in jobs.iter_rows(named=True):
             self._record(row, workloads[row["trial"]])
         for row in samples.iter_rows(named=True):
             self._sample(row)
@@ -148,7 +151,7 @@ class Exporter:
         if row["private_bytes"] is not None:
             self._private.labels(*labels).set(row["private_bytes"])
 
-    def _tell(self, text: str) -> None:
-        if text != self._told:
-            self._told = text
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
             logger.warning(text)

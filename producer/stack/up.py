@@ -65,9 +65,8 @@ def _tell_of_other_settings(ledger: Ledger, settings: StackSettings, tell: Calla
 
 
 def _check_packages(missing: Sequence[str]) -> None:
-    for part, package in ((FLOWER, "flower"), (PRODUCER, "prometheus_client")):
-        if part in missing and find_spec(package) is None:
-            raise UsageError(f"The {part} needs {package}, which is not installed: pip install 'poolrace[stack]'")
+    if FLOWER in missing and find_spec("flower") is None:
+        raise UsageError(f"The {FLOWER} needs flower, which is not installed: pip install 'poolrace[stack]'")
 
 
 def _check_ports(site: Site, missing: Sequence[str]) -> None:

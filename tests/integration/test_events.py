@@ -13,7 +13,7 @@ from producer.analysis.summary import summarise
 from producer.fleet.broker import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Child, Processes
-from producer.report.charts.timeline import timeline
+from producer.report.charts.gallery.timeline import timeline
 from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run

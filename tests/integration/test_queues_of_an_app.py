@@ -1,5 +1,6 @@
 """Each of an app's own queues has a counterpart in the lane: jobs wait there, are seen there, and are done."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -20,10 +21,9 @@ JOBS = 12
 
 @pytest.fixture(scope="module")
 def own_app():
-    lanes = parse_lanes(("threads:2",), slots=2, prefetch=1, acks="early", least=1)
     return ask(
-        "postoffice:app", folder=APP, jobs=str(APP / "jobs.jsonl"), tasks=(), lane=lanes[0], seed=1, timeout_s=60,
-        keep_backend=False, patience_s=60,
+        "postoffice:app", folder=APP, jobs=str(APP / "jobs.jsonl"), tasks=(), python="", environment=os.environ,
+        seed=1, timeout_s=60, keep_backend=False, patience_s=60,
     )  # fmt: skip
 
 

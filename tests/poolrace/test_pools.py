@@ -1,6 +1,5 @@
 """The pools are as the data says they are: every claim that is cheap to try is tried on the installed Celery."""
 
-import ast
 import inspect
 import re
 import subprocess
@@ -8,7 +7,6 @@ import sys
 from dataclasses import fields
 from functools import reduce
 from importlib import import_module
-from pathlib import Path
 from threading import Event
 from time import monotonic
 
@@ -19,7 +17,6 @@ from celery.concurrency import base, get_available_pool_names, get_implementatio
 from celery.worker.autoscale import Autoscaler
 from celery.worker.worker import WorkController
 
-from poolrace import pools
 from poolrace.pools import _RULES as RULES
 from poolrace.pools import (
     FORKING,
@@ -285,18 +282,3 @@ def test_only_prefork_has_children_and_they_share_no_memory():
 
 def test_only_children_run_python_in_parallel():
     assert {name for name, pool in POOLS.items() if pool.has_parallel_python} == {"prefork"}
-
-
-def spelled(module):
-    """Return the pools' names among the strings of a module, its docstrings apart."""
-    tree = ast.parse(module.read_text())
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    strings = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
-    return sorted({node.value for node in strings if isinstance(node.value, str) and node.value in POOLS})
-
-
-def test_no_other_module_spells_the_name_of_a_pool():
-    """A pool is data: code asks for its properties, not for its name."""
-    package = Path(pools.__file__).parent
-    assert spelled(Path(pools.__file__)) == sorted(POOLS)
-    assert {path: names for path in package.rglob("*.py") if path.name != "pools.py" and (names := spelled(path))} == {}

@@ -18,7 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 """The first of these on the PATH draws."""
 
 WIDTH, HEIGHT, SCALE = 960, 540, 2
-"""Of a picture without a height of its own, in pixels; a PNG has so many times more, to be sharp in print."""
+"""The size of a picture without one of its own, in pixels; a PNG is `SCALE` times as large, to be sharp in print."""
 
 PATIENCE_S = 120.0
 PAPER = "white"
@@ -26,7 +26,7 @@ PAPER = "white"
 
 
 def find_browser() -> str | None:
-    """The path of the browser; None if there is none."""
+    """Find the browser on the PATH; None if there is none."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
@@ -67,10 +67,11 @@ def export(pictures: Iterable[Picture], folder: Path, kind: str) -> list[Path]:
     orders = [_order(picture, folder, kind) for picture in drawn]
     try:
         write_fig_from_object_sync(
-            orders, cancel_on_error=True,
+            orders,
+            cancel_on_error=True,
             # Formulas would need a script from the network, and no picture has any.
             kopts={"path": browser, "page_generator": PageGenerator(mathjax=False), "timeout": PATIENCE_S},
-        )  # fmt: skip
+        )
     except Exception as error:  # any of the browser's or its driver's
         raise FleetError(f"The browser {browser} did not draw: {type(error).__name__}: {error}") from error
     return [order["path"] for order in orders]

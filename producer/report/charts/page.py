@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from importlib.resources import files
 from itertools import islice
-from string import Template
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from producer.report.charts.gallery import pictures_of, pictures_of_both
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": False}
-"""Of plotly: no link that leads to the network."""
+"""Plotly's settings: no link that leads to the network."""
 
 FIRST = ("This run is not valid", "Mind", "Ended early", "What to run", "What that means")
 """Titles of what a reader needs before all else, in order."""
 
+PACKAGE = "producer.report.charts"
+
 
 def page(summary: Mapping[str, Any], run: Run) -> str:
     """
-    The report of a run as HTML, whole: style and script are in it.
+    Return the report of a run as HTML, whole: style and script are in it.
 
     Args:
         summary: Of the run.
@@ -47,10 +49,10 @@ def page(summary: Mapping[str, Any], run: Run) -> str:
 
 def page_of_both(found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> str:
     """
-    Two runs side by side as HTML, whole like the page of one.
+    Return two runs side by side as HTML, whole like the page of one.
 
     Args:
-        found: What `producer.analysis.compare.compare_runs` found.
+        found: The comparison of both, from `producer.analysis.compare.compare_runs`.
         summaries: Of the first run and of the second.
         runs: The same runs, read.
     """
@@ -67,84 +69,56 @@ def page_of_both(found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
 
 
 def _whole(top: Prose, rest: Sequence[Table | Prose], pictures: Sequence[Picture], *, source: str, again: str) -> str:
-    prose = sorted((part for part in rest if isinstance(part, Prose)), key=_place)
-    tables = [part for part in rest if isinstance(part, Table)]
-    return Template(_resource("page.html")).substitute(
-        title=escape(top.title),
-        style=_resource("page.css"),
-        script=get_plotlyjs(),
-        source=escape(source),
-        again=escape(again),
-        heading=_paragraphs(top),
-        links="".join(f'<li><a href="#{each.key}">{escape(each.title)}</a></li>' for each in pictures),
-        findings=_parts(prose),
-        pictures="\n".join(map(_picture, pictures)),
-        more="".join(f"<script>{_resource(name)}</script>" for name in _scripts(pictures)),
-        tables=_parts(tables) or '<p class="missing">No job was settled, so there is no figure.</p>',
-    )  # fmt: skip
+    template = _templates().get_template("page.html")
+    return template.render(
+        top=top,
+        prose=sorted((part for part in rest if isinstance(part, Prose)), key=_place),
+        tables=[part for part in rest if isinstance(part, Table)],
+        pictures=pictures,
+        charts={picture.key: _chart(picture) for picture in pictures},
+        source=source,
+        again=again,
+        style=_own("page.css"),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 - plotly's own script
+        scripts=[_own(name) for name in _scripts(pictures)],
+    )
+
+
+def _templates() -> Environment:
+    """Return the templates beside this file. All that a run says is escaped; only `Markup` is not."""
+    found = Environment(
+        loader=PackageLoader(PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.filters["with_breaks"] = _with_breaks
+    return found
+
+
+def _with_breaks(text: str) -> Markup:
+    return Markup("<br>").join(text.split("\n"))
+
+
+def _own(name: str) -> Markup:
+    """Read one of this folder's own files, which may stand in a page as it is."""
+    return Markup(files(PACKAGE).joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _chart(picture: Picture) -> Markup | None:
+    """Draw a picture's chart as HTML, in which plotly has escaped what comes from the run; None if it has none."""
+    if picture.figure is None:
+        return None
+    drawn = picture.figure.to_html(
+        full_html=False, include_plotlyjs=False, config=CONFIG, div_id=f"{picture.key}-chart", default_width="100%"
+    )
+    return Markup(drawn)  # noqa: S704
 
 
 def _scripts(pictures: Iterable[Picture]) -> Iterator[str]:
-    """The page's own: room for legends, and jobs drawn one by one where there are too many for plotly."""
+    """Name the page's own scripts: room for legends, and jobs drawn one by one where they are too many for plotly."""
     yield "legends.js"
     if any(picture.figure is not None and "bars" in (picture.figure.layout.meta or {}) for picture in pictures):
         yield "slot_bars.js"
 
 
 def _place(part: Prose) -> int:
-    """What is wrong with a run stands before what to do, and that before why; the rest keeps its order."""
+    """Rank what is wrong with a run before what to do, and that before why; the rest keeps its order."""
     return FIRST.index(part.title) if part.title in FIRST else len(FIRST)
-
-
-def _resource(name: str) -> str:
-    return files("producer.report.charts").joinpath(name).read_text(encoding="utf-8")
-
-
-def _picture(picture: Picture) -> str:
-    heading = f'<h2 id="{picture.key}">{escape(picture.title)}</h2>'
-    if picture.figure is None or picture.table is None:
-        missing = f'<p class="missing">{escape(picture.missing)}</p>'
-        return f'<section aria-labelledby="{picture.key}">{heading}{missing}</section>'
-    chart = picture.figure.to_html(
-        full_html=False, include_plotlyjs=False, config=CONFIG, div_id=f"{picture.key}-chart", default_width="100%"
-    )
-    return (
-        f'<section aria-labelledby="{picture.key}">{heading}<p>{escape(picture.shows)}</p>'
-        f'<figure aria-labelledby="{picture.key}" aria-describedby="{picture.key}-reads">'
-        f'<div role="img" aria-label="{escape(f"{picture.title}. {picture.shows}")}">{chart}</div>'
-        f'<figcaption><p class="reads" id="{picture.key}-reads">{escape(picture.reads)}</p></figcaption></figure>'
-        f"<details><summary>The same as a table</summary>{_table(picture.table)}</details></section>"
-    )
-
-
-def _parts(parts: Iterable[Table | Prose]) -> str:
-    return "\n".join(_table(part) if isinstance(part, Table) else _prose(part) for part in parts)
-
-
-def _prose(part: Prose) -> str:
-    title = f"<h2>{escape(part.title)}</h2>" if part.title else ""
-    commands = f"<pre>{escape(chr(10).join(part.commands))}</pre>" if part.commands else ""
-    return title + _paragraphs(part) + commands
-
-
-def _paragraphs(part: Prose) -> str:
-    return "".join(f"<p>{_lines(line)}</p>" for line in part.lines)
-
-
-def _lines(text: str) -> str:
-    return escape(text).replace("\n", "<br>")
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
-    rows = "".join(map(_row, table.rows))
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
-        f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
-    )
-
-
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = (_lines(cell) for cell in cells)
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 NAMES = ("before", "after")
-"""What is added to the key of a lane of the first run, and of the second."""
+"""The word after the key of a lane of the first run, and of the second."""
 
 Summary = dict[str, Any]
 
 
 def side_by_side(summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> tuple[Summary, Run]:
     """
-    Summary and run of both together: each lane of the first is followed by the same one of the second.
+    Put summary and run of both together: each lane of the first is followed by the same one of the second.
 
     Args:
         summaries: Of the first run and of the second, with the same workloads.
@@ -50,7 +50,7 @@ def _both(workload: Mapping[str, Any], second: Mapping[str, Any]) -> Summary:
 
 
 def _named(summary: Mapping[str, Any], name: str) -> Summary:
-    """The same with other keys of its lanes."""
+    """Rename the lanes of a summary."""
     settings = summary["settings"]
     return {
         **summary,
@@ -68,7 +68,7 @@ def _key(lane: str, name: str) -> str:
 
 
 def _renamed(run: Run, name: str, later: int) -> Run:
-    """The same with other keys of its lanes, and trials numbered from later on."""
+    """Rename the lanes of a run, and number its trials from a later one on."""
     return replace(
         run,
         trials=[replace(trial, lane=_key(trial.lane, name), trial=trial.trial + later) for trial in run.trials],

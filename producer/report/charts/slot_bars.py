@@ -1,4 +1,4 @@
-"""How the jobs of a lane are drawn: a bar each, filled as high as its CPU share, or shades where they are too many."""
+"""Draws the jobs of a lane: a bar each, filled as high as its CPU share, or shades where they are too many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from producer.report.charts.theme import GRID, INK, LOOKS, escaped, style_of
+from producer.report.charts.labels import escaped
+from producer.report.charts.theme import GRID, INK, LOOKS, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ MOST = 5_000
 """Jobs of a lane that are drawn one by one; with more, a page would be slow to come up and to pan."""
 
 COLUMNS = 4_000
-"""In how many stretches a trial of many jobs is cut; each has a shade for what its jobs held of a core."""
+"""Stretches of a trial of many jobs; each has a shade for what its jobs held of a core."""
 
 BAR, LOWER = 0.8, 0.8
 """A bar's height where rows are 1 apart, and by how much lower the bars of each further workload are."""
@@ -30,7 +31,7 @@ BAR, LOWER = 0.8, 0.8
 
 def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], place: int, *, named: bool) -> None:
     """
-    A trace for the waits, and for each workload one of whole bars, one of their filled parts and one to point at.
+    Add a trace for the waits, and for each workload one of whole bars, one of filled parts and one to point at.
 
     Args:
         figure: With a chart for each lane, one above the other.
@@ -40,22 +41,39 @@ def add_bars(figure: go.Figure, jobs: pl.DataFrame, workloads: Sequence[str], pl
         named: Whether the legend takes its names from here.
     """
     figure.add_scattergl(
-        **_waits(jobs), mode="lines", name="waits in the node", legendgroup="waits", showlegend=named,
-        line={"color": INK, "width": 2}, opacity=0.5, hoverinfo="skip", row=place, col=1,
-    )  # fmt: skip
+        **_waits(jobs),
+        mode="lines",
+        name="waits in the node",
+        legendgroup="waits",
+        showlegend=named,
+        line={"color": INK, "width": 2},
+        opacity=0.5,
+        hoverinfo="skip",
+        row=place,
+        col=1,
+    )
     for name in workloads:
         mine, own = jobs.filter(pl.col("workload") == name), style_of(workloads, name)
         tall = _tall(workloads, name)
         shared = {"mode": "lines", "fill": "toself", "hoverinfo": "skip", "row": place, "col": 1}
         shared["legendgroup"] = escaped(name)
         figure.add_scattergl(
-            **_boxes(mine, tall, np.ones(mine.height)), name=f"{escaped(name)}: runs", showlegend=named,
-            line={"color": own.colour, "width": 1}, fillcolor=_see_through(own.colour), opacity=0.75, **shared,
-        )  # fmt: skip
+            **_boxes(mine, tall, np.ones(mine.height)),
+            name=f"{escaped(name)}: runs",
+            showlegend=named,
+            line={"color": own.colour, "width": 1},
+            fillcolor=_see_through(own.colour),
+            opacity=0.75,
+            **shared,
+        )
         figure.add_scattergl(
-            **_boxes(mine, tall, _share(mine)), name=f"{escaped(name)}: on a core", showlegend=named,
-            line={"color": own.colour, "width": 0.5}, fillcolor=own.colour, **shared,
-        )  # fmt: skip
+            **_boxes(mine, tall, _share(mine)),
+            name=f"{escaped(name)}: on a core",
+            showlegend=named,
+            line={"color": own.colour, "width": 0.5},
+            fillcolor=own.colour,
+            **shared,
+        )
         figure.add_scattergl(**_points(mine), name=escaped(name), showlegend=False, row=place, col=1)
 
 
@@ -64,7 +82,7 @@ def _tall(workloads: Sequence[str], name: str) -> float:
 
 
 def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> None:
-    """A shade for each stretch of each row, the darker the more of it was on a core; jobs and place as for bars."""
+    """Add a shade for each stretch of each row, the darker the more of it was on a core; jobs and place as for bars."""
     edges: Floats = np.linspace(0.0, float(jobs["finished_s"].to_numpy().max()), COLUMNS + 1)
     parts = jobs.sort("row", "started_s").partition_by("row", maintain_order=True)
     grid = [
@@ -72,19 +90,27 @@ def add_shades(figure: go.Figure, lane: str, jobs: pl.DataFrame, place: int) -> 
         for part in parts
     ]
     figure.add_heatmap(
-        x=edges[:-1] + edges[1] / 2, y=[part["row"][0] for part in parts], z=np.array(grid, dtype=np.float32), zmin=0,
-        zmax=1, showscale=False, colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]],
-        name=escaped(lane), ygap=4,
-        hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>", row=place, col=1,
-    )  # fmt: skip
+        x=edges[:-1] + edges[1] / 2,
+        y=[part["row"][0] for part in parts],
+        z=np.array(grid, dtype=np.float32),
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        colorscale=[[0, _see_through(LOOKS[0].colour)], [1, LOOKS[0].colour]],
+        name=escaped(lane),
+        ygap=4,
+        hovertemplate="%{x:.3f} s: %{z:.0%} on a core<extra>%{fullData.name}</extra>",
+        row=place,
+        col=1,
+    )
 
 
 def close_up(jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> dict[str, Any]:
     """
-    The jobs of a shaded lane, for the page's script to draw one by one: numbers packed in the machine's order as text.
+    Pack the jobs of a shaded lane for the page's script, which draws them one by one: numbers as text.
 
     Args:
-        jobs: As for bars; at most 256 rows, which is more than are drawn.
+        jobs: As for bars; at most 256 rows, which is more than are drawn. Numbers are packed little-endian.
         workloads: Of all lanes.
         place: Of the lane's chart, from 1.
     """
@@ -103,7 +129,7 @@ def close_up(jobs: pl.DataFrame, workloads: Sequence[str], place: int) -> dict[s
 
 
 def close_up_look(workloads: Sequence[str]) -> dict[str, Any]:
-    """How the page's script draws the jobs of each workload: as bars are."""
+    """Return how the page's script draws the jobs of each workload: as bars are."""
     return {
         "most": MOST,
         "colours": [style_of(workloads, name).colour for name in workloads],
@@ -112,17 +138,23 @@ def close_up_look(workloads: Sequence[str]) -> dict[str, Any]:
 
 
 def add_key(figure: go.Figure, workloads: Sequence[str]) -> None:
-    """Names of the workloads in the legend, for jobs that plotly does not draw."""
+    """Name the workloads in the legend, for jobs that plotly does not draw."""
     for name in workloads:
         figure.add_scatter(
-            x=[None], y=[None], mode="markers", name=f"{escaped(name)}: runs", hoverinfo="skip",
-            marker={"symbol": "square", "size": 12, "color": style_of(workloads, name).colour}, row=1, col=1,
-        )  # fmt: skip
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=f"{escaped(name)}: runs",
+            hoverinfo="skip",
+            marker={"symbol": "square", "size": 12, "color": style_of(workloads, name).colour},
+            row=1,
+            col=1,
+        )
 
 
 def shades(starts: Floats, ends: Floats, cpu_s: Floats, edges: Floats) -> Floats:
     """
-    Which part of each stretch of time jobs held the CPU, from 0 to 1, if each held it evenly.
+    Return the part of each stretch of time in which jobs held the CPU, from 0 to 1, if each held it evenly.
 
     Args:
         starts: Of the jobs, in seconds.
@@ -137,7 +169,7 @@ def shades(starts: Floats, ends: Floats, cpu_s: Floats, edges: Floats) -> Floats
 
 
 def _since(moments: Floats, rates: Floats, at: Floats) -> Floats:
-    """What has come together by some instants, if each rate counts from its moment on."""
+    """Add up rates by some instants, each from its own moment on."""
     order = np.argsort(moments)
     before = np.searchsorted(moments[order], at, side="right")
     rate = np.concatenate([[0.0], np.cumsum(rates[order])])[before]
@@ -152,7 +184,7 @@ def _see_through(colour: str) -> str:
 
 
 def _share(jobs: pl.DataFrame) -> Floats:
-    """CPU time over service time, from 0 to 1: the two clocks tick apart, so a full bar may be a little over."""
+    """Return CPU time over service time, from 0 to 1: the two clocks tick apart, so a full bar may be a little over."""
     service_s = (jobs["finished_s"] - jobs["started_s"]).to_numpy()
     cpu_s = jobs["cpu_s"].to_numpy()
     share: Floats = np.divide(cpu_s, service_s, out=np.zeros_like(cpu_s), where=service_s > 0)
@@ -160,7 +192,7 @@ def _share(jobs: pl.DataFrame) -> Floats:
 
 
 def _boxes(jobs: pl.DataFrame, tall: float, share: Floats) -> dict[str, NDArray[np.float32]]:
-    """A box a job, as one line with gaps: one shape each would be too many. Rows count downwards."""
+    """Draw a box a job, as one line with gaps: one shape each would be too many. Rows count downwards."""
     begin, end = jobs["started_s"].to_numpy(), jobs["finished_s"].to_numpy()
     low = jobs["row"].to_numpy() + tall / 2
     high = low - tall * share
@@ -168,27 +200,27 @@ def _boxes(jobs: pl.DataFrame, tall: float, share: Floats) -> dict[str, NDArray[
 
 
 def _waits(jobs: pl.DataFrame) -> dict[str, NDArray[np.float32]]:
-    """A thin line below the row on which the job ran, from when its node had it to when it was started."""
+    """Draw a thin line below the row on which the job ran, from when its node had it to when it was started."""
     level = jobs["row"].to_numpy() + 0.47
     return {"x": _line(jobs["fetched_s"].to_numpy(), jobs["started_s"].to_numpy()), "y": _line(level, level)}
 
 
 def _line(*corners: Floats) -> NDArray[np.float32]:
-    """One coordinate of a line from corner to corner, and a gap after each job. Half as long as in 64 bits."""
+    """Return one coordinate of a line from corner to corner, with a gap after each job. Half as long as in 64 bits."""
     gap = np.full(len(corners[0]), np.nan)
     return np.stack([*corners, gap], axis=1).ravel().astype(np.float32)
 
 
 def _points(jobs: pl.DataFrame) -> dict[str, Any]:
-    """Marks that are not seen and say what a bar is when it is pointed at."""
+    """Return marks that are not seen, and explain a bar that is pointed at."""
     service_s, wait_s = jobs["finished_s"] - jobs["started_s"], jobs["started_s"] - jobs["fetched_s"]
-    told = [(service_s * 1000).to_numpy(), _share(jobs) * 100, (wait_s * 1000).to_numpy()]
+    hints = [(service_s * 1000).to_numpy(), _share(jobs) * 100, (wait_s * 1000).to_numpy()]
     return {
         "x": ((jobs["started_s"] + jobs["finished_s"]) / 2).to_numpy(),
         "y": jobs["row"].cast(pl.Float64).to_numpy(),
         "mode": "markers",
         "marker": {"opacity": 0, "size": 12, "color": GRID},
-        "customdata": np.stack(told, axis=1).astype(np.float32),
+        "customdata": np.stack(hints, axis=1).astype(np.float32),
         "hovertemplate": (
             "ran %{customdata[0]:.1f} ms, %{customdata[1]:.0f} % of it on a core<br>"
             "waited in the node %{customdata[2]:.1f} ms"

@@ -35,17 +35,17 @@ ONE_OF = {"lane": "--lane", "workload": "--workload", "kind": "--kind"}
 
 def hgrm(run: Run, choice: Choice, what: str) -> Iterator[str]:
     """
-    The distribution of a stretch, in ms.
+    Write the distribution of a stage, in ms.
 
     Args:
         run: Where from.
         choice: Must leave one lane, one workload and one kind of trial; their trials count together.
-        what: The stretch, one of `STAGES`.
+        what: The stage, one of `STAGES`.
 
     Raises:
-        UsageError: If it leaves several, or no job to tell of; says which there are and how to choose.
+        UsageError: If it leaves several, or no job with that stage; says which there are and how to choose.
     """
-    values_ms = stretch_s(run, choice, what) * MS_PER_S
+    values_ms = stage_s(run, choice, what) * MS_PER_S
     if not len(values_ms):
         raise UsageError(
             f"--what {what}: no job of the choice has it. Choose another: {', '.join(STAGES)}; or a lane whose jobs "
@@ -54,11 +54,11 @@ def hgrm(run: Run, choice: Choice, what: str) -> Iterator[str]:
     return distribution(values_ms)
 
 
-def stretch_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
+def stage_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
     """
-    How long a stretch took, ascending, in seconds.
+    Measure how long a stage took of each job, ascending, in seconds.
 
-    As in the report, publish lag is of all jobs that were sent, and any other stretch of those that succeeded.
+    As in the report, publish lag is of all jobs that were sent, and any other stage of those that succeeded.
 
     Raises:
         UsageError: If the choice leaves several lanes, workloads or kinds of trial; or as `Choice.trials`.
@@ -87,7 +87,7 @@ def _must_be_one(jobs: pl.DataFrame) -> None:
 
 def distribution(values: NDArray[np.float64]) -> Iterator[str]:
     """
-    The lines of a `.hgrm`, each with its end.
+    Yield the lines of a `.hgrm`, each with its end.
 
     Args:
         values: Ascending, at least one; printed as they are, with three digits.
@@ -104,7 +104,7 @@ def distribution(values: NDArray[np.float64]) -> Iterator[str]:
 
 def steps(values: NDArray[np.float64]) -> Iterator[tuple[float, float, int]]:
     """
-    Level (0 to 1), the smallest value that reaches it, and how many values are at or below that one.
+    Yield each level (0 to 1), the smallest value that reaches it, and how many values are at or below that one.
 
     The levels end with the first that only the largest value reaches, and then 1.
 
@@ -124,7 +124,7 @@ def steps(values: NDArray[np.float64]) -> Iterator[tuple[float, float, int]]:
 
 
 def levels() -> Iterator[tuple[int, int]]:
-    """What each level lacks to 1, as numerator and denominator: 10/10, 9/10, … 6/10, 10/20, 9/20, … without end."""
+    """Yield the distance of each level to 1, as numerator and denominator: 10/10, 9/10, … 6/10, 10/20 and so on."""
     for half in count():
         for tick in range(TICKS):
             yield 2 * TICKS - tick, 2 * TICKS * 2**half

@@ -6,12 +6,18 @@ The types are those that the older Prometheus text format has, too: a Pushgatewa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
-import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError
-from urllib3.util import make_headers, parse_url
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, basic_auth_handler
+from prometheus_client.exposition import generate_latest as prometheus_text
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from producer.analysis.load import load_lanes
 from producer.analysis.memory import memory_per_slot_bytes
@@ -20,145 +26,164 @@ from producer.plan.stages import STAGES
 from producer.report.export.rows import counted_jobs, counted_successes, deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
 
     import polars as pl
+    from numpy.typing import NDArray
+    from prometheus_client.core import Metric
 
+    from producer.plan.stages import Stage
     from producer.report.export.rows import Choice
     from producer.rundir.run import Run
 
-CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds; what took longer is in +Inf."""
 
 BY = ("lane", "workload", "kind")
-STRETCHES = {"sojourn": "From due to finished.", "queue_wait": "From sent to started."}
+HISTOGRAMS = ("sojourn", "queue_wait")
+"""Stages of which there is a histogram."""
+
 RATES = {"offered": "Jobs of the plan, over the time it takes.", "finished": "Jobs done, over that time or their own."}
 PUSH_TIMEOUT_S = 10.0
 REASON_CHARACTERS = 200
+EXAMPLE = "http://127.0.0.1:9091/metrics/job/poolrace"
 
 
-def openmetrics(run: Run, choice: Choice) -> Iterator[str]:
+class RunMetrics(Collector):
     """
-    The text, a metric at a time, up to and with `# EOF`.
+    The metrics of a run, made anew each time they are collected.
 
     Jobs are counted as in the report: without phases that do not count, unless `choice.warm_up`.
-
-    Raises:
-        UsageError: As `deliveries`.
     """
-    successes = counted_successes(run, choice)  # first, so that a wrong choice is told before anything is written
-    yield from _jobs(run, choice)
-    for what, text in STRETCHES.items():
-        yield from _histogram(successes, what, text)
-    yield from _memory(run, choice)
-    yield from _rates(run, choice)
-    yield "# EOF\n"
+
+    def __init__(self, run: Run, choice: Choice) -> None:
+        self._run = run
+        self._choice = choice
+
+    def collect(self) -> Iterator[Metric]:
+        """
+        Yield each metric.
+
+        Raises:
+            UsageError: As `deliveries`.
+        """
+        successes = counted_successes(self._run, self._choice)
+        yield self._jobs()
+        for name in HISTOGRAMS:
+            yield _histogram(successes, STAGES[name])
+        yield self._memory()
+        yield from self._rates()
+
+    def _jobs(self) -> Metric:
+        """Count deliveries by outcome; a job that was retried has several."""
+        by = (*BY, "outcome")
+        found = CounterMetricFamily("poolrace_run_jobs", "Deliveries that came to an end.", labels=by)
+        counted = counted_jobs(self._run, self._choice)
+        ours = deliveries(self._run, self._choice).join(counted, on=("trial", "seq"), how="semi")
+        for *labels, jobs in ours.group_by(by).len().sort(by).iter_rows():
+            found.add_metric(labels, jobs)
+        return found
+
+    def _memory(self) -> Metric:
+        text = "Memory (PSS) of a lane's nodes while it worked, by slot."
+        found = GaugeMetricFamily("poolrace_run_memory_per_slot_bytes", text, labels=("lane",), unit="bytes")
+        trials = self._choice.trials(self._run)
+        for lane in dict.fromkeys(trial.lane for trial in trials):
+            windows = [(trial.began_at, trial.ended_at) for trial in trials if trial.lane == lane]
+            slots = next(trial.slots for trial in trials if trial.lane == lane)
+            size = memory_per_slot_bytes(self._run.samples, lane=lane, windows=windows, slots=slots)
+            if size is not None:
+                found.add_metric((lane,), size)
+        return found
+
+    def _rates(self) -> Iterator[Metric]:
+        """Yield the rates of a load, as in its report: all workloads together, phases that count."""
+        loads = [lane for lane in load_lanes(self._run) if self._choice.lane in {None, lane["lane"]}]
+        for rate, text in RATES.items() if loads else ():
+            found = GaugeMetricFamily(f"poolrace_run_{rate}_jobs_per_second", text, labels=("lane",))
+            for lane in loads:
+                found.add_metric((lane["lane"],), lane[f"{rate}_per_s"])
+            yield found
 
 
-def push(url: str, text: str) -> None:
+def _histogram(successes: pl.DataFrame, stage: Stage) -> Metric:
     """
-    Put the text to a Pushgateway, in place of what was there under the same address.
-
-    Args:
-        url: All of it, e.g. http://127.0.0.1:9091/metrics/job/poolrace; it may have a user and a password.
-        text: What `openmetrics` gives.
-
-    Raises:
-        UsageError: If it cannot be reached, or refuses; with its own words, and without the password.
-    """
-    shown, headers = _address(url)
-    try:
-        with urllib3.PoolManager(retries=False, timeout=PUSH_TIMEOUT_S) as pool:
-            answer = pool.request("PUT", shown, body=text.encode(), headers=headers)
-    except HTTPError as error:
-        raise UsageError(f"--push {shown}: cannot be reached ({error}). Is it the address, and does it run?") from error
-    if not 200 <= answer.status < 300:
-        said = " ".join(answer.data.decode(errors="replace").split())[:REASON_CHARACTERS]
-        raise UsageError(
-            f"--push {shown}: refused with {answer.status} {answer.reason}{f' ({said})' if said else ''}. Give the "
-            "address of a Pushgateway with its job, e.g. http://127.0.0.1:9091/metrics/job/poolrace."
-        )
-
-
-def _address(url: str) -> tuple[str, dict[str, str]]:
-    """The address without user and password, and headers with them."""
-    try:
-        parts = parse_url(url)
-    except LocationParseError:
-        parts = parse_url("")
-    if parts.scheme not in {"http", "https"} or not parts.host:
-        raise UsageError(
-            "--push: must be an address that begins with http:// or https://, e.g. "
-            "http://127.0.0.1:9091/metrics/job/poolrace."
-        )
-    headers = make_headers(basic_auth=parts.auth) if parts.auth else {}
-    return parts._replace(auth=None).url, {**headers, "Content-Type": CONTENT_TYPE}
-
-
-def _jobs(run: Run, choice: Choice) -> Iterator[str]:
-    """Deliveries by what became of them; a job that was retried has several."""
-    yield from _head("poolrace_run_jobs", "counter", "Deliveries that came to an end.")
-    ours = deliveries(run, choice).join(counted_jobs(run, choice), on=("trial", "seq"), how="semi")
-    for row in ours.group_by(*BY, "outcome").len().sort(*BY, "outcome").iter_rows(named=True):
-        yield _sample("poolrace_run_jobs_total", row, (*BY, "outcome"), row["len"])
-
-
-def _histogram(successes: pl.DataFrame, what: str, text: str) -> Iterator[str]:
-    """
-    A histogram for each lane, workload and kind of trial.
+    Count the jobs of each lane, workload and kind of trial by how long they took.
 
     The format lets no sum be of values below zero, which clocks of two hosts can make; there it is left out, and the
     values are in the first bucket.
     """
-    name = f"poolrace_run_{what}_seconds"
-    yield from _head(name, "histogram", text, unit="seconds")
-    timed = successes.with_columns(took_s=STAGES[what].took_s).drop_nulls("took_s")
-    for (lane, workload, kind), group in sorted(timed.partition_by(BY, as_dict=True).items()):
-        labels = {"lane": lane, "workload": workload, "kind": kind}
+    found = HistogramMetricFamily(f"poolrace_run_{stage.name}_seconds", stage.meaning, labels=BY, unit="seconds")
+    timed = successes.with_columns(took_s=stage.took_s).drop_nulls("took_s")
+    for labels, group in sorted(timed.partition_by(BY, as_dict=True).items()):
         took_s = np.sort(group["took_s"].to_numpy())
-        for bound in (*BUCKETS_S, float("inf")):
-            below = int(np.searchsorted(took_s, bound, side="right"))
-            at = {**labels, "le": "+Inf" if bound == float("inf") else repr(bound)}
-            yield _sample(f"{name}_bucket", at, at, below)
-        if took_s[0] >= 0:
-            yield _sample(f"{name}_count", labels, labels, len(took_s))
-            yield _sample(f"{name}_sum", labels, labels, float(took_s.sum()))
+        found.add_metric([str(label) for label in labels], _buckets(took_s), _sum_s(took_s))
+    return found
 
 
-def _memory(run: Run, choice: Choice) -> Iterator[str]:
-    name = "poolrace_run_memory_per_slot_bytes"
-    yield from _head(name, "gauge", "Memory (PSS) of a lane's nodes while it worked, by slot.", unit="bytes")
-    trials = choice.trials(run)
-    for lane in dict.fromkeys(trial.lane for trial in trials):
-        windows = [(trial.began_at, trial.ended_at) for trial in trials if trial.lane == lane]
-        slots = next(trial.slots for trial in trials if trial.lane == lane)
-        found = memory_per_slot_bytes(run.samples, lane=lane, windows=windows, slots=slots)
-        if found is not None:
-            yield _sample(name, {"lane": lane}, ("lane",), found)
+def _buckets(took_s: NDArray[np.float64]) -> list[tuple[str, float]]:
+    bounds = (*BUCKETS_S, float("inf"))
+    below = np.searchsorted(took_s, bounds, side="right").tolist()
+    return list(zip(map(floatToGoString, bounds), below, strict=True))
 
 
-def _rates(run: Run, choice: Choice) -> Iterator[str]:
-    """Of a load, as in its report: all workloads together, phases that count."""
-    loads = [lane for lane in load_lanes(run) if choice.lane in {None, lane["lane"]}]
-    for rate, text in RATES.items() if loads else ():
-        name = f"poolrace_run_{rate}_jobs_per_second"
-        yield from _head(name, "gauge", text)
-        for lane in loads:
-            yield _sample(name, lane, ("lane",), lane[f"{rate}_per_s"])
+def _sum_s(took_s: NDArray[np.float64]) -> float | None:
+    return float(took_s.sum()) if took_s[0] >= 0 else None
 
 
-def _head(name: str, kind: str, text: str, unit: str | None = None) -> Iterator[str]:
-    yield f"# TYPE {name} {kind}\n"
-    if unit:
-        yield f"# UNIT {name} {unit}\n"
-    yield f"# HELP {name} {text}\n"
+def openmetrics(run: Run, choice: Choice) -> Iterator[str]:
+    """
+    Yield the text, up to and with `# EOF`.
+
+    Raises:
+        UsageError: As `deliveries`.
+    """
+    text: bytes = openmetrics_text(RunMetrics(run, choice))  # type: ignore[no-untyped-call] # it has no annotation
+    yield text.decode()
 
 
-def _sample(name: str, row: Mapping[str, Any], labels: Iterable[str], value: float) -> str:
-    inside = ",".join(f'{label}="{_escaped(str(row[label]))}"' for label in labels)
-    return f"{name}{{{inside}}} {value!r}\n"
+def push(url: str, metrics: Collector) -> None:
+    """
+    Put metrics to a Pushgateway, in place of those that were there under the same address.
+
+    Args:
+        url: All of it, e.g. http://127.0.0.1:9091/metrics/job/poolrace; it may have a user and a password.
+        metrics: What to put.
+
+    Raises:
+        UsageError: If it cannot be reached, or refuses; with its own words, and without the password. As `deliveries`
+            if they are those of a run.
+    """
+    address = _address(url)
+    shown = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
+    send = basic_auth_handler(
+        shown,
+        "PUT",
+        PUSH_TIMEOUT_S,
+        [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)],
+        prometheus_text(metrics),
+        username=address.username and unquote(address.username),
+        password=unquote(address.password or ""),
+    )
+    try:
+        send()
+    except HTTPError as error:
+        said = " ".join(error.read().decode(errors="replace").split())[:REASON_CHARACTERS]
+        raise UsageError(
+            f"--push {shown}: refused with {error.code} {error.reason}{f' ({said})' if said else ''}. Give the "
+            f"address of a Pushgateway with its job, e.g. {EXAMPLE}."
+        ) from error
+    except (OSError, HTTPException) as error:
+        raise UsageError(f"--push {shown}: cannot be reached ({error}). Is it the address, and does it run?") from error
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+def _address(url: str) -> SplitResult:
+    """Take an address apart; refuse what is none."""
+    try:
+        parts = urlsplit(url)
+        is_known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or a host that is none
+        is_known = False
+    if not is_known:
+        raise UsageError(f"--push: must be an address that begins with http:// or https://, e.g. {EXAMPLE}.")
+    return parts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from producer.analysis.latency import first_successes
+from producer.analysis.phases import phase_windows
 from producer.errors import UsageError
 from producer.rundir.schema import KEY, RECORD_SCHEMA
 from producer.rundir.trials import Kind
@@ -34,13 +35,13 @@ JOB_SCHEMA: Mapping[str, Any] = {
     "workload": pl.String,
 }
 COLUMNS = (*JOB_SCHEMA, *(name for name in RECORD_SCHEMA if name not in KEY))
-"""Of the table, in this order."""
+"""Columns of the table, in this order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """
-    Which part of a run to export.
+    The part of a run to export.
 
     Attributes:
         lane: Key of the only lane; None for all.
@@ -56,7 +57,7 @@ class Choice:
 
     def trials(self, run: Run) -> list[Trial]:
         """
-        The chosen trials, in order.
+        Return the chosen trials, in order.
 
         Raises:
             UsageError: If the run has no such lane or kind, or no trial of both; says which there are.
@@ -80,7 +81,7 @@ class Choice:
 
 
 def csv(run: Run, choice: Choice) -> Iterator[str]:
-    """Comma-separated rows below a line of names; instants are seconds since 1970, null is empty."""
+    """Write comma-separated rows below a line of names; instants are seconds since 1970, null is empty."""
     table = deliveries(run, choice)
     yield table.clear().write_csv()
     for part in table.iter_slices(SLICE_ROWS):
@@ -88,14 +89,14 @@ def csv(run: Run, choice: Choice) -> Iterator[str]:
 
 
 def jsonl(run: Run, choice: Choice) -> Iterator[str]:
-    """A JSON object a line; instants are seconds since 1970."""
+    """Write a JSON object a line; instants are seconds since 1970."""
     for part in deliveries(run, choice).iter_slices(SLICE_ROWS):
         yield part.write_ndjson()
 
 
 def deliveries(run: Run, choice: Choice) -> pl.DataFrame:
     """
-    One row a delivery, in the layout of `COLUMNS`.
+    Tabulate deliveries, in the layout of `COLUMNS`.
 
     A record of a job that was never sent has no workload and no phase; a trial that had not ended is left out.
 
@@ -118,7 +119,7 @@ def deliveries(run: Run, choice: Choice) -> pl.DataFrame:
 
 def counted_jobs(run: Run, choice: Choice) -> pl.DataFrame:
     """
-    The jobs that figures are made from: those sent in phases that count, or in all with `choice.warm_up`.
+    Return the jobs that figures are made from: those sent in phases that count, or in all with `choice.warm_up`.
 
     Columns trial, seq, kind, phase, counts, workload and lane.
 
@@ -131,7 +132,7 @@ def counted_jobs(run: Run, choice: Choice) -> pl.DataFrame:
 
 def counted_successes(run: Run, choice: Choice) -> pl.DataFrame:
     """
-    Of each counted job that succeeded its instants, with its kind, workload and lane, in the order they finished.
+    Return the instants of each counted job that succeeded, with kind, workload and lane, in the order they finished.
 
     Raises:
         UsageError: As `deliveries`.
@@ -144,7 +145,7 @@ def counted_successes(run: Run, choice: Choice) -> pl.DataFrame:
 
 def jobs_of(run: Run, choice: Choice) -> pl.DataFrame:
     """
-    Every job that was sent in the chosen trials: trial, seq, kind, phase, counts, workload and lane.
+    Return every job that was sent in the chosen trials: trial, seq, kind, phase, counts, workload and lane.
 
     Raises:
         UsageError: As `deliveries`.
@@ -166,7 +167,7 @@ def jobs_of(run: Run, choice: Choice) -> pl.DataFrame:
 
 
 def _parts(trials: Sequence[Trial]) -> pl.DataFrame:
-    """What each part of each trial does, and where and for what; a trial without parts has one."""
+    """Tabulate workload, lane and kind of each part of each trial; a trial without parts has one."""
     rows = [
         (trial.trial, number, workload, trial.lane, trial.kind.value)
         for trial in trials
@@ -177,17 +178,15 @@ def _parts(trials: Sequence[Trial]) -> pl.DataFrame:
 
 
 def _phases(run: Run, trials: Sequence[Trial]) -> pl.DataFrame:
-    """From when on each phase of each load lasts, ascending, and whether it counts; all do where none does."""
-    phases = run.manifest["settings"].get("phases", [])
-    any_counts = any(phase["counts"] for phase in phases)
+    """Tabulate from when on each phase of each load lasts, ascending, and whether it counts; all do where none does."""
     rows = []
     for trial in trials:
-        begin_at = trial.began_at
-        for phase in phases if trial.kind is Kind.LOAD else ():
+        windows = phase_windows(run, trial)
+        any_counts = any(window.counts for window in windows)
+        for window in windows:
             # Clocks may put the first jobs just before the load's start; they are of its first phase.
-            starts_at = begin_at if begin_at > trial.began_at else float("-inf")
-            rows.append((trial.trial, starts_at, phase["name"], phase["counts"] or not any_counts))
-            begin_at += phase["duration_s"]
+            starts_at = trial.began_at + window.begin_s if window.begin_s else float("-inf")
+            rows.append((trial.trial, starts_at, window.name, window.counts or not any_counts))
     schema = {"trial": pl.UInt32, "due_at": pl.Float64, "phase": pl.String, "counts": pl.Boolean}
     return pl.DataFrame(rows, schema, orient="row").sort("due_at", maintain_order=True)
 

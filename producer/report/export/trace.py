@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from producer.analysis.latency import with_returns
+from producer.plan.stages import STAGES
 from producer.report.export.rows import deliveries
 
 if TYPE_CHECKING:
@@ -21,14 +23,18 @@ if TYPE_CHECKING:
 
 US_PER_S = 1e6
 SLOT = ("node", "pid", "thread_id")
-"""What tells one slot from another: a child process of prefork, or a thread."""
+"""Columns that name a slot: a child process of prefork, or a thread."""
 
 DRAWN = ("started_at", "finished_at")
+ARGUMENTS = ("queue_wait", "service")
+"""Stages that each event has among its arguments, in ms."""
+
+MS_PER_S = 1000.0
 
 
 def trace(run: Run, choice: Choice) -> Iterator[str]:
     """
-    The JSON, an event a line.
+    Write the JSON, an event a line.
 
     Times are microseconds from the first due instant, which `otherData` has. A delivery that no slot ran has no place
     on the time line; `otherData` says how many there are.
@@ -54,18 +60,23 @@ def trace(run: Run, choice: Choice) -> Iterator[str]:
 
 def _placed(table: pl.DataFrame) -> pl.DataFrame:
     """
-    Deliveries that a slot ran, in order, with the numbers of node and slot and what is drawn of each.
+    Select the deliveries that a slot ran, in order, with the numbers of node and slot and what is drawn of each.
 
     Events of a thread must not overlap, or a viewer drops one. They do by a little where a clock was set between two
     jobs, so a job is drawn from when the one before had finished; what it took is in the event's arguments.
     """
-    ran = table.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in DRAWN)).sort("started_at", "seq")
+    ran = (
+        with_returns(table)
+        .filter(pl.all_horizontal(pl.col(name).is_not_null() for name in DRAWN))
+        .sort("started_at", "seq")
+    )
     free_at = pl.col("finished_at").cum_max().shift(1).over(SLOT)
     return (
         ran.with_columns(
             process=pl.col("node").rank("dense"),
             drawn_at=pl.max_horizontal("started_at", free_at),
             slot=pl.struct(pl.col("started_at").min().over(SLOT), *SLOT[1:]).rank("dense").over("node"),
+            **{f"{name}_ms": (STAGES[name].took_s * MS_PER_S).round(3) for name in ARGUMENTS},
         )
         .with_columns(drawn_s=pl.max_horizontal(pl.col("finished_at") - pl.col("drawn_at"), 0.0))
         .sort("process", "slot", "drawn_at", maintain_order=True)
@@ -85,7 +96,7 @@ def _events(placed: pl.DataFrame, zero_at: float) -> Iterator[dict[str, Any]]:
 
 
 def _job(row: Mapping[str, Any], zero_at: float) -> dict[str, Any]:
-    """A complete event; times in its arguments are as recorded, even below zero."""
+    """Return a complete event; times in its arguments are as recorded, even below zero."""
     more = {"attempt": row["attempt"]} if row["attempt"] > 1 else {}
     more |= {name: row[name] for name in ("phase", "exception") if row[name] is not None}
     return {
@@ -100,8 +111,7 @@ def _job(row: Mapping[str, Any], zero_at: float) -> dict[str, Any]:
             "trial": row["trial"],
             "seq": row["seq"],
             "due_s": round(row["due_at"] - zero_at, 6),
-            "queue_wait_ms": round((row["started_at"] - row["sent_at"]) * 1000, 3),
-            "service_ms": round((row["finished_at"] - row["started_at"]) * 1000, 3),
+            **{f"{name}_ms": row[f"{name}_ms"] for name in ARGUMENTS},
             "outcome": row["outcome"],
             **more,
         },

@@ -1,4 +1,4 @@
-"""How far a race is: a bar with rate and time left on a terminal, plain lines elsewhere. Goes to standard error."""
+"""Progress of a run: a bar with rate and time left on a terminal, plain lines elsewhere. Goes to standard error."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class Silent:
     """Says nothing."""
 
     def stage(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def begin(self, trials: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def trial(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def score(self, score: Score) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def probe(self, bracket: Bracket) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Lines:
-    """One line a stage, and one every few seconds while trials run; for logs."""
+    """A line for each step, and one every few seconds while trials run; for logs."""
 
     EVERY_S = 5.0
 
@@ -68,7 +68,7 @@ class Lines:
         self._said_s = 0.0
 
     def stage(self, text: str) -> None:
-        """Say what has begun."""
+        """Say which step has begun."""
         print(text, file=self._stream, flush=True)
 
     def begin(self, trials: int) -> None:
@@ -78,7 +78,7 @@ class Lines:
         self.stage(f"Measuring: {trials} trials")
 
     def trial(self, text: str) -> None:
-        """Say how far it is, if it has not been said for a while."""
+        """Print the number of trials done, if nothing was printed for a while."""
         self._done += 1
         now_s = self._clock()
         if now_s - self._said_s >= self.EVERY_S or self._done == self._trials:
@@ -87,14 +87,14 @@ class Lines:
             self.stage(f"{self._done}/{self._trials} trials, about {left_s:.0f} s left; {text}")
 
     def score(self, score: Score) -> None:
-        """Nothing: the line of the trial says it."""
+        """Do nothing: the line of the trial says it."""
 
     def probe(self, bracket: Bracket) -> None:
         """Print the probe and the bracket in a line."""
         self.stage(probe_line(bracket))
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
-        """Say how it does."""
+        """Print its rates."""
         self.stage(line(now, ended, of))
 
 
@@ -107,7 +107,7 @@ class Bar:
         self._task: TaskID = progress.add_task("Starting", total=None)
 
     def stage(self, text: str) -> None:
-        """Say what has begun."""
+        """Say which step has begun."""
         self._progress.update(self._task, description=text)
 
     def begin(self, trials: int) -> None:
@@ -128,7 +128,7 @@ class Bar:
         self.stage(probe_line(bracket))
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
-        """Show how it does; what the lanes before it did last stays."""
+        """Show its rates; the last ones of the lanes before it stay."""
         self._progress.lanes.add(now)
         text = f"{now.lane}: {ended:,} of {of:,} jobs ended" + (", paused" if now.paused else "")
         self._progress.update(self._task, description=text)
@@ -143,7 +143,7 @@ class _WithLanes(Progress):
         super().__init__(*columns, console=console, **options)
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The lanes, if any has anything to show, and the bar."""
+        """Yield the lanes, if any has anything to show, and the bar."""
         yield from filter(None, (self.race, self.lanes))
         yield from super().get_renderables()
 
@@ -160,7 +160,7 @@ def probe_line(bracket: Bracket) -> str:
 
 
 def line(now: LaneSnapshot, ended: int, of: int) -> str:
-    """How a lane does, in a line for a log."""
+    """Put the rates of a lane into a line for a log."""
     rates = (now.offered_per_s, now.accepted_per_s, now.started_per_s, now.finished_per_s)
     offered, accepted, started, finished = (NONE if each is None else f"{each:.0f}" for each in rates)
     wait = f"queue wait p50 {milliseconds(now.queue_wait_p50_s)} p99 {milliseconds(now.queue_wait_p99_s)} ms"
@@ -175,7 +175,7 @@ def line(now: LaneSnapshot, ended: int, of: int) -> str:
 @contextmanager
 def progress_for(*, quiet: bool, live: bool | None = None) -> Iterator[Silent | Lines | Bar]:
     """
-    What suits the terminal: nothing if quiet, what moves on a terminal, plain lines elsewhere. NO_COLOR is respected.
+    Choose what suits the terminal: nothing if quiet, a bar on a terminal, plain lines elsewhere. Respects NO_COLOR.
 
     Args:
         quiet: Say nothing.

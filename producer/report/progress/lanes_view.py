@@ -25,7 +25,7 @@ PLAIN = ".:-=+*#@"
 """For terminals that know no others."""
 
 KEPT = 300
-"""Moments of a lane that are remembered: as many as the widest terminal shows."""
+"""Snapshots of a lane that are kept: as many as the widest terminal shows."""
 
 LEAST = 34
 """Columns below which a lane has no room for sparklines."""
@@ -39,8 +39,8 @@ class Row:
     One figure of a lane.
 
     Attributes:
-        label: What it is, and its unit.
-        read: Takes it from a moment; None if it is not known.
+        label: Its name, and its unit.
+        read: Takes it from a snapshot; None if it is unknown.
         show: Makes it text.
         scale: Rows with the same one can be compared by height, on all lanes.
     """
@@ -68,7 +68,7 @@ ROWS = (
 
 def sparkline(values: Sequence[float | None], top: float, marks: str = BLOCKS) -> str:
     """
-    Values as marks of rising height, a blank where one is not known.
+    Draw values as marks of rising height, a blank where one is not known.
 
     Args:
         values: From the oldest to the latest, 0 or more.
@@ -83,12 +83,12 @@ def _height(value: float, top: float, heights: int) -> int:
 
 
 def marks_for(options: ConsoleOptions) -> str:
-    """Marks that this terminal can show."""
+    """Return marks that this terminal can show."""
     return PLAIN if options.ascii_only else BLOCKS
 
 
 def room(width: int, label: int) -> int:
-    """How many marks a panel so wide has room for, beside labels so wide."""
+    """Return the number of marks that fit in a panel of this width, beside labels of this width."""
     return max(1, width - FRAME - label - VALUE - 2)
 
 
@@ -96,7 +96,7 @@ def arranged(
     options: ConsoleOptions, lines: Sequence[Text], panels: Callable[[int], Sequence[RenderableType]]
 ) -> RenderableType:
     """
-    Lanes side by side if there is room, else one above the other, else a line each.
+    Arrange lanes side by side if there is room, else one above the other, else a line each.
 
     Args:
         options: Of the terminal as it is now.
@@ -116,7 +116,7 @@ def arranged(
 
 
 def rows_of(label: int) -> Table:
-    """A table of figures: their names so wide, their values, their sparklines."""
+    """Make a table of figures: names in a column of this width, values, sparklines."""
     rows = Table.grid(padding=(0, 1))
     rows.add_column(width=label, no_wrap=True)
     rows.add_column(width=VALUE, justify="right")
@@ -125,44 +125,44 @@ def rows_of(label: int) -> Table:
 
 
 class LanesView:
-    """What lanes did until now; rich asks it again at each refresh."""
+    """The rates of lanes so far; rich asks for them at each refresh."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, deque[LaneSnapshot]] = {}
 
     def add(self, now: LaneSnapshot) -> None:
-        """Note a moment of a lane; what the lanes before it did last stays."""
+        """Add a snapshot of a lane; the last ones of the lanes before it stay."""
         self._lanes.setdefault(now.lane, deque(maxlen=KEPT)).append(now)
 
     def __bool__(self) -> bool:
-        """Whether any lane was under load."""
+        """Check whether any lane was under load."""
         return bool(self._lanes)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As the terminal has room now."""
-        lines = [_line(moments[-1]) for moments in self._lanes.values()]
+        """Render as the terminal has room now."""
+        lines = [_line(snapshots[-1]) for snapshots in self._lanes.values()]
         yield arranged(options, lines, lambda width: self._panels(width, marks_for(options)))
 
     def _panels(self, width: int, marks: str) -> list[RenderableType]:
         shown = room(width, LABEL)
         tops = self._tops(shown)
-        return [_panel(list(moments), shown, tops, marks) for moments in self._lanes.values()]
+        return [_panel(list(snapshots), shown, tops, marks) for snapshots in self._lanes.values()]
 
     def _tops(self, shown: int) -> dict[str, float]:
-        """The highest value of each scale that is in sight, on any lane."""
+        """Find the highest value of each scale that is in sight, on any lane."""
         tops: dict[str, float] = {}
-        for moments in self._lanes.values():
+        for snapshots in self._lanes.values():
             for row in ROWS:
-                values = (row.read(now) or 0.0 for now in list(moments)[-shown:])
+                values = (row.read(now) or 0.0 for now in list(snapshots)[-shown:])
                 tops[row.scale] = max(tops.get(row.scale, 0.0), *values)
         return tops
 
 
-def _panel(moments: Sequence[LaneSnapshot], shown: int, tops: dict[str, float], marks: str) -> Panel:
-    now = moments[-1]
+def _panel(snapshots: Sequence[LaneSnapshot], shown: int, tops: dict[str, float], marks: str) -> Panel:
+    now = snapshots[-1]
     rows = rows_of(LABEL)
     for row in ROWS:
-        values = [row.read(each) for each in moments[-shown:]]
+        values = [row.read(each) for each in snapshots[-shown:]]
         rows.add_row(row.label, row.show(values[-1]), Text(sparkline(values, tops[row.scale], marks)))
     return Panel(rows, title=Text(_title(now)), subtitle=Text(_subtitle(now)), title_align="left")
 

@@ -24,32 +24,32 @@ ROWS_KEPT = 8
 LABEL = 20
 
 Row = tuple[str, Kind]
-"""What jobs do, and what was measured."""
+"""A workload, and the kind of trial that measured it."""
 
 
 class RaceView:
-    """What each round gave until now; rich asks it again at each refresh."""
+    """The score of each round so far; rich asks for it at each refresh."""
 
     def __init__(self) -> None:
         self._scores: dict[str, dict[Row, list[float | None]]] = {}
 
     def add(self, score: Score) -> None:
-        """Note what a trial gave."""
+        """Add the score of a trial."""
         rows = self._scores.setdefault(score.lane, {})
         rows.setdefault((score.workload, score.kind), []).append(score.value)
 
     def __bool__(self) -> bool:
-        """Whether any trial is through."""
+        """Check whether any trial has ended."""
         return bool(self._scores)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """As the terminal has room now."""
+        """Render as the terminal has room now."""
         rows = self._rows()
         lines = [_line(lane, rows[-1], found.get(rows[-1], [])) for lane, found in self._scores.items()]
         yield arranged(options, lines, lambda width: self._panels(rows, width, marks_for(options)))
 
     def _rows(self) -> list[Row]:
-        """The latest rows of any lane, so that the same one stands at the same height on all."""
+        """Return the latest rows of any lane, so that the same one stands at the same height on all."""
         return list(dict.fromkeys(row for found in self._scores.values() for row in found))[-ROWS_KEPT:]
 
     def _panels(self, rows: Sequence[Row], width: int, marks: str) -> list[RenderableType]:
@@ -61,7 +61,7 @@ class RaceView:
         ]
 
     def _top(self, row: Row, shown: int) -> float:
-        """The highest value in sight on any lane."""
+        """Find the highest value in sight on any lane."""
         return max(
             (value or 0.0 for found in self._scores.values() for value in found.get(row, [])[-shown:]), default=0
         )

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
+from prometheus_client.openmetrics.exposition import generate_latest
 from sample_run import make_run
 
 from producer.cli.export import write_to
@@ -31,7 +32,7 @@ def exported(run, *words):
         (["--format", "jsonl"], '{"trial":0,"seq":0,"kind":"capacity"'),
         (["--format", "hgrm", "--lane", "threads", "--kind", "latency"], "       Value     Percentile"),
         (["--format", "trace"], '{"displayTimeUnit": "ms"'),
-        (["--format", "openmetrics"], "# TYPE poolrace_run_jobs counter\n"),
+        (["--format", "openmetrics"], "# HELP poolrace_run_jobs Deliveries"),
     ],
 )
 def test_every_format_goes_to_the_standard_output(run, words, begins):
@@ -126,10 +127,10 @@ def test_what_is_no_run_is_a_usage_error(tmp_path):
 
 def test_a_push_prints_nothing_but_that_it_is_done(run, monkeypatch):
     put = []
-    monkeypatch.setattr("producer.report.export.openmetrics.push", lambda url, text: put.append((url, text)))
+    monkeypatch.setattr("producer.report.export.openmetrics.push", lambda url, metrics: put.append((url, metrics)))
     words = ["--format", "openmetrics", "--push", "http://h/metrics/job/x"]
     done = exported(run, *words)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "Pushed.\n")
-    ((url, text),) = put
+    ((url, metrics),) = put
     assert url == "http://h/metrics/job/x"
-    assert exported(run, *words, "--output", "-").stdout == text
+    assert exported(run, *words, "--output", "-").stdout == generate_latest(metrics).decode()

@@ -37,6 +37,7 @@ def own_app(*weighted, facts=FACTS):
         folder=Path("/srv"),
         facts=facts,
         jobs=jobs_by_task(messages, timeout_s=60, seed=1),
+        environment={},
         timeout_s=60,
     )
 
@@ -130,14 +131,14 @@ def test_the_command_line_has_the_last_word(asked):
 def test_an_app_is_asked_with_the_words_of_the_command_line_by_the_first_lane(asked, tmp_path):
     settings(
         app="shop.celery:app", app_jobs="jobs.jsonl", tasks=("shop.resize",), workdir=tmp_path, job_timeout="2m",
-        keep_backend=True, ready_within="5s", seed="9", lanes=("threads:2", "prefork"),
+        keep_backend=True, ready_within="5s", seed="9", lanes=("threads:2:python=/opt/py", "prefork"),
     )  # fmt: skip
     said = {name: asked[name] for name in ("app", "jobs", "tasks", "folder", "timeout_s", "keep_backend", "patience_s")}
     assert said == {
         "app": "shop.celery:app", "jobs": "jobs.jsonl", "tasks": ("shop.resize",), "folder": tmp_path,
         "timeout_s": 120.0, "keep_backend": True, "patience_s": 5.0,
     }  # fmt: skip
-    assert (asked["seed"], asked["lane"].pool) == (9, "threads")
+    assert (asked["seed"], asked["python"]) == (9, "/opt/py")
 
 
 def test_the_folder_of_an_app_is_known_wherever_its_process_runs(asked, tmp_path, monkeypatch):

@@ -5,11 +5,13 @@ import os
 import signal
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from producer import interrupts
 from producer.cli import exit_codes, output, race
+from producer.cli.options import user_environment
 from producer.cli.root import main
 from producer.errors import FleetError, InterruptedRunError, InvalidRunError, PoolraceError, UsageError
 from producer.plan.settings import RaceSettings
@@ -193,6 +195,19 @@ def test_variables_that_lead_celery_elsewhere_are_taken_away(poolrace, monkeypat
     monkeypatch.setenv("CELERY_BROKER_URL", "redis://elsewhere")
     poolrace("report", "nowhere")
     assert "CELERY_BROKER_URL" not in os.environ
+
+
+def test_a_users_own_app_still_gets_them(poolrace, monkeypatch):
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://theirs")
+    found = []
+
+    @click.command()
+    def probe():
+        found.append(user_environment()["CELERY_BROKER_URL"])
+
+    monkeypatch.setitem(main.commands, "probe", probe)
+    assert poolrace("probe")[0] == 0
+    assert found == ["redis://theirs"]
 
 
 def test_a_report_is_printed_and_written_into_the_run_directory(poolrace, run_maker):

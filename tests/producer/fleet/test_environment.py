@@ -1,38 +1,47 @@
-"""A user's app sees what the user has set, and nothing that is meant for Poolrace."""
+"""A user's app sees what the user has set, and nothing that is meant for Poolrace; a node of ours sees neither."""
 
-import pytest
+import sys
 
 from producer.fleet import environment
-from producer.fleet.environment import for_app, set_aside
+from producer.fleet.environment import app_environment, inherited_environment, interpreter, source_path
 
-
-@pytest.fixture(autouse=True)
-def nothing_set_aside(monkeypatch):
-    monkeypatch.setattr(environment, "_set_aside", {})
+GIVEN = {
+    "PATH": "/bin",
+    "DATABASE_URL": "x",
+    "CELERY_BROKER_URL": "redis://theirs/0",
+    "POOLRACE_BROKER": "redis://:secret@host/0",
+    "MY_POOLRACE_": "kept",
+}
 
 
 def test_an_app_sees_the_environment_without_what_is_meant_for_poolrace():
-    given = {"PATH": "/bin", "DATABASE_URL": "x", "POOLRACE_BROKER": "redis://:secret@host/0", "MY_POOLRACE_": "kept"}
-    assert for_app(given) == {"PATH": "/bin", "DATABASE_URL": "x", "MY_POOLRACE_": "kept"}
-
-
-def test_what_this_process_must_not_obey_is_kept_for_the_app():
-    set_aside({"CELERY_BROKER_URL": "redis://theirs/0"})
-    set_aside({"CELERY_RESULT_BACKEND": "rpc://"})
-    assert for_app({"PATH": "/bin"}) == {
+    assert app_environment(GIVEN) == {
         "PATH": "/bin",
+        "DATABASE_URL": "x",
         "CELERY_BROKER_URL": "redis://theirs/0",
-        "CELERY_RESULT_BACKEND": "rpc://",
+        "MY_POOLRACE_": "kept",
     }
 
 
-def test_what_was_set_aside_is_the_users_word_whatever_stands_there_now():
-    set_aside({"CELERY_BROKER_URL": "redis://theirs/0"})
-    assert for_app({"CELERY_BROKER_URL": "memory://"}) == {"CELERY_BROKER_URL": "redis://theirs/0"}
+def test_a_node_of_ours_does_not_see_the_broker_of_somebody_else():
+    assert inherited_environment(GIVEN) == {"PATH": "/bin", "DATABASE_URL": "x", "MY_POOLRACE_": "kept"}
 
 
 def test_the_environment_itself_is_left_as_it_is():
     environ = {"POOLRACE_BROKER": "x"}
-    for_app(environ)["ADDED"] = "1"
+    app_environment(environ)["ADDED"] = "1"
+    inherited_environment(environ)["ADDED"] = "1"
     assert environ == {"POOLRACE_BROKER": "x"}
-    assert for_app({}) == {}
+    assert app_environment({}) == {}
+
+
+def test_a_lane_without_a_python_runs_on_ours_and_needs_no_path():
+    assert interpreter("") == sys.executable
+    assert source_path("") == {}
+
+
+def test_another_python_finds_our_packages_in_a_checkout_and_not_in_an_installation(tmp_path, monkeypatch):
+    for folder, found in [("src", {"PYTHONPATH": str(tmp_path / "src")}), ("site-packages", {})]:
+        monkeypatch.setattr(environment, "__file__", str(tmp_path / folder / "producer" / "fleet" / "environment.py"))
+        assert interpreter("/opt/python") == "/opt/python"
+        assert source_path("/opt/python") == found

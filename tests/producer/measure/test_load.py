@@ -9,7 +9,7 @@ from world import World, fails_with
 
 from poolrace.contract import Outcome
 from producer.errors import FleetError, UsageError
-from producer.measure.load import counting
+from producer.measure.load import counted_phases
 from producer.measure.steering import write_order
 from producer.plan.profile import parse_profile
 from producer.plan.script import Phase, Script
@@ -174,7 +174,7 @@ def test_jobs_that_are_lost_make_the_run_invalid_and_what_was_measured_is_kept(l
     world = World(outcome=lambda _, seq: None if seq == 17 else Outcome.SUCCEEDED)
     ended = load(world, "--rate", "20/s", "--duration", "4s")
     assert ended.code == 4
-    assert "1 of 80 sleep=3,noop=1 jobs on lane prefork never came to an end in time" in ended.err
+    assert "1 of 80 sleep=3,noop=1 jobs on lane prefork did not end in time" in ended.err
     assert ended.summary["status"] == "invalid"
     assert ended.summary["settlement"]["lost"] == 1
     assert [trial.lane for trial in loads(ended.run)] == ["prefork"]
@@ -211,7 +211,7 @@ def test_offsets_in_phases_that_do_not_count_are_told_apart():
         Phase(name="held", profile=parse_profile("10/s", 3.0), mix={"sleep": 1.0}),
         Phase(name="rest", profile=parse_profile("10/s", 1.0), mix={"sleep": 1.0}, counts=False),
     ]
-    counts = counting(Script(phases=tuple(phases)))
+    counts = counted_phases(Script(phases=tuple(phases)))
     assert counts(np.array([0.0, 1.99, 2.0, 4.99, 5.0, 5.9])).tolist() == [False, False, True, True, False, False]
 
 
@@ -219,4 +219,4 @@ def test_the_manifest_has_the_script_as_it_was_asked_for(load):
     ended = load(World(), "--rate", "20/s", "--duration", "3s", "--threshold", "lost == 0")
     settings = json.loads((ended.path / "manifest.json").read_text())["settings"]
     assert (settings["profile"], settings["duration_s"], settings["offered_per_s"]) == ("20/s", 3.0, 20.0)
-    assert (settings["thresholds"], settings["replay"]) == (["lost == 0"], False)
+    assert (settings["thresholds"], settings["steerable"]) == (["lost == 0"], True)

@@ -14,8 +14,8 @@ from world import BEGIN, World, WorldsCollector
 
 from producer.analysis.summary import summarise
 from producer.fleet.machine import describe
-from producer.measure.load import LoadSettings, hold
-from producer.measure.race import race_all
+from producer.measure.load import LoadSettings, measure_load
+from producer.measure.race import measure_race
 from producer.measure.session import Session, start_nodes
 from producer.plan.jobs import Jobs
 from producer.plan.lanes import parse_lanes
@@ -79,10 +79,10 @@ PHASES = (
 )
 THRESHOLDS = tuple(map(parse_threshold, ["p99(sojourn) < 1ms", "rate(finished) > 100/s", "mem_per_slot < 1MiB"]))
 KINDS = {
-    "race": (RaceSettings(lanes=LANES, workloads=("sleep",), pairs=2, trial_s=0.5), race_all),
+    "race": (RaceSettings(lanes=LANES, workloads=("sleep",), pairs=2, trial_s=0.5), measure_race),
     "load": (
         LoadSettings(lanes=LANES, workloads=("sleep",), script=Script(phases=PHASES), thresholds=THRESHOLDS),
-        hold,
+        measure_load,
     ),
 }
 

@@ -228,7 +228,7 @@ class Steered(World):
     def __init__(self, revisions, **named):
         super().__init__(**named)
         self.counts = [0, 0]
-        self.desk = OrderRevisions(self.counts)
+        self.mailbox = OrderRevisions(self.counts)
         self.revisions = sorted(revisions.items())
 
     def sleep(self, wait_s):
@@ -243,11 +243,11 @@ class Steered(World):
 
     def _revise(self):
         while self.revisions and self.revisions[0][0] <= self.now_at - START_AT:
-            self.desk.revise(self.revisions.pop(0)[1])
+            self.mailbox.revise(self.revisions.pop(0)[1])
 
     def work(self, order, part=(0, 1)):
         return send_when_due(
-            order, start_at=START_AT, part=part, send=self.send, now=self.now, sleep=self.sleep, desk=self.desk
+            order, start_at=START_AT, part=part, send=self.send, now=self.now, sleep=self.sleep, revisions=self.mailbox
         )  # fmt: skip
 
 
@@ -322,7 +322,7 @@ def test_an_order_of_another_trial_takes_no_ones_place():
     assert ledger["trial"].to_list() == [7, 7]
 
 
-def test_the_desk_counts_what_the_broker_took_and_what_it_did_not():
+def test_the_mailbox_counts_what_the_broker_took_and_what_it_did_not():
     world = Steered({}, refuses=[1])
     world.work(order_of(0.0, 1.0, 1.0, 2.0))
     assert world.counts == [2, 2]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.measure.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, race_all, score
+from producer.measure.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, measure_race, score
 from producer.plan.jobs import Jobs
 from producer.plan.lanes import Lane, parse_lanes
 from producer.plan.settings import RaceSettings
@@ -140,7 +140,7 @@ def raced(rates=None, **changes):
     settings = RaceSettings(**{"lanes": LANES, "workloads": ("sleep",), "pairs": 3, "trial_s": 1.0, **changes})
     track, notes = Track(rates or {"prefork": 160.0, "threads": 80.0}), Notes()
     jobs = dict.fromkeys(settings.workloads, JOBS)
-    race_all(settings, SimpleNamespace(runner=track, jobs=jobs, progress=notes))
+    measure_race(settings, SimpleNamespace(runner=track, jobs=jobs, progress=notes))
     return track.ran, notes
 
 

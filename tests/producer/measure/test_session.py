@@ -108,7 +108,7 @@ def test_jobs_that_are_lost_make_the_run_invalid(race):
     world = World(outcome=lambda lane, seq: None if lane.key == "threads" and seq == 20 else Outcome.SUCCEEDED)
     ended = race(world)
     assert (ended.code, ended.summary["status"]) == (4, "invalid")
-    assert "sleep jobs on lane threads never came to an end in time: 0 still on the broker, 1 lost" in ended.err
+    assert "sleep jobs on lane threads did not end in time: 0 still on the broker, 1 lost" in ended.err
     assert ended.summary["settlement"]["lost"] == 1
 
 

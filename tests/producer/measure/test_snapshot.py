@@ -38,7 +38,7 @@ class Watched:
         self.pace = RateMeter(lane)
 
     def now(self, *words, paused=False, **named):
-        return self.pace.now(moment(*words, **named), 60.0, paused=paused)
+        return self.pace.between(moment(*words, **named), 60.0, paused=paused)
 
 
 def test_rates_are_what_happened_since_the_moment_before():

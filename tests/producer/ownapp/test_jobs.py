@@ -28,7 +28,10 @@ def made(task="shop.tasks.resize", body=b"[[], {}, {}]", **more):
 
 def own_app(*messages, facts=FACTS, **more):
     jobs = jobs_by_task(messages, timeout_s=60.0, seed=1)
-    return OwnApp(app="shop.celery:app", folder=Path("/srv/shop"), facts=facts, jobs=jobs, timeout_s=60.0, **more)
+    return OwnApp(
+        app="shop.celery:app", folder=Path("/srv/shop"), facts=facts, jobs=jobs, environment={"TOKEN": "secret"},
+        timeout_s=60.0, **more,
+    )  # fmt: skip
 
 
 def test_a_task_is_called_by_the_last_part_of_its_name():

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poolrace.pools import RACED
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
-from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, RACED_POOLS, Lane, parse_lanes
+from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS, Lane, parse_lanes
 from producer.plan.units import one_of, whole_number
 
 
@@ -81,7 +82,7 @@ def test_a_lane_from_before_there_were_transports_is_stock():
 
 
 @given(
-    st.sampled_from(RACED_POOLS),
+    st.sampled_from(RACED),
     st.integers(1, MAX_SLOTS),
     st.integers(1, MAX_PREFETCH),
     st.sampled_from(ACKS),
@@ -142,7 +143,7 @@ def test_whatever_is_written_is_a_lane_or_a_usage_error(spec):
         pool = lanes(spec, "threads")[0].pool
     except UsageError:
         return
-    assert pool in RACED_POOLS
+    assert pool in RACED
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "0", "11", "-3", "0x5"])

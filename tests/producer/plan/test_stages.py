@@ -18,8 +18,8 @@ from producer.analysis.load import load_lanes
 from producer.analysis.summary import summarise
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import parse_threshold
-from producer.report.charts.spectrum import spectrum
-from producer.report.export.hgrm import stretch_s
+from producer.report.charts.gallery.spectrum import spectrum
+from producer.report.export.hgrm import stage_s
 from producer.report.export.openmetrics import openmetrics
 from producer.report.export.rows import Choice
 from producer.rundir.run import Run
@@ -100,7 +100,7 @@ def test_figures_thresholds_and_exports_agree(name):
     judged = {each["threshold"]: each for each in lane["thresholds"]}
     assert judged[f"max({name}) < 1ms"]["measured"] == max(took_s)
     assert judged[f"max({name}) < 1ms"]["since_s"] == 0.0
-    assert stretch_s(RUN, Choice(), name).tolist() == sorted(took_s)
+    assert stage_s(RUN, Choice(), name).tolist() == sorted(took_s)
 
 
 @pytest.mark.parametrize("name", STAGES)

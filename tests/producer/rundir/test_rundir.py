@@ -65,7 +65,7 @@ SAMPLES = pl.DataFrame(
     ],
     schema=SAMPLE_SCHEMA,
 )  # fmt: skip
-PING = {"trial": 0, "lane": "threads", "node": "threads@host", "at": 1000.75, "rtt_s": None}
+PING = {"trial": 0, "lane": "threads", "node": "threads@host", "at": 1000.75, "rtt_s": None, "timeout_s": 2.0}
 
 
 @pytest.fixture

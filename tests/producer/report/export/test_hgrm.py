@@ -10,7 +10,7 @@ from sample_run import make_run
 
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
-from producer.report.export.hgrm import distribution, hgrm, steps, stretch_s
+from producer.report.export.hgrm import distribution, hgrm, stage_s, steps
 from producer.report.export.rows import Choice
 from producer.rundir.reader import read_run
 from producer.rundir.trials import Kind
@@ -93,12 +93,12 @@ def test_a_stretch_is_that_of_the_report_in_ms(race):
     text = "".join(hgrm(race, ONE, "sojourn"))
     assert "\n     100.000 0.000000000000          2           1.00\n" in text
     assert "\n     600.000 1.000000000000         12\n" in text
-    assert stretch_s(race, ONE, "queue_wait") == pytest.approx(np.repeat([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 2), abs=1e-6)
+    assert stage_s(race, ONE, "queue_wait") == pytest.approx(np.repeat([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 2), abs=1e-6)
 
 
 @pytest.mark.parametrize("what", STAGES)
 def test_every_stretch_counts_every_job(race, what):
-    assert len(stretch_s(race, ONE, what)) == 12
+    assert len(stage_s(race, ONE, what)) == 12
 
 
 def test_several_lanes_or_kinds_are_refused_with_how_to_choose(race):
@@ -112,4 +112,4 @@ def test_a_stretch_that_no_job_has_is_refused(race):
     failed = type(race)(**{**{name: getattr(race, name) for name in type(race).__slots__}, "records": nobody})
     with pytest.raises(UsageError, match="no job of the choice has it"):
         hgrm(failed, ONE, "sojourn")
-    assert len(stretch_s(failed, ONE, "publish_lag")) == 12  # they were sent
+    assert len(stage_s(failed, ONE, "publish_lag")) == 12  # they were sent

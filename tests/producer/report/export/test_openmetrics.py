@@ -7,10 +7,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import polars as pl
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 from sample_run import make_run
 
 from producer.errors import UsageError
-from producer.report.export.openmetrics import CONTENT_TYPE, openmetrics, push
+from producer.report.export.openmetrics import RunMetrics, openmetrics, push
 from producer.report.export.rows import Choice
 from producer.rundir.reader import read_run
 from producer.rundir.trials import Kind
@@ -32,8 +34,10 @@ def load(race):
 
 def samples_of(run, choice=None):
     """Every sample by name and labels, as the format's own parser reads it."""
-    parser = pytest.importorskip("prometheus_client.openmetrics.parser")
-    families = parser.text_string_to_metric_families("".join(openmetrics(run, choice or Choice())))
+    return samples_in(read_openmetrics("".join(openmetrics(run, choice or Choice()))))
+
+
+def samples_in(families):
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
@@ -119,37 +123,57 @@ def test_the_text_ends_as_the_format_demands(race):
     assert "".join(openmetrics(race, Choice())).endswith("\n# EOF\n")
 
 
-def test_a_push_puts_the_text_under_its_address():
+@pytest.fixture
+def metrics(race):
+    return RunMetrics(race, Choice())
+
+
+def test_a_push_puts_the_same_samples_under_its_address_as_text_that_every_gateway_reads(race, metrics):
     with gateway(200) as (address, got):
-        push(f"http://someone:secret@{address}/metrics/job/poolrace", "a 1\n# EOF\n")
+        push(f"http://someone:s%40cret@{address}/metrics/job/poolrace/run/1a", metrics)
     ((path, headers, body),) = got
-    assert (path, body) == ("/metrics/job/poolrace", b"a 1\n# EOF\n")
-    assert headers["Content-Type"] == CONTENT_TYPE
-    assert headers["Authorization"] == "Basic c29tZW9uZTpzZWNyZXQ="  # someone:secret
+    assert path == "/metrics/job/poolrace/run/1a"
+    assert samples_in(read_prometheus(body.decode())) == samples_of(race)
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert headers["Authorization"] == "Basic c29tZW9uZTpzQGNyZXQ="  # someone:s@cret
 
 
-def test_a_refused_push_says_what_the_gateway_said_and_no_password():
+def test_a_push_without_a_user_sends_none(metrics):
+    with gateway(200) as (address, got):
+        push(f"http://{address}/metrics/job/poolrace", metrics)
+    assert "Authorization" not in got[0][1]
+
+
+def test_a_refused_push_says_what_the_gateway_said_and_no_password(metrics):
     with gateway(400, b"text format\nparsing error") as (address, _), pytest.raises(UsageError) as refused:
-        push(f"http://someone:secret@{address}/metrics", "a 1\n# EOF\n")
+        push(f"http://someone:secret@{address}/metrics", metrics)
     assert "refused with 400 Bad Request (text format parsing error)" in str(refused.value)
     assert "/metrics/job/poolrace" in str(refused.value)
     assert "secret" not in str(refused.value)
 
 
-def test_a_redirection_is_a_refusal_too():
+def test_a_redirection_is_a_refusal_too(metrics):
     with gateway(302) as (address, _), pytest.raises(UsageError, match="refused with 302"):
-        push(f"http://{address}/metrics/job/poolrace", "# EOF\n")
+        push(f"http://{address}/metrics/job/poolrace", metrics)
 
 
-def test_a_gateway_that_is_not_there_is_told():
+def test_a_gateway_that_is_not_there_is_told(metrics):
     with gateway(200) as (address, _):
         pass
     with pytest.raises(UsageError, match="cannot be reached") as refused:
-        push(f"http://someone:secret@{address}/metrics/job/poolrace", "# EOF\n")
+        push(f"http://someone:secret@{address}/metrics/job/poolrace", metrics)
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["", "gateway:9091", "ftp://host/x", "http://", "http://[::1", "/metrics/job/x"])
-def test_what_is_no_address_is_refused_with_one_that_is(url):
+def test_a_wrong_choice_is_told_before_anything_is_sent(race):
+    with gateway(200) as (address, got), pytest.raises(UsageError, match="--lane fibres: the run has none of it"):
+        push(f"http://{address}/metrics/job/poolrace", RunMetrics(race, Choice(lane="fibres")))
+    assert got == []
+
+
+@pytest.mark.parametrize(
+    "url", ["", "gateway:9091", "ftp://host/x", "http://", "http://[::1", "http://h:99999/x", "/metrics/job/x"]
+)
+def test_what_is_no_address_is_refused_with_one_that_is(url, metrics):
     with pytest.raises(UsageError, match="must be an address that begins with http"):
-        push(url, "# EOF\n")
+        push(url, metrics)

@@ -1,0 +1,146 @@
+"""Scaling: throughput against nodes, with the law that was fitted to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from producer.analysis.usl import Law
+from producer.report.charts.labels import escaped
+from producer.report.charts.layout import error_bars, layout
+from producer.report.charts.picture import Drawn, Missing, picture
+from producer.report.charts.theme import INK, style_of
+from producer.report.formats import number, percent
+from producer.report.parts import Table
+from producer.report.sweep import scaling_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from producer.report.charts.theme import LaneStyle
+    from producer.report.tables import Summary
+    from producer.rundir.run import Run
+
+NOT_VARIED = (
+    "Nodes were not varied, so there is no law of scaling to fit. A sweep over them has one: "
+    "poolrace sweep --over nodes=1,2,4."
+)
+CUT_SHORT = Missing("No number of nodes was measured to the end. Sweep again: poolrace sweep --over nodes=1,2,4.")
+CURVE = 60
+"""Points of a curve."""
+
+Measured = tuple[int, "Mapping[str, Any]"]
+"""Nodes, and the capacity that was measured with them: `median`, `min`, `max` and `n`."""
+
+
+@picture(key="scaling", title="Throughput against nodes", missing=NOT_VARIED, order=80, needs=("sweep",))
+def scaling(summary: Summary, _run: Run) -> Drawn | Missing | None:
+    """Draw capacity of each lane against its nodes, the law, and what nodes would do that never wait for others."""
+    sweep = summary["sweep"]
+    if sweep["scaling"] is None:
+        return None
+    measured = _measured(sweep)
+    if not measured:
+        return CUT_SHORT
+    laws = {each["lane"]: Law.from_dict(each["law"]) if each["law"] else None for each in sweep["scaling"]}
+    cores = (summary["machine"] or {}).get("cores_available")
+    most = max(nodes for points in measured.values() for nodes, _ in points)
+    rule = cores if cores and 1 < cores <= most else None
+    return Drawn(
+        shows=" ".join(scaling_sentence(each["lane"], each["law"]) for each in sweep["scaling"]),
+        reads=_reads(cores, rule),
+        figure=_figure(measured, laws, rule),
+        table=_table(measured, laws),
+    )
+
+
+def _reads(cores: int | None, rule: int | None) -> str:
+    upright = f"; the upright line is at the {rule} cores, beyond which nodes have no core each" if rule else ""
+    return (
+        "A mark is the median of a lane's trials, its line the range, the curve the Universal Scalability Law, and the "
+        f"thin dotted line what so many nodes would do if none waited for another{upright}; all nodes shared the "
+        f"{f'{cores} ' if cores else ''}cores of this machine, which bounds what CPU-bound jobs can gain."
+    )
+
+
+def _measured(sweep: Mapping[str, Any]) -> dict[str, list[Measured]]:
+    found: dict[str, list[Measured]] = {}
+    for point in sweep["points"]:
+        for lane in point["lanes"]:
+            if lane["capacity_per_s"]:
+                found.setdefault(lane["lane"], []).append((int(point["value"]), lane["capacity_per_s"]))
+    return {lane: sorted(points, key=lambda point: point[0]) for lane, points in found.items()}
+
+
+def _ideal_per_node(points: Sequence[Measured]) -> float:
+    """Return the throughput of each node if none waited for another: its part of what the fewest did."""
+    fewest, capacity = points[0]
+    return float(capacity["median"]) / fewest
+
+
+def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None], rule: int | None) -> go.Figure:
+    figure = go.Figure()
+    for lane, points in measured.items():
+        own, law = style_of(list(measured), lane), laws.get(lane)
+        medians, lows, highs = ([capacity[name] for _, capacity in points] for name in ("median", "min", "max"))
+        figure.add_scatter(
+            x=[nodes for nodes, _ in points],
+            y=medians,
+            mode="markers",
+            name=escaped(lane),
+            legendgroup=lane,
+            marker={"color": own.colour, "symbol": f"{own.symbol}-open", "size": 12, "line": {"width": 2.5}},
+            error_y=error_bars(medians, lows, highs, own.colour),
+            hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
+        )
+        if law is not None:
+            _add_law(figure, lane, law, own)
+        most = points[-1][0]
+        figure.add_scatter(
+            x=[0, most],
+            y=[0, _ideal_per_node(points) * most],
+            mode="lines",
+            name=f"{escaped(lane)}: ideal",
+            legendgroup=lane,
+            showlegend=False,
+            line={"color": own.colour, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    counts = sorted({nodes for points in measured.values() for nodes, _ in points})
+    figure.update_xaxes(rangemode="tozero", tickvals=counts)
+    figure.update_yaxes(rangemode="tozero")
+    if rule:
+        figure.add_vline(x=rule, line={"color": INK, "width": 1, "dash": "dot"})
+    return layout(figure, x="nodes", y="jobs/s")
+
+
+def _add_law(figure: go.Figure, lane: str, law: Law, own: LaneStyle) -> None:
+    counts = np.linspace(1, law.largest, CURVE)
+    figure.add_scatter(
+        x=counts,
+        y=[law.per_s(count) for count in counts],
+        mode="lines",
+        name=f"{escaped(lane)}: law",
+        legendgroup=lane,
+        line={"color": own.colour, "dash": own.dash},
+        hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
+    )
+
+
+def _table(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law | None]) -> Table:
+    rows = []
+    for lane, points in measured.items():
+        law, ideal = laws.get(lane), _ideal_per_node(points)
+        for nodes, capacity in points:
+            figures = [number(capacity[name]) for name in ("median", "min", "max")]
+            by_law = number(law.per_s(nodes) if law else None)
+            of_ideal = percent(capacity["median"] / (ideal * nodes))
+            rows.append([lane, str(nodes), *figures, str(capacity["n"]), by_law, of_ideal])
+    return Table(
+        title="Jobs per second by number of nodes",
+        columns=["lane", "nodes", "median", "lowest", "highest", "trials", "by the law", "of the ideal"],
+        rows=rows,
+        note="The ideal is so many times what a node of the fewest did.",
+    )

@@ -1,0 +1,163 @@
+"""The picture of scaling: marks, the law through them, and the same in its table; else how to get one."""
+
+import json
+
+import pytest
+from sample_run import make_run
+
+from producer.analysis.summary import summarise
+from producer.analysis.usl import fit
+from producer.plan.axis import parse_axis
+from producer.plan.lanes import parse_lanes
+from producer.report.charts.gallery.scaling import scaling
+from producer.report.charts.page import page
+from producer.report.formats import number
+from producer.rundir.reader import read_run
+
+CAPACITY = {1: 100.0, 2: 160.0, 4: 200.0}
+"""With a contention of a quarter four nodes would do 229, so the law lies beside the medians."""
+
+
+def lane_at(per_s):
+    return {"lane": "threads", "capacity_per_s": {"median": per_s, "min": per_s - 5, "max": per_s + 5, "n": 3}}
+
+
+def swept(sample, capacity, *, cores=2, **changes):
+    """The sample as a sweep over nodes, with these medians on threads."""
+    summary, run = sample
+    points = [
+        {
+            "value": str(nodes), "workload": f"sleep nodes={nodes}", "verdicts": [],
+            "lanes": [lane_at(per_s)],
+        }
+        for nodes, per_s in capacity.items()
+    ]  # fmt: skip
+    law = fit({nodes: [per_s] * 3 for nodes, per_s in capacity.items()}, resamples=2)
+    found = {
+        "axis": "nodes",
+        "memory_bytes": None,
+        "findings": [],
+        "crossover": None,
+        "points": points,
+        "scaling": [{"lane": "threads", "law": law and law.to_dict()}],
+        **changes,
+    }
+    return {**summary, "sweep": found, "machine": {**summary["machine"], "cores_available": cores}}, run
+
+
+def sweep_run(folder):
+    """The directory of a sweep over 1, 2 and 4 nodes of two slots, on which jobs take longer the more there are."""
+    (one,) = parse_lanes(["threads:2"], slots=2, prefetch=4, acks="early", least=1)
+    axis = parse_axis("nodes=1,2,4")
+    lanes = [lane for value in axis.values for lane in axis.lanes(value, [one])]
+    points = [
+        {"value": value, "workload": f"sleep nodes={value}", "lanes": {lane.key: "threads"}}
+        for value, lane in zip(axis.texts, lanes, strict=True)
+    ]
+    settings = {"kind": "sweep", "axis": "nodes", "points": points, "base": [one.to_dict()], "memory_bytes": None}
+    speeds = {"threads-n1": 1.0, "threads-n2": 0.8, "threads-n4": 0.5}
+    path = make_run(folder, "sweep", lanes=lanes, jobs=48, speeds=speeds, settings=settings)
+    trials = [json.loads(line) for line in (path / "trials.jsonl").read_text().splitlines()]
+    named = [{**trial, "workload": f"sleep nodes={trial['lane'].removeprefix('threads-n')}"} for trial in trials]
+    (path / "trials.jsonl").write_text("".join(json.dumps(trial) + "\n" for trial in named))
+    return path
+
+
+def test_from_a_run_directory_the_law_is_what_the_trials_say(tmp_path):
+    """Two slots of 100 ms do 20/s; with 0.8 and 0.5 of their speed, two nodes do 32/s and four 40/s."""
+    found = sweep_run(tmp_path)
+    picture = scaling(summarise(read_run(found)), read_run(found))
+    # 4 / (1 + 3 a + 12 b) = 2 and 2 / (1 + a + 2 b) = 1.6: a = 1/6, b = 1/24; sqrt((5/6) * 24) is 4.5 nodes.
+    assert [row[1:3] for row in picture.table.rows] == [["1", "20.0"], ["2", "32.0"], ["4", "40.0"]]
+    assert "of the work 0.167 (" in picture.shows
+    assert "each pair of nodes costs 0.042 (" in picture.shows
+    assert "no peak up to the 4 nodes that were measured, and nothing is said beyond" in picture.shows
+
+
+def test_marks_are_medians_with_their_range_and_the_curve_is_the_law(sample):
+    found = scaling(*swept(sample, CAPACITY, cores=3))
+    marks, curve, ideal = found.figure.data
+    assert [shape.x0 for shape in found.figure.layout.shapes] == [3]
+    assert (list(marks.x), list(marks.y)) == ([1, 2, 4], [100.0, 160.0, 200.0])
+    assert (list(marks.error_y.array), list(marks.error_y.arrayminus)) == ([5.0] * 3, [5.0] * 3)
+    law = fit({nodes: [per_s] * 3 for nodes, per_s in CAPACITY.items()}, resamples=2)
+    assert (curve.x[0], curve.x[-1]) == (1, 4)
+    assert (curve.y[0], curve.y[-1]) == (pytest.approx(law.per_s(1)), pytest.approx(law.per_s(4)))
+    # As if each node did the 100/s of the one: not what the law has for one.
+    assert (ideal.x, ideal.y) == ((0, 4), (0, 400.0))
+
+
+def test_the_table_has_what_was_measured_beside_what_the_law_says(sample):
+    found = scaling(*swept(sample, CAPACITY))
+    assert [row[:6] for row in found.table.rows] == [
+        ["threads", "1", "100", "95.0", "105", "3"], ["threads", "2", "160", "155", "165", "3"],
+        ["threads", "4", "200", "195", "205", "3"],
+    ]  # fmt: skip
+    law = fit({nodes: [per_s] * 3 for nodes, per_s in CAPACITY.items()}, resamples=2)
+    assert [row[6] for row in found.table.rows] == [number(law.per_s(nodes)) for nodes in CAPACITY]
+    assert [row[7] for row in found.table.rows] == ["100 %", "80 %", "50 %"]
+
+
+def test_it_says_what_the_law_says_and_what_bounds_it(sample):
+    found = scaling(*swept(sample, CAPACITY, cores=3))
+    assert "is done by one node at a time (contention)" in found.shows
+    assert "no peak up to the 4 nodes that were measured" in found.shows
+    assert "all nodes shared the 3 cores of this machine" in found.reads
+
+
+@pytest.mark.parametrize(("cores", "drawn"), [(1, False), (2, True), (4, True), (5, False), (None, False)])
+def test_cores_are_drawn_and_told_only_where_more_than_one_of_them_and_as_many_nodes_were_measured(
+    sample, cores, drawn
+):
+    found = scaling(*swept(sample, CAPACITY, cores=cores))
+    assert len(found.figure.layout.shapes) == ("upright line" in found.reads) == drawn
+
+
+def test_the_ideal_goes_by_the_fewest_nodes_that_were_measured(sample):
+    found = scaling(*swept(sample, {2: 160.0, 4: 200.0, 8: 240.0}))
+    assert found.figure.data[2].y == (0, 640.0)
+    assert [row[7] for row in found.table.rows] == ["100 %", "62 %", "38 %"]
+
+
+def test_two_numbers_of_nodes_are_drawn_without_a_law(sample):
+    found = scaling(*swept(sample, {1: 100.0, 2: 160.0}))
+    assert [trace.name for trace in found.figure.data] == ["threads", "threads: ideal"]
+    assert "no law of scaling: it takes 3 numbers of nodes" in found.shows
+    assert [row[6] for row in found.table.rows] == ["-", "-"]
+
+
+def test_a_run_that_varies_no_nodes_says_how_to_get_one(sample):
+    assert "poolrace sweep --over nodes=1,2,4" in scaling(*sample).missing
+    assert "Nodes were not varied" in scaling(*swept(sample, CAPACITY, scaling=None)).missing
+
+
+def test_a_sweep_that_was_cut_short_before_its_first_value_says_so(sample):
+    found = scaling(*swept(sample, {}))
+    assert found.figure is None
+    assert "No number of nodes was measured to the end" in found.missing
+
+
+def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_chart(browser, tmp_path):
+    from pictures import browser as browsers  # needs what drives a browser, as this test alone does
+
+    found = sweep_run(tmp_path)
+    summary, run = summarise(read_run(found)), read_run(found)
+    picture = scaling(summary, run)
+    path = tmp_path / "report.html"
+    path.write_text(page(summary, run), encoding="utf-8")
+    errors = []
+    with browsers.opened(browser, "file:///") as window:
+        window.on("pageerror", lambda error: errors.append(str(error)))
+        window.goto(path.as_uri())
+        chart = window.locator("#scaling-chart")
+        assert chart.locator(".scatterlayer .point").count() == 3
+        assert chart.locator(".scatterlayer .js-line").count() == 2  # the law and the ideal
+        assert chart.locator(".legendtext").all_text_contents() == ["threads", "threads: law"]
+        legend, plot = (chart.locator(name).first.bounding_box() for name in (".legend", ".nsewdrag"))
+        assert legend["y"] + legend["height"] <= plot["y"]
+        section = window.locator("section[aria-labelledby=scaling]")
+        section.locator("summary").press("Enter")
+        assert [row.split("\t") for row in section.locator("tbody tr").all_inner_texts()] == [
+            list(row) for row in picture.table.rows
+        ]
+    assert errors == []
