@@ -19,9 +19,7 @@ import pytest
 import redis
 from integration.commands import until
 
-from producer.errors import UsageError
-from producer.stack.parts import PARTS, server_program, worker_command
-from producer.stack.settings import VARIABLES, StackSettings, read_settings, with_dotenv
+from producer.stack.parts import PARTS, server_program
 
 ROOT = Path(__file__).parents[2]
 FOLLOW = ROOT / "tests" / "compose" / "follow_jobs.py"
@@ -238,6 +236,7 @@ def test_what_up_prints_is_enough_to_steer_the_load(running):
     ]  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_alone(running):
     line = re.search(r"^    (\. .*/env.*)$", running.first_words, re.MULTILINE)[1]
     load = f"{POOLRACE} load --queue threads --rate 20/s --duration 2s --arrivals constant --mix sleep=1 --json"
@@ -263,6 +262,7 @@ def test_two_commands_at_a_time_are_refused(running):
     assert refused == [(3, "", words)] * 2
 
 
+@pytest.mark.heavy
 def test_a_part_that_died_is_shown_and_up_starts_it_again_alone(running):
     before = {part: noted["pid"] for part, noted in running.noted().items()}
     node = psutil.Process(before["worker-prefork"])
@@ -279,6 +279,7 @@ def test_a_part_that_died_is_shown_and_up_starts_it_again_alone(running):
     assert [part["part"] for part in found["parts"] if part["pid"] != before[part["part"]]] == ["worker-prefork"]
 
 
+@pytest.mark.heavy
 def test_down_in_the_middle_loses_no_accepted_job(stack):
     stack.up()
     sent = stack.jobs(jobs=250, args=[60_000], then="stop")
@@ -294,6 +295,7 @@ def test_down_in_the_middle_loses_no_accepted_job(stack):
         assert counts.get("duplicated", 0) <= 2
 
 
+@pytest.mark.heavy
 def test_on_the_atomic_transport_jobs_of_a_killed_worker_run_again_and_a_race_says_what_it_runs_on(stack):
     """Its workers reach the broker as the stack's user, who may run the commands that are named and no other."""
     stack.variables |= {
@@ -348,6 +350,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(stack, variable):
     assert stack.processes() == []
 
 
+@pytest.mark.heavy
 def test_a_part_that_fails_is_named_with_the_end_of_its_log_and_all_others_end(stack):
     stack.state.mkdir()
     (stack.state / "disk").touch()  # where a folder has to be
@@ -363,6 +366,7 @@ def test_a_part_that_fails_is_named_with_the_end_of_its_log_and_all_others_end(s
     assert stack.noted() == {}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("moment", ["Starting", "upstream", "worker-threads"])
 def test_ctrl_c_during_up_leaves_nothing(stack, moment):
     command = stack.begin("up")
@@ -373,38 +377,3 @@ def test_ctrl_c_during_up_leaves_nothing(stack, moment):
     assert "Up" not in out
     assert stack.processes() == []
     assert stack.noted() == {}
-
-
-def test_every_default_is_that_of_the_compose_stack():
-    compose = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "docker-compose.yml").read_text()))
-    mine = {variable: str(getattr(StackSettings(), name)) for name, variable in VARIABLES.items()}
-    assert {name: value for name, value in mine.items() if name in compose} == {
-        name: compose[name] for name in mine if name in compose
-    }
-    assert set(mine) - set(compose) == {"POOLRACE_METRICS_PORT"}  # a container has all ports to itself
-
-
-@pytest.mark.parametrize("pool", LANES)
-def test_a_worker_has_every_flag_of_its_container_and_no_other(pool):
-    text = (ROOT / "docker-compose.yml").read_text()
-    shared = re.findall(r"^    - (--\S+)$", text.split("x-worker:")[1].split("environment:")[0], re.MULTILINE)
-    own = re.search(rf"worker-{pool}:\n    <<: \*worker\n    command: \[(.*)\]", text)[1].split(", ")
-    flags = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", flag) for flag in [*shared, *own]]
-    assert sorted(word for word in worker_command(StackSettings(), pool) if word.startswith("--")) == sorted(flags)
-
-
-def test_settings_come_from_the_file_that_compose_reads_unless_the_environment_says_otherwise(tmp_path):
-    (tmp_path / ".env").write_text("# slots\nPOOLRACE_SLOTS=3  # of each\nPOOLRACE_ACKS='late'\n\nFLOWER_PORT=1\n")
-    settings = read_settings(with_dotenv({"FLOWER_PORT": "5556", "POOLRACE_LIVE_RATE": ""}, tmp_path / ".env"))
-    assert settings == StackSettings(slots=3, acks="late", flower_port=5556)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("POOLRACE_SLOTS", "0"), ("POOLRACE_ACKS", "never"), ("POOLRACE_TRANSPORT", "redis"),
-     ("FLOWER_PORT", "65536"), ("REDIS_MAXMEMORY", "much"),
-     ("POOLRACE_LIVE_RATE", "fast"), ("POOLRACE_LIVE_MIX", "gpu=1"), ("FLOWER_READ_ONLY", "yes")],
-)  # fmt: skip
-def test_a_setting_that_cannot_be_is_told_with_its_name_and_value(variable, value):
-    with pytest.raises(UsageError, match=rf"^{variable}:? '{value}'"):
-        read_settings({variable: value})

@@ -90,7 +90,7 @@ def test_publishers_take_one_order_after_the_other(site):
     assert sent == [(trial, seq) for trial in (0, 1) for seq in range(5)]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.heavy)])
 def test_what_a_broker_that_stops_did_not_take_is_null_in_the_ledger(count):
     # The broker is stopped in the pause, of 3.5 s.
     due_s = np.arange(100) / 200.0
