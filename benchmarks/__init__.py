@@ -1,1 +1,1 @@
-"""The promises that the project makes of itself, measured side by side. `make bench` runs them all."""
+"""The project's promises about itself, measured side by side. `make bench` runs them all."""

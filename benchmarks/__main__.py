@@ -56,7 +56,7 @@ Examples:
 \b
 Exit codes:
   0    every promise is kept
-  1    one is missed; on a machine that others use as well, look at their share before anything else
+  1    one is missed; on a machine that others use too, check their share first
   2    the command line is wrong
   3    the broker or a node cannot be started
   130  Ctrl-C"""
@@ -67,9 +67,9 @@ Exit codes:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures alone, as JSON.")
 def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """
-    Measure what Poolrace promises of itself, as ratios measured side by side.
+    Measure the promises that Poolrace makes about itself, as ratios side by side.
 
-    The median of the rounds decides. Takes about 33 minutes, best on a machine that does nothing else. Names:
+    The median of the rounds decides. All take about 33 minutes, best on a machine that does nothing else. Names:
     publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, transport, analysis; all
     if none is given.
     """
@@ -77,31 +77,31 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     try:
         kept = run([BENCHMARKS[name] for name in names or BENCHMARKS], as_json=as_json)
     except KeyboardInterrupt:
-        raise SystemExit(_tell(InterruptedRunError("Interrupted."))) from None
+        raise SystemExit(_print_error(InterruptedRunError("Interrupted."))) from None
     except PoolraceError as error:
-        raise SystemExit(_tell(error)) from None
+        raise SystemExit(_print_error(error)) from None
     raise SystemExit(0 if kept else 1)
 
 
-def _tell(error: PoolraceError) -> int:
+def _print_error(error: PoolraceError) -> int:
     click.echo(f"benchmarks: {error}", err=True)
     return error.exit_code
 
 
 def run(chosen: Iterable[Benchmark], *, as_json: bool = False) -> bool:
-    """Measure, tell each figure as soon as it is there, and return whether every promise is kept."""
-    tell: Callable[[str], None] = (lambda _: None) if as_json else click.echo
+    """Measure, print each figure as soon as it is known, and return whether every promise is kept."""
+    show: Callable[[str], None] = (lambda _: None) if as_json else click.echo
     machine, began_at = describe(), time.time()
-    tell(heading(machine, began_at))
+    show(heading(machine, began_at))
     found: dict[str, dict[str, Any]] = {}
     kept = True
     for benchmark in chosen:
-        tell(f"\n{benchmark.name}: {benchmark.asks} (about {benchmark.takes_s} s)")
+        show(f"\n{benchmark.name}: {benchmark.asks} (about {benchmark.takes_s} s)")
         others = OthersMeter()
         results = benchmark.measure()
         others_cores = others.cores()
-        tell("\n".join(map(line, results)))
-        tell(f"           others used {number(others_cores)} of {machine.cores:g} cores meanwhile")
+        show("\n".join(map(line, results)))
+        show(f"           others used {number(others_cores)} of {machine.cores:g} cores meanwhile")
         kept = kept and all(result.kept for result in results)
         found[benchmark.name] = {"others_cores": others_cores, "results": [result.to_dict() for result in results]}
     if as_json:
@@ -111,7 +111,7 @@ def run(chosen: Iterable[Benchmark], *, as_json: bool = False) -> bool:
 
 
 def heading(machine: Machine, at: float) -> str:
-    """When and on what."""
+    """Return the heading: the time, the machine and the versions."""
     cores = f"{machine.cores:g} cores of {machine.cpu_model or machine.architecture}"
     memory = f"{gibibytes(machine.memory_total_bytes)} of memory"
     versions = ", ".join(f"{package} {machine.versions[package] or 'absent'}" for package in PACKAGES)
@@ -122,11 +122,11 @@ def heading(machine: Machine, at: float) -> str:
 
 
 def line(result: Result) -> str:
-    """One figure for a reader."""
+    """Return the lines about one figure."""
     if not isinstance(result, Figure):
         return f"  skipped  {result.name}\n           {result.reason}"
     mark = "      " if result.promise is None else "kept  " if result.kept else "MISSED"
-    promise = f", promised {result.promise.words}" if result.promise else ""
+    promise = f", promised {result.promise.text}" if result.promise else ""
     return (
         f"  {mark}   {result.name}: {number(result.median)}{promise}\n"
         f"           {_spread(result.ratios)}; {result.terms}"

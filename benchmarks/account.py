@@ -1,4 +1,4 @@
-"""What a broker and processes have done so far, in their own accounts."""
+"""Counts the work of a broker and of processes, from their own statistics."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     import psutil
 
 SCRIPT_COMMANDS = frozenset({"rpop", "hset", "zadd", "hdel", "zrem"})
-"""What the atomic transport's script does; its channel sends none of them by itself while it has a loop."""
+"""The commands in the atomic transport's script; its channel sends none of them while it has an event loop."""
 
 OURS = frozenset({"info", "llen", "rpush", "hello", "auth", "client|setinfo"})
-"""Looking on, the jobs' own word, and connecting for either. With one queue the script asks for no lengths."""
+"""The commands of the benchmark, of its jobs, and of connecting. With one queue the script asks for no lengths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """
-    What a broker has done, since it began or between two looks.
+    The work of a broker, since its start or between two readings.
 
     Attributes:
         sent: Commands that clients sent, by the broker's own count.
@@ -35,7 +35,7 @@ class Account:
 
     @classmethod
     def of(cls, client: Any, *, atomic: bool) -> Self:
-        """Ask a broker whose nodes all use one transport."""
+        """Read the statistics of a broker whose nodes all use one transport."""
         calls = {name[8:]: stats["calls"] for name, stats in client.info("commandstats").items()}
         scripted = sum(calls.get(name, 0) for name in SCRIPT_COMMANDS) if atomic else 0
         cpu = client.info("cpu")
@@ -47,11 +47,11 @@ class Account:
 
     @property
     def commands(self) -> int:
-        """All, those within scripts too."""
+        """All commands, those in scripts too."""
         return self.sent + self.scripted
 
     def since(self, earlier: Account) -> Account:
-        """What came since an earlier look."""
+        """Return the work since an earlier reading."""
         return Account(
             sent=self.sent - earlier.sent,
             scripted=self.scripted - earlier.scripted,
@@ -60,14 +60,14 @@ class Account:
 
 
 def cpu_s(processes: Iterable[psutil.Process]) -> float:
-    """CPU seconds, user and system, of processes and their children so far."""
+    """Return the CPU seconds, user and system, of processes and their children so far."""
     trees = [one for process in processes for one in (process, *process.children(recursive=True))]
     return sum(_cpu_s(process) for process in trees)
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    # The clock of a process, as clock_getcpuclockid(3) makes it on Linux: an idle node uses but a few of the kernel's
-    # hundredths of a second, which is all that /proc tells.
+    # The CPU clock of a process, as clock_getcpuclockid(3) makes it on Linux: /proc counts in hundredths of a second,
+    # of which an idle node uses only a few.
     try:
         return time.clock_gettime(~process.pid << 3 | 2)
     except OSError:

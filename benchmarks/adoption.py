@@ -1,9 +1,9 @@
 """
-What it costs a user's app to be raced from outside: the capacity of a node that Poolrace took in against that of a
-node of the very same app as its owner starts it, on the same stored messages in turn.
+The cost of a race for a user's own app: the capacity of a node that Poolrace has redirected against that of a node of
+the same app as its owner starts it, on the same stored messages in turn.
 
-Two nodes of one program differ by a few percent for as long as they run, whatever they run; so there are several
-starts, and both nodes are there in each.
+Two nodes of one program differ by a few percent as long as they run, whatever they run. So there are several starts,
+each with both nodes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from producer.errors import FleetError
 from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
 from producer.fleet.environment import app_environment
-from producer.fleet.local import ADOPTED_APP
+from producer.fleet.local import OWN_APP_NODE
 from producer.fleet.processes import Processes
 from producer.measure.collector import Collector
 from producer.measure.order import Order
@@ -44,16 +44,16 @@ POOLS = ("prefork", "threads")
 SLOTS = 4
 APP = "shop.celery:app"
 TASK = "shop.tasks.invoice"
-"""About a millisecond of work: short enough that what is added to a job would show."""
+"""About a millisecond of work: short enough to show what is added to a job."""
 
 FOLDER = Path(__file__).parents[1] / "examples" / "shop"
-PLAIN, TAKEN_IN = "plain", "taken-in"
+PLAIN, REDIRECTED = "plain", "redirected"
 SHELF = "shelf"
 RUN_ID = "00" * 8
 
 
 def measure(*, pools: Sequence[str] = POOLS, starts: int = 4, rounds: int = 8, jobs: int = 500) -> list[Figure]:
-    """Start both nodes of each pool several times, and alternate."""
+    """Start both nodes of each pool several times, and alternate between them."""
     return [
         Figure.of(
             f"{pool}: capacity of an app raced from outside / of the same app alone",
@@ -68,13 +68,13 @@ def measure(*, pools: Sequence[str] = POOLS, starts: int = 4, rounds: int = 8, j
 def _measure_start(pool: str, rounds: int, jobs: int) -> list[tuple[float, float]]:
     with ExitStack() as stack:
         bench = _Bench(stack, pool, jobs)
-        for name in (PLAIN, TAKEN_IN):
+        for name in (PLAIN, REDIRECTED):
             bench.turn(name)  # first connections count for nothing
         return [bench.pair(number) for number in range(rounds)]
 
 
 class _Bench:
-    """A broker, both nodes, and the backlog on its shelf."""
+    """A broker, both nodes, and a stored backlog."""
 
     def __init__(self, stack: ExitStack, pool: str, jobs: int) -> None:
         processes = stack.enter_context(Processes())
@@ -86,9 +86,12 @@ class _Bench:
         self._client = channel.client
         self._jobs = jobs
         _fill_shelf(app, connection, jobs)
-        terms = Redirect(app=APP, broker_url=broker.url, queue=TAKEN_IN, acks="early")
+        redirect = Redirect(app=APP, broker_url=broker.url, queue=REDIRECTED, acks="early")
         own = {**app_environment(os.environ), "CELERY_BROKER_URL": broker.url}
-        for name, code, environment in ((PLAIN, APP, own), (TAKEN_IN, ADOPTED_APP, {**own, **terms.environment()})):
+        for name, code, environment in (
+            (PLAIN, APP, own),
+            (REDIRECTED, OWN_APP_NODE, {**own, **redirect.environment()}),
+        ):
             lane = Lane(key=name, pool=pool, slots=SLOTS)
             command = [
                 sys.executable, "-m", "celery", "-A", code, "worker", *lane.worker_flags(), "-n", f"{name}@benchmark",
@@ -102,17 +105,17 @@ class _Bench:
         self._collector = stack.enter_context(Collector(app, RUN_ID, lane_of={}))
         control = Control(app)
         stack.callback(control.close)
-        control.hello(RUN_ID, [f"{TAKEN_IN}@benchmark"])
+        control.hello(RUN_ID, [f"{REDIRECTED}@benchmark"])
 
     def pair(self, number: int) -> tuple[float, float]:
-        """A turn of each; which goes first changes each round."""
-        first, second = (PLAIN, TAKEN_IN) if number % 2 else (TAKEN_IN, PLAIN)
+        """Give each node a turn; which goes first alternates between rounds."""
+        first, second = (PLAIN, REDIRECTED) if number % 2 else (REDIRECTED, PLAIN)
         found = {name: self.turn(name) for name in (first, second)}
-        return found[TAKEN_IN], found[PLAIN]
+        return found[REDIRECTED], found[PLAIN]
 
     def turn(self, name: str) -> float:
-        """Give a node the backlog; jobs per second until the broker has none of them."""
-        self._collector.expect(0, self._jobs if name == TAKEN_IN else 0)
+        """Give a node the backlog; return its jobs per second until the broker has none left."""
+        self._collector.expect(0, self._jobs if name == REDIRECTED else 0)
         began_s = time.perf_counter()
         self._client.copy(SHELF, name)
         while left := self._left(name):
@@ -124,7 +127,7 @@ class _Bench:
         while self._collector.missing:
             self._collector.poll(ASK_S)
             if time.monotonic() > deadline_s:
-                raise FleetError(f"{name} did not tell of {self._collector.missing} of its jobs.")
+                raise FleetError(f"{name} sent no record of {self._collector.missing} of its jobs.")
         return self._jobs / took_s
 
     def _left(self, queue: str) -> int:

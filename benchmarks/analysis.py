@@ -1,8 +1,8 @@
 """
-What a large run costs to analyse: `poolrace report` on a million records, as a user runs it, in a process of its own.
+The cost of analysing a large run: `poolrace report` on a million records, as a user runs it, in a process of its own.
 
-The run directory is written by the writer of a race, with made-up instants: as many trials as a race of ten pairs has,
-and all that else belongs to a run.
+The writer of a race writes the run directory with made-up times: as many trials as a race of ten pairs has, and all
+other files of a run.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """
-    What one report took.
+    The cost of one report.
 
     Attributes:
-        elapsed_s: From starting the process to its end.
+        elapsed_s: The time from starting the process to its end.
         peak_bytes: The most memory that it held.
     """
 
@@ -61,7 +61,7 @@ class Cost:
 
 
 def measure(*, rounds: int = 3, records: int = RECORDS) -> list[Figure]:
-    """Write a run directory, and report it several times."""
+    """Write a run directory, and make its report several times."""
     with tempfile.TemporaryDirectory() as folder, Processes() as processes:
         path = make_run(Path(folder), records)
         costs = [report(processes, path, Path(folder) / "report.log") for _ in range(rounds)]
@@ -85,7 +85,7 @@ def report(processes: Processes, path: Path, log: Path) -> Cost:
     """Run `poolrace report` once."""
     began_s = time.perf_counter()
     child = processes.start("report", [sys.executable, "-c", REPORT, "report", "--json", str(path)], log=log)
-    # Not `wait`, which does not tell what the process used.
+    # Not `wait`, which does not return the resources that the process used.
     _, status, used = os.wait4(child.process.pid, 0)
     child.process.returncode = os.waitstatus_to_exitcode(status)
     elapsed_s = time.perf_counter() - began_s
@@ -95,7 +95,7 @@ def report(processes: Processes, path: Path, log: Path) -> Cost:
 
 
 def make_run(folder: Path, records: int) -> Path:
-    """A run directory with about so many records, all jobs done."""
+    """Write a run directory with about the given number of records, all jobs done."""
     writer = RunWriter.create(folder, "analysis", {"run_id": "00" * 8, "settings": SETTINGS.to_dict()})
     kinds = [(workload, kind) for workload in SETTINGS.workloads for kind in (Kind.CAPACITY, Kind.LATENCY)]
     jobs = records // (len(kinds) * PAIRS * len(LANES))
@@ -138,7 +138,7 @@ def _sent(trial: int, jobs: int, began_at: float) -> pl.DataFrame:
 
 
 def _records(trial: int, jobs: int, lane: Lane, began_at: float) -> pl.DataFrame:
-    """Waits and service times drawn at random, in the order in which jobs would end."""
+    """Draw waits and service times at random, in the order in which jobs would end."""
     dice = np.random.default_rng(trial)
     due_at = _due_at(jobs, began_at)
     received_at = due_at + 0.001
@@ -171,7 +171,7 @@ def _records(trial: int, jobs: int, lane: Lane, began_at: float) -> pl.DataFrame
 
 
 def _samples(lane: Lane, began_at: float, duration_s: float) -> pl.DataFrame:
-    """One a second."""
+    """Make one sample a second."""
     at = pl.Series(began_at + np.arange(int(duration_s) + 1))
     frame = pl.DataFrame({"at": at}).with_columns(
         lane=pl.lit(lane.key),
@@ -189,11 +189,11 @@ def _samples(lane: Lane, began_at: float, duration_s: float) -> pl.DataFrame:
 
 
 def _pings(trial: int, lane: Lane, began_at: float, duration_s: float) -> Iterator[dict[str, object]]:
-    """Four a second."""
+    """Make four pings a second."""
     for number_ in range(int(4 * duration_s) + 1):
         yield {"trial": trial, "lane": lane.key, "node": lane.key, "at": began_at + number_ / 4, "rtt_s": 0.01}
 
 
 def _as(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame in the layout of a table of the run directory."""
+    """Return a frame in the layout of a table of the run directory."""
     return frame.select(pl.col(name).cast(kind) for name, kind in TABLES[table].items())

@@ -26,7 +26,7 @@ BATCH = 500
 
 
 def make_app(url: str, transport: str = "") -> Celery:
-    """The app, with whatever else at its default."""
+    """Return the app; its other settings are Celery's defaults."""
     app = Celery("busy", broker=url, set_as_current=False)
     app.conf.update(
         broker_transport=transport or None,
@@ -48,7 +48,7 @@ def _noop() -> None:
 
 
 def _timing(client: Any) -> Callable[[float], None]:
-    """A job that tells how long after it was sent it began."""
+    """Return a job that reports the time from sending it to its start."""
 
     def punctual(sent_at: float) -> None:
         client.rpush(WAITS, repr(time.time() - sent_at))
@@ -57,7 +57,7 @@ def _timing(client: Any) -> Callable[[float], None]:
 
 
 def _waiting(client: Any) -> Callable[[str], None]:
-    """A job that says that it has begun, and runs until something is pushed to a list."""
+    """Return a job that reports its start, and runs until something is pushed to a list."""
 
     def until(key: str) -> None:
         client.rpush(f"{key}.begun", 1)
@@ -67,7 +67,7 @@ def _waiting(client: Any) -> Callable[[str], None]:
 
 
 def command(pool: str) -> list[str]:
-    """What starts a node."""
+    """Return the command that starts a node."""
     return [
         sys.executable, "-m", "celery", "-A", "benchmarks.busy:node_app", "worker", "-P", pool, "-c", str(SLOTS),
         "-l", "ERROR", "--without-gossip", "--without-mingle",
@@ -75,12 +75,12 @@ def command(pool: str) -> list[str]:
 
 
 def environment(url: str, transport: str) -> dict[str, str]:
-    """What tells it its broker and its transport."""
+    """Return the environment of a node, with its broker and its transport."""
     return {**os.environ, BROKER_URL: url, TRANSPORT: TRANSPORTS[transport]}
 
 
 def start_node(url: str, pool: str, transport: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """A node in a session of its own, so that a kill reaches its processes too."""
+    """Start a node in a session of its own, so that a kill reaches its processes too."""
     return subprocess.Popen(
         command(pool),
         env=environment(url, transport),

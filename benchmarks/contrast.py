@@ -1,6 +1,6 @@
 """
-Whether a race sees what is known: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait do
-not care. Measured by the race itself.
+A race against known results: jobs that hold the GIL gain from a second core on prefork only, and jobs that wait gain
+nothing. Measured by the race itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 PROMISES = {"cpu": Promise(least=1.7), "io": Promise(least=1 / 1.05, most=1.05)}
 CPU_CORES = 2
-"""For which the promise on cpu jobs is made."""
+"""The number of cores that the promise on cpu jobs is made for."""
 
 
 def measure(*, pairs: int = 5, trial_s: float = 1.5) -> list[Result]:
-    """Race both pools on both workloads; prefork over threads, pair by pair."""
+    """Race both pools on both workloads, and divide prefork by threads, pair by pair."""
     lanes = parse_lanes(("prefork", "threads"), slots=8, prefetch=4, acks="early")
     with tempfile.TemporaryDirectory() as folder:
         settings = RaceSettings(lanes=lanes, workloads=tuple(PROMISES), pairs=pairs, trial_s=trial_s, out=Path(folder))

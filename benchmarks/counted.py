@@ -26,21 +26,21 @@ ENDED = "counted.ended"
 SLOTS = 8
 PREFETCH = 32
 VISIBILITY_S = 6
-"""What a dead node held comes back after that; longer than a busy machine may stand still."""
+"""Messages of a dead node come back after this time; it is longer than a busy machine may stall."""
 BATCH = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """
-    How a node is set up.
+    The setup of a node.
 
     Attributes:
         url: The broker's address.
-        notes_url: Where jobs note what they do; another server if the broker is to fail.
-        transport: As in `broker_transport`; empty for kombu's own.
-        late: Whether jobs are acknowledged when they end; otherwise when a slot accepts them.
-        options: More for `broker_transport_options`.
+        notes_url: The server on which jobs note their start and end; another than the broker if that is to fail.
+        transport: The value of `broker_transport`; empty for kombu's own.
+        late: True if jobs are acknowledged when they end; otherwise when a slot accepts them.
+        options: More options for `broker_transport_options`.
     """
 
     url: str
@@ -51,7 +51,7 @@ class Setup:
 
 
 def make_app(setup: Setup) -> Celery:
-    """The app; a restart finds what a dead node held after a few seconds instead of an hour."""
+    """Return the app; a restart restores a dead node's messages after a few seconds instead of an hour."""
     app = Celery("counted", broker=setup.url, set_as_current=False)
     app.conf.update(
         broker_transport=setup.transport or None,
@@ -80,7 +80,7 @@ def _noting(client: Any) -> Callable[..., None]:
 
 
 def start_node(processes: Processes, setup: Setup, pool: str, log: Path) -> Child:
-    """A node in a session of its own, so that a kill reaches its processes too."""
+    """Start a node in a session of its own, so that a kill reaches its processes too."""
     command = [
         sys.executable, "-m", "celery", "-A", "benchmarks.counted:node_app", "worker", "-P", pool,
         "-c", str(SLOTS), "-l", "WARNING", "--without-gossip", "--without-mingle",

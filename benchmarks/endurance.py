@@ -1,6 +1,6 @@
 """
-Whether the generator's memory stays as it is: what the processes of a `poolrace load` hold, late in a long load against
-early in it. The nodes are not counted; the publisher is.
+The growth of the generator's memory: the memory of the processes of a `poolrace load`, late in a long load against
+early in it. The publisher is counted; the nodes are not.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 RATE_PER_S = 100
 WARM_SHARE = 0.1
 SHARE = 0.2
-"""Early and late are this part of the load's time, after the first tenth of it and at its end."""
+"""Early and late each are this part of the load's time: after its first tenth, and at its end."""
 
 PROMISE = Promise(most=1.1)
-LOOK_S = 1.0
+SAMPLE_EVERY_S = 1.0
 PATIENCE_S = 120.0
 
 
 def measure(*, duration_s: float = 600.0) -> list[Figure]:
-    """One load on one lane of jobs that do nothing."""
+    """Run one load of no-op jobs on one lane."""
     with tempfile.TemporaryDirectory() as folder:
         seen = _hold(duration_s, Path(folder))
     early, late = _part(seen, WARM_SHARE, duration_s), _part(seen, 1 - SHARE, duration_s)
@@ -42,7 +42,7 @@ def measure(*, duration_s: float = 600.0) -> list[Figure]:
 
 
 def _hold(duration_s: float, folder: Path) -> list[tuple[float, int]]:
-    """Memory of the generator's processes by second of the load."""
+    """Run the load; return the memory of the generator's processes by second."""
     command = [
         sys.executable, "-c", "from producer.__main__ import main; main()", "load", "--rate", f"{RATE_PER_S}/s",
         "--duration", f"{duration_s:g}s", "--mix", "noop", "--lane", "threads:4", "--out", str(folder), "--json",
@@ -55,11 +55,11 @@ def _hold(duration_s: float, folder: Path) -> list[tuple[float, int]]:
         if time.monotonic() > deadline_s:
             process.terminate()
         if began_s is None and list(folder.glob("*/records/00001-*")):
-            began_s = time.monotonic()  # the warm-up is through
+            began_s = time.monotonic()  # the warm-up has ended
         if began_s is not None:
             seen.append((time.monotonic() - began_s, _memory_bytes(process.pid)))
-        time.sleep(LOOK_S)
-    # A busy machine makes the generator late, which is told and changes nothing about its memory.
+        time.sleep(SAMPLE_EVERY_S)
+    # On a busy machine the generator is late, which makes the run invalid and does not change its memory.
     if process.returncode not in {0, InvalidRunError.exit_code}:
         raise FleetError(
             f"The load ended with exit code {process.returncode}:\n{(folder / 'said').read_text()[-2000:]}"
@@ -68,7 +68,7 @@ def _hold(duration_s: float, folder: Path) -> list[tuple[float, int]]:
 
 
 def _memory_bytes(pid: int) -> int:
-    """Unique memory of the command and its publishers; broker, guard and nodes are not theirs."""
+    """Return the unique memory of the command and its publishers, without broker, guard and nodes."""
     try:
         command = psutil.Process(pid)
         ours = [command, *(child for child in command.children() if "multiprocessing" in " ".join(child.cmdline()))]
@@ -80,5 +80,5 @@ def _memory_bytes(pid: int) -> int:
 def _part(seen: Sequence[tuple[float, int]], begin: float, duration_s: float) -> float:
     found = [size for at_s, size in seen if begin * duration_s <= at_s < (begin + SHARE) * duration_s and size]
     if not found:
-        raise FleetError("The load was over before its memory could be seen twice. Measure for longer.")
+        raise FleetError("The load ended before its memory could be measured twice. Measure for longer.")
     return median(found)

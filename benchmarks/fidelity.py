@@ -1,7 +1,7 @@
 """
-Whether what was asked for is what happens: jobs sent when they are due, and slots that do all the jobs they can.
+The fidelity of a run: jobs are sent when they are due, and slots do as many jobs as they can.
 
-Beside the publisher's lag stands that of the same loop when it sends nothing: what is in both is the machine's.
+Beside the publisher's lag stands the lag of the same loop when it sends nothing: a lag that both have is the machine's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from producer.measure.trial import TrialRunner
 
 LAG_BOUNDS_S = {1000.0: 0.002, 5000.0: 0.005}
-"""By arrival rate, in jobs per second: the publish lag at p99 that is allowed beside nodes that are idle."""
+"""The publish lag at p99 that is allowed beside idle nodes, by arrival rate in jobs per second."""
 
 LAG_PROMISE = Promise(most=1.0)
 BARE_S = 3.0
@@ -52,15 +52,15 @@ IDEAL_PER_S = SLOTS / SLEEP_S
 SLEEP_PROMISE = Promise(least=0.95)
 
 RUN_ID = "00" * 8
-NOBODYS = "nobody"
-"""A queue that nobody reads."""
+UNREAD_QUEUE = "unread"
+"""A queue that no node reads."""
 
 LANES = (Lane(key="prefork", pool="prefork", slots=SLOTS), Lane(key="threads", pool="threads", slots=SLOTS))
 SLEEPING = Jobs(workload="sleep", calls=(Call("worker.sleep", (round(SLEEP_S * 1e6),)),), expected_s=SLEEP_S)
 
 
 def measure(*, rounds: int = 3, duration_s: float = 10.0, jobs: int = 400) -> list[Figure]:
-    """Start a fleet as a race does; measure lag beside it while it is idle, then what its slots do."""
+    """Start a fleet as a race does; measure the lag beside it while it is idle, and then the capacity of its slots."""
     settings = RaceSettings(lanes=LANES, workloads=(SLEEPING.workload,))
     with tempfile.TemporaryDirectory() as folder, _open(settings, Path(folder)) as (fleet, runner, path):
         lags_s = {rate: [_lags_s(fleet, rate, duration_s) for _ in range(rounds)] for rate in LAG_BOUNDS_S}
@@ -95,7 +95,7 @@ def _milliseconds(value_s: float) -> str:
 
 @contextmanager
 def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, TrialRunner, Path]]:
-    """A fleet whose slots are all proven, and a course on it."""
+    """Open a fleet whose slots have all run a job, and a trial runner on it."""
     writer = RunWriter.create(folder, "fidelity", {"run_id": RUN_ID, "settings": settings.to_dict()})
     with (
         LocalFleet(
@@ -109,16 +109,16 @@ def _open(settings: RaceSettings, folder: Path) -> Iterator[tuple[LocalFleet, Tr
 
 
 def _lags_s(fleet: LocalFleet, rate: float, duration_s: float) -> tuple[float, float]:
-    """The 99th percentile of the lag of a publisher, and of the bare loop."""
+    """Return the 99th percentile of the lag of a publisher, and of the loop that sends nothing."""
     order = Order(
-        run_id=RUN_ID, trial=0, calls=(Call("worker.noop", ()),), queue=NOBODYS, plan=constant(rate, duration_s)
+        run_id=RUN_ID, trial=0, calls=(Call("worker.noop", ()),), queue=UNREAD_QUEUE, plan=constant(rate, duration_s)
     )
     with Publishers(fleet.broker.url) as publishers:
         publishers.begin(order)
         sent = publishers.ledger()
     with fleet.app.connection_for_write() as connection:
         channel: Any = connection.default_channel
-        channel.queue_purge(NOBODYS)
+        channel.queue_purge(UNREAD_QUEUE)
     return _p99_s(sent), _p99_s(_send_nothing(order, rate, min(duration_s, BARE_S)))
 
 
@@ -142,7 +142,7 @@ def _sleep(runner: TrialRunner, rounds: int, jobs: int) -> None:
 
 
 def _capacities_per_s(path: Path) -> dict[str, Sequence[float]]:
-    """Jobs per second of each capacity trial, by lane."""
+    """Return the jobs per second of each capacity trial, by lane."""
     run = read_run(path)
     trials = analyse(run.trials, run.sent, run.records, run.children).trials
     return {

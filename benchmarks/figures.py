@@ -1,4 +1,4 @@
-"""The nouns of a benchmark: a ratio that was measured in several rounds, and what was promised of it."""
+"""The results of a benchmark: a ratio that was measured in several rounds, and the promise about it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
     """
-    Between what a ratio must lie, both ends included.
+    The bounds of a ratio, both included.
 
     Attributes:
-        least: The smallest that will do; 0 if only the other end matters.
-        most: The largest that will do; infinite if only the other end matters.
+        least: The smallest ratio that keeps the promise; 0 without a lower bound.
+        most: The largest ratio that keeps the promise; infinite without an upper bound.
     """
 
     least: float = 0.0
@@ -31,12 +31,12 @@ class Promise:
             raise ValueError(f"promise from {self.least!r} to {self.most!r}: must be 0 or more, and ascending")
 
     def kept_by(self, ratio: float) -> bool:
-        """Whether a ratio will do."""
+        """Check whether a ratio keeps the promise."""
         return self.least <= ratio <= self.most
 
     @property
-    def words(self) -> str:
-        """For a reader: `at least 0.97`."""
+    def text(self) -> str:
+        """The promise in words, e.g. `at least 0.97`."""
         if math.isinf(self.most):
             return f"at least {self.least:.3g}"
         return f"from {self.least:.3g} to {self.most:.3g}" if self.least else f"at most {self.most:.3g}"
@@ -45,13 +45,13 @@ class Promise:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """
-    One ratio, with one value from each round.
+    One ratio, with a value from each round.
 
     Attributes:
-        name: What is divided by what, e.g. `threads: jobs/s with stamping / without`.
+        name: The two values that are divided, e.g. `threads: jobs/s with stamping / without`.
         ratios: One value a round.
-        promise: What its median must keep; None if the figure is there to be seen beside another.
-        terms: The medians of what was divided, in a reader's units, e.g. `850 jobs/s / 861 jobs/s`.
+        promise: The promise about its median; None if the figure is only for comparison.
+        terms: The medians of both values, in a reader's units, e.g. `850 jobs/s / 861 jobs/s`.
     """
 
     name: str
@@ -64,14 +64,14 @@ class Figure:
         cls,
         name: str,
         rounds: Sequence[tuple[float, float]],
-        words: Callable[[float], str],
+        show: Callable[[float], str],
         promise: Promise | None = None,
     ) -> Self:
-        """A figure from the two values of each round; `words` tells one of them to a reader."""
+        """Return the figure of the two values of each round; `show` turns a value into text."""
         if not rounds:
             raise ValueError(f"figure {name!r}: needs at least one round")
         above, below = (median(side) for side in zip(*rounds, strict=True))
-        terms = f"{words(above)} / {words(below)}"
+        terms = f"{show(above)} / {show(below)}"
         return cls(name=name, ratios=[above / below for above, below in rounds], promise=promise, terms=terms)
 
     @property
@@ -81,11 +81,11 @@ class Figure:
 
     @property
     def kept(self) -> bool:
-        """Whether the median keeps the promise; true if there is none."""
+        """True if the median keeps the promise, or there is none."""
         return self.promise is None or self.promise.kept_by(self.median)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, which has no infinity."""
+        """Return the figure as JSON has it, which has no infinity."""
         promise = self.promise and {
             "least": self.promise.least,
             "most": None if math.isinf(self.promise.most) else self.promise.most,
@@ -96,11 +96,11 @@ class Figure:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
     """
-    A promise that cannot be looked into on this machine.
+    A promise that cannot be measured on this machine.
 
     Attributes:
-        name: As of a figure.
-        reason: Why not, and where it can.
+        name: The name of the figure.
+        reason: Why it cannot be measured here, and where it can.
     """
 
     name: str
@@ -108,11 +108,11 @@ class Skipped:
 
     @property
     def kept(self) -> bool:
-        """What was not measured was not missed."""
+        """Always true: a promise that was not measured was not missed."""
         return True
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the figure as JSON has it."""
         return {**asdict(self), "skipped": True}
 
 
@@ -125,10 +125,10 @@ class Benchmark:
     One thing that the project promises, and how to measure it.
 
     Attributes:
-        name: What `python -m benchmarks NAME` calls it.
-        asks: The question, in a sentence.
+        name: Its name for `python -m benchmarks NAME`.
+        asks: The question that it answers.
         measure: Measures it.
-        takes_s: How long that takes, in seconds.
+        takes_s: The time that this takes, in seconds.
     """
 
     name: str
@@ -138,5 +138,5 @@ class Benchmark:
 
 
 def jobs_per_s(rate_per_s: float) -> str:
-    """A rate for a reader."""
+    """Return a rate as text."""
     return f"{number(rate_per_s)} jobs/s"

@@ -1,8 +1,8 @@
 """
-Kills busy nodes at random instants and accounts for every job after each kill.
+Kills busy nodes at random times and accounts for every job after each kill.
 
-`python -m benchmarks.kills` starts a broker of its own, and a node at a time, which a SIGKILL ends while it works.
-After each kill every job that was sent has ended, is queued, or is held; one that is none of these is lost.
+`python -m benchmarks.kills` starts a broker of its own, and one node at a time, which a SIGKILL ends while it works.
+After each kill every job that was sent has ended, is queued or is held; a job that is none of these is lost.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ BOUNDS = {"late": Bounds(window=PREFETCH, lost=0), "early": Bounds(window=PREFET
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """A pool, a transport and when jobs are acknowledged."""
+    """The kind of a node: its pool, its transport, and when jobs are acknowledged."""
 
     pool: str
     transport: str
     acks: str
 
     def __str__(self) -> str:
-        """As in a table."""
+        """Return the kind as columns of a table."""
         return f"{self.pool:7} {self.transport:6} {self.acks:5}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Toll:
     """
-    What the kills of one kind cost.
+    The cost of the kills of one kind.
 
     Attributes:
-        kind: Of which nodes.
-        ledger: What each kill cost.
-        ended: What was wrong after a last node was left to finish; None if none was.
+        kind: The kind of nodes.
+        ledger: The cost of each kill.
+        ended: The faults after a last node was left to finish; None if no node was.
     """
 
     kind: Kind
@@ -67,15 +67,15 @@ class Toll:
     ended: list[str] | None = None
 
     def total(self, name: str) -> int:
-        """The sum over all kills."""
+        """Return the sum over all kills."""
         return sum(getattr(kill, name) for kill in self.ledger.kills)
 
     def most(self, name: str) -> int:
-        """The most of any kill."""
+        """Return the most of any kill."""
         return max((getattr(kill, name) for kill in self.ledger.kills), default=0)
 
     def faults(self) -> list[str]:
-        """What it cost beyond its bounds, in words."""
+        """Return in words the costs beyond the bounds."""
         bounds = BOUNDS[self.kind.acks]
         of_kills = [
             f"kill {number}: {fault}"
@@ -85,15 +85,15 @@ class Toll:
         return [*of_kills, *(self.ended or [])]
 
     def __str__(self) -> str:
-        """In one line."""
+        """Return the toll in one line."""
         return (
             f"{self.kind} {len(self.ledger.kills):4} kills, {self.ledger.sent} jobs: {self.total('lost')} lost "
             f"(at most {self.most('lost')} a kill), {self.total('repeated')} begun again (at most "
             f"{self.most('repeated')} a kill), a dead node held at most {self.most('held')}, window {PREFETCH}"
         )
 
-    def as_json(self) -> dict[str, Any]:
-        """For other programs; a list of numbers for each kill, in order."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the toll for other programs: each figure is a list with a number for each kill, in order."""
         names = list(asdict(self.ledger.kills[0])) if self.ledger.kills else []
         return {
             **asdict(self.kind),
@@ -118,7 +118,7 @@ class Round:
         self._app = make_app(Setup(url=url, notes_url=url, transport=""))
 
     def kill_one(self, chance: random.Random) -> Kill:
-        """Kill a node while it works, and see where each job is."""
+        """Kill a node while it works, and find out where each job is."""
         self._feed()
         began_at = time.time()
         with self._node() as node:
@@ -132,7 +132,7 @@ class Round:
         return self._ledger.kill(held=held, places=places)
 
     def finish(self) -> list[str]:
-        """Let one node finish; what is wrong then."""
+        """Let one node finish; return the faults after that."""
         with self._node() as node:
             self._until(lambda: not self._client.llen(QUEUE) and not self._client.hlen("unacked"))
             node.send_signal(signal.SIGTERM)
@@ -147,7 +147,7 @@ class Round:
 
     @contextmanager
     def _node(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A node, and in the end nothing of it: neither a process nor a socket that the server has yet to read."""
+        """Start a node; at the end leave neither a process nor a socket that the server has yet to read."""
         others = self._connections()
         node = start_node(self._processes, self._setup, self._pool, self._log)
         try:
@@ -190,8 +190,8 @@ def _job_of(message: dict[str, Any]) -> int:
 
 
 def kill(node: subprocess.Popen[bytes]) -> None:
-    """End a node as a crash would, if it still runs."""
-    # To the session, or the processes of a pool would go on for a while.
+    """Kill a node that still runs, as a crash would."""
+    # The whole session, since the processes of a pool would run on for a while.
     if node.poll() is None:
         os.killpg(node.pid, signal.SIGKILL)
     node.wait(PATIENCE_S)
@@ -199,12 +199,12 @@ def kill(node: subprocess.Popen[bytes]) -> None:
 
 def measure(kind: Kind, kills: int, seed: int = 1, show: Callable[[Toll], None] = lambda _toll: None) -> Toll:
     """
-    The toll of some kills, on a broker of its own.
+    Kill nodes on a broker of their own, and return the toll.
 
     Args:
-        kind: Of which nodes.
-        kills: How many; an interrupt ends them early and keeps what was counted.
-        seed: Of the instants.
+        kind: The kind of nodes.
+        kills: The number of kills; an interrupt ends them early and keeps the counts.
+        seed: The seed of the times.
         show: Called after each kill.
     """
     toll, chance = Toll(kind=kind), random.Random(seed)
@@ -217,18 +217,18 @@ def measure(kind: Kind, kills: int, seed: int = 1, show: Callable[[Toll], None] 
                 show(toll)
             toll.ended = one.finish()
         except KeyboardInterrupt:
-            pass  # it is in the toll: nothing was finished
+            pass  # the toll shows it: `ended` is None
     return toll
 
 
 class Progress:
-    """Says on standard error how far it is."""
+    """Prints the progress on standard error."""
 
     def __init__(self, of: int) -> None:
         self._of, self._began_at = of, time.monotonic()
 
     def __call__(self, toll: Toll) -> None:
-        """After each kill."""
+        """Print the toll now and then, with the time that is left."""
         kills = len(toll.ledger.kills)
         if kills % SHOW_EVERY == 0 or kills in (1, self._of):
             each_s = (time.monotonic() - self._began_at) / kills
@@ -259,10 +259,10 @@ def main(
     Kill busy nodes and account for every job after each kill.
 
     With late acknowledgement no job may be lost; with early, at most one for each slot. No dead node may hold more than
-    the prefetch window, and only what it held may run again. The exit code is 1 if a kill on the atomic transport went
-    beyond that, 130 after Ctrl-C, which shows what was counted until then.
+    the prefetch window, and only jobs that it held may run again. The exit code is 1 if a kill on the atomic transport
+    exceeded that, and 130 after Ctrl-C, which shows the counts until then.
 
-    By default it makes 1,000 kills, 250 of each pool with late and with early acknowledgement, in about half an hour.
+    By default there are 1,000 kills, 250 of each pool with late and with early acknowledgement, in about half an hour.
     """
     interrupts.install()
     tolls = []
@@ -273,7 +273,7 @@ def main(
         if tolls[-1].ended is None:
             break
     if as_json:
-        click.echo(json.dumps([toll.as_json() for toll in tolls]))
+        click.echo(json.dumps([toll.to_dict() for toll in tolls]))
     raise SystemExit(_judge(tolls))
 
 

@@ -1,4 +1,4 @@
-"""Accounts for every job over many kills: where each is after a kill, and which kill made it run again. Pure."""
+"""Accounts for every job over many kills: its place after a kill, and the kill that made it run again. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """
-    What a kill may cost at most.
+    The most that a kill may cost.
 
     Attributes:
         window: Jobs that a node may hold, and so the most that can run again.
@@ -27,15 +27,15 @@ class Bounds:
 @dataclass(slots=True, kw_only=True)
 class Kill:
     """
-    What one kill cost.
+    The cost of one kill.
 
     Attributes:
         begun: Runs that began in the life of the node.
         held: Jobs that the dead node had taken and not acknowledged.
         queued: Jobs that waited; above zero, the node was killed under load.
         lost: Jobs that are neither queued nor held and never ended.
-        lost_unbegun: Those of them that had not yet noted that they began.
-        repeated: Jobs that it held and that have begun again since.
+        lost_unbegun: Lost jobs that had not yet noted their start.
+        repeated: Jobs that the dead node held and that have begun again since.
         unexplained: Runs in the life of the node that began again although no dead node held the job.
     """
 
@@ -48,7 +48,7 @@ class Kill:
     unexplained: int = 0
 
     def faults(self, bounds: Bounds) -> list[str]:
-        """What it cost beyond its bounds, in words."""
+        """Return in words the costs beyond the bounds."""
         found = []
         if self.lost > bounds.lost:
             found.append(f"{self.lost} jobs lost, at most {bounds.lost} may be")
@@ -66,8 +66,8 @@ class Ledger:
     The jobs of one round, numbered from zero.
 
     Attributes:
-        sent: How many there are.
-        kills: What each kill cost so far.
+        sent: The number of jobs.
+        kills: The cost of each kill so far.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Ledger:
         self._unexplained = 0
 
     def send(self, count: int) -> range:
-        """The numbers of so many new jobs."""
+        """Return the numbers of some new jobs."""
         jobs = range(self.sent, self.sent + count)
         self.sent += count
         self._begun.extend(bytes(count))
@@ -90,10 +90,10 @@ class Ledger:
 
     def note(self, begun: Iterable[int], ended: Iterable[int]) -> None:
         """
-        Take down what jobs noted since the last time.
+        Enter what jobs noted since the last time.
 
         Raises:
-            ValueError: If a job ended that was taken for lost: then the places were looked at too early.
+            ValueError: If a job ended that counts as lost: then the places were read too early.
         """
         for job in begun:
             self._fresh += 1
@@ -102,7 +102,7 @@ class Ledger:
             self._begun[job] = 1
         for job in ended:
             if job in self._lost:
-                raise ValueError(f"job {job} was taken for lost and has ended")
+                raise ValueError(f"job {job} counts as lost and has ended")
             self._open.discard(job)
 
     def _explain(self, job: int) -> None:
@@ -116,11 +116,11 @@ class Ledger:
 
     def kill(self, *, held: Collection[int], places: Collection[int]) -> Kill:
         """
-        Take down a kill, after what was noted until then.
+        Enter a kill, after the notes until then.
 
         Args:
-            held: What the dead node held.
-            places: All jobs that are queued or held by anybody.
+            held: Jobs that the dead node held.
+            places: All jobs that are queued or that a node holds.
         """
         lost = self._open.difference(places)
         kill = Kill(
@@ -140,7 +140,7 @@ class Ledger:
         return kill
 
     def finish(self) -> list[str]:
-        """What is wrong after all was left to run to its end, in words."""
+        """Return in words the faults after all jobs were left to run to their end."""
         found = []
         if self._open:
             found.append(f"{len(self._open)} jobs had not ended in the end")

@@ -1,6 +1,6 @@
 """
-Whether a search for the limit finds what is known: jobs that sleep for a known time on a known number of slots can be
-done at slots / time a second, and no faster.
+A search for a known limit: jobs that sleep for a known time on a known number of slots can be done at slots / time a
+second, and no faster.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROMISE = Promise(least=0.95, most=1.05)
 
 
 def measure(*, rounds: int = 1, probe_s: float = 10.0, precision: float = 0.02) -> list[Figure]:
-    """One search a round on both pools, their probes in turn."""
+    """Search once a round on both pools, with their probes in turn."""
     found: dict[str, list[tuple[float, float]]] = {}
     for turn in range(rounds):
         for lane, held_per_s in _search(turn, probe_s, precision).items():

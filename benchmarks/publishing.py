@@ -1,8 +1,7 @@
 """
-How fast one process sends: the publisher's batches against `apply_async` in a loop, on the same broker.
+The speed of one sending process: the publisher's batches against `apply_async` in a loop, on the same broker.
 
-Both send the same task to a queue that nobody reads, in turns, from this one process and over connections that are
-open already.
+Both send the same task to a queue that no node reads, in turns, from this process and over open connections.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ class Senders:
     The two ways to send a number of jobs, on one broker.
 
     Attributes:
-        batches: As a publisher of a race does.
-        loop: `task.apply_async(ignore_result=True)`, one job at a time.
-        forget: Remove what was sent.
+        batches: Sends in batches, as a publisher of a race does.
+        loop: Calls `task.apply_async(ignore_result=True)`, one job at a time.
+        forget: Removes the sent messages.
     """
 
     batches: Callable[[int], object]
@@ -50,7 +49,7 @@ class Senders:
 
 
 def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200) -> list[Figure]:
-    """Alternate the two ways; jobs per second of one over jobs per second of the other."""
+    """Alternate the two ways, and divide the jobs per second of one by those of the other."""
     with senders() as ways:
         for send in (ways.batches, ways.loop):  # first connections and imports count for nothing
             send(loop_jobs // 10)
@@ -60,7 +59,7 @@ def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200
 
 
 def _round(ways: Senders, batch_jobs: int, loop_jobs: int, turn: int) -> tuple[float, float]:
-    """Jobs per second of the batches and of the loop; which goes first changes each round."""
+    """Return the jobs per second of the batches and of the loop; which goes first alternates between rounds."""
     arms = [(ways.batches, batch_jobs), (ways.loop, loop_jobs)]
     rates = {}
     for send, jobs in arms[:: -1 if turn % 2 else 1]:
@@ -73,7 +72,7 @@ def _round(ways: Senders, batch_jobs: int, loop_jobs: int, turn: int) -> tuple[f
 
 @contextmanager
 def senders() -> Iterator[Senders]:
-    """A broker of its own, and both ways to send to it."""
+    """Open a broker of its own, and both ways to send to it."""
     with Processes() as processes:
         broker = start_embedded(processes, processes.folder())
         with (
@@ -92,7 +91,7 @@ def senders() -> Iterator[Senders]:
 
 
 def _noop() -> None:
-    """Never run: nobody reads the queue."""
+    """Do nothing; it never runs, since no node reads the queue."""
 
 
 def _send_batches(sender: JobSender, jobs: int) -> None:

@@ -1,10 +1,9 @@
 """
-Nodes that have little to do, or nothing: what they cost their broker and the machine, and how late a job begins that
-comes while they rest.
+Idle and nearly idle nodes: their cost for the broker and the machine, and the wait of a job that comes while they rest.
 
-Each node has a broker of its own, so that what a broker does is done for that node; and all work at the same time, so
-that whatever else the machine does, it does to all. Each round starts them again, because two processes of one program
-differ in speed for as long as they run.
+Each node has a broker of its own, so that all work of a broker is for that node. All run at the same time, so that
+other work of the machine affects all of them. Each round starts them again, because two processes of one program differ
+in speed as long as they run.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from producer.fleet.processes import Child
 
 SETTLE_S = 3.0
-"""After its first answer a node still connects and says that it is there."""
+"""The time in which a node still connects and announces itself after its first answer."""
 
 PATIENCE_S = 60.0
 
@@ -40,17 +39,17 @@ PATIENCE_S = 60.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rest:
     """
-    What one arm did in one round.
+    The figures of one arm in one round.
 
     Attributes:
-        commands_per_s: Commands to the broker while nothing came, those in scripts too.
-        broker_share: CPU seconds of the broker a second meanwhile.
-        node_share: CPU seconds of the nodes a second meanwhile.
-        waits_s: From sent to started, of each job at the held rate.
-        commands_per_job: Commands to the broker for each of these jobs, those of publishing and in scripts too.
-        sent_per_job: Those without the ones in scripts.
-        broker_s_per_job: CPU seconds of the broker for each of them.
-        node_s_per_job: CPU seconds of the nodes for each of them.
+        commands_per_s: Commands to the broker while no job came, those in scripts too.
+        broker_share: CPU seconds of the broker per second in that time.
+        node_share: CPU seconds of the nodes per second in that time.
+        waits_s: The time from sent to started, of each job at the held rate.
+        commands_per_job: Commands to the broker per job at that rate, those of publishing and in scripts too.
+        sent_per_job: The same without the commands in scripts.
+        broker_s_per_job: CPU seconds of the broker per job.
+        node_s_per_job: CPU seconds of the nodes per job.
     """
 
     commands_per_s: float
@@ -63,7 +62,7 @@ class Rest:
     node_s_per_job: float
 
     def wait_s(self, percent: float) -> float:
-        """A percentile of the waits."""
+        """Return a percentile of the waits."""
         return float(np.percentile(self.waits_s, percent))
 
 
@@ -77,12 +76,12 @@ class Arm:
         self._processes = [psutil.Process(node.process.pid) for node in nodes]
         self._atomic = atomic
 
-    def look(self) -> tuple[Account, float]:
-        """The accounts of the broker and of the nodes."""
+    def read(self) -> tuple[Account, float]:
+        """Return the work of the broker, and the CPU seconds of the nodes."""
         return Account.of(self.client, atomic=self._atomic), cpu_s(self._processes)
 
     def await_nodes(self) -> None:
-        """Wait until all answer."""
+        """Wait until all nodes answer."""
         deadline_s = time.monotonic() + PATIENCE_S
         while len(self.app.control.ping(timeout=0.5, limit=len(self._nodes)) or ()) < len(self._nodes):
             for node in self._nodes:
@@ -91,7 +90,7 @@ class Arm:
                 raise FleetError("The nodes did not answer. The end of a log:\n" + self._nodes[0].tail())
 
     def await_waits(self, jobs: int) -> list[float]:
-        """What the jobs told, once all have."""
+        """Wait until all jobs have run; return their waits."""
         deadline_s = time.monotonic() + PATIENCE_S
         while self.client.llen(WAITS) < jobs:
             time.sleep(0.01)
@@ -102,7 +101,7 @@ class Arm:
 
 @contextmanager
 def open_arms(keys: Sequence[tuple[str, str]], nodes: int = 1) -> Iterator[list[Arm]]:
-    """For each pool and transport a broker, and so many nodes on it, ready and at rest."""
+    """Open for each pool and transport a broker and a number of nodes on it, ready and idle."""
     with ExitStack() as stack:
         processes = stack.enter_context(Processes())
         arms = [_open_arm(stack, processes, pool, transport, nodes) for pool, transport in keys]
@@ -134,21 +133,21 @@ def _open_arm(stack: ExitStack, processes: Processes, pool: str, transport: str,
 
 
 def observe(arms: Sequence[Arm], *, idle_s: float, per_s: float, held_s: float) -> list[Rest]:
-    """Let all rest for a while, then send each of them jobs at a low rate."""
+    """Leave all arms idle for a while, then send each of them jobs at a low rate."""
     jobs = round(per_s * held_s)
-    first = [arm.look() for arm in arms]
+    first = [arm.read() for arm in arms]
     time.sleep(idle_s)
-    second = [arm.look() for arm in arms]
+    second = [arm.read() for arm in arms]
     _send_evenly(arms, jobs, per_s)
     waits = [arm.await_waits(jobs) for arm in arms]
-    third = [arm.look() for arm in arms]
-    return [_rest(*looks, idle_s) for looks in zip(first, second, third, waits, strict=True)]
+    third = [arm.read() for arm in arms]
+    return [_rest(*readings, idle_s) for readings in zip(first, second, third, waits, strict=True)]
 
 
-Look = tuple[Account, float]
+Reading = tuple[Account, float]
 
 
-def _rest(first: Look, second: Look, third: Look, waits_s: Sequence[float], idle_s: float) -> Rest:
+def _rest(first: Reading, second: Reading, third: Reading, waits_s: Sequence[float], idle_s: float) -> Rest:
     still, still_node_s = _between(first, second)
     busy, busy_node_s = _between(second, third)
     return Rest(
@@ -163,12 +162,12 @@ def _rest(first: Look, second: Look, third: Look, waits_s: Sequence[float], idle
     )
 
 
-def _between(earlier: Look, later: Look) -> Look:
+def _between(earlier: Reading, later: Reading) -> Reading:
     return later[0].since(earlier[0]), later[1] - earlier[1]
 
 
 def _send_evenly(arms: Sequence[Arm], jobs: int, per_s: float) -> None:
-    """To each arm in turn, so that no two jobs are under way at once."""
+    """Send to each arm in turn, so that no two jobs run at once."""
     began_s = time.monotonic()
     for turn in range(jobs * len(arms)):
         time.sleep(max(0.0, began_s + turn / (per_s * len(arms)) - time.monotonic()))

@@ -1,8 +1,8 @@
 """
-What the compose stack costs: `python -m benchmarks.stack`.
+The cost of the compose stack: `python -m benchmarks.stack`.
 
-Starts a stack of its own beside any other, with its images built, waits until jobs run, pauses the load, and reads what
-the containers use while nothing happens. Needs Docker; takes about three minutes.
+Builds the images, starts a stack of its own beside any other, waits until jobs run, pauses the load, and reads the
+containers' use while nothing happens. Needs Docker; takes about three minutes.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ SETTLE_S = 15.0
 START_S = 15.0
 IDLE_SHARE = 0.03
 IDLE_BYTES = 400 * 2**20
-"""What is promised: how long a start takes, and what all services use together when nothing happens."""
+"""The promises: the time of a start, and the use of all services together while nothing happens."""
 
 READ = """\
 cat /sys/fs/cgroup/cpu.stat 2>/dev/null || cat /sys/fs/cgroup/cpuacct/cpuacct.usage
 echo --
 cat /sys/fs/cgroup/memory.stat 2>/dev/null || cat /sys/fs/cgroup/memory/memory.stat"""
-"""The accounts of a container's own cgroup, v2 or v1. In one go, since going in costs 30 ms, which are counted too."""
+"""Prints the statistics of a container's cgroup, v2 or v1; one command, since each costs 30 ms that count too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """
-    What one container has used.
+    The use of one container.
 
     Attributes:
         cpu_s: CPU time since its start, in seconds.
-        memory_bytes: What it holds that could not be had from a file again.
+        memory_bytes: Memory that cannot be read from a file again.
     """
 
     cpu_s: float
@@ -51,25 +51,25 @@ class Usage:
 
 
 def parse_cpu_s(text: str) -> float:
-    """CPU seconds from `cpu.stat` of cgroup v2, in microseconds, or `cpuacct.usage` of v1, in nanoseconds."""
+    """Parse CPU seconds from `cpu.stat` of cgroup v2, in microseconds, or `cpuacct.usage` of v1, in nanoseconds."""
     first, *rest = text.split()
     return int(rest[0]) / 1e6 if first == "usage_usec" else int(first) / 1e9
 
 
 def parse_memory_bytes(text: str) -> int:
-    """Anonymous memory and shared memory from `memory.stat`: v2 calls them anon and shmem, v1 total_rss and so on."""
+    """Parse anonymous and shared memory from `memory.stat`: v2 calls them anon and shmem, v1 total_rss and so on."""
     fields = dict(line.split() for line in text.splitlines())
     held = (fields.get("anon") or fields.get("total_rss"), fields.get("shmem") or fields.get("total_shmem"))
     return sum(int(value) for value in held if value)
 
 
 def compose(*words: str) -> str:
-    """Run a command of Compose on the stack of our own; returns what it prints."""
+    """Run a command of Compose on this benchmark's stack; return its output."""
     return run("docker", "compose", "-p", PROJECT, *words)
 
 
 def run(*command: str) -> str:
-    """Run a command; returns what it prints. If it fails, so do we, with its last words."""
+    """Run a command; return its output. Exit with the end of its errors if it fails."""
     environ = {"FLOWER_PORT": "15555", **os.environ}
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     if ended.returncode:
@@ -78,13 +78,13 @@ def run(*command: str) -> str:
 
 
 def read_usage(service: str) -> Usage:
-    """What a service's container has used so far."""
+    """Return the use of a service's container so far."""
     cpu, _, memory = compose("exec", "-T", service, "sh", "-c", READ).partition("--\n")
     return Usage(cpu_s=parse_cpu_s(cpu), memory_bytes=parse_memory_bytes(memory))
 
 
 def measure() -> dict[str, Any]:
-    """Start, pause, wait, and read."""
+    """Start the stack, pause its load, wait, and read its use."""
     began_s = time.monotonic()
     compose("up", "--detach", "--wait")
     start_s = time.monotonic() - began_s
@@ -102,13 +102,13 @@ def measure() -> dict[str, Any]:
 
 
 def image_bytes() -> int:
-    """The image, its base included."""
+    """Return the size of the image, its base included."""
     found: list[dict[str, Any]] = json.loads(run("docker", "image", "inspect", IMAGE))
     return int(found[0]["Size"])
 
 
 def lines(found: Mapping[str, Any], load: float) -> Iterator[str]:
-    """The figures, for people."""
+    """Return the figures as lines of text."""
     idle = found["idle"]
     share = sum(used["cpu_share"] for used in idle.values())
     held = sum(used["bytes"] for used in idle.values())
@@ -122,7 +122,7 @@ def lines(found: Mapping[str, Any], load: float) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure a stack of our own, and leave nothing of it."""
+    """Measure a stack of its own, and remove it."""
     load = os.getloadavg()[0]
     compose("build")
     try:

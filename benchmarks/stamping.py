@@ -1,11 +1,11 @@
 """
-What stamping costs: the capacity of a node that stamps against that of the same node while it does not, on jobs that
+The cost of stamping: the capacity of a node that stamps against that of the same node while it does not, on jobs that
 do nothing.
 
-The backlog is made once, by the publisher and with stamps, and is copied into the node's queue in one step: it gets
-the very same messages each time, and nothing else works meanwhile but the broker. A turn is long enough for records
-and samples to be shipped in it. The clock is the same for both and asks neither: it runs until the broker has no job
-that is ready or unacknowledged. That the node did them all is looked at afterwards, and so are the records.
+The publisher makes the backlog once, with stamps, and it is copied into the node's queue in one step: the node gets the
+same messages each time, and only the broker works besides. A turn is long enough for records and samples to be
+shipped in it. The time is taken in the same way for both: until the broker has no job that is ready or unacknowledged.
+Afterwards a check makes sure that the node did all jobs, and that all records came.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ POOLS = ("prefork", "threads")
 SLOTS = 8
 CODE = "benchmarks.switchable"
 SWITCH_COMMAND = "benchmark_stamping"
-"""As that app calls it; to import it would make this process one of its nodes."""
+"""The command's name in that app; importing it would make this process one of its nodes."""
 
 NODE = "node"
 
 RUN_ID = "00" * 8
 SHELF = "shelf"
-"""The queue that nobody reads, in which the backlog is kept."""
+"""The queue that no node reads, in which the backlog is kept."""
 
 LEAST_S_PER_JOB = 0.0002
-"""No node does a job in less, so the broker need not be asked before the jobs that are left could be done."""
+"""No node does a job in less time, so the broker is asked only after the remaining jobs could be done."""
 
 ASK_S = 0.001
 PATIENCE_S = 60.0
@@ -69,7 +69,7 @@ class Node:
 
     Attributes:
         name: Celery's node name.
-        queue: What it reads.
+        queue: The queue that it reads.
         process: Its main process.
     """
 
@@ -79,7 +79,7 @@ class Node:
 
     @property
     def cpu_s(self) -> float:
-        """CPU seconds, user and system, of the node and its children so far."""
+        """The CPU seconds, user and system, of the node and its children so far."""
         tree = [self.process, *self.process.children(recursive=True)]
         return sum(times.user + times.system for times in (process.cpu_times() for process in tree))
 
@@ -90,8 +90,8 @@ class Turn:
     One backlog on one node.
 
     Attributes:
-        jobs_per_s: How fast it was done.
-        cpu_s_per_job: What it took of the cores.
+        jobs_per_s: Jobs per second.
+        cpu_s_per_job: CPU seconds per job.
     """
 
     jobs_per_s: float
@@ -99,7 +99,7 @@ class Turn:
 
 
 def measure(*, pools: Sequence[str] = POOLS, starts: int = 2, rounds: int = 15, jobs: int = 1200) -> list[Figure]:
-    """Start a node of each pool, more than once, and alternate."""
+    """Start a node of each pool more than once, and alternate between stamping and not."""
     return [figure for pool in pools for figure in _measure_pool(pool, starts, rounds, jobs)]
 
 
@@ -125,14 +125,14 @@ def _measure_start(pool: str, rounds: int, jobs: int) -> list[tuple[Turn, Turn]]
 
 
 def _pair(stand: Stand, number_: int) -> tuple[Turn, Turn]:
-    """A turn of each; which goes first changes each round."""
+    """Take a turn with stamping and one without; which goes first alternates between rounds."""
     first = number_ % 2 == 0
     turns = {stamping: stand.turn(stamping=stamping) for stamping in (first, not first)}
     return turns[True], turns[False]
 
 
 class Stand:
-    """A broker, the node, and the backlog on its shelf."""
+    """A broker, the node, and the stored backlog."""
 
     def __init__(self, app: Celery, client: Any, node: Node, collector: Collector, jobs: int) -> None:
         self._app = app
@@ -161,18 +161,18 @@ class Stand:
             yield stand
 
     def turn(self, *, stamping: bool) -> Turn:
-        """Give the node the backlog, and see how long it takes."""
+        """Give the node the backlog, and measure its speed and its CPU time."""
         self._switch(stamping=stamping)
         done, cpu_s = done_jobs(self._app, self._node), self._node.cpu_s
         self._collector.expect(0, self._jobs if stamping else 0)
         took_s = self._work_off()
         self._await_records()
         cpu_s = self._node.cpu_s - cpu_s
-        self._see_all_done(done + self._jobs)
+        self._check_all_done(done + self._jobs)
         return Turn(jobs_per_s=self._jobs / took_s, cpu_s_per_job=cpu_s / self._jobs)
 
     def _switch(self, *, stamping: bool) -> None:
-        """While it stamps, the node also sends samples of itself once a second, as in a race."""
+        """Switch stamping; while it stamps, the node also sends a sample of itself once a second, as in a race."""
         (greet, state) = (self._control.hello, "on") if stamping else (self._control.goodbye, "off")
         greet(RUN_ID, [self._node.name])
         answers = self._app.control.broadcast(
@@ -196,7 +196,7 @@ class Stand:
         return time.perf_counter() - began_s
 
     def _left(self) -> int:
-        """Jobs that are ready or unacknowledged; one look at both, since jobs move from one to the other."""
+        """Return the number of ready or unacknowledged jobs, in one step, since jobs move from one to the other."""
         with self._client.pipeline() as pipe:
             return sum(pipe.llen(self._node.queue).hlen("unacked").execute())
 
@@ -205,9 +205,9 @@ class Stand:
         while self._collector.missing:
             self._collector.poll(ASK_S)
             if time.monotonic() > deadline_s:
-                raise FleetError(f"{self._node.name} did not tell of {self._collector.missing} of its jobs.")
+                raise FleetError(f"{self._node.name} sent no record of {self._collector.missing} of its jobs.")
 
-    def _see_all_done(self, jobs: int) -> None:
+    def _check_all_done(self, jobs: int) -> None:
         # The last one is acknowledged before it is counted.
         deadline_s = time.monotonic() + PATIENCE_S
         while (done := done_jobs(self._app, self._node)) < jobs:
@@ -251,7 +251,7 @@ def await_node(app: Celery, node: Node, child: Child) -> None:
 
 
 def done_jobs(app: Celery, node: Node) -> int:
-    """How many jobs a node says that its slots have taken so far."""
-    # With a limit, since Celery would wait for more answers than there can be.
+    """Return how many jobs a node's slots have taken so far, by its own count."""
+    # With a limit, since Celery would otherwise wait for more answers than there are nodes.
     stats: Any = app.control.inspect(destination=[node.name], limit=1).stats() or {}
     return sum(stats.get(node.name, {}).get("total", {}).values())

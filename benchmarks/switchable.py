@@ -1,8 +1,8 @@
 """
 The app of `worker.app`, whose stamping can be switched off and on while its node runs.
 
-Two nodes of the very same program differ by several percent in speed, for as long as they run: where their memory
-happens to lie is enough. One node with and without stamping does not have this difference.
+Two nodes of the same program differ by several percent in speed as long as they run: the layout of their memory is
+enough. One node with and without stamping does not have this difference.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
 _on = mmap.mmap(-1, 1)
-"""One byte that the node's children see as well."""
+"""One byte that the node's children share."""
 
 _request_classes: dict[str, tuple[Any, Any]] = {}
 """The Request class of each task, without stamping and with it."""
@@ -46,7 +46,7 @@ def _find_request_classes(sender: Any, **_: Any) -> None:
 
 @inspect_command(name="benchmark_stamping", args=[("on", int)])
 def switch(state: Any, on: int) -> dict[str, Any]:
-    """Stamp jobs from now on, or do not. No job may run or wait meanwhile."""
+    """Switch stamping on or off. No job may run or wait at that time."""
     worker_app: Celery = state.app
     _on[0] = on
     for name, classes in _request_classes.items():

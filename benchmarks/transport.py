@@ -1,9 +1,9 @@
 """
 The atomic transport against kombu's: the capacity of a node on jobs that do nothing, the commands that its broker sees,
-what it costs while it rests, and how late a job begins at a low rate.
+its cost while it is idle, and the wait of a job at a low rate.
 
-For capacity, one node after the other finds a backlog on the same broker; what counts is the middle of it, after its
-start and before its end. The rest is looked at on both transports at the same time, see `benchmarks.resting`.
+For capacity, one node after the other gets a backlog on the same broker; only the middle of it counts, after its start
+and before its end. The rest is measured on both transports at the same time, see `benchmarks.resting`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 PROMISES = {"threads": Promise(least=5), "prefork": Promise(least=1.6)}
 COMMANDS = Promise(most=3)
 AS_STOCK = Promise(most=1.1)
-"""No more than kombu's; two nodes of one program differ by nearly a tenth for as long as they run."""
+"""No more than kombu's; two nodes of one program differ by nearly a tenth as long as they run."""
 
 HELD_PER_S = 10
 HERD = 8
 WARM = 0.2
-"""The part of a backlog that is not counted at its beginning, and none at its end but one in ten."""
+"""The part of a backlog that does not count at its beginning; the last tenth does not count either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class Work:
     The middle of a backlog on one node.
 
     Attributes:
-        jobs_per_s: How fast it was done.
-        commands_per_job: Commands to the broker, those in scripts too, without publishing.
-        node_s_per_job: CPU seconds of the node.
+        jobs_per_s: Jobs per second.
+        commands_per_job: Commands to the broker per job, those in scripts too, without publishing.
+        node_s_per_job: CPU seconds of the node per job.
     """
 
     jobs_per_s: float
@@ -69,7 +69,7 @@ def measure(
     held_s: float = 60.0,
     herd: int = HERD,
 ) -> list[Figure]:
-    """Figures of each pool, and of many nodes on one queue."""
+    """Measure each pool, and many nodes on one queue."""
     jobs = {"stock": stock_jobs, "atomic": atomic_jobs}
     return [*_busy(busy_rounds, jobs), *_resting(rounds, idle_s, held_s), *_herd(herd, held_s)]
 
@@ -89,7 +89,7 @@ def _busy(rounds: int, jobs: dict[str, int]) -> list[Figure]:
 
 
 def _pair(url: str, pool: str, jobs: dict[str, int], folder: Path, turn: int) -> dict[str, Work]:
-    """A turn of each; which goes first changes each round."""
+    """Give each transport a turn; which goes first alternates between rounds."""
     return {name: work(url, pool, name, jobs[name], folder) for name in list(TRANSPORTS)[:: -1 if turn % 2 else 1]}
 
 
@@ -107,27 +107,27 @@ def _busy_figures(pool: str, pairs: Sequence[dict[str, Work]]) -> list[Figure]:
 
 
 def work(url: str, pool: str, transport: str, jobs: int, folder: Path) -> Work:
-    """What one node does on one transport."""
+    """Measure one node on one transport."""
     client = redis.Redis.from_url(url)
     client.flushall()
     send(make_app(url), "busy.noop", range(jobs))
     with (folder / "transport.log").open("ab") as log:
         node = start_node(url, pool, transport, log)
     try:
-        first, began_s = _when(client, jobs * (1 - WARM))
+        first, began_s = _wait_for(client, jobs * (1 - WARM))
         before, before_s = Account.of(client, atomic=transport == "atomic"), cpu_s([psutil.Process(node.pid)])
-        last, ended_s = _when(client, jobs * 0.1)
+        last, ended_s = _wait_for(client, jobs * 0.1)
         commands = Account.of(client, atomic=transport == "atomic").since(before).commands
         node_s = cpu_s([psutil.Process(node.pid)]) - before_s
     finally:
-        os.killpg(node.pid, signal.SIGKILL)  # what is left of the backlog is of no interest
+        os.killpg(node.pid, signal.SIGKILL)  # the rest of the backlog is not needed
         node.wait()
     done = first - last
     return Work(jobs_per_s=done / (ended_s - began_s), commands_per_job=commands / done, node_s_per_job=node_s / done)
 
 
-def _when(client: Any, jobs: float) -> tuple[int, float]:
-    """How many are left once there are no more than that, and when."""
+def _wait_for(client: Any, jobs: float) -> tuple[int, float]:
+    """Wait until no more than some jobs are left; return how many are, and the time."""
     deadline = time.monotonic() + 60
     while (left := client.llen(QUEUE)) > jobs:
         if time.monotonic() > deadline:
@@ -154,10 +154,10 @@ def _resting(rounds: int, idle_s: float, held_s: float) -> list[Figure]:
 
 def _resting_figures(pool: str, pairs: Sequence[tuple[Rest, Rest]]) -> list[Figure]:
     def figure(
-        what: str, read: Callable[[Rest], float], words: Callable[[float], str], promise: Promise | None
+        what: str, read: Callable[[Rest], float], show: Callable[[float], str], promise: Promise | None
     ) -> Figure:
         rounds = [(read(atomic), read(stock)) for atomic, stock in pairs]
-        return Figure.of(f"{pool}: {what}, atomic / stock", rounds, words, promise)
+        return Figure.of(f"{pool}: {what}, atomic / stock", rounds, show, promise)
 
     return [
         figure("commands/s of an idle node", lambda rest: rest.commands_per_s, number, AS_STOCK),
@@ -166,7 +166,7 @@ def _resting_figures(pool: str, pairs: Sequence[tuple[Rest, Rest]]) -> list[Figu
         figure(f"wait at {HELD_PER_S} jobs/s, p50", lambda rest: rest.wait_s(50), _milliseconds, AS_STOCK),
         figure(f"wait at {HELD_PER_S} jobs/s, p99", lambda rest: rest.wait_s(99), _milliseconds, AS_STOCK),
         figure(f"commands sent a job at {HELD_PER_S} jobs/s", lambda rest: rest.sent_per_job, number, AS_STOCK),
-        # No promise: to look into four lists, one step makes more commands of its own than kombu's sends.
+        # No promise: to read four lists, one step takes more commands within the script than kombu's transport sends.
         figure("the same with those in scripts", lambda rest: rest.commands_per_job, number, None),
     ]
 
@@ -183,7 +183,7 @@ def _milliseconds(value_s: float) -> str:
 
 
 def _herd(nodes: int, held_s: float) -> list[Figure]:
-    """Many nodes that share a queue and have room: what a job costs them all. There to be seen; nothing is promised."""
+    """Measure the cost of a job for many idle nodes that share a queue. Only for information: nothing is promised."""
     rests = {}
     for transport in ("atomic", "stock"):
         with open_arms([("threads", transport)], nodes) as arms:

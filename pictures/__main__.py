@@ -1,8 +1,8 @@
 """
 Takes the pictures of docs/flower.md: `make screenshots`.
 
-Starts a stack of its own, waits until jobs have run on both pools, takes Flower's pages in a browser without a window,
-sends more than the pools can do, takes those pages that tell, and removes the stack. Needs Docker and Chromium.
+Starts a stack of its own, waits until jobs have run on both pools, takes Flower's pages in a headless browser, sends
+more jobs than the pools can do, takes the pages that show it, and removes the stack. Needs Docker and Chromium.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ BOTH_AT_WORK = """least => {
   const number = cell => Number(cell.textContent.replaceAll(',', ''));
   return cells.length === 2 && cells.every(of => number(of[2]) > 0 && number(of[5]) >= least);
 }"""
-"""Whether each of two workers is running a job and has succeeded with so many."""
+"""True once each of two workers runs a job and has done at least `least` jobs."""
 BOTH_BEHIND = """least => {
   const cells = [...document.querySelectorAll('#queue-table tbody tr')].map(row => row.cells);
   return cells.length === 2 && cells.every(of => Number(of[1].textContent) >= least);
 }"""
-"""Whether so many jobs wait in each of two queues."""
+"""True once at least `least` jobs wait in each of two queues."""
 BOTH_LISTED = """() => {
   const text = document.querySelector('#tasks-table tbody').textContent;
   return text.includes('prefork@') && text.includes('threads@');
 }"""
 MARGIN = 24
-"""Below the content, in pixels."""
-PATIENCE = 120
-"""How often to look at a page that does not renew itself, once a second."""
+"""Space below the content, in pixels."""
+MAX_RELOADS = 120
+"""The most reloads of a page that does not refresh itself, one a second."""
 
 
 def take(page: Page, name: str, at_most: int = 900) -> None:
-    """Write what the page shows, down to the end of its content or so many pixels."""
+    """Take a picture of the page, down to the end of its content or a number of pixels."""
     page.wait_for_function("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
     ends = page.evaluate("document.querySelector('.page-section').lastElementChild.getBoundingClientRect().bottom")
     height = min(at_most, int(ends) + MARGIN)
@@ -54,14 +54,14 @@ def take(page: Page, name: str, at_most: int = 900) -> None:
 
 
 def workers(page: Page, name: str, least: int) -> None:
-    """The list of workers, once both are at work."""
+    """Take the list of workers, once both work."""
     page.goto("/workers")
     page.wait_for_function(BOTH_AT_WORK, arg=least)
     take(page, name)
 
 
 def pools(page: Page) -> None:
-    """What each worker says of its pool."""
+    """Take each worker's page about its pool."""
     page.goto("/workers")
     for pool in ("prefork", "threads"):
         page.locator(f"#workers-table a.worker-name-link[href*='{pool}']").click()
@@ -71,16 +71,16 @@ def pools(page: Page) -> None:
 
 
 def tasks(page: Page) -> None:
-    """The last jobs, of both pools."""
+    """Take the list of the last jobs, once it has both pools."""
     page.goto("/tasks")
     page.wait_for_function(BOTH_LISTED)
     take(page, "tasks", at_most=560)
 
 
 def queues(page: Page, least: int) -> None:
-    """What waits, once some does; this page does not renew itself."""
+    """Take the page of the queues, once jobs wait in both; this page does not refresh itself."""
     page.goto("/broker")
-    for _ in range(PATIENCE):
+    for _ in range(MAX_RELOADS):
         if page.evaluate(BOTH_BEHIND, least):
             break
         page.wait_for_timeout(1000)
@@ -91,7 +91,7 @@ def queues(page: Page, least: int) -> None:
 
 
 def main() -> None:
-    """Take all pictures, and leave nothing but them."""
+    """Take all pictures, and remove everything else."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     try:
         browser.find()
@@ -103,7 +103,7 @@ def main() -> None:
             workers(page, "workers", 100)
             pools(page)
             tasks(page)
-            stack.send(*TOO_MUCH)
+            stack.set_load(*TOO_MUCH)
             queues(page, 200)
             workers(page, "workers-behind", 500)
 

@@ -1,4 +1,4 @@
-"""The browser of this machine, without a window; nothing is downloaded."""
+"""The browser of this machine, headless; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["BrowserMissingError", "PageError", "find", "opened", "started"]
 _NAMES = ", ".join(BROWSERS)
 MISSING = f"no browser: none of {_NAMES} is on the PATH. Install Chromium, on Debian with: apt-get install chromium"
 PATIENCE_MS = 120_000.0
-"""How long a page may take to show what is waited for. The machine may be busy."""
+"""The longest wait for something on a page. The machine may be busy."""
 
 
 class BrowserMissingError(Exception):
-    """There is no browser here; the message says what to install."""
+    """The machine has no browser; the message says what to install."""
 
 
 def find() -> str:
     """
-    The path of the browser.
+    Return the path of the browser.
 
     Raises:
-        BrowserMissingError: If there is none.
+        BrowserMissingError: If there is no browser.
     """
     if path := find_browser():
         return path
@@ -41,7 +41,7 @@ def find() -> str:
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """The browser, running; ended afterwards."""
+    """Start the browser, and end it afterwards."""
     path = find()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path)
@@ -53,7 +53,7 @@ def started() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, address: str, login: tuple[str, str] | None = None) -> Iterator[Page]:
-    """A window of its own onto Flower, with or without the login; pages are named by their path."""
+    """Open a page of its own on Flower, with or without the login; addresses are paths."""
     user = {"username": login[0], "password": login[1]} if login else None
     context = browser.new_context(
         base_url=address,

@@ -28,18 +28,18 @@ README = ROOT / "README.md"
 FOLDER = ROOT / "docs" / "pictures"
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
-"""By kind of run: keys of the pictures that README.md shows."""
+"""The keys of the pictures that README.md shows, by kind of run."""
 
 
 def stored(kind: str) -> Path:
-    """The directory of the one stored run of a kind."""
+    """Return the directory of the one stored run of a kind."""
     (path,) = RUNS.glob(f"*-{kind}-*")
     return path
 
 
 @cache
 def shown() -> tuple[Picture, ...]:
-    """The pictures that README.md shows, in its order."""
+    """Return the pictures that README.md shows, in its order."""
     return tuple(
         picture
         for kind, keys in SHOWN.items()
@@ -50,7 +50,7 @@ def shown() -> tuple[Picture, ...]:
 
 
 def filled(readme: str) -> str:
-    """README.md with what the program says of the stored runs between its marks."""
+    """Return README.md with the report and pictures of the stored runs between its marks."""
     report = StringIO()
     show(summarise(read_run(stored("race"))), report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
@@ -66,7 +66,7 @@ def _embedded(picture: Picture) -> str:
 
 
 def main() -> int:
-    """Draw and write them; returns the exit code."""
+    """Draw the pictures and write README.md; return the exit code."""
     try:
         files = export(shown(), FOLDER, "png")
     except PoolraceError as error:

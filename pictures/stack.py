@@ -1,4 +1,4 @@
-"""A stack of our own beside any other: its own Compose project, on a free port, gone afterwards."""
+"""A stack beside any other: its own Compose project, on a free port, removed afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def free_port() -> int:
-    """A port of this host that nobody listens on."""
+    """Return a free port of this host."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -28,8 +28,9 @@ class Stack:
     One Compose project.
 
     Attributes:
-        port: Flower's, on 127.0.0.1.
-        rate: The gentle load's, on each lane.
+        project: Name of the project.
+        port: Flower's port on 127.0.0.1.
+        rate: Rate of the gentle load on each lane.
     """
 
     project: str = field(default_factory=lambda: f"poolrace-pictures-{os.getpid()}")
@@ -38,11 +39,11 @@ class Stack:
 
     @property
     def address(self) -> str:
-        """Where Flower is."""
+        """The address of Flower."""
         return f"http://127.0.0.1:{self.port}"
 
     def compose(self, *words: str) -> str:
-        """Run a command of Compose; returns what it prints. If it fails, so do we, with its last words."""
+        """Run a command of Compose; return its output. Exit with the end of its errors if it fails."""
         command = ["docker", "compose", "--progress", "quiet", "-p", self.project, *words]
         environ = {**os.environ, "FLOWER_PORT": str(self.port), "POOLRACE_LIVE_RATE": self.rate}
         try:
@@ -54,18 +55,18 @@ class Stack:
         return ended.stdout
 
     def login(self) -> tuple[str, str]:
-        """Flower's user and password."""
+        """Return Flower's user and password."""
         shown = dict(re.findall(r"(user|password): (\S+)", self.compose("run", "--rm", "-T", "secrets", "show")))
         return shown["user"], shown["password"]
 
-    def send(self, *orders: str) -> None:
-        """Give the load other orders."""
-        self.compose("run", "--rm", "-T", "producer", "live", "set", *orders)
+    def set_load(self, *settings: str) -> None:
+        """Change the settings of the load."""
+        self.compose("run", "--rm", "-T", "producer", "live", "set", *settings)
 
 
 @contextmanager
 def running(stack: Stack) -> Iterator[Stack]:
-    """The stack, up and healthy; nothing is left of it."""
+    """Start the stack, wait until it is healthy, and remove it afterwards."""
     stack.compose("build")
     try:
         stack.compose("up", "--detach", "--wait")

@@ -76,7 +76,7 @@ class Sampler:
             at = self._now()
             drift_s = at - self._monotonic()
             readings = self._read(_reading)
-            memories = list(map(_memory, self._tree)) if memory else [UNKNOWN]
+            memories = list(map(_memory, self._tree)) if memory else [_UNKNOWN]
             return NodeSample(
                 at=at,
                 cpu_s=self._cpu_s.advance(reading.cpu_s for reading in readings),
@@ -102,7 +102,7 @@ class Sampler:
         # is read again; after some times the rest is taken, since such children are too short-lived to matter.
         readings: list[T | None] = []
         for _ in range(MAX_READS):
-            self._tree = _family(self._root, self._tree)
+            self._tree = _processes_of_tree(self._root, self._tree)
             readings = [_unless_ended(measure, process) for process in self._tree]
             if None not in readings:
                 break
@@ -191,7 +191,7 @@ class _Memory(NamedTuple):
     private_bytes: int | None
 
 
-UNKNOWN = _Memory(None, None)
+_UNKNOWN = _Memory(None, None)
 
 
 def _memory(process: psutil.Process) -> _Memory:
@@ -201,9 +201,9 @@ def _memory(process: psutil.Process) -> _Memory:
     except psutil.NoSuchProcess:
         return _Memory(0, 0)
     except psutil.AccessDenied:
-        return UNKNOWN
+        return _UNKNOWN
     # macOS reports private memory but no PSS, of which it should be a part.
-    return _Memory(info.pss, info.uss) if hasattr(info, "pss") else UNKNOWN
+    return _Memory(info.pss, info.uss) if hasattr(info, "pss") else _UNKNOWN
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:
@@ -212,7 +212,7 @@ def _sum_known(values: Iterable[int | None]) -> int | None:
     return None if None in known else sum(value for value in known if value is not None)
 
 
-def _family(root: psutil.Process, before: list[psutil.Process]) -> list[psutil.Process]:
+def _processes_of_tree(root: psutil.Process, before: list[psutil.Process]) -> list[psutil.Process]:
     """
     List the processes of a tree, parents before their children.
 
@@ -221,11 +221,11 @@ def _family(root: psutil.Process, before: list[psutil.Process]) -> list[psutil.P
     """
     if psutil.LINUX and before:
         try:
-            family = [root, *_descendants(root.pid)]
+            tree = [root, *_descendants(root.pid)]
         except OSError:  # this kernel keeps no such list, or a thread has ended
-            family = []
-        if set(before) <= set(family):
-            return family
+            tree = []
+        if set(before) <= set(tree):
+            return tree
     return [root, *root.children(recursive=True)]
 
 

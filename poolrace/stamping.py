@@ -139,23 +139,23 @@ def traced(tracer: Any, app: Celery) -> Any:
         except BaseException as error:
             # SystemExit in a child: it is being ended, and the main process reports the job that it ran.
             if os.getpid() == _node_pid:
-                _note(app, request, started_at, cpu_before_s, Outcome.FAILED, type(error).__name__)
+                _record_end(app, request, started_at, cpu_before_s, Outcome.FAILED, type(error).__name__)
             raise
         finally:
             _at_work.job = outer
         info = result[1]  # of a job that did not succeed: its state and its exception
         if info is None:
-            _note(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
+            _record_end(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
         else:
             outcome = _ENDS.get(info.state, Outcome.FAILED)
             exception = type(info.retval).__name__ if outcome is Outcome.FAILED else ""
-            _note(app, request, started_at, cpu_before_s, outcome, exception)
+            _record_end(app, request, started_at, cpu_before_s, outcome, exception)
         return result
 
     return trace
 
 
-def _note(
+def _record_end(
     app: Celery, request: dict[str, Any], started_at: float, cpu_before_s: float, outcome: Outcome, exception: str
 ) -> None:
     end = (
@@ -171,7 +171,7 @@ def _note(
         request.get(STARTED) or 0,
         exception,
     )
-    _emit(_header(request), end, node=request["hostname"], app=app)
+    _ship(_header(request), end, node=request["hostname"], app=app)
 
 
 def _header(request: Any) -> Any:
@@ -205,10 +205,10 @@ def _on_revoked(sender: Any, request: Any, **_: Any) -> None:
             0,
             "",
         )
-        _emit(header, end, node=request.hostname, app=sender.app)
+        _ship(header, end, node=request.hostname, app=sender.app)
 
 
-def _emit(header: Any, end: End, *, node: str, app: Celery) -> None:
+def _ship(header: Any, end: End, *, node: str, app: Celery) -> None:
     global _shipper
     if _shipper is None:
         # A child that was spawned, not forked, inherits no pipe: it ships for itself.
@@ -266,7 +266,7 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
             0,
             type(error).__name__,
         )
-        _emit(header, end, node=request.hostname, app=request.app)
+        _ship(header, end, node=request.hostname, app=request.app)
 
 
 @inspect_command(name=HELLO_COMMAND, args=[("run_id", str), ("every_s", float)], signature="<run_id> [every_s]")

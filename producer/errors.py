@@ -24,12 +24,12 @@ class FleetError(PoolraceError):
 
 
 class InvalidRunError(PoolraceError):
-    """The run measured something else than it was asked to: the generator was late, or jobs are missing."""
+    """The run did not measure what it was asked to: the generator was late, or jobs are missing."""
 
     exit_code = 4
 
 
 class InterruptedRunError(PoolraceError):
-    """Ctrl-C or SIGTERM."""
+    """The run was ended by Ctrl-C or SIGTERM."""
 
     exit_code = 130

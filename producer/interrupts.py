@@ -1,5 +1,5 @@
 """
-Ctrl-C and SIGTERM: one interrupt, at a moment that leaves nothing half done.
+Ctrl-C and SIGTERM: one interrupt, at a time that leaves nothing half done.
 
 The first signal raises KeyboardInterrupt, or waits for the end of a `held` block. Later ones are ignored: by then
 everything is being ended, which takes a few seconds at most.
@@ -21,14 +21,14 @@ _waiting = False
 
 
 def install() -> None:
-    """Handle the signals from now on. For the main thread of the command."""
+    """Handle the signals from now on; to be called in the main thread of the command."""
     for number in SIGNALS:
         signal.signal(number, _on_signal)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let no interrupt come between the steps of a block, e.g. starting a process and taking note of it."""
+    """Keep interrupts out of a block, e.g. between starting a process and noting its id."""
     global _held, _waiting
     _held += 1
     try:

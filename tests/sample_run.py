@@ -3,13 +3,14 @@
 from itertools import product
 
 import polars as pl
+from jobs import a_job, a_sample, a_trial, tables_of
 
 from producer.fleet import NodeFacts
 from producer.fleet.machine import describe
 from producer.plan.lanes import parse_lanes
 from producer.plan.settings import RaceSettings
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
-from producer.rundir.trials import Kind, Trial
+from producer.rundir.schema import SAMPLE_SCHEMA
+from producer.rundir.trials import Kind
 from producer.rundir.writer import RunWriter
 
 
@@ -57,47 +58,22 @@ def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=Non
         began_at = 1_700_000_000.0 + 4 * number
         # No two rounds are quite alike.
         ends_s = [(seq // lane.slots + 1) * service_s * (1 + turn / 1000) for seq in range(jobs)]
-        frames = trial_frames(number, lane, began_at, ends_s, service_s)
-        for table, frame in frames.items():
-            writer.add_table(table, number, frame)
-        asked = {"trial": number, "lane": lane.key, "node": "n", "at": began_at, "timeout_s": 2.0}
-        writer.add_pings([{**asked, "rtt_s": 0.005}])
-        writer.add_trial(
-            Trial(
-                trial=number,
-                kind=kind,
-                workload="sleep",
-                lane=lane.key,
-                round=turn,
-                jobs=jobs,
-                rate_per_s=None if kind is Kind.CAPACITY else 14.0,
-                slots=lane.slots,
-                began_at=began_at,
-                ended_at=began_at + ends_s[-1],
-                cpu_s=0.012,
-            )
-        )
-    return writer.path
-
-
-def trial_frames(number, lane, began_at, ends_s, service_s):
-    """The three tables of a trial whose jobs ended at these offsets."""
-    node = {"lane": lane.key, "node": f"{lane.key}@host"}
-    job = {"trial": number, "part": 0, "due_at": began_at, "sent_at": began_at}
-    run = {"pool": lane.pool, "pid": 10, "attempt": 1, "redelivered": False, "gil": True, "outcome": "succeeded"}
-    records = [
-        {
-            **node, **job, **run, "seq": seq, "thread_id": seq % lane.slots, "received_at": began_at,
-            "started_at": began_at + end_s - service_s, "finished_at": began_at + end_s, "cpu_s": 0.001,
+        trial = a_trial(
+            trial=number, kind=kind, lane=lane.key, round=turn, jobs=jobs,
+            rate_per_s=None if kind is Kind.CAPACITY else 14.0, slots=lane.slots, began_at=began_at,
+            ended_at=began_at + ends_s[-1], cpu_s=0.012,
+        )  # fmt: skip
+        ended = [
+            a_job(pool=lane.pool, started_at=began_at + end_s - service_s, finished_at=began_at + end_s)
+            for end_s in ends_s
+        ]
+        tables = {
+            **tables_of(trial, ended),
+            "samples": pl.DataFrame([a_sample(trial, 0.0, processes=3, threads=6)], SAMPLE_SCHEMA),
         }
-        for seq, end_s in enumerate(ends_s)
-    ]  # fmt: skip
-    sample = {
-        **node, "at": began_at, "cpu_s": 1.0, "pss_bytes": 50 << 20, "private_bytes": 40 << 20, "processes": 3,
-        "threads": 6, "drift_s": 0.0,
-    }  # fmt: skip
-    return {
-        "records": pl.DataFrame(records, schema=RECORD_SCHEMA),
-        "sent": pl.DataFrame([{**job, "seq": seq, "accepted_at": began_at} for seq in range(len(ends_s))], SENT_SCHEMA),
-        "samples": pl.DataFrame([sample], schema=SAMPLE_SCHEMA),
-    }
+        for table, frame in tables.items():
+            writer.add_table(table, number, frame)
+        ping = {"trial": number, "lane": lane.key, "node": "n", "at": began_at, "timeout_s": 2.0}
+        writer.add_pings([{**ping, "rtt_s": 0.005}])
+        writer.add_trial(trial)
+    return writer.path

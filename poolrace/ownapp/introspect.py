@@ -54,14 +54,14 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     _load_modules(app)
     own = {pool: [warning.consequence for warning in inert_settings(pool, app.conf)] for pool in POOLS}
     facts = _facts(app, question["own_backend"])
-    jobs = list(_made(question) if question.get("factory") else question["jobs"])
+    jobs = list(_jobs_of_factory(question) if question.get("factory") else question["jobs"])
     queues = own_queues(app, (job.get("queue") for job in jobs))
     changed = redirect_app(app, Redirect(**{**question["redirect"], "queues": queues}))
     wanted = question.get("tasks") or ()
     _check_names(app, wanted)
     chosen = [job for job in jobs if not wanted or job["task"] in wanted]
     if not chosen:
-        raise OwnAppError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_names_of(jobs))}.")
+        raise OwnAppError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_task_names(jobs))}.")
     return {
         **facts,
         "queues": list(queues),
@@ -105,7 +105,7 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
     }
 
 
-def _made(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+def _jobs_of_factory(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Make jobs with the user's own factory."""
     path = question["factory"]
     module, _, name = path.partition(":")
@@ -130,7 +130,7 @@ def _as_job(made: Any, where: str) -> dict[str, Any]:
     )
 
 
-def _names_of(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
+def _task_names(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({job["task"] for job in jobs})
 
 

@@ -103,7 +103,7 @@ def load_app(path: str) -> Celery:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = _named(path)
+        found = _import_named(path)
     except Exception as error:
         raise OwnAppError(f"{path} cannot be imported from {here}: {explain(error, here)}") from error
     found = getattr(found, "extensions", {}).get("celery", found) if not isinstance(found, Celery) else found
@@ -115,7 +115,7 @@ def load_app(path: str) -> Celery:
     return found
 
 
-def _named(path: str) -> Any:
+def _import_named(path: str) -> Any:
     module, separator, name = path.removesuffix("()").partition(":")
     if path.endswith("()"):
         return getattr(importlib.import_module(module), name)()
@@ -149,21 +149,23 @@ def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
     """
     settings = redirected_settings(app.conf, to)
     changed = {
-        name: f"{_shown(name, before)} -> {_shown(name, value)}"
+        name: f"{_without_secrets(name, before)} -> {_without_secrets(name, value)}"
         for name, value in settings.items()
-        if _differ(before := app.conf.get(name), value)
+        if _is_changed(before := app.conf.get(name), value)
     }
     router = LaneRouter(app, to.queue, to.queues)
     app.conf.update(settings)
     for name, value in settings.items():
         if app.conf.get(name) != value:
-            raise OwnAppError(f"{name} of the app cannot be set; it stays {_shown(name, app.conf.get(name))}.")
+            raise OwnAppError(
+                f"{name} of the app cannot be set; it stays {_without_secrets(name, app.conf.get(name))}."
+            )
     _replace_connections(app, router)
     stamping.attach(app)
     return changed
 
 
-def _differ(before: Any, after: Any) -> bool:
+def _is_changed(before: Any, after: Any) -> bool:
     """Check whether a setting changes; a list for a tuple, or None for an empty value, is no change."""
     if isinstance(before, list | tuple) and isinstance(after, list | tuple):
         return list(before) != list(after)
@@ -209,7 +211,7 @@ def _with_json(accepted: Any) -> list[str]:
     return kept if {"json", "application/json"} & set(kept) else [*kept, "json"]
 
 
-def _shown(name: str, value: Any) -> str:
+def _without_secrets(name: str, value: Any) -> str:
     """Show a setting's value; of one that may hold a password, only the kind of broker or backend."""
     if name.endswith(("_options", "_ssl")):
         return ", ".join(sorted(value)) if isinstance(value, dict) and value else "nothing"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-PATIENCE_S = 10.0
+MAX_RUN_S = 10.0
 _SCALARS = (int, float, complex, str, bytes, bool, type(None))
 _CONTAINERS = (list, dict, set, tuple, frozenset, bytearray, array, Counter, OrderedDict, defaultdict, deque)
 PLAIN = (*_SCALARS, *_CONTAINERS)
@@ -37,16 +37,16 @@ def written_globals(app: Celery, jobs: Sequence[Mapping[str, Any]]) -> list[str]
         jobs: The jobs that may be run again; the first of each task is run.
     """
     firsts = {job["task"]: job for job in reversed(jobs)}
-    return [line for name in sorted(firsts) for line in _of_one(app.tasks[name], firsts[name])]
+    return [line for name in sorted(firsts) for line in _findings_on(app.tasks[name], firsts[name])]
 
 
-def _of_one(task: Any, job: Mapping[str, Any]) -> list[str]:
+def _findings_on(task: Any, job: Mapping[str, Any]) -> list[str]:
     module = sys.modules.get(task.__module__)
     if module is None:
         return []
-    before = _seen(module)
-    answers = _twice_at_once(task, job)
-    after = _seen(module)
+    before = _hashes_of_globals(module)
+    answers = _run_twice_at_once(task, job)
+    after = _hashes_of_globals(module)
     written = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     lines = [
         f"{task.name} writes the global {task.__module__}.{name}: on threads all slots share it, on prefork none do"
@@ -57,7 +57,7 @@ def _of_one(task: Any, job: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _seen(module: types.ModuleType) -> dict[str, int]:
+def _hashes_of_globals(module: types.ModuleType) -> dict[str, int]:
     """Return the plain globals of a module, each as the hash of its text: the value itself may change in place."""
     return {
         name: hash(repr(value))
@@ -66,12 +66,12 @@ def _seen(module: types.ModuleType) -> dict[str, int]:
     }
 
 
-def _twice_at_once(task: Any, job: Mapping[str, Any]) -> list[str]:
+def _run_twice_at_once(task: Any, job: Mapping[str, Any]) -> list[str]:
     answers: list[str] = []
-    together = threading.Barrier(2)
+    start = threading.Barrier(2)
 
     def run() -> None:
-        together.wait(PATIENCE_S)
+        start.wait(MAX_RUN_S)
         result = task.apply(args=tuple(job.get("args") or ()), kwargs=dict(job.get("kwargs") or {}))
         answers.append(f"{result.result!r:.60}")
 
@@ -79,5 +79,5 @@ def _twice_at_once(task: Any, job: Mapping[str, Any]) -> list[str]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE_S)
+        thread.join(MAX_RUN_S)
     return answers

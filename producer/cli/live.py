@@ -1,4 +1,4 @@
-"""`poolrace live`: run a continuous load, or give orders to the one that runs."""
+"""`poolrace live`: run a continuous load, or change the one that runs."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def broker_of(url: str | None) -> str:
     return found
 
 
-def order_book(url: str | None) -> Any:
-    """Where the running load reads its orders."""
+def settings_store(url: str | None) -> Any:
+    """Return the store from which the running load reads its settings."""
     from producer.fleet.broker import connect
     from producer.plan.mix import parse_mix
-    from producer.stack.live_orders import OrderBook, Orders, parse_live_rate
+    from producer.stack.live_settings import LiveSettings, LiveSettingsStore, parse_live_rate
 
-    default = Orders(rate_per_s=parse_live_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
-    app = Celery("orders", broker=connect(broker_of(url)).url, set_as_current=False)
-    return OrderBook(app, default)
+    default = LiveSettings(rate_per_s=parse_live_rate(DEFAULT_RATE, "--rate"), mix=parse_mix(DEFAULT_MIX, "--mix"))
+    app = Celery("settings", broker=connect(broker_of(url)).url, set_as_current=False)
+    return LiveSettingsStore(app, default)
 
 
 @click.group(epilog=EXAMPLES)
@@ -81,10 +81,10 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
     from producer.plan.settings import RaceSettings
     from producer.plan.workloads import WORKLOADS
     from producer.stack.live import LiveLoad
-    from producer.stack.live_orders import Orders, parse_live_rate
+    from producer.stack.live_settings import LiveSettings, parse_live_rate
     from producer.stack.metrics import Exporter
 
-    orders = Orders(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
+    settings = LiveSettings(rate_per_s=parse_live_rate(rate, "--rate"), mix=parse_mix(mix, "--mix"))
     port = whole_number(metrics_port, "--metrics-port", 1, 65535)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
@@ -92,7 +92,7 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
     jobs, _ = sized_jobs(RaceSettings(lanes=lanes, workloads=WORKLOADS))
     exporter = Exporter()
     exporter.serve(metrics_address, port)
-    load = LiveLoad(broker_of(broker), jobs, orders, exporter)
+    load = LiveLoad(broker_of(broker), jobs, settings, exporter)
     try:
         load.run()
     except KeyboardInterrupt:
@@ -105,7 +105,7 @@ def run(broker: str | None, rate: str, mix: str, metrics_port: str, metrics_addr
 @exit_with_message
 def status(broker: str | None) -> int:
     """Say what the load is told to do."""
-    _tell(order_book(broker).read())
+    _tell(settings_store(broker).read())
     return 0
 
 
@@ -114,7 +114,7 @@ def status(broker: str | None) -> int:
 @exit_with_message
 def pause(broker: str | None) -> int:
     """Send nothing until `resume`."""
-    _tell(order_book(broker).change(paused=True))
+    _tell(settings_store(broker).change(paused=True))
     return 0
 
 
@@ -123,7 +123,7 @@ def pause(broker: str | None) -> int:
 @exit_with_message
 def resume(broker: str | None) -> int:
     """Send again."""
-    _tell(order_book(broker).change(paused=False))
+    _tell(settings_store(broker).change(paused=False))
     return 0
 
 
@@ -135,7 +135,7 @@ def resume(broker: str | None) -> int:
 def change(broker: str | None, rate: str | None, mix: str | None) -> int:
     """Change rate or mix of the running load; it takes effect within a second."""
     from producer.plan.mix import parse_mix
-    from producer.stack.live_orders import parse_live_rate
+    from producer.stack.live_settings import parse_live_rate
 
     if rate is None and mix is None:
         raise UsageError("set: say what to change, e.g. poolrace live set --rate 10/s or --mix cpu=1,io=9.")
@@ -144,11 +144,11 @@ def change(broker: str | None, rate: str | None, mix: str | None) -> int:
         changes["rate_per_s"] = parse_live_rate(rate, "--rate")
     if mix is not None:
         changes["mix"] = parse_mix(mix, "--mix")
-    _tell(order_book(broker).change(**changes))
+    _tell(settings_store(broker).change(**changes))
     return 0
 
 
-def _tell(orders: Any) -> None:
-    mix = ",".join(f"{name}={share:g}" for name, share in orders.mix.items())
-    state = "paused" if orders.paused else "running"
-    click.echo(f"{state}: {orders.rate_per_s:g}/s on each lane, {mix}")
+def _tell(settings: Any) -> None:
+    mix = ",".join(f"{name}={share:g}" for name, share in settings.mix.items())
+    state = "paused" if settings.paused else "running"
+    click.echo(f"{state}: {settings.rate_per_s:g}/s on each lane, {mix}")

@@ -68,9 +68,9 @@ def record(
     second; a job that comes and goes between two looks is missed.
     """
     from producer.fleet.broker import connect
+    from producer.ownapp.jobfile import check_free, write_jobs
     from producer.ownapp.mask import SALT_BYTES, Mask
-    from producer.ownapp.recorded_jobfile import check_free, write_jobs
-    from producer.ownapp.recorder import record as listen
+    from producer.ownapp.recorder import record_jobs
 
     duration_s = parse_duration_s(duration, "--duration", 0.1, MAX_S)
     if app is not None and broker is not None:
@@ -85,7 +85,7 @@ def record(
             f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
             "is the broker, add --yes-live."
         )
-    found = listen(connect(url).url, queues=queues, ways=chosen, duration_s=duration_s, tell=_tell)
+    found = record_jobs(connect(url).url, queues=queues, ways=chosen, duration_s=duration_s, on_count=_print_count)
     if not found.jobs:
         raise UsageError(_nothing(found, queues))
     mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
@@ -116,7 +116,7 @@ def chosen_ways(ways: Sequence[str], queues: Sequence[str]) -> frozenset[str]:
     return chosen
 
 
-def _tell(counts: Mapping[str, int]) -> None:
+def _print_count(counts: Mapping[str, int]) -> None:
     if not counts:
         click.echo("Listening. No job so far", err=True)
         return

@@ -1,4 +1,4 @@
-"""Where a race runs: a broker and the nodes of each lane."""
+"""The fleet of a run: a broker and the nodes of each lane, started here or running already."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
     """
-    What is known of a node once it is ready.
+    The facts about a node that is ready.
 
     Attributes:
         node: Celery's node name.
         lane: Key of its lane.
         ready_s: From starting the process until every slot had begun a first job; None if it ran already.
-        hello: What the node says of itself.
+        hello: The node's own description: pool, concurrency, process id, queues and so on.
     """
 
     node: str
@@ -32,12 +32,12 @@ class NodeFacts:
     hello: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the facts as JSON has them."""
         return asdict(self)
 
 
 class Fleet(Protocol):
-    """A broker with nodes on lanes, as a race sees it."""
+    """A broker with nodes on lanes, as a run sees it."""
 
     @property
     def broker(self) -> Broker:
@@ -52,32 +52,32 @@ class Fleet(Protocol):
         """The lanes under test."""
 
     def queue(self, lane: Lane) -> str:
-        """Where the jobs of a lane go, unless they say otherwise."""
+        """Return the queue for the jobs of a lane that name none."""
 
     def queues(self, lane: Lane) -> Sequence[str]:
-        """All queues of a lane, that one first."""
+        """Return all queues of a lane, beginning with that one."""
 
     def nodes(self, lane: Lane) -> Sequence[str]:
-        """Names of the nodes of a lane."""
+        """Return the names of a lane's nodes."""
 
     def start(self, lane: Lane) -> Sequence[NodeFacts]:
         """
-        Have the nodes of a lane run and answer.
+        Start the nodes of a lane, unless they run already, and wait until all of them answer.
 
         Raises:
-            FleetError: If one does not.
+            FleetError: If one does not answer.
         """
 
     def stop(self, lane: Lane) -> None:
-        """End the nodes of a lane, if we started them."""
+        """End the nodes of a lane, if this fleet started them."""
 
     def started_at(self, lane: Lane) -> float | None:
-        """When the lane's node was started, seconds since the epoch; None if it ran already."""
+        """Return when the lane's first node was started, in seconds since the epoch; None if it ran already."""
 
     def check(self) -> None:
         """
-        See that all is well.
+        Check that the broker and every node still run.
 
         Raises:
-            FleetError: If the broker or a node is gone.
+            FleetError: If one of them is gone.
         """

@@ -1,8 +1,8 @@
 """
 A fleet that runs already, on this host or others: nodes are found by Celery's remote control and grouped into lanes.
 
-Nothing is started. What a race leaves on the broker, however it ends, goes away by itself: its records queue and its
-claim on the fleet expire.
+Nothing is started. A run leaves only its records queue and its lease of the fleet on the broker, and both expire,
+however the run ends.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ IDLE = Depth(ready=0, unacked=0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundLane:
     """
-    Nodes of one pool that share a queue.
+    The nodes of one pool that share a queue.
 
     Attributes:
-        lane: Their configuration; its slots are those of all nodes together.
-        queue: The queue that they alone consume.
+        lane: Their configuration, with the slots of all nodes together.
+        queue: The queue that no other node consumes.
         nodes: Their names.
     """
 
@@ -57,7 +57,7 @@ class AttachedFleet:
     """
     The nodes that answer on a broker.
 
-    Use as a context manager; leaving it lets others use them again.
+    Use it as a context manager; leaving it lets other runs use the nodes again.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class AttachedFleet:
     def __enter__(self) -> Self:
         self.broker: Broker = connect(self._broker_url)
         self.app = Celery("poolrace", broker=self.broker.url, set_as_current=False)
-        self._claim = FleetLease(self.app, self._run_id)
-        self._claim.take()
+        self._lease = FleetLease(self.app, self._run_id)
+        self._lease.take()
         self._control = Control(self.app)
         try:
             self._hellos = self._find()
@@ -97,46 +97,46 @@ class AttachedFleet:
         return self
 
     def queue(self, lane: Lane) -> str:
-        """The queue that the lane's nodes consume already."""
+        """Return the queue that the lane's nodes consume already."""
         return self._found[lane.key].queue
 
     def queues(self, lane: Lane) -> Sequence[str]:
-        """That alone."""
+        """Return the lane's one queue."""
         return [self.queue(lane)]
 
     def nodes(self, lane: Lane) -> Sequence[str]:
-        """All nodes of the lane's pool that answered."""
+        """Return the names of the lane's nodes that answered."""
         return self._found[lane.key].nodes
 
     def start(self, lane: Lane) -> list[NodeFacts]:
-        """What the nodes of a lane say of themselves; they run already."""
+        """Return the facts about a lane's nodes; they run already."""
         return [
             NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._hellos[node]) for node in self.nodes(lane)
         ]
 
     def stop(self, lane: Lane) -> None:
-        """Nothing: who started them ends them."""
+        """Leave the nodes running: this fleet did not start them."""
 
     def started_at(self, lane: Lane) -> None:  # noqa: ARG002 - the protocol's
-        """Nobody knows; the nodes ran already."""
+        """Return None: the nodes ran already, so the time is not known."""
         return
 
     def check(self) -> None:
-        """See that every node still answers, now and then; asking also keeps their samples coming."""
+        """Check every few seconds that each node still answers; asking also keeps its samples coming."""
         if time.monotonic() - self._checked_s < CHECK_EVERY_S:
             return
-        self._claim.renew()
+        self._lease.renew()
         lane_of = {node: found.lane.key for found in self._found.values() for node in found.nodes}
         answered = self._control.hello(self._run_id, list(lane_of))
         self._checked_s = time.monotonic()
         for node, lane in lane_of.items():
-            self._hear(node, lane, answered.get(node))
+            self._note_answer(node, lane, answered.get(node))
         silent = [node for node, missed in self._missed.items() if missed >= CHECKS_MISSED]
         if silent:
             raise FleetError(f"No answer from {', '.join(silent)} any more. See that node's own log, and race again.")
 
-    def _hear(self, node: str, lane: str, hello: Mapping[str, Any] | None) -> None:
-        """Count what a node missed, and take note where that is another count than before."""
+    def _note_answer(self, node: str, lane: str, hello: Mapping[str, Any] | None) -> None:
+        """Count the questions in a row that a node did not answer, and note the events that follow from it."""
         before, self._missed[node] = self._missed[node], 0 if hello else self._missed[node] + 1
         if hello is None:
             lost = self._missed[node] == CHECKS_MISSED
@@ -155,17 +155,17 @@ class AttachedFleet:
             self._leave()
         finally:
             self._control.close()
-            self._claim.release()
+            self._lease.release()
 
     def _leave(self) -> None:
-        # A broker that is gone keeps nothing of ours; what was on its way to one that is not, expires.
+        # If the broker is gone there is nothing to remove; what reaches it later expires.
         with self.app.connection_for_write() as connection:
             with suppress(*connection.connection_errors, *connection.channel_errors):
                 self._control.goodbye(self._run_id, sorted(self._hellos))
                 forget_queue(connection, records_queue(self._run_id))
 
     def _wait_until_idle(self) -> None:
-        """Whoever sends to the lanes pauses when it sees the claim; what it sent before has to be worked off."""
+        """Wait until the lanes are empty: a continuous load pauses when it sees the lease, but has sent jobs before."""
         deadline = time.monotonic() + IDLE_S
         with self.app.connection_for_read() as connection:
             while busy := [f.queue for f in self._found.values() if depth(connection, f.queue) not in (IDLE, None)]:
@@ -174,7 +174,7 @@ class AttachedFleet:
                         f"Jobs that are not ours still wait in {', '.join(busy)} after {IDLE_S:.0f} s. Stop what sends "
                         "them, or let them be worked off first."
                     )
-                self._claim.renew()
+                self._lease.renew()
                 time.sleep(ASK_S / 4)
 
     def _find(self) -> Mapping[str, Mapping[str, Any]]:
@@ -185,10 +185,10 @@ class AttachedFleet:
             if len(found) >= wanted and not _unconsumed(found, self._queues):
                 return found
             if time.monotonic() > deadline and len(found) >= wanted:
-                return found  # whoever groups them tells which queue nobody consumes
+                return found  # grouping them names the queue that no node consumes
             if time.monotonic() > deadline:
                 raise FleetError(_too_few(self.broker, sorted(found), wanted))
-            self._claim.renew()
+            self._lease.renew()
 
 
 def _too_few(broker: Broker, found: Sequence[str], wanted: int) -> str:
@@ -206,10 +206,10 @@ def _unconsumed(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) 
 
 def by_queue(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> list[FoundLane]:
     """
-    One lane a queue, in the order given, from what nodes say of themselves.
+    Group nodes into a lane for each queue, in the order given.
 
     Raises:
-        FleetError: If nobody consumes one of them, or its nodes are of several pools or differ.
+        FleetError: If no node consumes a queue, or its nodes are of several pools or differ.
     """
     if missing := _unconsumed(hellos, queues):
         consumed = sorted({queue for hello in hellos.values() for queue in hello["queues"]})
@@ -231,10 +231,10 @@ def by_queue(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> 
 
 def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
     """
-    One lane a pool, in alphabetical order, from what nodes say of themselves.
+    Group nodes into a lane for each pool, in alphabetical order.
 
     Raises:
-        FleetError: If there is one pool only, or nodes of a pool differ or have no queue of their own.
+        FleetError: If there is only one pool, or the nodes of a pool differ or have no queue of their own.
     """
     pools: dict[str, dict[str, Mapping[str, Any]]] = {}
     for node, hello in sorted(hellos.items()):

@@ -34,9 +34,9 @@ class Broker:
     A broker that answers.
 
     Attributes:
-        url: With its password; never printed.
-        shown: The same without.
-        embedded: Started by us, and gone with us.
+        url: Its URL with the password; never printed.
+        shown: Its URL without the password.
+        embedded: True if this run started it and ends it.
     """
 
     url: str
@@ -46,10 +46,10 @@ class Broker:
 
 def start_embedded(processes: Processes, folder: Path) -> Broker:
     """
-    Start a Valkey server on a free port of 127.0.0.1, with a random password and nothing kept on disk.
+    Start a Valkey server on a free port of 127.0.0.1, with a random password and no data on disk.
 
     Raises:
-        FleetError: If it does not come up.
+        FleetError: If it does not start.
     """
     password = secrets.token_urlsafe(24)
     for _ in range(PORT_TRIES):
@@ -94,7 +94,7 @@ def _answers(child: Child, port: int, password: str) -> bool:
                 if client.ping():
                     return True
             except redis.AuthenticationError:
-                return False  # somebody else's server got the port
+                return False  # another server took the port
             except redis.RedisError:
                 time.sleep(0.02)
     return False
@@ -102,10 +102,10 @@ def _answers(child: Child, port: int, password: str) -> bool:
 
 def connect(url: str) -> Broker:
     """
-    A broker that already runs.
+    Connect to a broker that already runs.
 
     Raises:
-        FleetError: If it cannot be reached or refuses us; the message hides the password.
+        FleetError: If it cannot be reached or refuses the login; the message hides the password.
     """
     shown = hide_password(url)
     try:
@@ -119,7 +119,7 @@ def connect(url: str) -> Broker:
 def forget_queue(connection: Connection, name: str) -> None:
     """Remove a queue, and the exchange and binding of the same name that Celery makes with it."""
     queue = Queue(name, exchange=Exchange(name), routing_key=name)(connection.default_channel)
-    # Declaring tells this channel of the binding, which deleting then removes on the broker too.
+    # Only a channel that has declared the binding removes it from the broker when it deletes the queue.
     queue.declare()
     queue.delete()
     queue.exchange.delete()

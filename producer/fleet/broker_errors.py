@@ -1,4 +1,4 @@
-"""Brokers that the user names: reaching them, and speaking of them without their passwords."""
+"""Connects to a broker, and explains its errors without showing its password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BROKER_TIMEOUT_S = 5.0
 
 
 def ping_broker(url: str) -> None:
-    """Connect and log in as a node would, through kombu; with Redis that is a PING. Raises whatever went wrong."""
+    """Connect and log in as a node would, through kombu; on Redis also send PING. Errors are the client library's."""
     timeouts = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S}
     options = timeouts if url.startswith("redis") else {}
     # Not Connection.connect(), which tries again after two seconds.
@@ -30,10 +30,10 @@ def ping_broker(url: str) -> None:
 @contextmanager
 def needing_broker() -> Iterator[None]:
     """
-    A step that cannot be done without the broker.
+    Turn the errors of any broker's client in a block into a `FleetError`.
 
     Raises:
-        FleetError: If the broker is gone, in whichever words its client says so.
+        FleetError: If the broker is gone.
     """
     try:
         yield
@@ -66,7 +66,7 @@ _EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
 
 
 def explain(error: Exception) -> tuple[str, str]:
-    """What went wrong and what to do, in words of our own: those of the library may quote the URL."""
+    """Return what went wrong and what to do, without the library's message, which may quote the URL."""
     for kinds, value, remedy in _EXPLANATIONS:
         if isinstance(error, kinds):
             return value, remedy
@@ -77,7 +77,7 @@ FULL = "it is full (Redis's maxmemory) and refuses jobs until there is room"
 
 
 def in_short(error: BaseException) -> str:
-    """What is the matter with a broker that was in use: the cause, not what its client or we made of it."""
+    """Return the first cause of a broker's error, without what its client or we wrapped around it."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

@@ -1,4 +1,4 @@
-"""Remote control of nodes: who are you, what have you used, are you there."""
+"""Remote control of nodes: asks them to describe themselves, for samples of their use, and for a ping."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Control:
     """
     Sends control commands over a connection of its own.
 
-    Not for use by two threads at once; each thread makes its own.
+    Two threads must not share one; each thread makes its own.
     """
 
     def __init__(self, app: Celery) -> None:
@@ -29,26 +29,26 @@ class Control:
         self._connection = app.connection_for_write()
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._connection.release()
 
     def hello(
         self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S, every_s: float = SAMPLE_EVERY_S
     ) -> Mapping[str, Mapping[str, Any]]:
-        """What the nodes that answer say of themselves, by node name; from now on they send the run a sample each."""
+        """Return the description of each node that answers, by name, and have it send the run samples from now on."""
         return self._ask(HELLO_COMMAND, nodes, timeout_s, run_id=run_id, every_s=every_s)
 
     def goodbye(self, run_id: str, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> None:
-        """Have the nodes send nothing more to a run but the records of its jobs."""
+        """Have the nodes send no more samples to a run; records of its jobs still come."""
         self._ask(GOODBYE_COMMAND, nodes, timeout_s, run_id=run_id)
 
     def samples(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeSample]:
-        """What the process trees of the nodes that answer have used so far."""
+        """Return what the process tree of each node that answers has used so far, by node name."""
         answers = self._ask(SAMPLE_COMMAND, nodes, timeout_s)
         return {node: NodeSample.from_dict(answer) for node, answer in answers.items() if "error" not in answer}
 
     def ping_s(self, node: str, timeout_s: float = ANSWER_S) -> float | None:
-        """Round trip of Celery's ping in seconds; None if there was no answer in time."""
+        """Return the round trip of Celery's ping in seconds; None if there was no answer in time."""
         began = time.perf_counter()
         answered = self._ask("ping", [node], timeout_s)
         return time.perf_counter() - began if answered else None

@@ -1,4 +1,4 @@
-"""Whether a race can run here, what stands in its way, and what to do about it."""
+"""Checks that a race can run here, and says what is in its way and what to do about it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXIT_MISSING = 3
 
 
 class State(StrEnum):
-    """How a finding bears on a race."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -48,12 +48,12 @@ MARKS = {State.OK: "ok", State.WARNING: "!!", State.MISSING: "--"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    One thing that was looked at.
+    One thing that was checked.
 
     Attributes:
-        subject: What, e.g. `CPU cores`.
-        value: What was found. Never holds a password.
-        state: Whether a race can do with it.
+        subject: Its name, e.g. `CPU cores`.
+        value: What was found. It never holds a password.
+        state: Its severity.
         remedy: What to do; None if there is nothing to do.
     """
 
@@ -63,7 +63,7 @@ class Finding:
     remedy: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the finding as JSON has it."""
         return asdict(self)
 
 
@@ -71,21 +71,21 @@ def examine(
     directory: Path,
     broker: str | None = None,
     *,
-    look: Callable[[], Machine] = describe,
-    listen: Callable[[], Noise] = noise,
+    read_machine: Callable[[], Machine] = describe,
+    measure_noise: Callable[[], Noise] = noise,
 ) -> list[Finding]:
     """
-    Look at everything that a race needs.
+    Check everything that a race needs.
 
     Args:
-        directory: Where runs are to be written; it need not exist yet.
-        broker: URL of the user's own broker; None if the embedded one is to be used.
-        look: Tells the facts of the machine.
-        listen: Measures its noise.
+        directory: The folder that runs are written to; it need not exist yet.
+        broker: URL of the user's own broker; None for the embedded one.
+        read_machine: Returns the facts of the machine.
+        measure_noise: Measures its noise.
     """
     findings = [
-        *judge_machine(look()),
-        judge_noise(listen()),
+        *judge_machine(read_machine()),
+        judge_noise(measure_noise()),
         check_embedded_broker(),
         check_directory(directory),
     ]
@@ -93,17 +93,17 @@ def examine(
 
 
 def doctor_exit(findings: Sequence[Finding]) -> int:
-    """The exit code: 0 if a race can run."""
+    """Return the exit code: 0 if a race can run."""
     return EXIT_MISSING if any(finding.state is State.MISSING for finding in findings) else 0
 
 
 def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """For JSON."""
+    """Return the findings as JSON has them."""
     return {"ready": doctor_exit(findings) == 0, "findings": [finding.to_dict() for finding in findings]}
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """Plain text: a line for each finding, what to do about it below."""
+    """Return the findings as plain text: a line each, and what to do about it on the next."""
     width = max((len(finding.subject) for finding in findings), default=0)
     lines = []
     for finding in findings:
@@ -114,7 +114,7 @@ def render(findings: Sequence[Finding]) -> str:
 
 
 def judge_machine(machine: Machine) -> list[Finding]:
-    """What the facts of a machine mean for a race."""
+    """Judge the facts of a machine for a race."""
     return [
         _python(machine),
         _gil(machine),
@@ -250,7 +250,7 @@ def _package(package: str, version: str | None) -> Finding:
 
 
 def _parsed(version: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: `5.7.0rc1` gives 5, 7, 0."""
+    """Return the numbers that a version begins with: `5.7.0rc1` gives 5, 7, 0."""
     return tuple(int(number) for number in re.findall(r"(?:^|(?<=\.))\d+", version))
 
 
@@ -259,7 +259,7 @@ def _gib(size_bytes: float) -> str:
 
 
 def judge_noise(measured: Noise) -> Finding:
-    """What the noise of a machine means for a race."""
+    """Judge the noise of a machine for a race."""
     value = f"{measured.lost_share:.1%} of a core lost, longest gap {measured.worst_gap_s * 1_000:.1f} ms"
     if measured.steal_share is not None:
         value += f", {measured.steal_share:.1%} stolen by the host"
@@ -268,7 +268,7 @@ def judge_noise(measured: Noise) -> Finding:
 
 
 def check_embedded_broker(find: Callable[[], Path] = get_binary_path) -> Finding:
-    """The embedded broker's program is there and runs."""
+    """Check that the embedded broker's program is there and runs."""
     try:
         answer = subprocess.run(
             [find(), "--version"], capture_output=True, text=True, timeout=BINARY_TIMEOUT_S, check=True
@@ -289,7 +289,7 @@ def check_embedded_broker(find: Callable[[], Path] = get_binary_path) -> Finding
 
 
 def check_directory(directory: Path) -> Finding:
-    """Runs can be written there, and there is room for them."""
+    """Check that runs can be written to a folder, and that there is room for them."""
     folder = next(path for path in (directory.absolute(), *directory.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -306,7 +306,7 @@ def check_directory(directory: Path) -> Finding:
 
 
 def judge_room(directory: Path, free_bytes: int) -> Finding:
-    """What the free space means for a race."""
+    """Judge the free space for a race."""
     value = f"{directory}: writable, {_gib(free_bytes)} free"
     if free_bytes >= LOW_DISK_BYTES:
         return Finding(subject="Run directory", value=value)
@@ -319,7 +319,7 @@ def judge_room(directory: Path, free_bytes: int) -> Finding:
 
 
 def check_broker(url: str, ping: Callable[[str], None] | None = None) -> Finding:
-    """The user's own broker answers. Neither its password nor an error that may quote it is shown."""
+    """Check that the user's own broker answers; show neither its password nor an error that may quote it."""
     shown = hide_password(url)
     try:
         (ping or ping_broker)(url)

@@ -1,4 +1,4 @@
-"""The environments of the processes that we start: the user's app sees what the user set, a node of ours does not."""
+"""The environments of the processes that we start: a user's app sees what the user set, our nodes do not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def app_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the variables that would point a node of ours at another broker or settings."""
+    """Return an environment without the variables that would point a node at another broker or settings."""
     return {name: value for name, value in environ.items() if not name.startswith(("CELERY_", "POOLRACE_"))}
 
 

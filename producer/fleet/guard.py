@@ -1,10 +1,10 @@
 """
-Ends what a fleet started, even if the fleet is killed without a chance to do so itself.
+Ends what a fleet started, even if the fleet is killed and cannot do so itself.
 
-A small process of its own, in a session of its own. It reads lines from standard input: `process PID CREATED` and
-`folder PATH` to look after, `forget PID` when a process was ended in order. When its input closes, its parent is gone
-or through: it ends what is left, by process id and only if the process is still the one it was told of, and removes
-the folders.
+It is a small process in a session of its own. It reads lines from standard input: `process PID CREATED` and `folder
+PATH` add something to guard, `forget PID` removes a process that was ended in order. When its input closes, its parent
+has ended or was killed. It then ends the processes that are left, by process id and only if the creation time is still
+the same, and removes the folders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TERMINATE_S = 3.0
 
 
 def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
-    """Follow the notes until they end; returns the processes and folders that are still to be looked after."""
+    """Read notes until they end; return the processes, by id with creation time, and the folders that are left."""
     processes: dict[int, float] = {}
     folders: list[Path] = []
     for line in lines:
@@ -43,9 +43,9 @@ def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
 
 def end_trees(processes: dict[int, float], patience_s: float = TERMINATE_S) -> None:
     """
-    SIGTERM to each process that still is the one noted, then SIGKILL to what remains of it and its children.
+    Send SIGTERM to each process that is still the one noted, then SIGKILL to what remains of it and its children.
 
-    Only the roots get SIGTERM: a Celery node ends its own pool, and does so in order.
+    Only the roots get SIGTERM: a Celery node ends its own pool in order.
     """
     trees = [_tree(pid, created) for pid, created in processes.items()]
     _send([tree[0] for tree in trees if tree], signal.SIGTERM)
@@ -73,7 +73,7 @@ def _send(processes: Sequence[psutil.Process], number: int) -> None:
 
 
 def main() -> None:
-    """Watch standard input, then clear up."""
+    """Follow standard input to its end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     processes, folders = watch(sys.stdin)

@@ -1,4 +1,4 @@
-"""A fleet on this machine: the broker embedded (or the user's own), and nodes, all started and ended by us."""
+"""A fleet on this machine: an embedded broker or the user's own, and nodes that this run starts and ends."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
-ADOPTED_APP = "poolrace.ownapp.node"
+OWN_APP_NODE = "poolrace.ownapp.node"
 
 
 class LocalFleet:
     """
     Broker, upstream and nodes as processes of this machine.
 
-    Use as a context manager; leaving it ends all of them and removes what they wrote, logs apart.
+    Use it as a context manager; leaving it ends all of them and removes what they wrote, except logs.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LocalFleet:
         self._broker_url = broker_url
         self._needs_upstream = needs_upstream
         self._ready_s = ready_s
-        self._adopted = own_app
+        self._own_app = own_app
         self._events = events
         self._own_queues = own_app.queues if own_app else ()
         self._results = f"poolrace.{run_id}.results."
@@ -100,7 +100,7 @@ class LocalFleet:
         for name in _names(lane):
             child = self._processes.start(
                 f"node {_at_this_host(name)}", self._command(lane, name), env=self._environment(lane),
-                log=self._log(name), cwd=self._adopted.folder if self._adopted else self._folder,
+                log=self._log(name), cwd=self._own_app.folder if self._own_app else self._folder,
             )  # fmt: skip
             children.append(child)
         nodes = [
@@ -112,29 +112,29 @@ class LocalFleet:
         return nodes
 
     def stop(self, lane: Lane) -> None:
-        """End the nodes of a lane, together."""
+        """End the nodes of a lane, all at once."""
         self._processes.stop(*self._nodes.pop(lane.key))
 
     def started_at(self, lane: Lane) -> float:
-        """When the first of its processes was started, seconds since the epoch."""
+        """Return when the lane's first process was started, in seconds since the epoch."""
         return self._started_at[lane.key]
 
     def queue(self, lane: Lane) -> str:
-        """A queue of this run alone, so that nothing else on a shared broker is touched."""
+        """Return the lane's queue, which no other run has, so that nothing else on a shared broker is touched."""
         return f"poolrace.{self._run_id}.{lane.key}"
 
     def queues(self, lane: Lane) -> list[str]:
-        """That, and a counterpart of each queue of a user's app."""
+        """Return the lane's queue, and a counterpart of each queue of the user's app."""
         return [counterpart(self.queue(lane), own) for own in ("", *self._own_queues)]
 
     def nodes(self, lane: Lane) -> list[str]:
-        """The nodes of the lane: its key, a number if there are several, and the host."""
+        """Return the names of the lane's nodes: its key, a number if there are several, and the host."""
         return [_at_this_host(name) for name in _names(lane)]
 
     def check(self) -> None:
-        """See that broker, upstream and nodes still run."""
+        """Check that broker, upstream and nodes still run."""
         for lane in self.lanes:
-            # Those that were started: a lane of a sweep may not have had its turn.
+            # Only nodes that were started: a lane of a sweep may not have had its turn.
             for node, child in zip(self.nodes(lane), self._nodes.get(lane.key, ()), strict=False):
                 if how := child.ended():
                     self._events.note(EventKind.LOST, lane=lane.key, node=node, detail=how)
@@ -153,41 +153,41 @@ class LocalFleet:
             self._processes.__exit__(kind, error, trace)
 
     def _forget_queues(self) -> None:
-        # The nodes' last shipments came after the collector had left.
+        # The nodes' last shipments arrived after the collector had closed.
         names = [records_queue(self._run_id), *(name for lane in self.lanes for name in self.queues(lane))]
         with suppress(FleetError), needing_broker(), self.app.connection_for_write() as connection:
             for name in names:
                 with suppress(*connection.channel_errors):
                     forget_queue(connection, name)
-            if self._adopted:
+            if self._own_app:
                 forget_keys(connection, self._results)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
     def _command(self, lane: Lane, name: str) -> list[str]:
-        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which is one of ours.
+        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which this fleet has made.
         return [
-            interpreter(lane.python), "-m", "celery", "-A", ADOPTED_APP if self._adopted else APP, "worker",
+            interpreter(lane.python), "-m", "celery", "-A", OWN_APP_NODE if self._own_app else APP, "worker",
             *lane.worker_flags(), "-n", f"{name}@%h", *self._consumed(lane), "--without-gossip",
             "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
 
     def _consumed(self, lane: Lane) -> list[str]:
-        # A user's app is led to its queues by its settings; their names may hold what the option takes for two.
-        return [] if self._adopted else ["-Q", self.queue(lane)]
+        # A user's app finds its queues in its settings; the option would split a name that holds a comma.
+        return [] if self._own_app else ["-Q", self.queue(lane)]
 
     def _environment(self, lane: Lane) -> dict[str, str]:
-        if self._adopted:
+        if self._own_app:
             return {
-                **self._adopted.environment,
+                **self._own_app.environment,
                 **source_path(lane.python),
-                **self._terms(lane, self._adopted).environment(),
+                **self._terms(lane, self._own_app).environment(),
             }
         return {
             **inherited_environment(os.environ),
             **source_path(lane.python),
-            # A node that is killed leaves folders behind; here they go when the fleet goes.
+            # A node that is killed leaves folders behind; these are removed with the fleet's folder.
             "TMPDIR": str(self._folder),
             "POOLRACE_BROKER_URL": self.broker.url,
             "POOLRACE_UPSTREAM_URL": self._upstream_url or "http://127.0.0.1:9",
@@ -219,7 +219,7 @@ class LocalFleet:
             if found:
                 return found[1]
             time.sleep(0.02)
-        raise FleetError(f"The upstream server did not come up in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
+        raise FleetError(f"The upstream server did not start in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
 
     def _wait_for_hello(self, node: str, child: Child) -> Mapping[str, object]:
         control = Control(self.app)
@@ -237,7 +237,7 @@ class LocalFleet:
 
 
 def _names(lane: Lane) -> list[str]:
-    """What stands before the host in the names of a lane's nodes."""
+    """Return the names of a lane's nodes, without the host."""
     return [lane.key] if lane.nodes == 1 else [f"{lane.key}-n{number}" for number in range(1, lane.nodes + 1)]
 
 
@@ -247,22 +247,22 @@ def _at_this_host(name: str) -> str:
 
 def check_transport(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
     """
-    See that a node takes messages by its lane's transport, whatever its app or its poolrace made of that.
+    Check that a node takes messages by its lane's transport, whatever its app or its poolrace has set.
 
     Raises:
-        FleetError: If it does not; its figures would be told of the other one.
+        FleetError: If it does not: its figures would be those of the other transport.
     """
-    told = hello.get("transport", STOCK)  # a poolrace that does not tell has no such lanes either
-    if told != lane.transport:
+    found = hello.get("transport", STOCK)  # a poolrace that does not say has no other transport
+    if found != lane.transport:
         raise FleetError(
-            f"The node {node} runs the {told} transport, and its lane is {lane.transport}. Have its app leave "
-            f"{SETTING} alone, use one poolrace for all lanes, or race it as it is: "
-            f"--lane {lane.pool}:transport={told}."
+            f"The node {node} runs the {found} transport, and its lane is {lane.transport}. Remove {SETTING} from its "
+            "app, use the same poolrace on all lanes, or race it with the transport it has: "
+            f"--lane {lane.pool}:transport={found}."
         )
 
 
 def backend_for(broker_url: str, scheme: str) -> str | None:
-    """Where the results of a user's app go in a race: to the race's broker; nowhere if they went nowhere before."""
+    """Return the URL for the results of a user's app: the run's broker; None if the app keeps no results."""
     if not scheme or scheme == "disabled":
         return None
     return broker_url if broker_url.startswith(("redis://", "rediss://")) else "rpc://"
@@ -270,10 +270,10 @@ def backend_for(broker_url: str, scheme: str) -> str | None:
 
 def check_interpreter(lane: Lane) -> None:
     """
-    See that a lane's own interpreter can run a node.
+    Check that a lane's own interpreter can run a node.
 
     Raises:
-        UsageError: If it is not there or lacks a package; with the command that installs it.
+        UsageError: If it is missing or lacks a package; the message has the command that installs it.
     """
     if not lane.python:
         return

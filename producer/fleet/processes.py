@@ -1,4 +1,4 @@
-"""Starts processes that are sure to be ended: each in a session of its own, with a log, known to a guard."""
+"""Starts processes, each in a session of its own with a log, and makes sure with a guard that all of them end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LOG_TAIL_LINES = 8
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
     """
-    A process that we started.
+    A process that this command started.
 
     Attributes:
-        name: What it is, for messages, e.g. `node threads@host`.
-        process: The running process.
-        log: Where its output goes.
+        name: Its name in messages, e.g. `node threads@host`.
+        process: The process.
+        log: The file with its output.
     """
 
     name: str
@@ -42,21 +42,21 @@ class Child:
 
     def check(self) -> None:
         """
-        See that it still runs.
+        Check that it still runs.
 
         Raises:
-            FleetError: If it ended; with how, and the end of its log.
+            FleetError: If it ended; the message says how, and has the end of its log.
         """
         if how := self.ended():
             raise FleetError(f"The {self.name} ended with {how}. The end of its log, {self.log}:\n{self.tail()}")
 
     def ended(self) -> str | None:
-        """How it ended, e.g. `signal SIGKILL`; None if it runs."""
+        """Return how it ended, e.g. `signal SIGKILL`; None if it runs."""
         code = self.process.poll()
         return None if code is None else _how(code)
 
     def tail(self) -> str:
-        """The last lines of its log, indented."""
+        """Return the last lines of its log, indented."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
         except OSError:
@@ -74,8 +74,8 @@ class Processes:
     """
     All processes and temporary folders of a fleet.
 
-    Use as a context manager: leaving it ends the processes and removes the folders. Should this process
-    be killed, the guard does the same.
+    Use it as a context manager: leaving it ends the processes and removes the folders. If this process is killed, the
+    guard does the same.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Processes:
         return self
 
     def folder(self) -> Path:
-        """A new temporary folder, private to this user."""
+        """Make a temporary folder, private to this user."""
         with held():
             path = Path(tempfile.mkdtemp(prefix="poolrace-"))
             self._folders.append(path)
@@ -133,7 +133,7 @@ class Processes:
 
     def check(self) -> None:
         """
-        See that all still run.
+        Check that all of them still run.
 
         Raises:
             FleetError: If one has ended.
@@ -142,7 +142,7 @@ class Processes:
             child.check()
 
     def stop(self, *children: Child) -> None:
-        """End processes and their children, all at the same time: SIGTERM, some patience, SIGKILL."""
+        """End processes and their children, all at once: SIGTERM, a few seconds, SIGKILL."""
         running = [child.process.pid for child in children if child.process.poll() is None]
         end_trees({pid: _created(pid) for pid in running})
         for child in children:
@@ -163,7 +163,7 @@ class Processes:
         if self._guard is not None and self._guard.stdin is not None:
             try:
                 print(line, file=self._guard.stdin, flush=True)
-            except BrokenPipeError:  # somebody has killed it
+            except BrokenPipeError:  # the guard was killed
                 self._dismiss_guard()
 
     def _dismiss_guard(self) -> None:

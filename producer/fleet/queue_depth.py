@@ -1,4 +1,4 @@
-"""What waits on the broker for a lane: ready in every priority list, and taken by a node but not acknowledged."""
+"""The jobs that wait on the broker for a lane: ready in a priority list, or taken by a node and not acknowledged."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
     """
-    How many jobs a queue holds.
+    The number of jobs in a queue.
 
     Attributes:
-        ready: On the broker, in every priority list, for any node to take.
-        unacked: Taken by a node and not acknowledged.
+        ready: Jobs on the broker, in every priority list, for any node to take.
+        unacked: Jobs that a node has taken and not acknowledged.
     """
 
     ready: int
@@ -31,7 +31,7 @@ class Depth:
 
 
 def depth(connection: Connection, *queues: str) -> Depth | None:
-    """How many jobs wait in some queues; None on a broker whose queues cannot be looked into."""
+    """Return how many jobs wait in some queues; None on a broker whose queues cannot be read in place."""
     channel: Any = connection.default_channel
     client = getattr(channel, "client", None)
     if client is None or not hasattr(client, "lrange"):
@@ -42,10 +42,10 @@ def depth(connection: Connection, *queues: str) -> Depth | None:
 
 def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list[int] | None:
     """
-    Sequence numbers of a trial's jobs that are still on the broker, ready or unacked.
+    Return the sequence numbers of a trial's jobs that are still on the broker, ready or unacked.
 
     Returns:
-        Ascending, each once; None on a broker whose queues cannot be looked into.
+        Ascending, each once; None on a broker whose queues cannot be read in place.
 
     Raises:
         FleetError: If the broker is gone.
@@ -61,7 +61,7 @@ def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list
 
 
 def _lists(channel: Any, queues: Sequence[str]) -> list[str]:
-    """The lists of the queues, one a step of priority."""
+    """Return the Redis lists of the queues: one for each priority."""
     return [channel._q_for_pri(queue, step) for queue in queues for step in channel.priority_steps]  # noqa: SLF001 - kombu has no public name
 
 

@@ -127,7 +127,7 @@ class LaneSearch:
         profile = Profile(text=f"{rate:g}/s", segments=(held,))
         script = Script(phases=(Phase(name="probe", profile=profile, mix=self._settings.mix),))
         seed = seed_for(self._settings.seed, "probe", self._probes)
-        return script.plan(self._settings.workloads, self._settings.arrivals, seed)
+        return script.plan_jobs(self._settings.workloads, self._settings.arrivals, seed)
 
     def _passed(self, trial: Trial) -> bool:
         run = read_trial(self._session.writer.path, trial)

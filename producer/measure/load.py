@@ -90,7 +90,7 @@ def measure_load(settings: LoadSettings, session: Session) -> None:
                 kind=Kind.LOAD,
                 jobs=mixed,
                 lane=lane,
-                plan=watch.plan(),
+                plan=watch.plan_so_far(),
                 planned_s=settings.script.duration_s,
                 on_tick=watch.on_tick,
             )
@@ -126,11 +126,11 @@ class LoadWatch(Watch):
         self._began_at: float | None = None
         self._noted = 0
 
-    def plan(self) -> Plan:
+    def plan_so_far(self) -> Plan:
         """Return the plan with the changes made so far."""
         settings = self._settings
         seed = seed_for(settings.seed, "load")
-        return settings.script.plan(settings.workloads, settings.arrivals, seed, self._orders.changes)
+        return settings.script.plan_jobs(settings.workloads, settings.arrivals, seed, self._orders.changes)
 
     def on_tick(self, snapshot: TrialSnapshot, control: TrialControl) -> None:
         """Take orders, judge thresholds, and show the lane."""
@@ -139,7 +139,7 @@ class LoadWatch(Watch):
         self.note_changes(snapshot.at_s)
         if not self.broken and snapshot.at_s < duration_s:
             if self._orders.has_new(snapshot.at_s) and not self._settings.replays:
-                control.replan(self.plan(), duration_s)
+                control.replan(self.plan_so_far(), duration_s)
             self._abort(snapshot, control)
         self.show(snapshot, paused=self._orders.paused(snapshot.at_s))
 

@@ -1,1 +1,1 @@
-"""A user's own Celery app: asked what it is, run unmodified, and answered which pool its tasks want."""
+"""A user's own Celery app: its description and jobs, for a run, and recordings of a live system."""

@@ -1,4 +1,4 @@
-"""What changes for a user's app with the pool, and what a run changes of its settings: said before the run. Pure."""
+"""Warnings about a user's app on a pool, and notes on what a run changes of its settings. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 def caveats(facts: Mapping[str, Any], pools: Sequence[str]) -> list[str]:
     """
-    One sentence for each thing to know of an app before it runs on some pools.
+    Return a sentence for each thing to know about an app before it runs on some pools.
 
     Args:
-        facts: What the app said of itself.
-        pools: Those that it will run on.
+        facts: The app's description of itself.
+        pools: The pools that it will run on.
     """
     lines = []
     for pool in dict.fromkeys(pools):
@@ -23,8 +23,8 @@ def caveats(facts: Mapping[str, Any], pools: Sequence[str]) -> list[str]:
     return [*lines, *(f"{sentence}." for sentence in facts["globals"])]
 
 
-def led(app: Mapping[str, Any]) -> list[str]:
-    """What a run does to an app so that it can run nowhere else."""
+def redirect_notes(app: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each thing that a run changes of an app, so that its jobs stay within the run."""
     facts = app["facts"]
     lines = [
         f"The broker of its settings ({facts['broker_scheme']}) is left alone; it runs on the run's own.",

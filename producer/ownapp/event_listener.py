@@ -1,4 +1,4 @@
-"""Jobs as Celery's task events tell of them: when each came, with which arguments, as far as events show them. Pure."""
+"""Jobs from Celery's task events: when each came, and its arguments as far as events show them. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVENTS, QUEUE = WAYS = ("events", "queue")
-"""How one can come to know of a job: it is told of, or it is seen where it lies."""
+"""Sources of a recording: task events, or the messages in a queue."""
 
 KINDS = ("task-sent", "task-received")
 
@@ -24,18 +24,18 @@ NOT_CELERY = "no Celery message of protocol 2"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedJob:
     """
-    A job that was heard of.
+    A job of a live system.
 
     Attributes:
-        task_id: Celery's.
-        at: When it came, seconds since the epoch.
-        task: Its name.
-        args: Positional arguments; None if they cannot be told.
-        kwargs: Keyword arguments; None if they cannot be told.
-        queue: Where it was seen; empty if that is not known.
-        headers: Those of the app's own, not Celery's.
-        child: Another job has started it.
-        reason: Why arguments cannot be told.
+        task_id: Celery's id of the job.
+        at: When it came, in seconds since the epoch.
+        task: The task's name.
+        args: Positional arguments; None if they cannot be read.
+        kwargs: Keyword arguments; None if they cannot be read.
+        queue: The queue that it was in; empty if that is not known.
+        headers: The app's own headers, without Celery's.
+        child: True if another job started it.
+        reason: Why its arguments cannot be read; empty if they can.
     """
 
     task_id: str
@@ -50,40 +50,40 @@ class RecordedJob:
 
     @property
     def replayable(self) -> bool:
-        """Whether it can be sent again as it was."""
+        """True if it can be sent again as it was."""
         return self.args is not None and self.kwargs is not None
 
 
 @dataclass(slots=True)
 class EventListener:
     """
-    Listens to events, and puts together what they say of each job.
+    Builds jobs from the events about them.
 
     Attributes:
-        jobs: By task id.
+        jobs: The jobs so far, by task id.
     """
 
     jobs: dict[str, RecordedJob] = field(default_factory=dict)
 
-    def hear(self, event: Mapping[str, Any]) -> None:
-        """Take one event; others than `KINDS`, and those without a task's name, say nothing new."""
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Take one event; ignore those of other kinds than `KINDS`, and those without a task's name."""
         task_id, task = event.get("uuid"), event.get("name")
         if event.get("type") not in KINDS or not task_id or not task:
             return
         known = self.jobs.get(task_id)
         if known is None:
-            if not event.get("retries"):  # a retry of a job that came before anybody listened is no new job
-                self.jobs[task_id] = _heard(event)
+            if not event.get("retries"):  # a retry of a job from before the recording is no new job
+                self.jobs[task_id] = _recorded(event)
             return
         # The clocks of senders and workers may differ: whichever event comes second may know the queue.
         at = min(known.at, float(event["timestamp"]))
         self.jobs[task_id] = replace(known, at=at, queue=known.queue or str(event.get("queue") or ""))
 
 
-def _heard(event: Mapping[str, Any]) -> RecordedJob:
+def _recorded(event: Mapping[str, Any]) -> RecordedJob:
     args = literal(event.get("args"), (list, tuple))
     kwargs = literal(event.get("kwargs"), (dict,))
-    shown = [str(event.get(key)) for key, value in (("args", args), ("kwargs", kwargs)) if value is None]
+    unread = [str(event.get(key)) for key, value in (("args", args), ("kwargs", kwargs)) if value is None]
     return RecordedJob(
         task_id=event["uuid"],
         at=float(event["timestamp"]),
@@ -92,17 +92,17 @@ def _heard(event: Mapping[str, Any]) -> RecordedJob:
         kwargs=kwargs,
         queue=str(event.get("queue") or ""),
         child=is_child(event, event["uuid"]),
-        reason=(CUT if any("..." in text for text in shown) else NO_LITERAL) if shown else "",
+        reason=(CUT if any("..." in text for text in unread) else NO_LITERAL) if unread else "",
     )
 
 
-def is_child(says: Mapping[str, Any], task_id: str) -> bool:
-    """Whether another job has started it, as an event or a message's headers say."""
-    return bool(says.get("parent_id")) or says.get("root_id") not in (None, "", task_id)
+def is_child(header: Mapping[str, Any], task_id: str) -> bool:
+    """Check by the fields of an event, or by a message's headers, whether another job started this one."""
+    return bool(header.get("parent_id")) or header.get("root_id") not in (None, "", task_id)
 
 
 def literal(text: Any, kinds: tuple[type, ...]) -> Any:
-    """What a repr stands for, if it is whole and of plain values; else None."""
+    """Return the value of a repr that is whole and holds only plain values; None for any other."""
     if isinstance(text, kinds):
         return list(text) if isinstance(text, tuple) else text
     try:
@@ -110,14 +110,14 @@ def literal(text: Any, kinds: tuple[type, ...]) -> Any:
         value: Any = ast.literal_eval(tree)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    # What was cut ends in dots, in a text or as an Ellipsis of its own. Bytes may be shown as hexadecimal digits.
+    # Celery marks a cut with dots, within a text or as an Ellipsis, and may show bytes as hexadecimal digits.
     if not isinstance(value, kinds) or "..." in str(text) or _holds_bytes(tree):
         return None
     return list(value) if isinstance(value, tuple) else value
 
 
 def _escaped(text: str) -> str:
-    """Celery's repr escapes a text's quotes and nothing else: a backslash that it shows is one that was sent."""
+    """Escape what Celery's repr does not: it escapes only quotes, so a backslash in it is one that was sent."""
     text = _BARE_BACKSLASH.sub(r"\\\\", text)
     return text.replace("\n", r"\n").replace("\r", r"\r").replace("\f", r"\f").replace("\0", r"\x00")
 

@@ -1,4 +1,4 @@
-"""Asks a user's app, in a process of its own, what it is and how its jobs look; nothing of it runs in ours."""
+"""Asks a user's app for its description and its jobs, in a process of its own: none of its code runs in ours."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FACTORY_JOBS = 200
-"""How many jobs a factory is asked for; a run draws from them."""
+"""The number of jobs that a factory makes; a run draws from them."""
 
 NOWHERE = Redirect(app="", broker_url="memory://", queue="nowhere", acks="early", backend_url="cache+memory://")
-"""The terms on which an app is asked: whatever it does, it reaches no broker."""
+"""The redirect of an app that is asked: whatever it does, it reaches no broker."""
 
 TAIL_LINES = 8
 
@@ -44,36 +44,36 @@ def ask(
     replay: bool = False,
 ) -> OwnApp:
     """
-    Have an app say what it is, and make its jobs.
+    Ask an app for its description, and make its jobs.
 
     Args:
-        app: As `celery -A` takes it.
-        folder: Where it is imported and run.
+        app: The app, as `celery -A` takes it.
+        folder: The folder in which it is imported and run.
         jobs: A job file, or a function that makes jobs; None to send each task without arguments.
-        tasks: Of which jobs are sent; none for all that the jobs name.
+        tasks: The tasks whose jobs are sent; none for all that the jobs name.
         python: The interpreter that is asked; empty for the one that runs this command.
         environment: The user's environment, with what is meant for Poolrace.
-        seed: Of what is drawn.
-        timeout_s: How long a run will wait for the end of a job.
-        keep_backend: Results go where the app's settings say.
-        patience_s: How long the app may take to answer.
-        replay: The jobs are a recording, to be sent as they came.
+        seed: The seed of what is drawn.
+        timeout_s: The longest wait of a run for the end of a job.
+        keep_backend: True to keep the result backend of the app's settings.
+        patience_s: The longest wait for the app's answer.
+        replay: True if the jobs are a recording, to be sent as they came.
 
     Raises:
-        UsageError: If the app, a task or a job is not what it should be.
+        UsageError: If the app, a task or a job is wrong.
         FleetError: If it does not answer.
     """
     environment = app_environment(environment)
     question = {
-        "redirect": _terms(app),
+        "redirect": _redirect(app),
         "tasks": list(tasks),
         "own_backend": environment.get(BACKEND_VARIABLE, ""),
         **_jobs(jobs, tasks, folder, seed),
     }
-    told = _answer(question, folder, python, environment, patience_s)
-    if error := told.get("error"):
+    facts = _answer(question, folder, python, environment, patience_s)
+    if error := facts.get("error"):
         raise UsageError(f"--app {error}" if str(error).startswith(app) else str(error))
-    messages = told.pop("messages")
+    messages = facts.pop("messages")
     recorded: tuple[tuple[float, str], ...] = ()
     if replay:
         sized, recorded = replayed_jobs(messages, timeout_s=timeout_s)
@@ -82,7 +82,7 @@ def ask(
     return OwnApp(
         app=app,
         folder=folder,
-        facts=told,
+        facts=facts,
         jobs=sized,
         environment=environment,
         recorded=recorded,
@@ -93,24 +93,24 @@ def ask(
 
 def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], patience_s: float) -> str:
     """
-    The broker of an app: what the environment says of it, or else its own settings.
+    Return the broker of an app: the environment's, or else that of its own settings.
 
     Raises:
-        UsageError: If the app cannot be had, or has none.
+        UsageError: If the app cannot be imported, or names no broker.
         FleetError: If it does not answer.
     """
     environment = app_environment(environment)
     if given := environment.get(BROKER_VARIABLES[0]):
         return given
-    told = _answer({"redirect": _terms(app), "broker": True}, folder, "", environment, patience_s)
-    if error := told.get("error"):
+    answer = _answer({"redirect": _redirect(app), "broker": True}, folder, "", environment, patience_s)
+    if error := answer.get("error"):
         raise UsageError(f"--app {error}")
-    if "://" not in told["broker_url"]:
+    if "://" not in answer["broker_url"]:
         raise UsageError(f"--app {app}: its settings name no broker as a URL. Name it: --broker URL.")
-    return str(told["broker_url"])
+    return str(answer["broker_url"])
 
 
-def _terms(app: str) -> dict[str, Any]:
+def _redirect(app: str) -> dict[str, Any]:
     return {**json.loads(NOWHERE.to_json()), "app": app}
 
 
@@ -130,33 +130,33 @@ def _jobs(jobs: str | None, tasks: Sequence[str], folder: Path, seed: int) -> di
 def _answer(
     question: Mapping[str, Any], folder: Path, python: str, environment: Mapping[str, str], patience_s: float
 ) -> dict[str, Any]:
-    terms = Redirect(**question["redirect"])
+    redirect = Redirect(**question["redirect"])
     try:
         done = subprocess.run(
             [interpreter(python), "-c", _CALL], input=json.dumps(question), cwd=folder,
-            env={**environment, **source_path(python), **terms.environment(), "POOLRACE_HOME": _home()},
+            env={**environment, **source_path(python), **redirect.environment(), "POOLRACE_HOME": _home()},
             capture_output=True, text=True, timeout=patience_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise FleetError(
-            f"--app {terms.app}: did not say what it is in {patience_s:.0f} s. If its import takes that long, give it "
-            "more (--ready-within)."
+            f"--app {redirect.app}: did not say what it is in {patience_s:.0f} s. If its import takes that long, give "
+            "it more (--ready-within)."
         ) from error
     except OSError as error:
-        raise UsageError(f"--app {terms.app}: cannot be run in {folder}: {error.strerror}.") from error
+        raise UsageError(f"--app {redirect.app}: cannot be run in {folder}: {error.strerror}.") from error
     try:
         return dict(json.loads(done.stdout))
     except ValueError:
         tail = "\n".join(f"    {line}" for line in done.stderr.strip().splitlines()[-TAIL_LINES:])
         raise UsageError(
-            f"--app {terms.app}: ended with code {done.returncode} when it was imported:\n{tail}"
+            f"--app {redirect.app}: ended with code {done.returncode} when it was imported:\n{tail}"
         ) from None
 
 
 _CALL = (
     "import os, sys; sys.path.append(os.environ['POOLRACE_HOME']); from poolrace.ownapp.introspect import main; main()"
 )
-"""Behind all else: a package of the user's that is called as one of ours is the user's."""
+"""Our packages come last on the path: a package of the user's with the same name is the user's."""
 
 
 def _home() -> str:

@@ -1,20 +1,25 @@
-"""Job files: what a user's app is sent, one JSON object a line."""
+"""Reads and writes job files: the jobs of a user's app, one JSON object a line."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from kombu.utils.json import dumps
+
 from producer.errors import UsageError
 from producer.plan.units import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-KEYS = ("task", "args", "kwargs", "weight", "queue", "headers", "repeatable", "at")
+    from producer.ownapp.event_listener import RecordedJob
+    from producer.ownapp.mask import Mask
+
 MAX_LINES = 100_000
 MAX_NUMBER = 1e12
+TIME_DECIMALS = 6
 
 KINDS: Mapping[str, tuple[Any, str]] = {
     "task": (str, "a task's name"),
@@ -25,15 +30,16 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "headers": (dict, "an object"),
     "repeatable": (bool, "true or false"),
     "at": ((int, float), "seconds, 0 or more"),
-}  # fmt: skip
+}
+"""The keys of a job: the type of each value, and its description in an error."""
 
 
 def read_jobs(path: Path) -> list[dict[str, Any]]:
     """
-    The jobs of a file, each with the place where it stands as `line`.
+    Read the jobs of a file; each has its place in the file as `line`.
 
     Raises:
-        UsageError: If the file cannot be read, or a line is no job; with its number, and what is allowed.
+        UsageError: If the file cannot be read, or a line is no job; the message has its number and what is allowed.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -65,7 +71,7 @@ def _job(line: str, where: str) -> dict[str, Any]:
 
 def _check(key: str, value: Any, where: str) -> None:
     if key not in KINDS:
-        raise UsageError(f"{where}: unknown key {key!r}. Allowed: {one_of(key, KEYS)}.")
+        raise UsageError(f"{where}: unknown key {key!r}. Allowed: {one_of(key, tuple(KINDS))}.")
     kind, words = KINDS[key]
     right = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
     if key == "task":
@@ -74,3 +80,56 @@ def _check(key: str, value: Any, where: str) -> None:
         right = 0 < value < MAX_NUMBER if key == "weight" else 0 <= value < MAX_NUMBER
     if not right:
         raise UsageError(f"{where}: {key} {value!r} must be {words}.")
+
+
+def writable(job: RecordedJob) -> bool:
+    """Check whether a job's arguments can be in a job file: plain values, and the types that Celery's JSON knows."""
+    try:
+        dumps([job.args, job.kwargs, job.headers])
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """
+    Check that writing a job file overwrites nothing.
+
+    Raises:
+        UsageError: If the file exists, or its folder does not.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"--jobs {path}: there is no folder {path.parent}. Make it, or name another file.")
+    if path.exists() and not force:
+        raise UsageError(f"--jobs {path}: is there already. Name another file, or add --force.")
+
+
+def write_jobs(path: Path, jobs: Sequence[RecordedJob], mask: Mask, *, force: bool) -> None:
+    """
+    Write a job file whole or not at all, in the order in which the jobs came.
+
+    Raises:
+        UsageError: If it cannot be written, or exists already.
+    """
+    ordered = sorted(jobs, key=lambda job: job.at)
+    first_at = ordered[0].at if ordered else 0.0
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        draft.write_text("".join(f"{dumps(_line(job, first_at, mask))}\n" for job in ordered), encoding="utf-8")
+        check_free(path, force=force)
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(f"--jobs {path}: cannot be written ({error.strerror}). Name another file.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _line(job: RecordedJob, first_at: float, mask: Mask) -> dict[str, Any]:
+    line: dict[str, Any] = {"at": round(job.at - first_at, TIME_DECIMALS), "task": job.task}
+    extras = {
+        "args": mask.args(job.args or ()),
+        "kwargs": mask.kwargs(job.kwargs or {}),
+        "queue": job.queue,
+        "headers": mask.headers(job.headers),
+    }
+    return {**line, **{key: value for key, value in extras.items() if value}}

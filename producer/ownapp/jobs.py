@@ -1,4 +1,4 @@
-"""A user's app as a run needs it: what it said of itself, and its jobs, ready to send."""
+"""The jobs of a user's app, ready to send."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MAX_TASKS = 200
-"""A plan tells the tasks of its jobs by a byte."""
+"""A plan numbers the tasks of its jobs with a byte."""
 
-PICKS = 4_999
-"""So many jobs of a task are drawn by weight before they begin again: a prime, so that publishers share them evenly."""
+DRAWN_MESSAGES = 4_999
+"""Messages of a task that are drawn by weight before they repeat: a prime, so that publishers share them evenly."""
 
 
 def jobs_by_task(messages: Sequence[Mapping[str, Any]], *, timeout_s: float, seed: int) -> dict[str, Jobs]:
     """
-    What to send for each task, and for all together.
+    Return the jobs of each task, and of all together.
 
     Args:
-        messages: As `poolrace.ownapp.introspect` gives them.
-        timeout_s: How long to wait for the end of a job.
-        seed: Of the draws by weight.
+        messages: The messages, in the form of `poolrace.ownapp.introspect`.
+        timeout_s: The longest wait for the end of a job.
+        seed: The seed of the draws by weight.
 
     Raises:
         UsageError: If there are too many tasks.
@@ -51,7 +51,7 @@ def replayed_jobs(
     messages: Sequence[Mapping[str, Any]], *, timeout_s: float
 ) -> tuple[dict[str, Jobs], tuple[tuple[float, str], ...]]:
     """
-    The same for a recording: the jobs of each task, and when each of all came.
+    Return the jobs of each task of a recording, and when each of all jobs came, with its task's short name.
 
     Sent in the order in which they came, each job is the one that was recorded.
 
@@ -79,7 +79,7 @@ def _jobs(workload: str, calls: Iterable[Call], weights: tuple[float, ...], time
 
 
 def short_names(tasks: Sequence[str]) -> dict[str, str]:
-    """The last part of each task's name, where no other task has the same; reports call its jobs so."""
+    """Return the last part of each task's name if no other task has the same; reports use these names."""
     tails = [task.rpartition(".")[2] for task in tasks]
     names = {
         task: tail if tails.count(tail) == 1 and tail != MIX else task for task, tail in zip(tasks, tails, strict=True)
@@ -89,19 +89,19 @@ def short_names(tasks: Sequence[str]) -> dict[str, str]:
 
 def _call(name: str, made: Sequence[Mapping[str, Any]], seed: int) -> Call:
     weights = [message["weight"] for message in made]
-    message_index = draw_many(weights, PICKS, seed) if len(made) > 1 else (0,)
+    message_index = draw_many(weights, DRAWN_MESSAGES, seed) if len(made) > 1 else (0,)
     return Call(task=made[0]["task"], workload=name, messages=tuple(map(message_of, made)), message_index=message_index)
 
 
 def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]:
-    """Which of many messages each of some jobs is, by weight."""
+    """Draw by weight which message each of some jobs is."""
     if len(set(weights)) == 1 and len(weights) >= jobs:
         return tuple(range(len(weights)))
     return tuple(sample_mix(weights, jobs, seed, dtype="uint32").tolist())
 
 
 def message_of(made: Mapping[str, Any]) -> Message:
-    """A message from what `poolrace.ownapp.introspect` says of it."""
+    """Return a message from the form of `poolrace.ownapp.introspect`."""
     raw = base64.b64decode(made["body"])
     return Message(
         body=raw.decode() if made["text"] else raw,

@@ -1,4 +1,4 @@
-"""Hides what arguments hold: a value is hidden the same way within a recording, and differently in the next. Pure."""
+"""Masks arguments: a value has the same mask throughout a recording, and another in the next. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SALT_BYTES = 16
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """
-    What to hide.
+    The arguments to hide.
 
     Attributes:
-        salt: Of this recording alone, so that nobody finds a value by hashing guesses.
-        names: Keyword arguments, by name; positional ones, by number from 0.
-        everything: All arguments.
+        salt: A key that only this recording has, so that hashing guesses finds no value.
+        names: Keyword arguments by name; positional arguments by number, from 0.
+        everything: True to hide all arguments.
     """
 
     salt: bytes
@@ -28,22 +28,22 @@ class Mask:
     everything: bool = False
 
     def args(self, args: Sequence[Any]) -> list[Any]:
-        """Positional arguments, those that are to be hidden hidden."""
+        """Return positional arguments, masked where they are to be hidden."""
         return [self.hidden(value) if self._hides(str(place)) else value for place, value in enumerate(args)]
 
     def kwargs(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Keyword arguments, likewise."""
+        """Return keyword arguments, masked where they are to be hidden."""
         return {name: self.hidden(value) if self._hides(name) else value for name, value in kwargs.items()}
 
     def headers(self, headers: Mapping[str, Any]) -> dict[str, Any]:
-        """Headers of the app's own, which have no names of arguments: hidden where everything is."""
+        """Return the app's own headers, masked if everything is: they have no names of arguments."""
         return {name: self.hidden(value) if self.everything else value for name, value in headers.items()}
 
     def _hides(self, name: str) -> bool:
         return self.everything or name in self.names
 
     def hidden(self, value: Any) -> Any:
-        """A value of the same kind that tells nothing: text as long, 0 for numbers, containers as they are."""
+        """Return a value of the same kind that reveals nothing: text of the same length, 0 for a number."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, bool) or value is None:

@@ -1,4 +1,4 @@
-"""Jobs as they lie on a Redis broker: looked at in place, never taken."""
+"""Reads the jobs in the queues of a Redis broker in place, without taking them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from kombu import Connection
 
 ACCEPT = ("json", "yaml", "msgpack", "application/json", "application/x-yaml", "application/x-msgpack")
-"""Never pickle: to read it is to run it."""
+"""Never pickle: reading it runs it."""
 
-LOOK_EVERY_S = 0.02
+READ_EVERY_S = 0.02
 PAGE = 100
-"""So many messages of a list are asked for at a time: a long backlog is not carried over fifty times a second."""
+"""Messages of a list that are read at a time, so that a long backlog is not transferred fifty times a second."""
 
 CELERYS_OWN = frozenset({
     "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id",
@@ -36,13 +36,13 @@ CELERYS_OWN = frozenset({
 
 class QueueReader:
     """
-    Looks again and again at what some queues hold.
+    Reads the messages in some queues again and again.
 
-    A job that comes and goes between two looks is not seen.
+    A job that comes and goes between two reads is missed.
 
     Attributes:
-        jobs: By task id.
-        before: Ids of jobs that the first look found: when they came, nobody knows.
+        jobs: The jobs so far, by task id.
+        before: Ids of the jobs of the first read: when they came is not known.
     """
 
     def __init__(self, connection: Connection, queues: Sequence[str]) -> None:
@@ -52,26 +52,26 @@ class QueueReader:
         self._channel: Any = connection.default_channel
         self._client: Any = getattr(self._channel, "client", None)
         self._tags: set[bytes] = set()
-        self._looked = False
+        self._has_read = False
         if not hasattr(self._client, "lrange"):
             raise UsageError(
                 "--queue: only the queues of a Redis broker can be looked at in place. Leave --queue out to listen to "
                 "the workers' events."
             )
 
-    def look(self) -> None:
-        """Note the jobs that are new."""
+    def read(self) -> None:
+        """Read the queues once, and note the jobs that are new."""
         at = time.time()
         for queue in self._queues:
             for step in self._channel.priority_steps:
-                self._look_at_list(queue, self._channel._q_for_pri(queue, step), at)  # noqa: SLF001 - no public name
-        # After the lists: what a node takes meanwhile is seen here.
+                self._read_list(queue, self._channel._q_for_pri(queue, step), at)  # noqa: SLF001 - no public name
+        # Read after the lists, so that a job that a node takes in between is not missed.
         for queue, message in self._unacked():
             self._note(message, queue, at)
-        self._looked = True
+        self._has_read = True
 
-    def _look_at_list(self, queue: str, key: str, at: float) -> None:
-        """New jobs are put at the left: a page without one ends the look."""
+    def _read_list(self, queue: str, key: str, at: float) -> None:
+        """Read the pages of a list until one has no new job: new jobs are put at the left."""
         place = 0
         while page := self._client.lrange(key, place, place + PAGE - 1):
             new = [self._note(_plain(raw), queue, at) for raw in page]
@@ -85,7 +85,7 @@ class QueueReader:
         self._tags = tags
         taken = self._client.hmget(self._channel.unacked_key, fresh) if fresh else []
         for raw in taken:
-            if raw is not None:  # acknowledged since
+            if raw is not None:  # not acknowledged in between
                 message, exchange, routing_key = json.loads(raw)
                 yield from ((queue, message) for queue in self._queues if self._goes_to(queue, exchange, routing_key))
 
@@ -102,13 +102,13 @@ class QueueReader:
         )
 
     def _note(self, message: Mapping[str, Any], queue: str, at: float) -> bool:
-        """Take note of a message; true if it was not known."""
+        """Note a message; return true if it is new."""
         headers = _headers(message)
-        # What is no message of Celery's has no id, and is told apart by what it holds.
+        # A message that is not Celery's has no id; its body stands for it.
         task_id = str(headers.get("id") or hash(str(message.get("body"))))
         if task_id in self.jobs or task_id in self.before:
             return False
-        if not self._looked or headers.get("retries") or headers.get("redelivered"):
+        if not self._has_read or headers.get("retries") or headers.get("redelivered"):
             self.before.add(task_id)
         else:
             self.jobs[task_id] = decoded(message, queue, at)
@@ -129,7 +129,7 @@ def _headers(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def decoded(message: Mapping[str, Any], queue: str, at: float) -> RecordedJob:
-    """A job from its message; without arguments if they cannot be read safely."""
+    """Return the job of a message; without arguments if they cannot be read safely."""
     headers = _headers(message)
     named = bool(headers.get("id") and headers.get("task"))
     args, kwargs = _arguments(message) if named else (None, None)

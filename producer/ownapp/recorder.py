@@ -1,4 +1,4 @@
-"""Listens for a while, in either way or both."""
+"""Records the jobs of a live system from task events, from queues, or from both."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from celery import Celery
 
 from producer.fleet.broker_errors import needing_broker
 from producer.ownapp.event_listener import EVENTS, NO_LITERAL, QUEUE, EventListener, RecordedJob
-from producer.ownapp.queue_reader import LOOK_EVERY_S, QueueReader
-from producer.ownapp.recorded_jobfile import writable
+from producer.ownapp.jobfile import writable
+from producer.ownapp.queue_reader import READ_EVERY_S, QueueReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 
-TELL_EVERY_S = 1.0
+COUNT_EVERY_S = 1.0
 LISTEN_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """
-    What came while it was listened.
+    The jobs that came during a recording.
 
     Attributes:
-        jobs: Those that can be sent again, in the order they came.
-        children: How many jobs were started by others; who replays those starts them again.
-        unreadable: Jobs whose arguments cannot be told: how many, by task and reason.
-        before: How many jobs lay in the queues already, or were tried again; when they came is not known.
-        events_only: How many jobs of the queues were in events and not in the queue; None unless both were listened to.
-        elsewhere: How many jobs were in events alone, of other queues or of one that events do not name.
+        jobs: The jobs that can be sent again, in the order in which they came.
+        children: The number of jobs that other jobs started; a replay of those starts them again.
+        unreadable: The number of jobs whose arguments cannot be read, by task and reason.
+        before: The number of jobs that were in the queues already, or were retried; when they came is not known.
+        events_only: The number of the queues' jobs that only events had; None unless both sources were recorded.
+        elsewhere: The number of jobs that only events had, of other queues or of one that events do not name.
     """
 
     jobs: Sequence[RecordedJob]
@@ -44,7 +44,7 @@ class Recording:
     elsewhere: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the counts as JSON has them."""
         return {
             "jobs": len(self.jobs),
             "tasks": dict(Counter(job.task for job in self.jobs)),
@@ -56,63 +56,63 @@ class Recording:
         }
 
 
-def record(
+def record_jobs(
     broker_url: str,
     *,
     queues: Sequence[str],
     ways: Set[str],
     duration_s: float,
-    tell: Callable[[Mapping[str, int]], None],
+    on_count: Callable[[Mapping[str, int]], None],
 ) -> Recording:
     """
-    Listen to a broker; Ctrl-C ends it early, and what came until then is kept.
+    Record the jobs that come to a broker; Ctrl-C ends it early, and the jobs until then are kept.
 
     Args:
         broker_url: The live broker.
-        queues: Looked at in place.
-        ways: Some of `events.WAYS`.
-        duration_s: For how long.
-        tell: Is told how many jobs of each task came: none once it listens, and then once a second.
+        queues: The queues to read in place.
+        ways: Some of `event_listener.WAYS`.
+        duration_s: The time to record.
+        on_count: Called with the number of jobs of each task: with none at the beginning, and then once a second.
 
     Raises:
         FleetError: If the broker is gone.
-        UsageError: If its queues cannot be looked at.
+        UsageError: If its queues cannot be read in place.
     """
     app = Celery("recorder", broker=broker_url, set_as_current=False)
-    ear, tap = EventListener(), None
+    listener, reader = EventListener(), None
     with needing_broker(), app.connection_for_read() as connection, suppress(KeyboardInterrupt), ExitStack() as stack:
-        tap = QueueReader(connection, queues) if QUEUE in ways else None
-        listen = stack.enter_context(_listening(app, connection, ear)) if EVENTS in ways else time.sleep
-        _repeat(tap, ear, listen, duration_s, tell)
-    return merged(ear, tap, queues)
+        reader = QueueReader(connection, queues) if QUEUE in ways else None
+        listen = stack.enter_context(_listening(app, connection, listener)) if EVENTS in ways else time.sleep
+        _repeat(reader, listener, listen, duration_s, on_count)
+    return merged(listener, reader, queues)
 
 
 def _repeat(
-    tap: QueueReader | None,
-    ear: EventListener,
+    reader: QueueReader | None,
+    listener: EventListener,
     listen: Callable[[float], None],
     duration_s: float,
-    tell: Callable[[Mapping[str, int]], None],
+    on_count: Callable[[Mapping[str, int]], None],
 ) -> None:
-    if tap is not None:
-        tap.look()  # what lies there already is not what comes
-    tell({})
-    begun = told = time.monotonic()
+    if reader is not None:
+        reader.read()  # jobs that were queued before the recording are not part of it
+    on_count({})
+    begun = counted = time.monotonic()
     while (now := time.monotonic()) - begun < duration_s:
-        if tap is not None:
-            tap.look()
-        next_s = now + (LISTEN_S if tap is None else LOOK_EVERY_S)
+        if reader is not None:
+            reader.read()
+        next_s = now + (LISTEN_S if reader is None else READ_EVERY_S)
         while (left_s := next_s - time.monotonic()) > 0:
             listen(left_s)
-        if now - told >= TELL_EVERY_S:
-            told = now
-            known = {**ear.jobs, **(tap.jobs if tap is not None else {})}
-            tell(Counter(job.task for job in known.values()))
+        if now - counted >= COUNT_EVERY_S:
+            counted = now
+            known = {**listener.jobs, **(reader.jobs if reader is not None else {})}
+            on_count(Counter(job.task for job in known.values()))
 
 
 @contextmanager
-def _listening(app: Celery, connection: Any, ear: EventListener) -> Iterator[Callable[[float], None]]:
-    receiver: Any = app.events.Receiver(connection, handlers={"*": ear.hear})
+def _listening(app: Celery, connection: Any, listener: EventListener) -> Iterator[Callable[[float], None]]:
+    receiver: Any = app.events.Receiver(connection, handlers={"*": listener.on_event})
     with receiver.consumer_context() as (own_connection, _channel, _consumers):
 
         def listen(for_s: float) -> None:
@@ -122,27 +122,29 @@ def _listening(app: Celery, connection: Any, ear: EventListener) -> Iterator[Cal
         yield listen
 
 
-def merged(ear: EventListener, tap: QueueReader | None, queues: Sequence[str]) -> Recording:
-    """What both ways came to know, each job once: the queue knows arguments, and events may know earlier of a job."""
-    if tap is None:
-        return split_replayable(ear.jobs)
+def merged(listener: EventListener, reader: QueueReader | None, queues: Sequence[str]) -> Recording:
+    """Merge the jobs of both sources, each once: the queue has the arguments, and events may have an earlier time."""
+    if reader is None:
+        return split_replayable(listener.jobs)
     both = {
-        task_id: replace(job, at=min(job.at, ear.jobs[task_id].at)) if task_id in ear.jobs else job
-        for task_id, job in tap.jobs.items()
+        task_id: replace(job, at=min(job.at, listener.jobs[task_id].at)) if task_id in listener.jobs else job
+        for task_id, job in reader.jobs.items()
     }
-    alone = {task_id: job for task_id, job in ear.jobs.items() if task_id not in both and task_id not in tap.before}
+    alone = {
+        task_id: job for task_id, job in listener.jobs.items() if task_id not in both and task_id not in reader.before
+    }
     ours = {task_id: job for task_id, job in alone.items() if job.queue in queues}
     return replace(
         split_replayable({**both, **ours}),
-        before=len(tap.before),
-        events_only=len(ours) if ear.jobs else None,
+        before=len(reader.before),
+        events_only=len(ours) if listener.jobs else None,
         elsewhere=len(alone) - len(ours),
     )
 
 
-def split_replayable(heard: Mapping[str, RecordedJob]) -> Recording:
-    """What can be sent again, and what cannot."""
-    every = sorted(heard.values(), key=lambda job: job.at)
+def split_replayable(jobs: Mapping[str, RecordedJob]) -> Recording:
+    """Split jobs into those that can be sent again and the rest, which is counted."""
+    every = sorted(jobs.values(), key=lambda job: job.at)
     own = [job for job in every if not job.child]
     good = [job for job in own if job.replayable and writable(job)]
     kept = {id(job) for job in good}

@@ -1,7 +1,7 @@
 """
-From a rate to the instants at which jobs are due.
+Turns a rate into the times at which jobs are due.
 
-Pure: an offset is counted from a start that the publisher chooses, so nothing here reads a clock or sleeps.
+Pure: the times are offsets from a start that the publisher chooses, so nothing here reads a clock or sleeps.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SEED_BITS = 53
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
     """
-    When each job is due; a job's place is its sequence number.
+    The time at which each job is due; a job's index is its sequence number.
 
     Attributes:
-        due_s: Offsets from the start in seconds, ascending. A read-only copy of what was given.
-        rate_per_s: The arrival rate that was asked for; None for a backlog (all at once).
-        parts: Which of several calls each job is, by number; None if there is only one.
+        due_s: Offsets from the start in seconds, ascending. A read-only copy of the argument.
+        rate_per_s: The arrival rate that was asked for; None for a backlog, whose jobs are all due at once.
+        parts: The index of each job's call; None if there is only one call.
     """
 
     due_s: NDArray[np.float64]
@@ -49,15 +49,15 @@ class Plan:
 
     @property
     def jobs(self) -> int:
-        """How many jobs there are."""
+        """The number of jobs."""
         return len(self.due_s)
 
     def part(self, seq: int) -> int:
-        """Which of its calls a job is."""
+        """Return the index of a job's call."""
         return 0 if self.parts is None or seq >= len(self.parts) else int(self.parts[seq])
 
     def parts_of(self, seqs: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The same for many; those of jobs that are not in the plan any more are unknown, and 0."""
+        """Return the indices of many jobs' calls; 0 for a job that is not in the plan any more."""
         found = np.zeros(len(seqs), dtype=np.uint8)
         if self.parts is not None:
             known = seqs < len(self.parts)
@@ -66,19 +66,19 @@ class Plan:
 
     @property
     def duration_s(self) -> float:
-        """When the last job is due; 0 without jobs."""
+        """The time at which the last job is due; 0 without jobs."""
         return float(self.due_s[-1]) if self.jobs else 0.0
 
 
 def backlog(jobs: int) -> Plan:
-    """All jobs due at once, at the start."""
+    """Return a plan with all jobs due at the start."""
     if not 1 <= jobs <= MAX_JOBS:
         raise ValueError(f"jobs {jobs!r}: must be 1 to {MAX_JOBS}")
     return Plan(due_s=np.zeros(jobs), rate_per_s=None)
 
 
 def constant(rate_per_s: float, duration_s: float) -> Plan:
-    """Evenly spaced arrivals: the first at 0, the i-th at i / rate, as long as that is before the end."""
+    """Return a plan with evenly spaced arrivals: the first at 0, the i-th at i / rate, up to the end."""
     expected = _expected_jobs(rate_per_s, duration_s)
     # Divided, not accumulated, so that the millionth job is as exact as the first; one more than needed, then cut,
     # because the product above may be rounded to either side.
@@ -88,7 +88,7 @@ def constant(rate_per_s: float, duration_s: float) -> Plan:
 
 def poisson(rate_per_s: float, duration_s: float, seed: int) -> Plan:
     """
-    Arrivals of independent users: a homogeneous Poisson process on [0, duration).
+    Return a plan with the arrivals of independent users: a homogeneous Poisson process on [0, duration).
 
     The number of jobs is itself random, with mean rate x duration; given the number, due times are independent and
     uniform. The same arguments give the same plan.
@@ -102,7 +102,7 @@ def poisson(rate_per_s: float, duration_s: float, seed: int) -> Plan:
 
 
 def _expected_jobs(rate_per_s: float, duration_s: float) -> float:
-    """The mean number of arrivals, once rate and duration are known to be sound."""
+    """Return the mean number of arrivals, after checking rate and duration."""
     if not 0 < rate_per_s < np.inf:
         raise ValueError(f"rate {rate_per_s!r} per s: must be above 0 and finite")
     if not 0 < duration_s < np.inf:
@@ -115,9 +115,9 @@ def _expected_jobs(rate_per_s: float, duration_s: float) -> float:
 
 def seed_for(seed: int, *names: str | int) -> int:
     """
-    A seed of its own for each named use of the run's seed, e.g. `seed_for(7, "arrivals", trial)`.
+    Derive a seed for a named use of the run's seed, e.g. `seed_for(7, "arrivals", trial)`.
 
-    The same in every process and on every machine; different names give unrelated seeds.
+    It is the same in every process and on every machine; different names give unrelated seeds.
     """
     digest = hashlib.sha256(json.dumps([seed, *names]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - SEED_BITS)
@@ -125,9 +125,9 @@ def seed_for(seed: int, *names: str | int) -> int:
 
 def split(plan: Plan, parts: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """
-    The k-th of several publishers' share: sequence numbers and due times.
+    Return the share of the k-th of several publishers: sequence numbers and due times.
 
-    Jobs are dealt in turn, so that each publisher holds an equal part of the rate at every moment.
+    Jobs are dealt in turn, so that each publisher has an equal part of the rate at any time.
     """
     if parts < 1:
         raise ValueError(f"parts {parts!r}: must be 1 or more")

@@ -1,8 +1,8 @@
 """
-What a sweep varies, and what that makes of lanes and jobs: a point for each value. Pure.
+The axis of a sweep: the thing that it varies, and the lanes at each value. Pure.
 
-Concurrency, nodes, prefetch, acks and transport are of a lane, so each point has lanes of its own; CPU share and
-payload are of the jobs.
+Concurrency, nodes, prefetch, acks and transport belong to a lane, so each point has lanes of its own; CPU share and
+payload belong to the jobs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 20
 MAX_PAYLOAD_BYTES = 64 * 2**20
-EXAMPLES = (
+AXIS_EXAMPLES = (
     "concurrency=1,2,4,8, nodes=1,2,4, prefetch=1,4,16, acks=early,late, transport=stock,atomic, "
     "cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
 )
@@ -31,12 +31,12 @@ EXAMPLES = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
     """
-    What is varied.
+    The thing that a sweep varies, with its values.
 
     Attributes:
         name: `concurrency`, `nodes`, `prefetch`, `acks`, `transport`, `cpu-share` or `payload`.
         texts: The values as they were written, in the order given.
-        values: What they mean.
+        values: The values, read.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Axis:
 
     @property
     def of_lanes(self) -> bool:
-        """Whether it changes lanes; otherwise it changes jobs."""
+        """True if it changes lanes; otherwise it changes jobs."""
         return self.name in VARIED
 
     def lanes(self, value: Any, lanes: Sequence[Lane]) -> list[Lane]:
-        """The lanes of a point; each has a key of its own."""
+        """Return the lanes of a point, each with a key of its own."""
         if not self.of_lanes:
             return list(lanes)
         return [replace(VARIED[self.name](lane, value), key=f"{lane.key}-{self.name[0]}{value}") for lane in lanes]
@@ -62,30 +62,32 @@ VARIED: Mapping[str, Callable[[Lane, Any], Lane]] = {
     "acks": lambda lane, value: replace(lane, acks=value),
     "transport": lambda lane, value: replace(lane, transport=value),
 }
-"""What a value makes of a lane, where it is the lane that is varied."""
+"""Functions that set a value on a lane, by the names of the axes that change lanes."""
 
 
 def parse_axis(text: str) -> Axis:
     """
-    What to vary, from `NAME=VALUE,VALUE,...`, or `cpu-share=LOW..HIGH` for five values with even steps.
+    Parse an axis from `NAME=VALUE,VALUE,...`, or from `cpu-share=LOW..HIGH` for five values with even steps.
 
     Raises:
-        UsageError: If the name is unknown, or a value is wrong; says which are right.
+        UsageError: If the name is unknown or a value is wrong; the message says which are right.
     """
     name, separator, rest = text.partition("=")
     if name not in READ or not separator:
-        raise UsageError(f"--over {text!r}: unknown {name!r}. Allowed: {one_of(name, tuple(READ))}; e.g. {EXAMPLES}.")
+        raise UsageError(
+            f"--over {text!r}: unknown {name!r}. Allowed: {one_of(name, tuple(READ))}; e.g. {AXIS_EXAMPLES}."
+        )
     texts = _spread(text, rest) if ".." in rest else tuple(part.strip() for part in rest.split(","))
     values = tuple(READ[name](each, f"--over {name}") for each in texts)
     if len(set(values)) != len(values) or not 2 <= len(values) <= MAX_VALUES:
-        raise UsageError(f"--over {text!r}: give 2 to {MAX_VALUES} values, each once, e.g. {EXAMPLES}.")
+        raise UsageError(f"--over {text!r}: give 2 to {MAX_VALUES} values, each once, e.g. {AXIS_EXAMPLES}.")
     return Axis(name=name, texts=texts, values=values)
 
 
 def _spread(text: str, rest: str) -> tuple[str, ...]:
     low, _, high = rest.partition("..")
     if not text.startswith("cpu-share"):
-        raise UsageError(f"--over {text!r}: only cpu-share has a range. Name the values, e.g. {EXAMPLES}.")
+        raise UsageError(f"--over {text!r}: only cpu-share has a range. Name the values, e.g. {AXIS_EXAMPLES}.")
     first, last = (fraction(part, "--over cpu-share", 0.0, 1.0) for part in (low, high))
     return tuple(f"{first + (last - first) * step / 4:g}" for step in range(5))
 
@@ -108,4 +110,4 @@ READ: Mapping[str, Callable[[str, str], Any]] = {
     "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),
     "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
 }
-"""How the values of each are read."""
+"""Functions that read a value, by the name of the axis."""

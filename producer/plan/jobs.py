@@ -20,15 +20,15 @@ PAYLOAD = "payload"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jobs:
     """
-    What the jobs of a workload, or of a mix of some, are on the wire.
+    The jobs of a workload, or of a mix of workloads, as publishers send them.
 
     Attributes:
-        workload: What reports call them.
-        calls: What jobs do; a plan of several parts says which of these each job is.
-        expected_s: How long a job is expected to hold a slot, at the least.
-        priority: Of the messages; None for none.
-        weights: How many of all jobs are of each call; none if there is only one, or a plan says it.
-        timeout_s: A trial in which no job ends for so long is given up; None for jobs of ours, which end.
+        workload: Their name in reports.
+        calls: The tasks to call; a plan with several parts has an index into them for each job.
+        expected_s: The least time that a job is expected to hold a slot.
+        priority: The priority of the messages; None for none.
+        weights: The weight of each call among all jobs; empty if there is only one call, or the plan has the parts.
+        timeout_s: A trial in which no job ends for this long is given up; None for jobs that always end.
     """
 
     workload: str
@@ -40,12 +40,12 @@ class Jobs:
 
     @classmethod
     def of(cls, workload: str, task: str, args: tuple[Any, ...] = (), *, expected_s: float) -> Self:
-        """Jobs that are all the same."""
+        """Return jobs that are all the same."""
         return cls(workload=workload, calls=(Call(workload=workload, task=task, args=args),), expected_s=expected_s)
 
 
 def with_calls(plan: Plan, jobs: Jobs) -> Plan:
-    """A plan of which each job is known to be of one call: drawn by weight, the same on every lane."""
+    """Return a plan with a call for each job, drawn by weight and the same on every lane."""
     if plan.parts is not None or len(jobs.calls) == 1 or not jobs.weights:
         return plan
     return replace(plan, parts=sample_mix(jobs.weights, plan.jobs, seed=plan.jobs))
@@ -54,16 +54,16 @@ def with_calls(plan: Plan, jobs: Jobs) -> Plan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """
-    A job of a user's app as it goes over the wire, without what differs from one of its kind to the next.
+    A message of a user's app, without the parts that differ between two sends of it.
 
     Attributes:
         body: The task's arguments, serialised by the app.
-        content_type: Of the body.
-        content_encoding: Of the body.
-        headers: Celery's, and those of the job file.
-        reply_to: Where the app wants its results; empty for nowhere.
-        priority: Of the message; None for none.
-        queue: Which of the app's own queues it goes to, or its counterpart; empty for the default queue.
+        content_type: Content type of the body.
+        content_encoding: Content encoding of the body.
+        headers: Celery's headers, and those of the job file.
+        reply_to: The app's queue for results; empty for none.
+        priority: Priority of the message; None for none.
+        queue: The app's own queue whose counterpart it goes to; empty for the default queue.
     """
 
     body: bytes | str
@@ -78,15 +78,15 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Call:
     """
-    A task as it is called, the same for every job of its kind.
+    A task with its arguments, the same for every job of its kind.
 
     Attributes:
         task: Celery's name of the task.
         args: Its positional arguments.
-        workload: What the job does, for whoever counts.
-        payload_bytes: Length of a text that the message carries besides and the task ignores; 0 for none.
-        messages: What is sent instead of the arguments, as a user's own app made it.
-        picks: Which of those each job is, by number; a job beyond the last begins again with the first.
+        workload: The workload that its jobs count for.
+        payload_bytes: Length of a text that the message carries and the task ignores; 0 for none.
+        messages: The messages that a user's own app made, sent instead of the arguments.
+        message_index: The index of each job's message; a job beyond the last begins again with the first.
     """
 
     task: str
@@ -98,12 +98,12 @@ class Call:
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """Keyword arguments of the task."""
+        """The task's keyword arguments."""
         return {PAYLOAD: "x" * self.payload_bytes} if self.payload_bytes else {}
 
 
 def mixed_jobs(label: str, workloads: Sequence[str], jobs: Mapping[str, Jobs]) -> Jobs:
-    """Several workloads as jobs of one trial."""
+    """Return several workloads as the jobs of one trial."""
     parts = [jobs[name] for name in workloads]
     return Jobs(
         workload=label,
@@ -115,5 +115,5 @@ def mixed_jobs(label: str, workloads: Sequence[str], jobs: Mapping[str, Jobs]) -
 
 
 def with_payload(jobs: Jobs, payload_bytes: int) -> Jobs:
-    """The same jobs with longer messages."""
+    """Return the same jobs with longer messages."""
     return replace(jobs, calls=tuple(replace(call, payload_bytes=payload_bytes) for call in jobs.calls))

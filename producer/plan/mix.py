@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def sample_mix(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
     """
-    Which part of a mix each of some jobs is, by chance but the same on every lane and in every process.
+    Draw the part of a mix that each of some jobs is: at random, but the same on every lane and in every process.
 
     Args:
-        weights: Share of each part; they need not add up to anything.
-        jobs: How many.
-        seed: Of the draw.
-        dtype: Of the answer; the default is for as many parts as a plan can have.
+        weights: Share of each part; they need not add up to 1.
+        jobs: The number of jobs.
+        seed: The seed of the draw.
+        dtype: The type of the result; the default holds as many parts as a plan can have.
     """
     shares = np.array(weights, dtype=np.float64)
     drawn = np.random.default_rng(seed).choice(len(shares), size=jobs, p=shares / shares.sum())
@@ -33,12 +33,12 @@ def sample_mix(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uin
 
 def parse_mix(text: str, name: str, allowed: Sequence[str] = WORKLOADS) -> dict[str, float]:
     """
-    Shares of workloads from `cpu=1,io=9`.
+    Parse shares of workloads from `cpu=1,io=9`.
 
     Args:
-        text: As it is written.
-        name: Of the option, for the error.
-        allowed: The workloads that there are.
+        text: The text.
+        name: Name of the option, for the error.
+        allowed: The workloads that exist.
 
     Raises:
         UsageError: If a workload is unknown, a share is no number, or all are zero.
@@ -48,14 +48,14 @@ def parse_mix(text: str, name: str, allowed: Sequence[str] = WORKLOADS) -> dict[
         workload, separator, share = part.strip().partition("=")
         if workload not in allowed:
             raise UsageError(f"{name} {text!r}: unknown workload {workload!r}. Allowed: {one_of(workload, allowed)}.")
-        mix[workload] = fraction_of(share if separator else "1", f"{name} {text!r}: share of {workload}")
+        mix[workload] = parse_share(share if separator else "1", f"{name} {text!r}: share of {workload}")
     if not sum(mix.values()):
         raise UsageError(f"{name} {text!r}: all shares are zero. Give at least one more than that, e.g. cpu=1,io=9.")
     return mix
 
 
-def fraction_of(text: str, name: str) -> float:
-    """A share of a mix: a number from 0."""
+def parse_share(text: str, name: str) -> float:
+    """Parse a share of a mix: a number, 0 or more."""
     try:
         share = float(text)
     except ValueError:
@@ -66,7 +66,7 @@ def fraction_of(text: str, name: str) -> float:
 
 
 def mix_text(mix: Mapping[str, float]) -> str:
-    """A mix as it is written, e.g. `cpu=1,io=9`; a single workload by its name alone."""
+    """Return a mix as text, e.g. `cpu=1,io=9`; a single workload as its name alone."""
     if len(mix) == 1:
         return next(iter(mix))
     return ",".join(f"{name}={share:g}" for name, share in mix.items())

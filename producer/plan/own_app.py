@@ -1,4 +1,4 @@
-"""A user's own app, as a run knows it."""
+"""A user's own app in a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MIX = "mix"
-"""The workload of all tasks together, each as often as the weights of its jobs say."""
+"""The workload of all tasks together, each as often as the weights of its jobs ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +22,14 @@ class OwnApp:
     A user's app.
 
     Attributes:
-        app: As `celery -A` takes it.
-        folder: Where it is run.
-        facts: What it said of itself, and what is changed of its settings.
-        jobs: What to send, by workload: each task, and all together if there are several.
+        app: The app, as `celery -A` takes it.
+        folder: The folder in which it is run.
+        facts: Its description of itself, and the changes to its settings.
+        jobs: The jobs to send, by workload: each task, and all together if there are several.
         environment: The environment of its processes; the manifest never has it, since it may hold secrets.
-        timeout_s: How long to wait for the end of a job.
-        keep_backend: Results go where the app's settings say.
-        recorded: When each job came and its workload, if the job file is a recording that is to be replayed.
+        timeout_s: The longest wait for the end of a job.
+        keep_backend: True to keep the result backend of the app's settings.
+        recorded: The time at which each job came, and its workload, if the job file is a recording to be replayed.
     """
 
     app: str
@@ -43,23 +43,23 @@ class OwnApp:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that are sent."""
+        """The tasks whose jobs are sent."""
         return tuple(name for name in self.jobs if name != MIX)
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """Names of its queues, its default queue apart."""
+        """The names of its queues, without the default queue."""
         return tuple(self.facts["queues"])
 
     @property
     def shares(self) -> dict[str, float]:
-        """How many of all jobs are of each task, from 0 to 1."""
+        """The share of each task among all jobs, from 0 to 1."""
         calls = self.jobs[MIX if MIX in self.jobs else self.tasks[0]]
         weights = calls.weights or (1.0,)
         return {call.workload: weight / sum(weights) for call, weight in zip(calls.calls, weights, strict=True)}
 
     def to_dict(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Return the app as the manifest has it."""
         return {
             "app": self.app,
             "folder": str(self.folder),

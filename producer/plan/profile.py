@@ -1,7 +1,7 @@
 """
-Load profiles: how the arrival rate changes over time, and the instants at which jobs are then due.
+Load profiles: how the arrival rate changes over time, and the times at which jobs are then due.
 
-Pure. A profile is a chain of stretches on each of which the rate runs in a straight line. Written as one of
+Pure. A profile is a chain of segments; in each the rate changes linearly. It is written as one of
 
     200/s                                   held for --duration
     ramp 0->500/s over 60s
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-EXAMPLES = (
+RATE_EXAMPLES = (
     "200/s, ramp 0->500/s over 60s, steps 100/s..500/s by 100/s every 10s, spike 100/s to 1000/s for 5s at 20s, "
     "variable 100:30s,400:10s"
 )
@@ -43,8 +43,8 @@ class Segment:
 
     Attributes:
         begin_per_s: Jobs per second at its start.
-        end_per_s: The same at its end; the rate runs straight in between.
-        duration_s: How long it takes, in seconds.
+        end_per_s: Jobs per second at its end; the rate changes linearly in between.
+        duration_s: Its length in seconds.
     """
 
     begin_per_s: float
@@ -53,18 +53,18 @@ class Segment:
 
     @property
     def jobs(self) -> float:
-        """How many arrivals are expected."""
+        """The expected number of arrivals."""
         return (self.begin_per_s + self.end_per_s) / 2 * self.duration_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """
-    How the arrival rate changes over time.
+    The course of the arrival rate over time.
 
     Attributes:
-        text: As it was written.
-        stretches: One after the other.
+        text: The profile as it was written.
+        segments: Its segments, one after the other.
     """
 
     text: str
@@ -72,23 +72,23 @@ class Profile:
 
     @property
     def duration_s(self) -> float:
-        """How long it takes."""
-        return sum(stretch.duration_s for stretch in self.segments)
+        """Its length in seconds."""
+        return sum(segment.duration_s for segment in self.segments)
 
     @property
     def jobs(self) -> float:
-        """How many arrivals are expected."""
-        return sum(stretch.jobs for stretch in self.segments)
+        """The expected number of arrivals."""
+        return sum(segment.jobs for segment in self.segments)
 
     @property
     def mean_per_s(self) -> float:
-        """The arrival rate over all of it."""
+        """The mean arrival rate."""
         return self.jobs / self.duration_s
 
 
-def plan(profile: Profile, arrivals: str, seed: int) -> Plan:
+def plan_arrivals(profile: Profile, arrivals: str, seed: int) -> Plan:
     """
-    When each job is due.
+    Plan when each job is due.
 
     With constant arrivals the i-th is due when the expected number reaches i; Poisson arrivals are those of independent
     users whose rate follows the profile. The same arguments give the same plan.
@@ -98,48 +98,48 @@ def plan(profile: Profile, arrivals: str, seed: int) -> Plan:
         expected = expected[expected < profile.jobs]
     else:
         generator = np.random.Generator(np.random.PCG64(seed))
-        # One job at the least, where there is a rate: a plan of nothing measures nothing.
+        # At least one job if there is a rate: an empty plan measures nothing.
         jobs = max(1, int(generator.poisson(profile.jobs))) if profile.jobs else 0
         expected = np.sort(generator.random(jobs) * profile.jobs)
-    return Plan(due_s=when(profile.segments, expected), rate_per_s=profile.mean_per_s)
+    return Plan(due_s=times_of(profile.segments, expected), rate_per_s=profile.mean_per_s)
 
 
-def when(segments: Sequence[Segment], expected: NDArray[np.float64]) -> NDArray[np.float64]:
+def times_of(segments: Sequence[Segment], expected: NDArray[np.float64]) -> NDArray[np.float64]:
     """
-    At which time the expected number of arrivals reaches each of some values.
+    Return the times at which the expected number of arrivals reaches some values.
 
     Args:
-        segments: The profile's.
+        segments: The segments of a profile.
         expected: Numbers of arrivals since the start, ascending, none above the profile's own.
 
     Returns:
         Seconds since the start.
     """
-    ends = np.array(list(accumulate(stretch.jobs for stretch in segments)))
-    starts_s = [0.0, *accumulate(stretch.duration_s for stretch in segments)]
+    ends = np.array(list(accumulate(segment.jobs for segment in segments)))
+    starts_s = [0.0, *accumulate(segment.duration_s for segment in segments)]
     places = np.minimum(np.searchsorted(ends, expected, side="right"), len(segments) - 1)
     due_s = np.empty_like(expected)
-    for number, stretch in enumerate(segments):
+    for number, segment in enumerate(segments):
         here = places == number
-        more = expected[here] - (ends[number] - stretch.jobs)
-        slope = (stretch.end_per_s - stretch.begin_per_s) / stretch.duration_s
-        root = np.sqrt(np.maximum(stretch.begin_per_s**2 + 2 * slope * more, 0.0))
-        # Of the two ways to write the root of a quadratic the one that also holds where the slope is none.
-        below = stretch.begin_per_s + root
+        more = expected[here] - (ends[number] - segment.jobs)
+        slope = (segment.end_per_s - segment.begin_per_s) / segment.duration_s
+        root = np.sqrt(np.maximum(segment.begin_per_s**2 + 2 * slope * more, 0.0))
+        # Of the two ways to write the root of a quadratic, this one also holds for a slope of 0.
+        below = segment.begin_per_s + root
         due_s[here] = starts_s[number] + np.divide(2 * more, below, out=np.zeros_like(more), where=below > 0)
     return np.minimum.accumulate(np.maximum.accumulate(due_s)[::-1])[::-1]
 
 
 def parse_profile(text: str, duration_s: float | None) -> Profile:
     """
-    A profile as it is written on the command line.
+    Parse a profile as it is written on the command line.
 
     Args:
         text: One of the forms above.
-        duration_s: How long a held rate or a spike's profile takes; the other forms say it themselves.
+        duration_s: The length of a held rate or a spike's profile; the other forms have their own.
 
     Raises:
-        UsageError: If it is none of them, or the duration is missing or too much.
+        UsageError: If it is none of them, or the duration is missing or not allowed.
     """
     for pattern, read, wants_duration in _FORMS:
         match = re.fullmatch(pattern, text.strip())
@@ -149,7 +149,7 @@ def parse_profile(text: str, duration_s: float | None) -> Profile:
             if not wants_duration and duration_s is not None:
                 raise UsageError(f"--duration: --rate {text!r} says itself how long it takes. Leave --duration out.")
             return Profile(text=text.strip(), segments=tuple(read(match, duration_s or 0.0)))
-    raise UsageError(f"--rate {text!r}: not a load profile. Allowed, by example: {EXAMPLES}.")
+    raise UsageError(f"--rate {text!r}: not a load profile. Allowed, by example: {RATE_EXAMPLES}.")
 
 
 def _held(match: re.Match[str], duration_s: float) -> list[Segment]:

@@ -23,18 +23,18 @@ LEAST_S = 0.1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay(Script):
     """
-    Jobs at the moments at which they were recorded; it cannot be steered.
+    A script that sends jobs at the times at which they were recorded; it cannot be steered.
 
     Attributes:
-        due_s: When each is due, ascending from 0.
-        names: Which workload each is.
+        due_s: The time at which each job is due, ascending from 0.
+        names: The workload of each job.
     """
 
     due_s: tuple[float, ...]
     names: tuple[str, ...]
 
-    def plan(self, workloads: Sequence[str], arrivals: str, seed: int, changes: Sequence[Change] = ()) -> Plan:
-        """Every job as it came; nothing is drawn, and nothing can be changed."""
+    def plan_jobs(self, workloads: Sequence[str], arrivals: str, seed: int, changes: Sequence[Change] = ()) -> Plan:
+        """Plan every job as it came; nothing is drawn, and nothing can be changed."""
         del arrivals, seed, changes
         places = {name: place for place, name in enumerate(workloads)}
         parts = np.array([places[name] for name in self.names], dtype=np.uint8)
@@ -43,16 +43,16 @@ class Replay(Script):
 
 def replay(recorded: Sequence[tuple[float, str]], speed: float) -> Replay:
     """
-    The script of a recording.
+    Return the script of a recording.
 
     Args:
-        recorded: When each job came, in seconds, and its workload; ascending.
-        speed: 2 for twice as fast.
+        recorded: The time at which each job came, in seconds and ascending, and its workload.
+        speed: The factor on its speed: 2 for twice as fast.
     """
     due_s = tuple((at - recorded[0][0]) / speed for at, _ in recorded)
     names = tuple(name for _, name in recorded)
     counts = {name: float(names.count(name)) for name in dict.fromkeys(names)}
-    # One more gap of the mean: the last job, too, has its time.
+    # One more mean gap, so that the last job has its time too.
     duration_s = max(LEAST_S, due_s[-1] * (len(due_s) / max(1, len(due_s) - 1)))
     rate = len(due_s) / duration_s
     held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=duration_s)
@@ -62,10 +62,10 @@ def replay(recorded: Sequence[tuple[float, str]], speed: float) -> Replay:
 
 def parse_speed(text: str) -> float:
     """
-    A speed from `2x` or `0.5`.
+    Parse a speed from `2x` or `0.5`.
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If it is not a speed.
     """
     match = _SPEED.fullmatch(text.strip())
     speed = float(match[1]) if match else 0.0

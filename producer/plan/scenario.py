@@ -1,8 +1,8 @@
 """
-Scenario files: a load that is written down, as TOML, to be held again.
+Scenario files: a load in a TOML file, to be run again.
 
-Everything is checked before anything starts. Keys of the file are words of the command line, which take the place of
-the file's where both are given; phases are the file's own. docs/scenarios.md describes every key.
+Everything is checked before anything starts. Keys of the file are options of the command line, which override those of
+the file; only phases exist in the file alone. docs/scenarios.md describes every key.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPTIONS = {
     "thresholds": "thresholds",
     "abort-on-fail": "abort_on_fail",
 }
-"""Keys that are options of the command line, by the name that the option has in the code."""
+"""The keys that are options of the command line, each with the option's name in the code."""
 
 LISTS = ("lanes", "thresholds")
 KEYS = ("shows", "mix", "phase", *OPTIONS)
@@ -44,20 +44,20 @@ PHASE_KEYS = ("name", "rate", "duration", "mix", "counts")
 MAX_S = 24 * 3600.0
 
 PLACES = (Path(__file__).resolve().parents[2] / "scenarios", Path(__file__).resolve().parent / "scenarios")
-"""Where those that come with Poolrace are: beside the source, or inside an installed package."""
+"""The folders of the scenarios that come with Poolrace: beside the source, or inside an installed package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """
-    A file, read and checked.
+    A scenario file, read and checked.
 
     Attributes:
-        name: The file's, without its ending.
-        path: Where it is.
-        shows: What it shows, in a sentence.
+        name: The file's name, without its ending.
+        path: The file.
+        shows: A sentence that says what it shows.
         script: Its phases.
-        options: What else it says, by the names that options have in the code.
+        options: Its other keys, by the names that options have in the code.
     """
 
     name: str
@@ -72,7 +72,7 @@ def read_scenario(path: Path) -> Scenario:
     Read and check a scenario file.
 
     Raises:
-        UsageError: If it is not there, is no TOML, or says something that is not known; says where.
+        UsageError: If it is missing, is no TOML, or has an unknown key or a wrong value; the message says where.
     """
     try:
         values = tomllib.loads(path.read_text())
@@ -100,7 +100,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def find_scenario(name: str) -> Path:
-    """A file by its path, or one that comes with Poolrace by its name, with or without folder and ending."""
+    """Find a file by its path, or one that comes with Poolrace by its name, with or without folder and ending."""
     path = Path(name)
     if path.is_file():
         return path
@@ -112,7 +112,7 @@ def find_scenario(name: str) -> Path:
 
 
 def shipped_scenarios() -> list[Scenario]:
-    """Those that come with Poolrace, in alphabetical order."""
+    """Read the scenarios that come with Poolrace, in alphabetical order."""
     return [read_scenario(path) for path in _shipped()]
 
 
@@ -122,7 +122,7 @@ def _shipped() -> list[Path]:
 
 
 def scaled(script: Script, *, rate: float, time: float) -> Script:
-    """The same script with every rate and every time multiplied."""
+    """Return the same script with every rate and every time multiplied."""
     return Script(phases=tuple(replace(phase, profile=_scaled(phase.profile, rate, time)) for phase in script.phases))
 
 

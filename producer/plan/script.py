@@ -1,8 +1,8 @@
 """
 The script of a load: its phases, one after the other, and the changes that were made while it ran. Pure.
 
-The same script, seed and changes give the same plan, so that every lane gets the very same jobs; and a change leaves
-alone what is due before it, so that a plan can be changed while it is worked on.
+The same script, seed and changes give the same plan, so that every lane gets exactly the same jobs. A change leaves
+jobs that are due before it alone, so a plan can be changed while it is being sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from producer.errors import UsageError
 from producer.plan.arrivals import MAX_JOBS, Plan, seed_for
 from producer.plan.mix import mix_text, sample_mix
-from producer.plan.profile import Profile, Segment, plan
+from producer.plan.profile import Profile, Segment, plan_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +30,10 @@ class Phase:
     A part of a load.
 
     Attributes:
-        name: What reports call it.
-        profile: How the arrival rate changes over its time; the rate may be none, to see a backlog drain.
+        name: Its name in reports.
+        profile: The course of its arrival rate; a rate of 0 lets a backlog drain.
         mix: Shares of the workloads.
-        counts: Whether thresholds and the lane's own figures take its jobs in; a warm-up's do not count.
+        counts: True if its jobs count for thresholds and the lane's figures; those of a warm-up do not.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Phase:
     counts: bool = True
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the phase as JSON has it."""
         return {
             "name": self.name,
             "rate": self.profile.text,
@@ -55,13 +55,13 @@ class Phase:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """
-    What was changed while a load ran, and holds until the next change.
+    A change to a load while it runs; it holds until the next.
 
     Attributes:
-        at_s: Since when, in seconds from the load's start.
+        at_s: When it begins to hold, in seconds from the load's start.
         rate_per_s: A held rate instead of the script's; None for the script's.
         mix: Shares of the workloads instead of the script's; None for the script's.
-        paused: Nothing is sent.
+        paused: True to send nothing.
     """
 
     at_s: float
@@ -70,7 +70,7 @@ class Change:
     paused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the change as JSON has it."""
         mix = None if self.mix is None else dict(self.mix)
         return {"at_s": self.at_s, "rate_per_s": self.rate_per_s, "mix": mix, "paused": self.paused}
 
@@ -92,7 +92,7 @@ class Script:
     phases: tuple[Phase, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what sends nothing, or more than a plan holds."""
+        """Refuse a script that sends nothing, or more than a plan can hold."""
         if not 1 <= self.jobs <= MAX_JOBS:
             rates = ", ".join(repr(phase.profile.text) for phase in self.phases)
             raise UsageError(
@@ -103,32 +103,32 @@ class Script:
 
     @property
     def jobs(self) -> float:
-        """How many arrivals are expected."""
+        """The expected number of arrivals."""
         return sum(phase.profile.jobs for phase in self.phases)
 
     @property
     def duration_s(self) -> float:
-        """How long it takes."""
+        """Its length in seconds."""
         return sum(phase.profile.duration_s for phase in self.phases)
 
     @property
     def mean_per_s(self) -> float:
-        """The arrival rate over all of it."""
+        """The mean arrival rate."""
         return self.jobs / self.duration_s
 
     @property
     def workloads(self) -> tuple[str, ...]:
-        """Every workload that is named, if only with no share, in that order."""
+        """Every workload that a mix names, even with a share of 0, in that order."""
         return tuple(dict.fromkeys(name for phase in self.phases for name in phase.mix))
 
     @property
     def begins_s(self) -> tuple[float, ...]:
-        """When each phase begins, and when the last one ends."""
+        """The times at which each phase begins, and at which the last one ends."""
         return (0.0, *accumulate(phase.profile.duration_s for phase in self.phases))
 
     @property
     def text(self) -> str:
-        """The whole in a line."""
+        """The script in a line."""
         if len(self.phases) == 1:
             return self.phases[0].profile.text
         return "; ".join(f"{phase.name} {phase.profile.text}" for phase in self.phases)
@@ -138,15 +138,15 @@ class Script:
         """The mixes in a line."""
         return "; ".join(dict.fromkeys(mix_text(phase.mix) for phase in self.phases))
 
-    def plan(self, workloads: Sequence[str], arrivals: str, seed: int, changes: Sequence[Change] = ()) -> Plan:
+    def plan_jobs(self, workloads: Sequence[str], arrivals: str, seed: int, changes: Sequence[Change] = ()) -> Plan:
         """
-        When each job is due, and which workload it is.
+        Plan when each job is due, and which workload it is.
 
         Args:
-            workloads: Their names, in the order of the parts that the plan tells jobs by; all that are named anywhere.
+            workloads: All workloads that are named anywhere; the plan's parts are indices into them.
             arrivals: `poisson` or `constant`.
-            seed: Of arrivals and draws.
-            changes: In ascending order.
+            seed: The seed of arrivals and workloads.
+            changes: The changes so far, in ascending order.
         """
         script = _Drawing(self, workloads, arrivals, seed)
         base = script.phases()
@@ -160,20 +160,20 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Jobs:
-    """When each of some jobs is due, and which workload it is."""
+class _DrawnJobs:
+    """The time at which each of some jobs is due, and its workload."""
 
     due_s: NDArray[np.float64]
     parts: NDArray[np.uint8]
 
-    def between(self, begin_s: float, end_s: float) -> _Jobs:
-        """Those that are due from one moment on and before another."""
+    def between(self, begin_s: float, end_s: float) -> _DrawnJobs:
+        """Return the jobs that are due from one time on and before another."""
         here = (self.due_s >= begin_s) & (self.due_s < end_s)
-        return _Jobs(self.due_s[here], self.parts[here])
+        return _DrawnJobs(self.due_s[here], self.parts[here])
 
 
 class _Drawing:
-    """A script with a seed: draws arrivals and workloads."""
+    """Draws the arrivals and workloads of a script."""
 
     def __init__(self, script: Script, workloads: Sequence[str], arrivals: str, seed: int) -> None:
         self._script = script
@@ -181,8 +181,8 @@ class _Drawing:
         self._arrivals = arrivals
         self._seed = seed
 
-    def phases(self) -> _Jobs:
-        """What the script says."""
+    def phases(self) -> _DrawnJobs:
+        """Draw the jobs of the script's phases, without changes."""
         due_s = [
             begin_s + self._due_s(phase.profile, "phase", number)
             for number, (begin_s, phase) in enumerate(zip(self._script.begins_s[:-1], self._script.phases, strict=True))
@@ -191,10 +191,10 @@ class _Drawing:
             self._parts(phase.mix, len(due), "mix", number)
             for number, (phase, due) in enumerate(zip(self._script.phases, due_s, strict=True))
         ]
-        return _Jobs(np.concatenate(due_s), np.concatenate(parts))
+        return _DrawnJobs(np.concatenate(due_s), np.concatenate(parts))
 
-    def changed(self, number: int, change: Change, base: _Jobs) -> _Jobs:
-        """What is sent from a change on until the end of the script, if no other comes."""
+    def changed(self, number: int, change: Change, base: _DrawnJobs) -> _DrawnJobs:
+        """Draw the jobs from a change on to the end of the script, as if no other change came."""
         left_s = self._script.duration_s - change.at_s
         if change.paused or left_s <= 0:
             return base.between(np.inf, np.inf)
@@ -202,20 +202,20 @@ class _Drawing:
         if change.rate_per_s is not None:
             held = Segment(begin_per_s=change.rate_per_s, end_per_s=change.rate_per_s, duration_s=left_s)
             due_s = change.at_s + self._due_s(Profile(text="", segments=(held,)), "change", number)
-            rest = _Jobs(due_s, self._parts_of_phases(due_s, number))
+            rest = _DrawnJobs(due_s, self._parts_of_phases(due_s, number))
         if change.mix is not None:
-            rest = _Jobs(rest.due_s, self._parts(change.mix, len(rest.due_s), "changed mix", number))
+            rest = _DrawnJobs(rest.due_s, self._parts(change.mix, len(rest.due_s), "changed mix", number))
         return rest
 
     def _due_s(self, profile: Profile, *names: str | int) -> NDArray[np.float64]:
-        return plan(profile, self._arrivals, seed_for(self._seed, *names)).due_s
+        return plan_arrivals(profile, self._arrivals, seed_for(self._seed, *names)).due_s
 
     def _parts(self, mix: Mapping[str, float], jobs: int, *names: str | int) -> NDArray[np.uint8]:
         weights = [mix.get(workload, 0.0) for workload in self._workloads]
         return sample_mix(weights, jobs, seed_for(self._seed, *names))
 
     def _parts_of_phases(self, due_s: NDArray[np.float64], number: int) -> NDArray[np.uint8]:
-        """Workloads of jobs whose rate was changed and whose mix was not: each phase has its own."""
+        """Draw the workloads of jobs whose rate was changed and whose mix was not: each phase has its own mix."""
         phase_of = np.searchsorted(np.array(self._script.begins_s[1:-1]), due_s, side="right")
         parts = np.zeros(len(due_s), dtype=np.uint8)
         for place, phase in enumerate(self._script.phases):

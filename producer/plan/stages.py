@@ -1,5 +1,5 @@
 """
-The stages of a job: the one table of what lies between two instants of its life.
+The stages of a job: the one table of the durations between two instants of its life.
 
 Reports, thresholds, charts, exports, metrics and the live view all take their durations from here, so that one name is
 one formula everywhere.
@@ -33,8 +33,8 @@ class Stage:
         title: The name in reports and charts.
         begin: The column of the instant at which it begins.
         end: The column of the instant at which it ends.
-        meaning: What it tells, in a sentence.
-        of_all_sent: It is known of every job that was sent, not only of those that succeeded.
+        meaning: A sentence that explains it.
+        of_all_sent: True if it is known of every job that was sent, not only of those that succeeded.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Stage:
 
     def durations_s(self, jobs: pl.DataFrame) -> NDArray[np.float64]:
         """
-        Return how long the stage took of each job, in seconds.
+        Return the stage's duration of each job, in seconds.
 
         Args:
             jobs: One row a job: `first_successes` of records, or the table `sent` for a stage of all that were sent.

@@ -1,5 +1,5 @@
 """
-Thresholds: what a run must keep, written as a comparison, and whether it did. Pure.
+Thresholds: comparisons that a run must meet, and the judgement on each. Pure.
 
     p99(sojourn) < 500ms        p50, p90, p99, p99.9, max, mean of sojourn, sojourn_from_sent, queue_wait, broker_wait,
                                 slot_wait, service, publish_lag
@@ -26,7 +26,7 @@ STATISTICS = ("p50", "p90", "p99", "p99.9", "max", "mean")
 COUNTS = ("lost", "failed", "duplicated", "refused", "revoked", "queued", "retried")
 RATES = ("finished", "sent")
 MEMORY = "mem_per_slot"
-EXAMPLES = "'p99(sojourn) < 500ms', 'lost == 0', 'rate(finished) > 0.98 * offered' or 'mem_per_slot < 20MiB'"
+THRESHOLD_EXAMPLES = "'p99(sojourn) < 500ms', 'lost == 0', 'rate(finished) > 0.98 * offered' or 'mem_per_slot < 20MiB'"
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
@@ -49,12 +49,12 @@ class Threshold:
     One comparison.
 
     Attributes:
-        text: As it was written.
+        text: The comparison as it was written.
         name: A statistic, a count, `rate` or `mem_per_slot`.
-        of: What it is taken of; empty where there is nothing to choose.
+        of: The stage or rate that it is taken of; empty if there is no choice.
         operator: `<`, `<=`, `>`, `>=` or `==`.
         limit: In seconds, jobs, jobs per second or bytes; a part of the offered rate if `relative`.
-        relative: The limit is a part of what was offered.
+        relative: True if the limit is a part of the offered rate.
     """
 
     text: str
@@ -65,7 +65,7 @@ class Threshold:
     relative: bool = False
 
     def judge(self, figures: Mapping[str, Any]) -> Judgement:
-        """Hold it against a lane's figures: one entry of `load` in `summary.json`."""
+        """Compare it with a lane's figures: one entry of `load` in `summary.json`."""
         measured = self._measured(figures)
         limit = self.limit * figures["offered_per_s"] if self.relative else self.limit
         kept = measured is not None and OPERATORS[self.operator](measured, limit)
@@ -86,13 +86,13 @@ class Threshold:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """
-    What became of a threshold on one lane.
+    The result of a threshold on one lane.
 
     Attributes:
-        threshold: As it was written.
-        measured: What was found, in the limit's unit; None if it could not be measured, which does not keep it.
-        limit: What it was held against: seconds, jobs, jobs per second or bytes.
-        kept: Whether it was.
+        threshold: The comparison as it was written.
+        measured: The measured value, in the limit's unit; None if it could not be measured, which fails it.
+        limit: The value that it was compared with, in seconds, jobs, jobs per second or bytes.
+        kept: True if it was met.
     """
 
     threshold: str
@@ -103,14 +103,14 @@ class Judgement:
 
 def parse_threshold(text: str, option: str = "--threshold") -> Threshold:
     """
-    A threshold as it is written; an error names the option that it was given with.
+    Parse a threshold; an error names the option that it was given with.
 
     Raises:
-        UsageError: If it is none; with what is allowed in the place that is wrong.
+        UsageError: If it is not a threshold; the message says what is allowed in the wrong place.
     """
     match = _SHAPE.fullmatch(text)
     if not match:
-        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {EXAMPLES}.")
+        raise UsageError(f"{option} {text!r}: not a comparison. E.g. {THRESHOLD_EXAMPLES}.")
     name, of, unit = match["name"], match["of"] or "", (match["unit"] or "").replace(" ", "")
     _check_name(text, name, of, option)
     return Threshold(
@@ -135,7 +135,7 @@ def _check_name(text: str, name: str, of: str, option: str) -> None:
 
 
 def _scale(text: str, name: str, unit: str, option: str) -> float:
-    """What a unit stands for."""
+    """Return the factor of a unit."""
     if name in STATISTICS:
         allowed: Mapping[str, float] = TIME_UNITS_S
     elif name == "rate":

@@ -10,6 +10,6 @@ WORKLOADS = tuple(each.name for each in _DECLARED)
 """The workloads of `worker` by name; read from their source, since a producer never imports a worker."""
 
 CALLS_UPSTREAM = frozenset(each.name for each in _DECLARED if "upstream_url" in each.needs)
-"""Those whose jobs fetch from the upstream."""
+"""The workloads whose jobs call the upstream."""
 
 ARRIVALS = ("poisson", "constant")

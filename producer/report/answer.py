@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from poolrace.transport_setting import ATOMIC
-from producer.ownapp.caveats import caveats, led
+from producer.ownapp.caveats import caveats, redirect_notes
 from producer.report.formats import NONE, mebibytes, milliseconds, number
 from producer.report.parts import Prose, Table
 
@@ -20,7 +20,7 @@ def app_parts(summary: Summary) -> Iterator[Prose]:
     app = summary["settings"].get("app")
     if app:
         known = caveats(app["facts"], [lane["pool"] for lane in summary["lanes"]])
-        yield Prose(title=f"The app {app['app']}", lines=[*led(app), *known])
+        yield Prose(title=f"The app {app['app']}", lines=[*redirect_notes(app), *known])
 
 
 def answer_parts(summary: Summary) -> Iterator[Table | Prose]:

@@ -1,1 +1,1 @@
-"""The run directory: its tables, its nouns, and its one writer and one reader."""
+"""The run directory: its tables, its trials and events, and its one writer and one reader."""

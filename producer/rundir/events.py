@@ -1,5 +1,5 @@
 """
-Events: what happened to a fleet or to a load while it ran, as far as the program saw it; the marks of a timeline.
+Events: things that happened to a fleet or a load while it ran, as far as the command saw them.
 
 A run directory has one line for each. Runs from before there were any have a load's changes in their manifest; those
 are read as events.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from producer.rundir.trials import Trial
 
 MOST_NAMED = 4
-"""Child processes of one sample that are named by their ids; more are counted."""
+"""The most child processes of one sample that are named by their ids; more are counted."""
 
 
 class EventKind(StrEnum):
@@ -46,9 +46,9 @@ class Event:
 
     Attributes:
         at: When it was seen, in seconds since the epoch on the broker's clock.
-        lane: Key of the lane; empty if it is of no lane.
-        node: The node's name; empty if it is of no node.
-        kind: One of `What`; as text, since a later version may know more.
+        lane: Key of the lane; empty if it concerns no lane.
+        node: The node's name; empty if it concerns no node.
+        kind: One of `EventKind`; as text, since a later version may have more.
         detail: The rest, for a reader.
     """
 
@@ -59,13 +59,13 @@ class Event:
     detail: str
 
     @property
-    def words(self) -> str:
-        """In short."""
+    def text(self) -> str:
+        """The event in a line, without its time."""
         who = f"{self.kind}: {self.node}" if self.node else self.kind
         return f"{who}, {self.detail}" if self.node and self.detail else f"{who}: {self.detail}" if self.detail else who
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the event as JSON has it."""
         return {**asdict(self), "kind": str(self.kind)}
 
     @classmethod
@@ -76,7 +76,7 @@ class Event:
 
 class EventLog:
     """
-    Takes note of events, each at once.
+    Writes events, each at once.
 
     Attributes:
         now: The broker's clock, in seconds since the epoch; this machine's until the broker's is known.
@@ -89,19 +89,19 @@ class EventLog:
     def note(
         self, kind: EventKind, *, lane: str = "", node: str = "", detail: str = "", at: float | None = None
     ) -> None:
-        """Something happened: at an instant of the broker's clock, or just now."""
+        """Write an event that happened now, or at an instant of the broker's clock."""
         at = self.now() if at is None else at
         self._write(Event(at=at, lane=lane, node=node, kind=kind, detail=detail))
 
 
 NULL_LOG = EventLog(lambda _: None)
-"""For whoever runs without a run directory."""
+"""A log for a fleet without a run directory: it writes nothing."""
 
 
 def children_text(ended: set[int], began: set[int]) -> str:
-    """Which child processes of a node ended and began between two looks."""
-    told = [f"{_processes(pids)} {verb}" for pids, verb in ((ended, "ended"), (began, "began")) if pids]
-    return ", ".join(told)
+    """Return in words which child processes of a node ended and began between two samples."""
+    parts = [f"{_processes(pids)} {verb}" for pids, verb in ((ended, "ended"), (began, "began")) if pids]
+    return ", ".join(parts)
 
 
 def _processes(pids: set[int]) -> str:
@@ -111,7 +111,7 @@ def _processes(pids: set[int]) -> str:
 
 
 def change_text(change: Mapping[str, Any]) -> str:
-    """What a load that was steered does from then on."""
+    """Return in words what a load does after a change."""
     if change["paused"]:
         return "paused"
     rate = "the script's rate" if change["rate_per_s"] is None else f"{change['rate_per_s']:g}/s"

@@ -23,7 +23,7 @@ MANIFEST_KEYS = ("run_id", "status", "settings")
 PING_KEYS = ("trial", "rtt_s", "timeout_s")
 
 EVENT_KEYS = ("at", "lane", "node", "kind", "detail")
-"""What a reader cannot do without."""
+"""The keys that a reader needs."""
 
 LATER: Mapping[str, Sequence[str]] = {"samples": ("private_bytes",)}
 """Columns that came without a new format: a run from before them is read with nulls there."""
@@ -34,7 +34,7 @@ def read_run(path: Path) -> Run:
     Read a run directory.
 
     Raises:
-        UsageError: If it is none, is of another version, or is damaged; with the file.
+        UsageError: If it is no run directory, is of another format, or is damaged; the message names the file.
     """
     manifest = _read_manifest(path)
     trials = [_trial(path, line) for line in _read_lines(path / "trials.jsonl")]
@@ -53,10 +53,10 @@ def read_run(path: Path) -> Run:
 
 def read_trial(path: Path, trial: Trial) -> Run:
     """
-    One trial of a run directory, without the others.
+    Read one trial of a run directory, without the others.
 
     Raises:
-        UsageError: As `read_run`.
+        UsageError: As in `read_run`.
     """
     records, sent, samples, children = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
     return Run(

@@ -1,4 +1,4 @@
-"""A run as it was read: its manifest, trials and tables."""
+"""A run that was read: its manifest, trials and tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    A run directory, read.
+    The contents of a run directory.
 
     Attributes:
         path: Where it is.

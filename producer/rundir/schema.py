@@ -20,13 +20,13 @@ SENT_SCHEMA = {
 }
 
 KEY = ("trial", "seq")
-"""What names a job within a run."""
+"""The columns that identify a job within a run."""
 
 EVENTS = "events.jsonl"
 """Is there from the start: a run without it is from before events were noted."""
 
 FORMAT = 2
-"""Of the run directory. A reader refuses other versions."""
+"""The format of the run directory. A reader refuses others."""
 
 
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"

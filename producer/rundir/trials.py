@@ -1,4 +1,4 @@
-"""The nouns of a run: what was measured when, on which lane."""
+"""The trials of a run: what was measured when, on which lane."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What a trial measures."""
+    """The kind of a trial: the thing that it measures."""
 
     WARM_UP = "warm-up"
     CAPACITY = "capacity"
@@ -28,20 +28,20 @@ class Trial:
 
     Attributes:
         trial: Its number within the run, from 0; records carry it.
-        kind: What it measures.
-        workload: What its jobs do.
+        kind: The thing that it measures.
+        workload: The workload of its jobs.
         lane: Key of the lane it ran on, e.g. `threads`.
         round: Trials of one kind and workload with the same round form a pair, one on each lane.
         jobs: How many jobs the plan had.
-        rate_per_s: The held arrival rate; None for a backlog (all at once).
+        rate_per_s: The held arrival rate; None for a backlog, whose jobs are all due at once.
         slots: Concurrency of the lane.
-        began_at: When the plan's clock started, seconds on the broker's clock.
+        began_at: When the plan's time began, in seconds on the broker's clock.
         ended_at: When its last record was in, or it was given up, on the same clock.
         cpu_s: CPU seconds that the lane's nodes used from just before to just after; None if unknown.
         queued: Sequence numbers still on the broker when the trial was given up: ready or unacked, not lost.
-        parts: Workloads of the jobs, by the number that `sent` has of each.
-        planned_s: How long the plan takes; None where its last job says it all.
-        given_up_s: When no more was sent, since the trial could not be passed any more; None if all was sent.
+        parts: Workloads of the jobs; the table `sent` has an index into them for each job.
+        planned_s: The length of the plan; None if it ends with its last job.
+        given_up_s: When sending stopped because the trial could not pass any more; None if all was sent.
     """
 
     trial: int
@@ -61,7 +61,7 @@ class Trial:
     given_up_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the trial as JSON has it."""
         return {**asdict(self), "kind": self.kind.value, "queued": list(self.queued), "parts": list(self.parts)}
 
     @classmethod
@@ -72,5 +72,5 @@ class Trial:
 
 
 def rate_per_s(trial: Trial) -> float:
-    """Jobs a second over a whole trial; rough, for sizing the next one."""
+    """Return the jobs per second over a whole trial: a rough figure, for sizing the next one."""
     return trial.jobs / max(trial.ended_at - trial.began_at, 1e-3)

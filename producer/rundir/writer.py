@@ -1,14 +1,14 @@
 """
-A run directory: one folder with everything a run recorded. Reports are recomputed from it.
+Writes a run directory: one folder with everything that a run recorded. Reports are recomputed from it.
 
-    manifest.json      what was asked, on what, with which versions; status; docs/run-directory.md describes each key
+    manifest.json      settings, machine, versions and status; docs/run-directory.md describes each key
     trials.jsonl       one line a trial
     records/*.parquet  one row a delivery of a job, a file a trial, several of a long one
     sent/*.parquet     one row a job: when it was due, sent and accepted
     samples/*.parquet  one row a node and second
     pings.jsonl        one line a control ping
     events.jsonl       one line an event: a node lost, a child replaced, a load changed
-    logs/              what the nodes wrote
+    logs/              the output of the nodes
     summary.json       the figures and verdicts; report.md the same for reading
 
 Each file is complete as soon as it is there, so a run that is cut short keeps the trials that had ended.
@@ -43,9 +43,9 @@ class RunWriter:
     Writes a run directory, part by part, while the run goes on.
 
     Attributes:
-        path: Where it is.
-        manifest: As it stands.
-        events: Takes note of what happens meanwhile.
+        path: The folder.
+        manifest: The manifest so far.
+        events: The log of events during the run.
     """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class RunWriter:
     @classmethod
     def create(cls, parent: Path, name: str, manifest: Mapping[str, Any]) -> RunWriter:
         """
-        Make a new directory below a parent, named by the time and what it holds.
+        Make a new directory in a parent folder, named by the time and a word or two.
 
         Raises:
             UsageError: If it cannot be written to.
@@ -85,39 +85,39 @@ class RunWriter:
         return writer
 
     def move_to(self, clock: BrokerClock) -> None:
-        """Have events and the run's own beginning on the broker's clock, which is known once there is a broker."""
+        """Move events and the run's beginning to the broker's clock, which is known once there is a broker."""
         self.events.now = clock.now
         if began_at := self.manifest.get("began_at"):
             self.update_manifest(began_at=clock.at(began_at))
 
     @property
     def logs(self) -> Path:
-        """Where the fleet's processes write."""
+        """The folder for the output of the fleet's processes."""
         return self.path / "logs"
 
     def discard_if_bare(self) -> bool:
-        """Remove the directory if it holds no trial and no log; true if it is gone."""
+        """Remove the directory if it holds no trial and no log; return true if it was removed."""
         if any(self.logs.iterdir()) or (self.path / "trials.jsonl").exists():
             return False
         shutil.rmtree(self.path, ignore_errors=True)
         return True
 
     def update_manifest(self, **changes: Any) -> None:
-        """Change keys of the manifest and write it anew, whole or not at all."""
+        """Change keys of the manifest and write it again, whole or not at all."""
         self.manifest.update(changes)
         self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
-        """A text file of the run, replaced in one step."""
+        """Write a text file of the run in one step: whole or not at all."""
         with _draft_of(self.path / name) as draft:
             draft.write_text(text)
 
     def add_trial(self, trial: Trial) -> None:
-        """Note a trial that has ended."""
+        """Add a trial that has ended."""
         self._append("trials.jsonl", [trial.to_dict()])
 
     def add_pings(self, pings: Iterable[Mapping[str, Any]]) -> None:
-        """Note control pings."""
+        """Add control pings."""
         self._append("pings.jsonl", pings)
 
     def _add_event(self, event: Event) -> None:
@@ -125,7 +125,7 @@ class RunWriter:
             self._append(EVENTS, [event.to_dict()])
 
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
-        """A trial's part of one of `TABLES`; an empty one leaves no file."""
+        """Add a trial's part of one of `TABLES`; an empty one leaves no file."""
         if frame.height:
             part = self._parts[table, trial]
             with _draft_of(self.path / table / f"{trial:05d}-{part:03d}.parquet") as draft:
@@ -147,7 +147,7 @@ class RunWriter:
 
 @contextmanager
 def _draft_of(target: Path) -> Iterator[Path]:
-    """A file to write in a target's stead; takes its place once it is whole, and goes if it never is."""
+    """Give a file to write instead of a target; replace the target once it is whole, and remove it otherwise."""
     draft = target.with_suffix(".part")
     try:
         with _space_for(target):
@@ -171,5 +171,5 @@ def _space_for(target: Path) -> Iterator[None]:
 
 
 def as_json(value: Any) -> str:
-    """JSON with a line a key, and nothing that JSON does not know."""
+    """Return JSON with a line for each key, and refuse values that JSON does not have, such as NaN."""
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,8 +1,8 @@
 """
 A continuous, gentle load on every lane of a fleet, so that its dashboards show life.
 
-It runs until it is told to stop, pauses by itself while a measurement has claimed the fleet, and takes orders while it
-runs: `poolrace live pause`, `resume` and `set` write them to a key on the broker that it looks at every second.
+It runs until it is stopped, pauses while a measurement has the lease of the fleet, and can be changed while it runs:
+`poolrace live pause`, `resume` and `set` write its settings to a key on the broker that it reads every second.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from producer.measure.collector import Collector
 from producer.measure.order import Order
 from producer.measure.sender import JobSender
 from producer.plan.arrivals import SEED_BITS, backlog, poisson, seed_for
-from producer.stack.live_orders import OrderBook, Orders
+from producer.stack.live_settings import LiveSettings, LiveSettingsStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ONE_JOB = backlog(1)
 
 WINDOW_S = 1.0
-"""The load is planned this far ahead: orders take effect, and a pause is complete, within it."""
+"""The load is planned this far ahead: settings take effect, and a pause is complete, within it."""
 
 LOOK_EVERY_S = 5.0
 BACK_OFF_S = 5.0
@@ -56,7 +56,7 @@ class LiveLoad:
     Three threads: one finds nodes and looks at queues, one collects, and the caller's sends.
     """
 
-    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: Orders, exporter: Exporter) -> None:
+    def __init__(self, broker_url: str, jobs: Mapping[str, Jobs], default: LiveSettings, exporter: Exporter) -> None:
         self._run_id = secrets.token_hex(RUN_ID_BYTES)
         self._app = Celery("live", broker=connect(broker_url).url, set_as_current=False)
         self._jobs = jobs
@@ -124,22 +124,22 @@ class LiveLoad:
             self._exporter.lanes(found, hellos)
 
     def _send(self) -> None:
-        book, claim = OrderBook(self._app, self._default), FleetLease(self._app, self._run_id)
+        store, lease = LiveSettingsStore(self._app, self._default), FleetLease(self._app, self._run_id)
         with self._app.connection_for_write() as connection:
             self._clock = BrokerClock(broker_offset(connection).correction_s)
             sender = JobSender(self._app, Producer(connection))
             while not self._over.is_set():
-                orders = book.read()
-                why = "user" if orders.paused else "measurement" if claim.taken() else None
-                self._exporter.orders(orders, why)
+                settings = store.read()
+                why = "user" if settings.paused else "measurement" if lease.taken() else None
+                self._exporter.settings(settings, why)
                 if why or not self._lanes:
                     self._over.wait(WINDOW_S)
                 else:
-                    self._send_window(orders, sender)
+                    self._send_window(settings, sender)
 
-    def _send_window(self, orders: Orders, sender: JobSender) -> None:
+    def _send_window(self, settings: LiveSettings, sender: JobSender) -> None:
         start_at = self._clock.now()
-        for due_s, lane, workload in window(orders, tuple(self._lanes), secrets.randbits(SEED_BITS)):
+        for due_s, lane, workload in window(settings, tuple(self._lanes), secrets.randbits(SEED_BITS)):
             self._over.wait(max(0.0, start_at + due_s - self._clock.now()))
             if self._over.is_set():
                 return
@@ -165,17 +165,17 @@ class LiveLoad:
         self._exporter.sent(found.lane.key, workload, sent_at - due_at)
 
 
-def window(orders: Orders, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
+def window(settings: LiveSettings, lanes: Sequence[str], seed: int) -> list[tuple[float, str, str]]:
     """
     One window's jobs on all lanes: when due, in seconds from its start, on which lane, and of which workload.
 
     Arrivals on each lane are Poisson, each job's workload is drawn by its share of the mix; in order of due.
     """
     dice = np.random.default_rng(seed)
-    names, weights = list(orders.mix), np.array(list(orders.mix.values()), dtype=float)
+    names, weights = list(settings.mix), np.array(list(settings.mix.values()), dtype=float)
     jobs = []
     for lane in lanes:
-        due_s = poisson(orders.rate_per_s, WINDOW_S, seed_for(seed, lane)).due_s
+        due_s = poisson(settings.rate_per_s, WINDOW_S, seed_for(seed, lane)).due_s
         drawn = dice.choice(len(names), size=len(due_s), p=weights / weights.sum())
         jobs += [(float(at_s), lane, names[number]) for at_s, number in zip(due_s, drawn, strict=True)]
     return sorted(jobs)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from producer.fleet.attached import FoundLane
     from producer.fleet.queue_depth import Depth
-    from producer.stack.live_orders import Orders
+    from producer.stack.live_settings import LiveSettings
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +79,13 @@ class Exporter:
         """Answer `/metrics` from a thread, on one address or, as 0.0.0.0, on every one."""
         start_http_server(port, addr=address, registry=self.registry)
 
-    def orders(self, orders: Orders, paused: str | None) -> None:
-        """Note what the load has to do, and why it does not."""
+    def settings(self, settings: LiveSettings, paused: str | None) -> None:
+        """Take the settings of the load, and why it is paused, if it is."""
         for reason in PAUSES:
             self._paused.labels(reason).set(reason == paused)
         for lane in {lane for lane, _, _ in self._nodes.values()}:
-            self._rate.labels(lane).set(0 if paused else orders.rate_per_s)
-        self._say(f"Paused ({paused})" if paused else f"Sending {orders.rate_per_s:g}/s on each lane")
+            self._rate.labels(lane).set(0 if paused else settings.rate_per_s)
+        self._say(f"Paused ({paused})" if paused else f"Sending {settings.rate_per_s:g}/s on each lane")
 
     def trouble(self, error: Exception) -> None:
         """Note that the broker is away or refuses, and say so once."""

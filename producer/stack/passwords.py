@@ -41,7 +41,7 @@ COMMANDS = (
     # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
     # than its caller.
     "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",
-    # Single keys: the claim on a fleet, the orders of the live load, locks; records queues expire by themselves.
+    # Single keys: the lease of a fleet, the settings of the live load, locks; records queues expire by themselves.
     "get", "set", "del", "exists", "pexpire", "pttl",
     # Remote control, and the events that Flower shows.
     "publish", "subscribe", "psubscribe", "unsubscribe", "punsubscribe",

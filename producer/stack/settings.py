@@ -10,7 +10,7 @@ from producer.errors import UsageError
 from producer.plan.lanes import ACKS, MAX_PREFETCH, MAX_SLOTS
 from producer.plan.mix import parse_mix
 from producer.plan.units import whole_number
-from producer.stack.live_orders import parse_live_rate
+from producer.stack.live_settings import parse_live_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -37,7 +37,7 @@ def test_a_promise_that_nothing_could_keep_is_refused():
 
 
 def test_promises_are_told_in_words():
-    told = [promise.words for promise in (Promise(least=10), Promise(most=1.0), PROMISES["io"])]
+    told = [promise.text for promise in (Promise(least=10), Promise(most=1.0), PROMISES["io"])]
     assert told == ["at least 10", "at most 1", "from 0.952 to 1.05"]
 
 

@@ -29,7 +29,7 @@ def test_a_lost_job_is_lost_once(ledger):
 
 def test_a_job_that_ends_after_it_was_taken_for_lost_is_an_error(ledger):
     ledger.kill(held=[], places=range(1, 6))
-    with pytest.raises(ValueError, match="job 0 was taken for lost and has ended"):
+    with pytest.raises(ValueError, match="job 0 counts as lost and has ended"):
         ledger.note(begun=[0], ended=[0])
 
 

@@ -10,7 +10,7 @@ from kombu import Consumer, Exchange, Queue
 
 from producer.ownapp.event_listener import EVENTS, QUEUE
 from producer.ownapp.queue_reader import PAGE, QueueReader
-from producer.ownapp.recorder import record
+from producer.ownapp.recorder import record_jobs
 
 JOBS, EVERY_S, COUNTDOWN_S = 40, 0.05, 0.3
 TAIL_S = 1.5
@@ -38,18 +38,18 @@ def keys(site):
 
 def recorded_meanwhile(site, queues, ways, send):
     """What is recorded while jobs are sent."""
-    found, told = [], []
+    found, counts = [], []
     for_s = JOBS * EVERY_S + COUNTDOWN_S + TAIL_S
 
     def listen():
-        found.append(record(site.broker.url, queues=queues, ways=ways, duration_s=for_s, tell=told.append))
+        found.append(record_jobs(site.broker.url, queues=queues, ways=ways, duration_s=for_s, on_count=counts.append))
 
     listener = threading.Thread(target=listen)
     listener.start()
-    until(lambda: told)
+    until(lambda: counts)
     send()
     listener.join()
-    assert told[0] == {}
+    assert counts[0] == {}
     return found[0]
 
 
@@ -90,35 +90,35 @@ def test_every_job_is_recorded_as_it_was_sent_and_done_all_the_same(site, live, 
 
 def test_a_long_backlog_is_left_out_and_what_comes_on_top_of_it_is_seen(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = QueueReader(connection, [queue])
+        reader = QueueReader(connection, [queue])
         for number in range(PAGE + 20):
             site.app.send_task("foreign.ok", [number], queue=queue)
-        tap.look()
-        assert (len(tap.before), tap.jobs) == (PAGE + 20, {})
+        reader.read()
+        assert (len(reader.before), reader.jobs) == (PAGE + 20, {})
         for number in range(2 * PAGE + 30):
             site.app.send_task("foreign.ok", [number], queue=queue, priority=number % 10)
-        tap.look()
-    assert sorted(job.args[0] for job in tap.jobs.values()) == list(range(2 * PAGE + 30))
+        reader.read()
+    assert sorted(job.args[0] for job in reader.jobs.values()) == list(range(2 * PAGE + 30))
     assert sum(site.client.llen(key) for key in site.client.keys(f"{queue}*")) == 3 * PAGE + 50
 
 
 def test_a_job_that_a_node_has_taken_is_seen(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = QueueReader(connection, [queue])
-        tap.look()
+        reader = QueueReader(connection, [queue])
+        reader.read()
         site.app.send_task("foreign.ok", [7], queue=queue)
         site.app.send_task("foreign.ok", [8], queue=queue + " of others")
         with taker(site, queue, 1), taker(site, queue + " of others", 1):
             assert site.client.llen(queue) == 0
-            tap.look()
-    assert [job.args for job in tap.jobs.values()] == [[7]]
+            reader.read()
+    assert [job.args for job in reader.jobs.values()] == [[7]]
 
 
 def test_a_job_that_was_taken_is_known_by_its_queues_binding(site, queue):
     bound = Queue(queue, Exchange(f"exchange of {queue}"), routing_key="another.name")
     with site.app.connection_for_read() as looking, site.app.connection_for_read() as taking:
-        tap = QueueReader(looking, [queue])
-        tap.look()
+        reader = QueueReader(looking, [queue])
+        reader.read()
         taken = []
         consumer = Consumer(taking.default_channel, [bound], callbacks=[lambda _, message: taken.append(message)])
         consumer.accept = None
@@ -126,16 +126,16 @@ def test_a_job_that_was_taken_is_known_by_its_queues_binding(site, queue):
             site.app.send_task("foreign.ok", [7], exchange=bound.exchange, routing_key="another.name")
             while not taken:
                 taking.drain_events(timeout=60)
-            tap.look()
-    assert [job.args for job in tap.jobs.values()] == [[7]]
+            reader.read()
+    assert [job.args for job in reader.jobs.values()] == [[7]]
 
 
 def test_retries_and_children_are_no_jobs_of_their_own(site, queue):
     with site.app.connection_for_read() as connection:
-        tap = QueueReader(connection, [queue])
-        tap.look()
+        reader = QueueReader(connection, [queue])
+        reader.read()
         site.app.send_task("foreign.ok", queue=queue, retries=1)
         site.app.send_task("foreign.ok", queue=queue, parent_id="parent", root_id="parent")
-        tap.look()
-    assert len(tap.before) == 1
-    assert [job.child for job in tap.jobs.values()] == [True]
+        reader.read()
+    assert len(reader.before) == 1
+    assert [job.child for job in reader.jobs.values()] == [True]

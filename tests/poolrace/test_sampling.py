@@ -314,7 +314,7 @@ def test_a_process_that_ends_between_listing_and_reading_is_skipped(tree, monkey
     sampler = Sampler(tree.pid)
     tree.start_child("burn(0.3)")
     alive_s = sampler.cpu_s()
-    listed = sampling._family
+    listed = sampling._processes_of_tree
     ended = []
 
     def list_then_end(root, before):
@@ -323,7 +323,7 @@ def test_a_process_that_ends_between_listing_and_reading_is_skipped(tree, monkey
             ended.append(tree.end_child())
         return family
 
-    monkeypatch.setattr(sampling, "_family", list_then_end)
+    monkeypatch.setattr(sampling, "_processes_of_tree", list_then_end)
     sample = sampler.sample()
     assert sample.processes == 1
     assert 0 <= sample.cpu_s - alive_s < 0.25
@@ -352,7 +352,7 @@ def test_a_child_that_is_waited_for_in_the_middle_of_a_reading_is_neither_lost_n
 def test_a_storm_of_short_children_does_not_hold_a_sample_up(tree, monkeypatch):
     gone = psutil.Process(tree.start_child("pass"))
     tree.end_child()
-    monkeypatch.setattr(sampling, "_family", lambda root, _: [root, gone])
+    monkeypatch.setattr(sampling, "_processes_of_tree", lambda root, _: [root, gone])
     sample = Sampler(tree.pid).sample()
     assert sample.processes == 1
 

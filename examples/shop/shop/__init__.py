@@ -1,1 +1,1 @@
-"""A small web shop and the work that it does behind the scenes."""
+"""A small web shop and its work in the background."""

@@ -11,7 +11,7 @@ def make_job(number, random):
     Make a job.
 
     Args:
-        number: How many were made before it.
+        number: The number of jobs made before it.
         random: The source of chance, a `random.Random`.
     """
     (name,) = random.choices(list(MIX), weights=list(MIX.values()))

@@ -1,7 +1,7 @@
 """
 The shop's web site: pages with links, and prices as JSON.
 
-Every answer takes 40 ms, and every tenth question for a price is answered by "503 busy".
+Every answer takes 40 ms, and every tenth request for a price gets "503 busy".
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Page(BaseHTTPRequestHandler):
             self.answer(HTTPStatus.OK, "text/html; charset=utf-8", page(self.path))
 
     def answer_price(self, article):
-        """Tell a price, or every tenth time that the site is busy."""
+        """Answer with a price, or every tenth time with "busy"."""
         if next(price_requests) % BUSY_EVERY == 0:
             self.answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", "busy")
         else:

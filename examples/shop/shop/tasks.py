@@ -1,4 +1,4 @@
-"""What the shop does in the background: pictures, pages, invoices, prices and orders."""
+"""The shop's work in the background: pictures, pages, invoices, prices and orders."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ INVOICE = Template(
 
 
 class SiteBusyError(Exception):
-    """The site has no time at the moment; asking again helps."""
+    """The site is busy; a retry helps."""
 
 
 class LinkCounter(HTMLParser):
@@ -68,7 +68,7 @@ def read_page(path):
 
 @app.task
 def invoice(number, lines):
-    """Write an invoice of that many lines, and return the hash that it is filed under."""
+    """Write an invoice with a number of lines, and return the hash that it is filed under."""
     net = Decimal(0)
     rows = []
     for position in range(1, lines + 1):
@@ -101,7 +101,7 @@ def order(number):
 
 
 def fetch(path, attempt=0):
-    """Return what the site answers; `SiteBusyError` if it is busy."""
+    """Return the site's answer; raise `SiteBusyError` if it is busy."""
     request = Request(SITE + path, headers={"X-Attempt": str(attempt)})  # noqa: S310 - the shop's own site
     try:
         with urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310

@@ -85,8 +85,8 @@ def hear(watched, *pids):
     """What it notes where the node answers as these processes, one question after the other; None for no answer."""
     fleet, events = watched
     for pid in pids:
-        fleet._hear("threads@a", "threads", None if pid is None else {**HELLOS["threads@a"], "pid": pid})
-    return [(event.lane, event.words) for event in events]
+        fleet._note_answer("threads@a", "threads", None if pid is None else {**HELLOS["threads@a"], "pid": pid})
+    return [(event.lane, event.text) for event in events]
 
 
 def test_a_node_that_answers_is_no_event(watched):

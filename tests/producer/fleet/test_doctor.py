@@ -306,7 +306,7 @@ def test_only_what_is_missing_changes_the_exit_code():
 
 def test_an_examination_covers_everything_and_a_broker_only_if_there_is_one(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "ping_broker", lambda _: None)
-    tools = {"look": lambda: GOOD, "listen": lambda: QUIET}
+    tools = {"read_machine": lambda: GOOD, "measure_noise": lambda: QUIET}
     subjects = [found.subject for found in examine(tmp_path, **tools)]
     assert {"Python", "GIL", "CPU cores", "Memory", "celery", "Noise", "Embedded broker", "Run directory"} < {*subjects}
     assert "Broker" not in subjects

@@ -1,6 +1,6 @@
 """What there is to know of an app is said before it runs, for the pools that it will run on."""
 
-from producer.ownapp.caveats import caveats, led
+from producer.ownapp.caveats import caveats, redirect_notes
 
 FACTS = {
     "inert": {
@@ -50,7 +50,7 @@ def test_what_tasks_write_is_said_whatever_the_pool():
 
 
 def test_a_run_says_where_broker_and_results_go():
-    assert led({"facts": FACTS, "backend": "none, as in the app's settings"}) == [
+    assert redirect_notes({"facts": FACTS, "backend": "none, as in the app's settings"}) == [
         "The broker of its settings (amqp) is left alone; it runs on the run's own.",
         "Results: none, as in the app's settings.",
     ]
@@ -58,6 +58,6 @@ def test_a_run_says_where_broker_and_results_go():
 
 def test_queues_of_its_own_are_said_to_have_counterparts():
     facts = {**FACTS, "queues": ["images", "letters"]}
-    assert led({"facts": facts, "backend": "x"})[2:] == [
+    assert redirect_notes({"facts": facts, "backend": "x"})[2:] == [
         "Each of its queues (celery, images, letters) has a counterpart on each lane; no job leaves the lane."
     ]

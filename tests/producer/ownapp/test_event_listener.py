@@ -20,10 +20,10 @@ def event(kind="task-sent", **changes):
 
 
 def heard(*events):
-    ear = EventListener()
+    listener = EventListener()
     for each in events:
-        ear.hear(each)
-    return ear.jobs
+        listener.on_event(each)
+    return listener.jobs
 
 
 def test_a_sent_job_is_heard_with_its_arguments_and_queue():

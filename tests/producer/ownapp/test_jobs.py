@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.ownapp.jobs import PICKS, draw_many, jobs_by_task, message_of, short_names
+from producer.ownapp.jobs import DRAWN_MESSAGES, draw_many, jobs_by_task, message_of, short_names
 from producer.plan.jobs import Message
 from producer.plan.own_app import MIX, OwnApp
 
@@ -106,14 +106,14 @@ def test_jobs_of_a_task_are_picked_as_often_as_their_weights_say():
     messages = [made(body=b"[[0]]", weight=4), made(body=b"[[1]]", weight=3), made(body=b"[[2]]", weight=1)]
     (call,) = jobs_by_task(messages, timeout_s=60.0, seed=7)["resize"].calls
     counts = Counter(call.message_index)
-    assert len(call.message_index) == PICKS == 4_999
+    assert len(call.message_index) == DRAWN_MESSAGES == 4_999
     assert [counts[0], counts[1], counts[2]] == pytest.approx([2499.5, 1874.6, 624.9], abs=4 * 35)
     assert [message.body for message in call.messages] == ["[[0]]", "[[1]]", "[[2]]"]
 
 
 def test_picks_are_the_same_with_the_same_seed_and_others_with_another():
-    assert draw_many([1, 2], PICKS, 1) == draw_many([1, 2], PICKS, 1)
-    assert draw_many([1, 2], PICKS, 1) != draw_many([1, 2], PICKS, 2)
+    assert draw_many([1, 2], DRAWN_MESSAGES, 1) == draw_many([1, 2], DRAWN_MESSAGES, 1)
+    assert draw_many([1, 2], DRAWN_MESSAGES, 1) != draw_many([1, 2], DRAWN_MESSAGES, 2)
 
 
 def test_more_equal_jobs_than_are_drawn_are_sent_one_after_the_other():
@@ -123,7 +123,7 @@ def test_more_equal_jobs_than_are_drawn_are_sent_one_after_the_other():
 
 
 def test_more_jobs_than_a_byte_can_number_are_all_picked():
-    message_index = draw_many([1.0] * 300, PICKS, 1)
+    message_index = draw_many([1.0] * 300, DRAWN_MESSAGES, 1)
     assert max(message_index) > 255
     assert len(set(message_index)) > 295
 

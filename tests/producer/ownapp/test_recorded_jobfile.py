@@ -8,8 +8,8 @@ from kombu.utils.json import loads
 
 from producer.errors import UsageError
 from producer.ownapp.event_listener import RecordedJob
+from producer.ownapp.jobfile import write_jobs
 from producer.ownapp.mask import SALT_BYTES, Mask
-from producer.ownapp.recorded_jobfile import write_jobs
 
 OPEN = Mask(salt=b"a" * SALT_BYTES)
 

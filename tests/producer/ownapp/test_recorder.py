@@ -28,18 +28,18 @@ def by_id(*jobs):
 
 
 def test_a_job_that_both_ways_saw_is_one_with_the_queues_arguments_and_the_earlier_time():
-    ear = EventListener(jobs=by_id(job("a", at=1.0, args=None, reason=CUT)))
-    found = merged(ear, Tapped(by_id(job("a", at=1.2, args=["whole"], queue="images"))), ["images"])
+    listener = EventListener(jobs=by_id(job("a", at=1.0, args=None, reason=CUT)))
+    found = merged(listener, Tapped(by_id(job("a", at=1.2, args=["whole"], queue="images"))), ["images"])
     assert [(each.at, each.args) for each in found.jobs] == [(1.0, ["whole"])]
     assert found.unreadable == {}
     assert found.events_only == 0
 
 
 def test_a_job_that_the_queue_did_not_show_is_taken_from_events_if_it_is_of_the_queue():
-    ear = EventListener(
+    listener = EventListener(
         jobs=by_id(job("a", queue="images"), job("b", queue="mail"), job("c"), job("old", queue="images"))
     )
-    found = merged(ear, Tapped({}, before=["old"]), ["images"])
+    found = merged(listener, Tapped({}, before=["old"]), ["images"])
     assert [each.task_id for each in found.jobs] == ["a"]
     assert (found.events_only, found.elsewhere, found.before) == (1, 2, 1)
 
@@ -55,8 +55,8 @@ def test_jobs_are_in_the_order_they_came_without_children_and_what_cannot_be_sen
 
 
 def test_what_is_left_out_is_told():
-    ear = EventListener(jobs=by_id(job("a", args=None, reason=CUT, queue="images"), job("c")))
-    said = " ".join(left_out(merged(ear, Tapped({}, ["old"]), ["images"]), frozenset(WAYS)))
+    listener = EventListener(jobs=by_id(job("a", args=None, reason=CUT, queue="images"), job("c")))
+    said = " ".join(left_out(merged(listener, Tapped({}, ["old"]), ["images"]), frozenset(WAYS)))
     assert f"1 of shop.tasks.resize ({CUT})" in said
     assert "may be missing" in said
     assert "1 jobs in events are left out" in said

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from producer.errors import UsageError
-from producer.plan.profile import Profile, Segment, parse_profile, plan, when
+from producer.plan.profile import Profile, Segment, parse_profile, plan_arrivals, times_of
 
 RATES = st.floats(0.0, 500.0)
 STRETCHES = st.lists(
@@ -57,18 +57,18 @@ def test_what_cannot_be_sent_is_refused_with_what_can(text, duration_s, said):
 
 def test_constant_arrivals_on_a_ramp_come_when_the_area_below_it_reaches_the_next_job():
     """From 0 to 2/s over 4 s: the area is t * t / 4, so jobs 0 to 3 are due at 0, 2, sqrt(8) and sqrt(12)."""
-    due_s = plan(parse_profile("ramp 0->2/s over 4s", None), "constant", 1).due_s
+    due_s = plan_arrivals(parse_profile("ramp 0->2/s over 4s", None), "constant", 1).due_s
     assert due_s == pytest.approx([0, 2, 8**0.5, 12**0.5])
 
 
 def test_a_held_rate_is_evenly_spaced():
-    assert plan(parse_profile("4/s", 1.0), "constant", 1).due_s == pytest.approx([0, 0.25, 0.5, 0.75])
+    assert plan_arrivals(parse_profile("4/s", 1.0), "constant", 1).due_s == pytest.approx([0, 0.25, 0.5, 0.75])
 
 
 @given(STRETCHES)
 def test_constant_arrivals_are_as_many_as_the_area_and_inside_the_profile(found):
     profile = Profile(text="any", segments=tuple(found))
-    sent = plan(profile, "constant", 1)
+    sent = plan_arrivals(profile, "constant", 1)
     assert abs(sent.jobs - profile.jobs) <= 1
     assert sent.duration_s <= profile.duration_s * (1 + 1e-9)
 
@@ -78,7 +78,7 @@ def test_where_the_area_reaches_a_value_the_area_has_that_value(found, seed):
     total = sum(stretch.jobs for stretch in found)
     expected = np.sort(np.random.default_rng(seed).random(50) * total)
     starts = np.cumsum([0.0, *(stretch.duration_s for stretch in found)])
-    for at_s, value in zip(when(found, expected), expected, strict=True):
+    for at_s, value in zip(times_of(found, expected), expected, strict=True):
         area = 0.0
         for stretch, start_s in zip(found, starts, strict=False):
             into_s = min(max(at_s - start_s, 0.0), stretch.duration_s)
@@ -90,18 +90,18 @@ def test_where_the_area_reaches_a_value_the_area_has_that_value(found, seed):
 def test_poisson_arrivals_follow_the_profile():
     """Mapped back through the profile's area they are uniform: a Kolmogorov-Smirnov test does not object."""
     profile = parse_profile("ramp 0->400/s over 50s", None)
-    due_s = plan(profile, "poisson", 7).due_s
+    due_s = plan_arrivals(profile, "poisson", 7).due_s
     assert stats.kstest((due_s / 50.0) ** 2, "uniform").pvalue > 0.01
     assert abs(len(due_s) - 10_000) < 500
 
 
 def test_poisson_arrivals_at_a_held_rate_have_exponential_gaps():
-    due_s = plan(parse_profile("200/s", 50.0), "poisson", 11).due_s
+    due_s = plan_arrivals(parse_profile("200/s", 50.0), "poisson", 11).due_s
     assert stats.kstest(np.diff(due_s) * 200.0, "expon").pvalue > 0.01
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_does_not():
     profile = parse_profile("variable 50:2s,10:2s", None)
-    first, again, other = (plan(profile, "poisson", seed).due_s for seed in (1, 1, 2))
+    first, again, other = (plan_arrivals(profile, "poisson", seed).due_s for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)

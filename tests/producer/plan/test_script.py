@@ -25,7 +25,7 @@ def script(*phases):
 
 
 def planned(found, *changes, arrivals="constant", seed=1):
-    return found.plan(WORKLOADS, arrivals, seed, changes)
+    return found.plan_jobs(WORKLOADS, arrivals, seed, changes)
 
 
 def due_s(found, *changes):

@@ -1,19 +1,16 @@
 """Events are told in words, on the broker's clock, and read from the manifest of a run that noted none."""
 
 import pytest
+from jobs import a_trial
 
 from poolrace.clock import BrokerClock
 from producer.rundir.events import Event, EventKind, EventLog, children_text, told_by_manifest
-from producer.rundir.trials import Kind, Trial
 
 ZERO = 1_700_000_000.0
 
 
 def load(lane):
-    return Trial(
-        trial=0, kind=Kind.LOAD, workload="cpu=1", lane=lane, round=0, jobs=1, rate_per_s=None, slots=2, began_at=ZERO,
-        ended_at=ZERO + 10,
-    )  # fmt: skip
+    return a_trial(workload="cpu=1", lane=lane, jobs=1, rate_per_s=None, began_at=ZERO, ended_at=ZERO + 10)
 
 
 def change(at_s, **other):
@@ -45,7 +42,7 @@ def test_an_event_whose_time_is_known_keeps_it():
     ],
 )
 def test_words_leave_out_what_is_empty(node, detail, words):
-    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).words == words
+    assert Event(at=0.0, lane="", node=node, kind=EventKind.LOST, detail=detail).text == words
 
 
 @pytest.mark.parametrize(
@@ -74,7 +71,7 @@ def test_a_run_that_noted_none_tells_how_its_load_was_steered_and_ended():
         "aborted": {"lane": "threads", "at_s": 4.0, "why": "lost == 0"},
     }
     told = told_by_manifest(manifest, [load("threads")])
-    assert [(event.at - ZERO, event.lane, event.words) for event in told] == [
+    assert [(event.at - ZERO, event.lane, event.text) for event in told] == [
         (2.0, "threads", "load changed: 80/s"),
         (3.0, "threads", "load changed: the script's rate, cpu=1,io=3"),
         (4.0, "threads", "threshold broken: lost == 0"),

@@ -8,53 +8,24 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from jobs import a_job, a_trial, tables_of
 
 from producer.errors import InvalidRunError, UsageError
 from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
-from producer.rundir.schema import FORMAT, RECORD_SCHEMA, RUNNING, SAMPLE_SCHEMA, SENT_SCHEMA
-from producer.rundir.trials import Kind, Trial
+from producer.rundir.schema import FORMAT, RECORD_SCHEMA, RUNNING, SAMPLE_SCHEMA
+from producer.rundir.trials import Kind
 from producer.rundir.writer import RunWriter, as_json
 
 RUN_ID = "00112233445566ff"
 MANIFEST = {"run_id": RUN_ID, "settings": {"margin": 0.05}}
-TRIAL = Trial(
-    trial=0,
-    kind=Kind.LATENCY,
-    workload="io",
-    lane="threads",
-    round=2,
-    jobs=3,
-    rate_per_s=12.5,
-    slots=8,
-    began_at=1000.0,
-    ended_at=1001.5,
-    cpu_s=0.25,
-    queued=(1, 2),
-)
-RECORDS = pl.DataFrame(
-    [
-        {
-            "trial": 0, "seq": seq, "lane": "threads", "node": "threads@host", "pool": "threads", "pid": 10,
-            "thread_id": 11, "due_at": 1000.0, "sent_at": 1000.125, "received_at": 1000.25, "started_at": None,
-            "finished_at": None, "cpu_s": None, "attempt": 1, "redelivered": False, "gil": True,
-            "outcome": "revoked", "exception": None,
-        }
-        for seq in range(3)
-    ],
-    schema=RECORD_SCHEMA,
+TRIAL = a_trial(
+    kind=Kind.LATENCY, workload="io", round=2, jobs=3, rate_per_s=12.5, slots=8, began_at=1000.0, ended_at=1001.5,
+    cpu_s=0.25, queued=(1, 2),
 )  # fmt: skip
-SENT = pl.DataFrame(
-    {
-        "trial": [0, 0],
-        "seq": [0, 1],
-        "part": [0, 0],
-        "due_at": [1000.0] * 2,
-        "sent_at": [1000.0] * 2,
-        "accepted_at": [1000.5, None],
-    },
-    schema=SENT_SCHEMA,
-)
+NEVER = {"started_at": None, "finished_at": None, "cpu_s": None, "outcome": "revoked"}
+TABLES = tables_of(TRIAL, [a_job(lag_s=0.125, broker_s=0.125, accepted=seq == 0, **NEVER) for seq in range(3)])
+RECORDS, SENT = TABLES["records"], TABLES["sent"]
 SAMPLES = pl.DataFrame(
     [
         {
@@ -251,7 +222,7 @@ def test_events_are_there_at_once_in_the_order_in_which_they_were_noted(written)
 def test_an_event_of_a_kind_that_is_not_known_yet_is_read(written):
     line = {"at": 1.0, "lane": "", "node": "", "kind": "comet", "detail": "", "tail": "long"}
     (written.path / "events.jsonl").write_text(json.dumps(line) + "\n")
-    assert [event.words for event in read_run(written.path).events] == ["comet"]
+    assert [event.text for event in read_run(written.path).events] == ["comet"]
 
 
 def test_an_event_without_its_time_is_told(written):

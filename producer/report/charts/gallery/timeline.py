@@ -255,7 +255,7 @@ def _phase_name(phase: PhaseWindow) -> str:
 
 def _events(run: Run, summary: Summary, trial: Trial) -> list[tuple[float, str]]:
     """Return the events of the trial's lane, or of no lane, while it ran, and when a threshold was first broken."""
-    happened = [(event.at - trial.began_at, event.words) for event in run.events if _within(event, trial)]
+    happened = [(event.at - trial.began_at, event.text) for event in run.events if _within(event, trial)]
     return sorted([*happened, *_broken(summary, trial)])
 
 
@@ -276,7 +276,7 @@ def _elsewhere(run: Run, lanes: Sequence[_Lane]) -> list[str]:
     trials = [lane.trial for lane in lanes]
     zero = min(trial.began_at for trial in trials)
     return [
-        f"{event.at - zero:+.1f} s {event.lane} {event.words}"
+        f"{event.at - zero:+.1f} s {event.lane} {event.text}"
         for event in run.events
         if not any(_within(event, trial) for trial in trials)
     ]
@@ -373,7 +373,7 @@ def _beside(elsewhere: Sequence[str]) -> str:
 
 def _happened(run: Run) -> str:
     """Put all events into words, where there is no trial to draw them in."""
-    events = _joined([f"{event.lane} {event.words}".strip() for event in run.events])
+    events = _joined([f"{event.lane} {event.text}".strip() for event in run.events])
     return f" What happened: {events}." if events else ""
 
 

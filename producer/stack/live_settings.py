@@ -1,4 +1,4 @@
-"""The rates that a continuous load is asked for, in the broker, where any process may change them."""
+"""The settings of a continuous load: on the broker, where any process may change them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from celery import Celery
 
 
-KEY = "poolrace.live"
-"""Orders for the running load, as JSON."""
+SETTINGS_KEY = "poolrace.live"
+"""The settings of the running load, as JSON."""
 
 MAX_RATE_PER_S = 500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class LiveSettings:
     """
-    What the load is told to do.
+    The settings of the load.
 
     Attributes:
         rate_per_s: Jobs per second on each lane.
@@ -37,7 +37,7 @@ class Orders:
     paused: bool = False
 
     def to_json(self) -> str:
-        """For the key on the broker."""
+        """Return the text for the key on the broker."""
         return json.dumps({**asdict(self), "mix": dict(self.mix)})
 
     @classmethod
@@ -46,23 +46,23 @@ class Orders:
         return cls(**json.loads(text))
 
 
-class OrderBook:
-    """The orders on the broker: where the running load reads them, and a command changes them."""
+class LiveSettingsStore:
+    """The settings on the broker: where the running load reads them, and a command changes them."""
 
-    def __init__(self, app: Celery, default: Orders) -> None:
+    def __init__(self, app: Celery, default: LiveSettings) -> None:
         self._connection = app.connection_for_write()
         self._default = default
 
-    def read(self) -> Orders:
-        """The orders in force; the default where there are none."""
-        text = self._client().get(KEY)
-        return Orders.from_json(text) if text else self._default
+    def read(self) -> LiveSettings:
+        """Return the settings in force; the default if the broker has none."""
+        text = self._client().get(SETTINGS_KEY)
+        return LiveSettings.from_json(text) if text else self._default
 
-    def change(self, **changes: Any) -> Orders:
-        """Change some of the orders; returns them all."""
-        orders = replace(self.read(), **changes)
-        self._client().set(KEY, orders.to_json())
-        return orders
+    def change(self, **changes: Any) -> LiveSettings:
+        """Change some of the settings; return all of them."""
+        settings = replace(self.read(), **changes)
+        self._client().set(SETTINGS_KEY, settings.to_json())
+        return settings
 
     def close(self) -> None:
         """Give the connection back."""
@@ -71,7 +71,7 @@ class OrderBook:
     def _client(self) -> Any:
         client = getattr(self._connection.default_channel, "client", None)
         if not hasattr(client, "get"):
-            raise FleetError("A live load takes its orders from a Redis broker, and this is none. Use poolrace race.")
+            raise FleetError("A live load takes its settings from a Redis broker, and this is none. Use poolrace race.")
         return client
 
 
