@@ -87,7 +87,7 @@ def test_there_are_no_drafts_beside_the_files(written):
 def test_parts_are_read_in_the_order_of_the_trials(written):
     for trial in (10, 2):
         written.add_table("sent", trial, SENT.with_columns(pl.lit(trial, pl.UInt32).alias("trial")))
-    assert read_run(written.path).sent["trial"].to_list() == [0, 0, 2, 2, 10, 10]
+    assert read_run(written.path).sent["trial"].to_list() == [0] * 3 + [2] * 3 + [10] * 3
 
 
 def test_an_empty_part_leaves_no_file(written):
