@@ -4,7 +4,7 @@ import pytest
 
 from producer.errors import FleetError
 from producer.fleet import lease
-from producer.fleet.lease import EXPIRES_S, KEY, RENEW_EVERY_S, FleetLease
+from producer.fleet.lease import EXPIRES_S, LEASE_KEY, RENEW_EVERY_S, FleetLease
 
 
 class Broker:
@@ -80,7 +80,7 @@ def test_a_lease_that_is_not_renewed_expires(lease_of, broker):
     lease_of("killed").take()
     broker.now_s += EXPIRES_S + 0.1
     lease_of("theirs").take()
-    assert broker.get(KEY) == b"theirs"
+    assert broker.get(LEASE_KEY) == b"theirs"
 
 
 def test_a_lease_that_is_renewed_does_not_expire(lease_of, broker):
@@ -89,7 +89,7 @@ def test_a_lease_that_is_renewed_does_not_expire(lease_of, broker):
     for _ in range(10 * EXPIRES_S):
         broker.now_s += 1.0
         ours.renew()
-        assert broker.get(KEY) == b"ours"
+        assert broker.get(LEASE_KEY) == b"ours"
     with pytest.raises(FleetError):
         lease_of("theirs").take()
 
@@ -121,7 +121,7 @@ def test_who_lost_the_lease_leaves_it_to_who_has_it(lease_of, broker):
     broker.now_s += EXPIRES_S + 0.1
     lease_of("theirs").take()
     hung.release()
-    assert broker.get(KEY) == b"theirs"
+    assert broker.get(LEASE_KEY) == b"theirs"
 
 
 def test_the_connection_is_given_back_in_any_case(broker):
