@@ -39,8 +39,8 @@ def test_the_limit_of_a_lane_that_sleeps_is_what_its_slots_can_do(tmp_path: Path
     assert_good(code, summary)
     (lane,) = summary["limit"]
     assert lane["confirmed"]
-    # Two slots of 20 ms do a hundred a second, and no machine makes that more; a busy one is not four times slower.
-    assert 25 < lane["held_per_s"] < 110
+    # Two slots of 20 ms do a hundred a second, and no machine makes that more; even a very busy one does some.
+    assert 5 < lane["held_per_s"] < 110
     assert lane["held_per_s"] < lane["broke_per_s"] <= lane["held_per_s"] * 1.5
     probes = [trial for trial in run.trials if trial.kind in {Kind.PROBE, Kind.CONFIRMATION}]
     assert [each["trial"] for each in lane["probes"]] == [trial.trial for trial in probes]
