@@ -191,7 +191,8 @@ def _samples(lane: Lane, began_at: float, duration_s: float) -> pl.DataFrame:
 def _pings(trial: int, lane: Lane, began_at: float, duration_s: float) -> Iterator[dict[str, object]]:
     """Make four pings a second."""
     for number_ in range(int(4 * duration_s) + 1):
-        yield {"trial": trial, "lane": lane.key, "node": lane.key, "at": began_at + number_ / 4, "rtt_s": 0.01}
+        at = began_at + number_ / 4
+        yield {"trial": trial, "lane": lane.key, "node": lane.key, "at": at, "rtt_s": 0.01, "timeout_s": 1.0}
 
 
 def _as(table: str, frame: pl.DataFrame) -> pl.DataFrame:
