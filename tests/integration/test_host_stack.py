@@ -242,7 +242,7 @@ def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_a
     load = f"{POOLRACE} load --queue threads --rate 20/s --duration 2s --arrivals constant --mix sleep=1 --json"
     told = subprocess.run(["sh", "-c", f"{line}; {load}"], cwd=running.folder, capture_output=True, text=True)
     assert told.returncode in {0, 4}, told.stderr  # 4: this machine kept the publisher waiting
-    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]}
+    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]["lanes"]}
     assert list(by_lane) == ["threads"]
     assert by_lane["threads"]["settlement"]["done"] == by_lane["threads"]["settlement"]["sent"] == 40
 

@@ -37,7 +37,7 @@ def test_the_limit_of_a_lane_that_sleeps_is_what_its_slots_can_do(tmp_path: Path
     words = ("--lane", "threads:2", "--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
     code, summary, run = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 2s", *words)
     assert_good(code, summary)
-    (lane,) = summary["limit"]
+    (lane,) = summary["limit"]["lanes"]
     assert lane["confirmed"]
     # Two slots of 20 ms do a hundred a second, and no machine makes that more; even a very busy one does some.
     assert 5 < lane["held_per_s"] < 110
@@ -54,7 +54,7 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     words = ("--workload", "sleep", "--pairs", "1", "--duration", "1s", "--memory", "10GiB")
     code, summary, run = ran(tmp_path, "sweep", "--over", "concurrency=1,4", *words)
     assert_good(code, summary)
-    assert [node["lane"] for node in run.manifest["nodes"]] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
+    assert [node.lane for node in run.manifest.nodes] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
     first = {trial.lane for trial in run.trials[: len(run.trials) // 2]}
     assert first == {"prefork-c1", "threads-c1"}
     begins_at = min(trial.began_at for trial in run.trials if trial.lane.endswith("c4"))
@@ -77,10 +77,8 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool
     words = ("--lane", pool, "--workload", "sleep", "--pairs", "1", "--duration", "0.3s")
     code, summary, run = ran(tmp_path, "sweep", "--over", f"nodes={','.join(map(str, counts))}", *words)
     assert_good(code, summary)
-    host = run.manifest["nodes"][0]["node"].partition("@")[2]
-    names = [
-        sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"{pool}-n{count}") for count in counts
-    ]
+    host = run.manifest.nodes[0].node.partition("@")[2]
+    names = [sorted(node.node for node in run.manifest.nodes if node.lane == f"{pool}-n{count}") for count in counts]
     several = [[f"{pool}-n{count}-n{number}@{host}" for number in range(1, count + 1)] for count in counts[1:]]
     assert names == [[f"{pool}-n1@{host}"], *several]
     used = run.records.filter(run.records["lane"] == f"{pool}-n{most}")
@@ -130,10 +128,10 @@ def test_other_things_are_varied_as_well(
 ) -> None:
     code, summary, run = sweeps[over].result()
     assert_good(code, summary)
-    for lane in run.manifest["settings"]["lanes"]:
-        told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]
+    for lane in run.manifest.settings.lanes:
+        told = [node.hello for node in run.manifest.nodes if node.lane == lane.key]
         assert [(hello["prefetch_multiplier"], hello["acks"], hello["transport"]) for hello in told] == [
-            (lane["prefetch"], lane["acks"], lane["transport"])
+            (lane.prefetch, lane.acks, lane.transport)
         ]
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])

@@ -44,7 +44,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict, Path]:
 
 def test_every_lane_gets_the_same_jobs_and_does_them_all(small: tuple[int, dict, Path]) -> None:
     _, summary, path = small
-    prefork, threads = summary["load"]
+    prefork, threads = summary["load"]["lanes"]
     assert (prefork["lane"], threads["lane"]) == ("prefork", "threads")
     assert prefork["settlement"] == threads["settlement"]
     assert prefork["settlement"]["done"] == prefork["settlement"]["sent"] > 20
@@ -68,7 +68,7 @@ def test_both_workloads_of_a_mix_are_run(small: tuple[int, dict, Path]) -> None:
 
 def test_a_broken_threshold_is_named_with_when_it_broke(small: tuple[int, dict, Path]) -> None:
     code, summary, _ = small
-    broken, kept = summary["load"][0]["thresholds"]
+    broken, kept = summary["load"]["lanes"][0]["thresholds"]
     assert (broken["kept"], broken["since_s"], kept["kept"]) == (False, 0.0, True)
     assert broken["measured"] > broken["limit"]
     assert code == (99 if summary["valid"] else 4)
@@ -97,7 +97,7 @@ def assert_sound(code: int, summary: dict) -> None:
     """
     assert all(problem.startswith("The generator was late") for problem in summary["problems"])
     assert summary["settlement"]["done"] == summary["settlement"]["sent"]
-    judged = [threshold for lane in summary["load"] for threshold in lane["thresholds"]]
+    judged = [threshold for lane in summary["load"]["lanes"] for threshold in lane["thresholds"]]
     assert all(threshold["kept"] for threshold in judged if threshold["threshold"] in {"lost == 0", "failed == 0"})
     assert code == (4 if summary["problems"] else 0 if all(threshold["kept"] for threshold in judged) else 99)
 
@@ -142,10 +142,10 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_each_scenario_that_comes_along_can_be_held(name: str, shipped: Mapping[str, Future]) -> None:
     code, summary, run = shipped[name].result()
     assert_sound(code, summary)
-    assert run.manifest["settings"]["scenario"] == name
-    assert len(summary["load"]) == len(loads(run)) == len(run.manifest["settings"]["lanes"])
+    assert run.manifest.settings.load.scenario == name
+    assert len(summary["load"]["lanes"]) == len(loads(run)) == len(run.manifest.settings.lanes)
     phases = read_scenario(SCENARIOS / f"{name}.toml").script.phases
-    for lane in summary["load"]:
+    for lane in summary["load"]["lanes"]:
         assert [phase["phase"] for phase in lane["phases"]] == [phase.name for phase in phases]
         assert lane["settlement"]["done"] > 0
         assert len(lane["thresholds"]) > 1
@@ -178,8 +178,8 @@ def test_what_was_steered_on_the_first_lane_holds_on_the_second_at_the_very_same
     assert "Traceback" not in err
     (path,) = runs.iterdir()
     assert_sound(code, summary := read_json(path / "summary.json"))
-    paused, resumed = summary["changes"]["threads"]
-    assert summary["changes"]["prefork"] == [paused, resumed]
+    paused, resumed = summary["load"]["changes"]["threads"]
+    assert summary["load"]["changes"]["prefork"] == [paused, resumed]
     assert (paused["paused"], paused["rate_per_s"]) == (True, None)
     assert (resumed["paused"], resumed["rate_per_s"]) == (False, 30.0)
     run = read_run(path)
@@ -233,10 +233,10 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
         "--junit", str(junit),
     )  # fmt: skip
     (trial,) = loads(run)
-    aborted = summary["aborted"]
+    aborted = summary["load"]["aborted"]
     assert (aborted["lane"], aborted["why"]) == ("threads", "p50(sojourn) < 1us")
     assert 1.0 <= aborted["at_s"] == trial.given_up_s < 60.0
-    (lane,) = summary["load"]
+    (lane,) = summary["load"]["lanes"]
     assert lane["given_up_s"] == trial.given_up_s
     assert [threshold["kept"] for threshold in lane["thresholds"]] == [True, False]
     assert trial.jobs < 60 * 20
@@ -256,9 +256,9 @@ def test_longer_messages_with_a_priority_arrive(tmp_path: Path) -> None:
         "--job-duration", "2ms", "--payload", "64KiB", "--priority", "3", "--threshold", "lost == 0",
     )  # fmt: skip
     assert_sound(code, summary)
-    settings = run.manifest["settings"]
-    assert (settings["payload_bytes"], settings["priority"]) == (65_536, 3)
-    (lane,) = summary["load"]
+    options = run.manifest.settings.load
+    assert (options.payload_bytes, options.priority) == (65_536, 3)
+    (lane,) = summary["load"]["lanes"]
     assert lane["settlement"]["done"] == lane["settlement"]["sent"] > 5
     assert lane["latency"]["service"]["n"] == lane["settlement"]["done"]
 
