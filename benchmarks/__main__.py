@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
 
 from benchmarks import (
     adoption,
@@ -23,13 +24,14 @@ from benchmarks import (
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError
-from producer.fleet.machine import PACKAGES, Machine, OthersMeter, describe
+from producer.fleet.machine import PACKAGES, OthersMeter, describe
 from producer.report.formats import gibibytes, instant, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from benchmarks.figures import Result
+    from producer.rundir.machine import Machine
 
 BENCHMARKS = {
     benchmark.name: benchmark
@@ -105,7 +107,7 @@ def run(chosen: Iterable[Benchmark], *, as_json: bool = False) -> bool:
         kept = kept and all(result.kept for result in results)
         found[benchmark.name] = {"others_cores": others_cores, "results": [result.to_dict() for result in results]}
     if as_json:
-        head = {"began_at": began_at, "machine": machine.to_dict(), "kept": kept}
+        head = {"began_at": began_at, "machine": to_builtins(machine), "kept": kept}
         click.echo(json.dumps({**head, "benchmarks": found}, indent=2, allow_nan=False))
     return kept
 

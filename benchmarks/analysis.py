@@ -21,6 +21,7 @@ import polars as pl
 from benchmarks.figures import Figure, Promise
 from poolrace.contract import Outcome
 from producer.errors import PoolraceError
+from producer.fleet.control import ANSWER_S
 from producer.fleet.processes import Processes
 from producer.plan.lanes import Lane
 from producer.plan.settings import RaceSettings
@@ -191,7 +192,14 @@ def _samples(lane: Lane, began_at: float, duration_s: float) -> pl.DataFrame:
 def _pings(trial: int, lane: Lane, began_at: float, duration_s: float) -> Iterator[dict[str, object]]:
     """Make four pings a second."""
     for number_ in range(int(4 * duration_s) + 1):
-        yield {"trial": trial, "lane": lane.key, "node": lane.key, "at": began_at + number_ / 4, "rtt_s": 0.01}
+        yield {
+            "trial": trial,
+            "lane": lane.key,
+            "node": lane.key,
+            "at": began_at + number_ / 4,
+            "rtt_s": 0.01,
+            "timeout_s": ANSWER_S,
+        }
 
 
 def _as(table: str, frame: pl.DataFrame) -> pl.DataFrame:

@@ -53,4 +53,4 @@ def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
             raise error
         run = read_run(path)
         fates = settle(run.sent, run.records, run.trials)
-        return {lane["lane"]: lane["held_per_s"] or 0.0 for lane in limit_lanes(run, fates)}
+        return {lane.lane: lane.held_per_s or 0.0 for lane in limit_lanes(run, fates)}

@@ -7,6 +7,7 @@ Needs Chromium. To show newer runs, put their directories there in place of the 
 from __future__ import annotations
 
 import re
+import textwrap
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from producer.analysis.summary import summarise
 from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
+from producer.report.plain import plain
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
 
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"
 README = ROOT / "README.md"
 FOLDER = ROOT / "docs" / "pictures"
+COLUMNS = 120
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
 """The keys of the pictures that README.md shows, by kind of run."""
@@ -44,7 +47,7 @@ def shown() -> tuple[Picture, ...]:
         picture
         for kind, keys in SHOWN.items()
         for path in [stored(kind)]
-        for picture in pictures_of(summarise(read_run(path)), read_run(path))
+        for picture in pictures_of(plain(summarise(read_run(path))), read_run(path))
         if picture.key in keys
     )
 
@@ -52,7 +55,7 @@ def shown() -> tuple[Picture, ...]:
 def filled(readme: str) -> str:
     """Return README.md with the report and pictures of the stored runs between its marks."""
     report = StringIO()
-    show(summarise(read_run(stored("race"))), report)
+    show(plain(summarise(read_run(stored("race")))), report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
     parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
     for mark, part in parts.items():
@@ -62,7 +65,8 @@ def filled(readme: str) -> str:
 
 
 def _embedded(picture: Picture) -> str:
-    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{picture.shows} {picture.reads}"
+    words = textwrap.fill(f"{picture.shows} {picture.reads}", COLUMNS, break_long_words=False, break_on_hyphens=False)
+    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{words}"
 
 
 def main() -> int:

@@ -3,11 +3,12 @@
 from itertools import product
 
 import polars as pl
+from msgspec import to_builtins
+from recorded import recorded
 
-from producer.fleet import NodeFacts
 from producer.fleet.machine import describe
 from producer.plan.lanes import parse_lanes
-from producer.plan.settings import RaceSettings
+from producer.rundir.manifest import NodeFacts
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
 from producer.rundir.writer import RunWriter
@@ -30,21 +31,21 @@ def make_run(parent, name="race", *, speeds=None, pairs=3, jobs=12, settings=Non
         manifest: Changes to the manifest.
     """
     lanes = lanes or parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
-    asked = RaceSettings(lanes=lanes, workloads=("sleep",), pairs=pairs, trial_s=0.6)
+    asked = recorded(**{"lanes": lanes, **(settings or {})})
     writer = RunWriter.create(
         parent,
         name,
         {
             "run_id": "00112233445566ff",
-            "settings": {**asked.to_dict(), **(settings or {})},
+            "settings": to_builtins(asked),
             "status": "complete",
             "began_at": 1_700_000_000.0,
             "ended_at": 1_700_000_060.0,
-            "machine": describe(read=lambda _: None).to_dict(),
+            "machine": to_builtins(describe(read=lambda _: None)),
             "sizes": {"sleep": {"amount": [100_000], "target_s": 0.1, "measured_s": None}},
             "broker": "redis://127.0.0.1:6379/0 (embedded)",
             "nodes": [
-                NodeFacts(node=f"{lane.key}@host", lane=lane.key, ready_s=1.25).to_dict() for lane in lanes
+                to_builtins(NodeFacts(node=f"{lane.key}@host", lane=lane.key, ready_s=1.25)) for lane in lanes
             ],
             "publisher_clock": {"offset_s": 0.0, "bound_s": 0.0001},
             "clocks": {f"{lane.key}@host": {"offset_s": 0.0, "bound_s": 0.0001} for lane in lanes},

@@ -30,13 +30,13 @@ from poolrace.contract import (
     join_rows,
     records_queue,
 )
-from producer.fleet import NodeFacts
 from producer.fleet.machine import Noise
 from producer.measure import session, sizing
 from producer.measure.collector import Collector
 from producer.measure.schedule import OrderRevisions, send_when_due
 from producer.measure.trial import TrialRunner
 from producer.report.progress.display import Silent
+from producer.rundir.manifest import NodeFacts
 
 BEGIN = 1_700_000_000.0
 SEND_S = 1 / 1024

@@ -8,20 +8,21 @@ average of its trials' percentiles. Times are seconds; instants are on the broke
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from poolrace.contract import Outcome
-from producer.analysis.latency import Latency, _floats, first_successes, latency
-from producer.analysis.percentiles import Percentiles, Spread
+from producer.analysis.latency import Latency, first_successes, floats, latency
+from producer.analysis.percentiles import Spread
+from producer.analysis.results import Analysis, LaneResult, TrialResult
 from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -48,111 +49,6 @@ def capacity_per_s(finished_at: NDArray[np.float64], slots: int) -> float | None
         return None
     span_s = float(finished_at[-1] - finished_at[slots - 1])
     return (jobs - slots) / span_s if span_s > 0 else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialResult:
-    """
-    What one trial measured.
-
-    Attributes:
-        trial: Its number within the run.
-        kind: What it was to measure.
-        workload: What its jobs did.
-        lane: Key of the lane it ran on.
-        round: Trials of one kind and workload with the same round form a pair.
-        settlement: What became of its jobs.
-        rate_per_s: The held arrival rate; None for a backlog.
-        capacity_per_s: Steady completion rate over a backlog; None for other kinds and when it cannot be told.
-        achieved_per_s: Jobs that succeeded, per second from the first one due to the last one finished.
-        sojourn: Finished minus due.
-        publish_lag: Sent minus due.
-        cpu_s_per_job: CPU seconds of the lane's nodes per job done; None if unknown.
-        negative: Jobs with a wait below zero.
-    """
-
-    trial: int
-    kind: Kind
-    workload: str
-    lane: str
-    round: int
-    settlement: Settlement
-    rate_per_s: float | None
-    capacity_per_s: float | None
-    achieved_per_s: float | None
-    sojourn: Percentiles | None
-    publish_lag: Percentiles | None
-    cpu_s_per_job: float | None
-    negative: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "kind": self.kind.value}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneResult:
-    """
-    What one lane did with one workload, over all trials but those of the warm-up.
-
-    Attributes:
-        workload: What the jobs did.
-        lane: The lane's key.
-        slots: Its concurrency.
-        settlement: What became of the jobs.
-        failures: Failed jobs by class of the exception; they add up to the settlement's.
-        capacity_per_s: Capacity over the trials; None if no trial could tell.
-        rate_per_s: The arrival rate held in the latency trials, their median; None without any.
-        backlog: Raw records of all capacity trials together; None without any. Its waits are those of a full queue.
-        latency: Raw records of all trials at a held rate together; None without any.
-        backlog_cpu_s_per_job: CPU seconds of the lane's nodes per job done in the capacity trials; None if unknown.
-        latency_cpu_s_per_job: The same in the latency trials.
-    """
-
-    workload: str
-    lane: str
-    slots: int
-    settlement: Settlement
-    failures: Mapping[str, int]
-    capacity_per_s: Spread | None
-    rate_per_s: float | None
-    backlog: Latency | None
-    latency: Latency | None
-    backlog_cpu_s_per_job: float | None
-    latency_cpu_s_per_job: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
-    """
-    Everything that the records of a run say.
-
-    Attributes:
-        trials: One result a trial, in the order given.
-        lanes: One result for each workload on each lane, in the order of their first trial.
-        settlement: What became of all jobs of the run.
-        unknown_records: Records of jobs that were never sent; they are in no other number.
-        fates: What became of each job: columns trial, seq, fate.
-    """
-
-    trials: tuple[TrialResult, ...]
-    lanes: tuple[LaneResult, ...]
-    settlement: Settlement
-    unknown_records: int
-    fates: pl.DataFrame
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "trials": [trial.to_dict() for trial in self.trials],
-            "lanes": [lane.to_dict() for lane in self.lanes],
-            "settlement": self.settlement.to_dict(),
-            "unknown_records": self.unknown_records,
-        }
 
 
 def analyse(
@@ -275,14 +171,14 @@ def _trial_capacity_per_s(part: _Measured) -> float | None:
     """Only a backlog shows the capacity; at a held rate completions follow the arrivals."""
     if part.trial.kind is not Kind.CAPACITY:
         return None
-    return capacity_per_s(_floats(part.successes, "finished_at"), part.trial.slots)
+    return capacity_per_s(floats(part.successes, "finished_at"), part.trial.slots)
 
 
 def _achieved_per_s(part: _Measured) -> float | None:
     """Jobs that succeeded, over the time from the first one due to the last one finished."""
     if not part.successes.height:
         return None
-    first_due_at, last_finished_at = _floats(part.sent, "due_at").min(), _floats(part.successes, "finished_at")[-1]
+    first_due_at, last_finished_at = floats(part.sent, "due_at").min(), floats(part.successes, "finished_at")[-1]
     span_s = float(last_finished_at - first_due_at)
     return part.successes.height / span_s if span_s > 0 else None
 

@@ -6,26 +6,30 @@ Trials of different runs are no pairs, so the interval is Welch's, on the logari
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from producer.analysis.analyse import TrialResult, analyse
+from msgspec import to_builtins
+
+from producer.analysis.analyse import analyse
+from producer.analysis.kinds import kind_of
 from producer.analysis.percentiles import choose_percentile
 from producer.analysis.stats import holm, welch
 from producer.analysis.verdict import MARGIN
 from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
 from producer.errors import UsageError
-from producer.plan.lanes import Lane
 from producer.rundir.schema import COMPLETE
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from producer.analysis.results import TrialResult
+    from producer.rundir.manifest import Manifest
     from producer.rundir.run import Run
 
-MEASUREMENT = ("pairs", "trial_s", "utilisation", "arrivals", "publishers")
 HARDWARE = (
     "cpu_model",
     "architecture",
@@ -36,12 +40,10 @@ HARDWARE = (
     "container",
 )
 SOFTWARE = ("python", "implementation", "free_threaded", "gil", "versions", "system", "kernel")
-COMPARED = ("race", "sweep")
-"""Kinds of run whose trials are repeated, so that there is an interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FigureChange:
     """
     How one figure of one lane changed from the first run to the second.
 
@@ -64,9 +66,41 @@ class Change:
     word: str
 
 
-def compare_runs(first: Run, second: Run) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
     """
-    What changed from the first run to the second.
+    One thing in which two runs differ.
+
+    Attributes:
+        first: Its value in the first run.
+        second: Its value in the second.
+    """
+
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """
+    What changed from one run to another.
+
+    Attributes:
+        first: Name of the first run's directory.
+        second: Name of the second's.
+        differs_in: What the runs differ in, by name: one thing at most.
+        changes: Every figure that both runs have.
+    """
+
+    first: str
+    second: str
+    differs_in: Mapping[str, Difference]
+    changes: tuple[FigureChange, ...]
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """
+    Return what changed from the first run to the second.
 
     Raises:
         UsageError: If a run is not complete, or they differ in more than one thing; says in what.
@@ -75,27 +109,24 @@ def compare_runs(first: Run, second: Run) -> dict[str, Any]:
     differences = differing(runs[0].manifest, runs[1].manifest)
     if len(differences) > 1 or any(map(_is_size, differences)):
         raise UsageError(_refusal(first.path, second.path, differences))
-    return {
-        "first": first.path.name,
-        "second": second.path.name,
-        "differs_in": {name: {"first": a, "second": b} for name, (a, b) in differences.items()},
-        "changes": [asdict(change) for change in changes(*runs)],
-    }
+    return Comparison(
+        first=first.path.name, second=second.path.name, differs_in=differences, changes=tuple(changes(*runs))
+    )
 
 
 def _complete(run: Run) -> Run:
-    kind = run.manifest["settings"].get("kind")
-    if kind not in COMPARED:
-        raise UsageError(f"{run.path}: a {kind} cannot be compared. Give two races or two sweeps, which repeat trials.")
-    if run.manifest["status"] != COMPLETE:
+    kind, status = kind_of(run), run.manifest.status
+    if not kind.comparable:
         raise UsageError(
-            f"{run.path}: the run is {run.manifest['status']} and proves nothing. Run it again to the end."
+            f"{run.path}: a {kind.name} cannot be compared. Give two races or two sweeps, which repeat trials."
         )
+    if status != COMPLETE:
+        raise UsageError(f"{run.path}: the run is {status} and proves nothing. Run it again to the end.")
     return run
 
 
-def _refusal(first: Path, second: Path, differences: Mapping[str, tuple[Any, Any]]) -> str:
-    lines = "\n".join(f"  {name}: {a} against {b}" for name, (a, b) in differences.items())
+def _refusal(first: Path, second: Path, differences: Mapping[str, Difference]) -> str:
+    lines = "\n".join(f"  {name}: {each.first} against {each.second}" for name, each in differences.items())
     why = (
         "differ in the size of their jobs, so they did not do the same work"
         if all(map(_is_size, differences))
@@ -111,14 +142,18 @@ def _is_size(name: str) -> bool:
     return name.startswith("job sizes")
 
 
-def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What two manifests differ in, of all that can change a figure: by name, the two values."""
+def differing(first: Manifest, second: Manifest) -> dict[str, Difference]:
+    """Return what two manifests differ in, of all that can change a figure, by name."""
     a, b = dict(_facts(first)), dict(_facts(second))
-    return _as_one_switch({name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)})
+    return _as_one_switch({
+        name: Difference(first=a.get(name), second=b.get(name))
+        for name in {**a, **b}
+        if a.get(name) != b.get(name)
+    })  # fmt: skip
 
 
-def _as_one_switch(found: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
-    """Lanes that are all switched from one transport to the other differ in one thing: what carries messages."""
+def _as_one_switch(found: dict[str, Difference]) -> dict[str, Difference]:
+    """Return lanes that are all switched from one transport to the other as one difference: what carries messages."""
     switched = {name: values for name, values in found.items() if name.endswith(": transport")}
     if len(set(switched.values())) != 1 or len(switched) == 1:
         return found
@@ -127,23 +162,26 @@ def _as_one_switch(found: dict[str, tuple[Any, Any]]) -> dict[str, tuple[Any, An
     return {**rest, f"lanes {lanes}: transport": next(iter(switched.values()))}
 
 
-def _facts(manifest: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    settings, machine = manifest["settings"], manifest.get("machine") or {}
+def _facts(manifest: Manifest) -> Iterator[tuple[str, Any]]:
+    settings, machine = manifest.settings, to_builtins(manifest.machine) or {}
     yield "machine", {name: machine.get(name) for name in HARDWARE}
     yield "software", {name: machine.get(name) for name in SOFTWARE}
-    yield "broker", "embedded" if "(embedded)" in manifest.get("broker", "") else manifest.get("broker")
-    yield "workloads", settings["workloads"]
-    for name in MEASUREMENT:
-        yield name, settings[name]
-    for lane in settings["lanes"]:
-        # A run from before a field was there had what is now its default.
-        for field, value in Lane.from_dict(lane).to_dict().items():
-            yield f"lane {lane['key']}: {field}", value
-    for workload, size in manifest.get("sizes", {}).items():
-        yield f"job sizes: {workload}", size["amount"]
+    yield "broker", "embedded" if "(embedded)" in (manifest.broker or "") else manifest.broker
+    yield "workloads", settings.workloads
+    if settings.race:
+        yield "pairs", settings.race.pairs
+        yield "trial_s", settings.race.trial_s
+        yield "utilisation", settings.race.utilisation
+    yield "arrivals", settings.arrivals
+    yield "publishers", settings.publishers
+    for lane in settings.lanes:
+        for name, value in asdict(lane).items():
+            yield f"lane {lane.key}: {name}", value
+    for workload, size in manifest.sizes.items():
+        yield f"job sizes: {workload}", size and list(size.amount)
 
 
-def changes(first: Run, second: Run) -> list[Change]:
+def changes(first: Run, second: Run) -> list[FigureChange]:
     """Every figure that both runs have, with Holm's correction over all of them."""
     values = [_values(first), _values(second)]
     keys = [key for key in values[0] if key in values[1]]
@@ -174,10 +212,10 @@ def _measured(trial: TrialResult, trials: Sequence[TrialResult]) -> Iterator[tup
         yield f"latency {name}", getattr(trial.sojourn, name)
 
 
-def _change(key: Key, estimate: tuple[float | None, float | None, float | None, float], p: float) -> Change:
+def _change(key: Key, estimate: tuple[float | None, float | None, float | None, float], p: float) -> FigureChange:
     workload, lane, measure = key
     ratio, low, high, _ = estimate
-    return Change(
+    return FigureChange(
         workload=workload,
         lane=lane,
         measure=measure,

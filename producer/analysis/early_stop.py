@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
@@ -10,12 +11,12 @@ import polars as pl
 from poolrace.contract import Outcome
 from producer.analysis.latency import first_successes
 from producer.analysis.memory import memory_per_slot_bytes
-from producer.analysis.percentiles import percentiles, values_beyond
+from producer.analysis.percentiles import Percentiles, percentiles, values_beyond
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import AT_MOST, MEMORY, STATISTICS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,6 +51,36 @@ class Batch(Protocol):
     def children(self) -> pl.DataFrame: ...  # noqa: D102
     @property
     def samples(self) -> pl.DataFrame: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FiguresSoFar:
+    """
+    What thresholds are held against before the end; rates are not among it.
+
+    Attributes:
+        spreads: By stage, the percentiles of the jobs that have ended.
+        ended: Jobs that met a fate, by its name.
+        memory_per_slot_bytes: Memory of the lane's nodes by slot; None if unknown.
+    """
+
+    spreads: Mapping[str, Percentiles | None]
+    ended: Mapping[str, int]
+    memory_per_slot_bytes: float | None
+    offered_per_s: float = 0.0
+
+    def statistic(self, stage: str, name: str) -> float | None:
+        """Return a statistic of a stage, in seconds; None if no job has the stage yet."""
+        found = self.spreads[stage]
+        return found.statistic(name) if found else None
+
+    def throughput_per_s(self, of: str) -> float:
+        """Refuse: a rate is known at the end."""
+        raise NotImplementedError(f"rate({of}) is not known before the end")
+
+    def jobs(self, fate: str) -> int:
+        """Return how many jobs met a fate so far."""
+        return self.ended[fate]
 
 
 class RunningFigures:
@@ -130,14 +161,9 @@ class RunningFigures:
         known: NDArray[np.float64] = took_s[~np.isnan(took_s)]
         return known
 
-    def _figures(self, lane: str) -> dict[str, Any]:
+    def _figures(self, lane: str) -> _FiguresSoFar:
         spreads = {stage.name: percentiles(self._known(stage.name)) for stage in self._stages}
-        return {
-            "offered_per_s": 0.0,
-            "latency": {of: spread and spread.to_dict() for of, spread in spreads.items()},
-            "settlement": self._ended,
-            "memory_per_slot_bytes": self._memory(lane),
-        }
+        return _FiguresSoFar(spreads=spreads, ended=self._ended, memory_per_slot_bytes=self._memory(lane))
 
     def _memory(self, lane: str) -> float | None:
         if not any(frame.height for frame in self._samples):

@@ -1,5 +1,13 @@
 """When the generator itself was too late for its figures to be used. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from producer.analysis.latency import Latency
+    from producer.analysis.load import LoadFigures
+
 LAG_FLOOR_S = 0.010
 LAG_SHARE = 0.25
 
@@ -13,6 +21,12 @@ def lag_bound_s(median_sojourn_s: float) -> float:
     return max(LAG_FLOOR_S, LAG_SHARE * median_sojourn_s)
 
 
-def missed_the_rate(*, offered_per_s: float, generator_per_s: float) -> bool:
-    """Whether the generator sent clearly less than it was to, in jobs per second."""
-    return generator_per_s < LEAST_SHARE * offered_per_s
+def was_late(latency: Latency) -> bool:
+    """Return whether jobs were sent later than their sojourn allows; not if no job succeeded."""
+    lag, sojourn = latency.publish_lag, latency.sojourn
+    return lag is not None and sojourn is not None and lag.p99 > lag_bound_s(sojourn.p50)
+
+
+def missed_the_rate(figures: LoadFigures) -> bool:
+    """Return whether the generator sent clearly less than it was to."""
+    return figures.generator_per_s < LEAST_SHARE * figures.offered_per_s

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -58,9 +58,10 @@ class Latency:
     cpu: Percentiles | None
     negative: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+    def stage(self, name: str) -> Percentiles | None:
+        """Return the percentiles of a stage by its name, e.g. `sojourn`."""
+        found: Percentiles | None = getattr(self, name)
+        return found
 
 
 def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -107,11 +108,11 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
     below_zero = np.any([took_s[name] < 0 for name in CANNOT_BE_NEGATIVE], axis=0)
     return Latency(
         **{name: percentiles(values) for name, values in took_s.items()},
-        cpu=percentiles(_floats(successes, "cpu_s")),
+        cpu=percentiles(floats(successes, "cpu_s")),
         negative=int(np.count_nonzero(below_zero)),
     )
 
 
-def _floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
+def floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
     """A column as numpy sees it; null becomes NaN."""
     return frame[column].cast(pl.Float64).to_numpy()

@@ -5,71 +5,240 @@ thresholds. Pure.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
 from producer.analysis.breach import CountedJobs, first_breach_s
-from producer.analysis.latency import first_successes, latency
+from producer.analysis.generator import missed_the_rate
+from producer.analysis.kind import KindParts, RunKind
+from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.phases import phase_windows, whole_window
-from producer.analysis.settle import settle, tally
+from producer.analysis.settle import Fate, Settlement, settle, tally
+from producer.plan.script import Change
 from producer.plan.stages import STAGES
-from producer.plan.thresholds import STATISTICS, parse_threshold
+from producer.plan.thresholds import STATISTICS, Judgement, parse_threshold
+from producer.rundir.manifest import Aborted
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from producer.analysis.phases import PhaseWindow
+    from producer.analysis.results import Analysis
+    from producer.analysis.verdict import Verdict
     from producer.plan.thresholds import Threshold
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 
+F = TypeVar("F", bound="LoadFigures")
+
 UNITS = {"rate": "jobs/s", "mem_per_slot": "bytes"}
 
 
-def load_lanes(run: Run, fates: pl.DataFrame | None = None) -> list[dict[str, Any]]:
-    """One entry a lane, in the order in which they were loaded; none for a run that is no load."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFigures:
+    """
+    The figures of the jobs of a load that were due in some time, of one workload or of all.
+
+    Attributes:
+        duration_s: The time in which they were due, in seconds.
+        offered_per_s: Jobs due, per second of it.
+        generator_per_s: Jobs that the generator tried to send, per second.
+        sent_per_s: Jobs that the broker accepted, per second.
+        finished_per_s: Jobs that succeeded, per second until the last of them had ended.
+        settlement: What became of the jobs.
+        latency: The stages of their lives.
+    """
+
+    duration_s: float
+    offered_per_s: float
+    generator_per_s: float
+    sent_per_s: float
+    finished_per_s: float
+    settlement: Settlement
+    latency: Latency
+
+    def statistic(self, stage: str, name: str) -> float | None:
+        """Return a statistic of a stage in seconds, e.g. `p99.9` of `sojourn`; None if no job has the stage."""
+        found = self.latency.stage(stage)
+        return found.statistic(name) if found else None
+
+    def throughput_per_s(self, of: str) -> float:
+        """Return the rate at which jobs were `sent` or `finished`, per second."""
+        return {"sent": self.sent_per_s, "finished": self.finished_per_s}[of]
+
+    def jobs(self, fate: str) -> int:
+        """Return how many jobs met a fate."""
+        return self.settlement.count(Fate(fate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPhase(LoadFigures):
+    """
+    The figures of a phase.
+
+    Attributes:
+        phase: Its name.
+        counts: Whether thresholds and the lane's own figures take its jobs in.
+    """
+
+    phase: str
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadWorkload(LoadFigures):
+    """
+    The figures of one workload in the phases that count.
+
+    Attributes:
+        workload: Its name.
+    """
+
+    workload: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedThreshold(Judgement):
+    """
+    A threshold that a load was held against.
+
+    Attributes:
+        unit: Of `measured` and `limit`: `s`, `jobs`, `jobs/s` or `bytes`.
+        since_s: The second of the load since which it was broken; None if it was kept, or that cannot be said.
+    """
+
+    unit: str
+    since_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneFigures(LoadFigures):
+    """
+    The figures of a lane.
+
+    Attributes:
+        memory_per_slot_bytes: Memory of its nodes while it was loaded, by slot; None if unknown.
+    """
+
+    memory_per_slot_bytes: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadLane(LaneFigures):
+    """
+    What a load found on a lane; its own figures are those of the phases that count.
+
+    Attributes:
+        lane: The lane's key.
+        phases: Each phase that was reached.
+        workloads: Each workload.
+        thresholds: What became of each threshold.
+        given_up_s: When no more was sent, in seconds from its start; None if all was.
+    """
+
+    lane: str
+    phases: tuple[LoadPhase, ...]
+    workloads: tuple[LoadWorkload, ...]
+    thresholds: tuple[JudgedThreshold, ...]
+    given_up_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeFigures(LaneFigures):
+    """
+    The figures of one trial at a held rate.
+
+    Attributes:
+        growth_s: By how much the queue wait grew, in seconds; None if unknown.
+    """
+
+    growth_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSummary:
+    """
+    What a load found.
+
+    Attributes:
+        lanes: One entry a lane, in the order in which they were loaded.
+        aborted: Its early end; None if it went on to the end.
+        changes: What was changed while it ran, by lane.
+    """
+
+    lanes: tuple[LoadLane, ...]
+    aborted: Aborted | None
+    changes: Mapping[str, tuple[Change, ...]]
+
+    @property
+    def met(self) -> bool:
+        """Whether no threshold was broken."""
+        return not self.aborted and all(judged.kept for lane in self.lanes for judged in lane.thresholds)
+
+
+def load_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:  # noqa: ARG001 - as of any kind
+    """Return what a load found on each lane, and where its generator was too slow."""
+    lanes = load_lanes(run, analysis.fates)
+    found = LoadSummary(lanes=lanes, aborted=run.manifest.aborted, changes=run.manifest.changes)
+    return KindParts(load=found, problems=tuple(_short_of_the_rate(lane) for lane in lanes if missed_the_rate(lane)))
+
+
+def _short_of_the_rate(lane: LoadLane) -> str:
+    return (
+        f"The generator could not hold the rate: it sent {lane.generator_per_s:,.0f} jobs/s of "
+        f"{lane.offered_per_s:,.0f} to {lane.lane}. Use a lower rate, more --publishers or a faster machine."
+    )
+
+
+def load_lanes(run: Run, fates: pl.DataFrame | None = None) -> tuple[LoadLane, ...]:
+    """Return what a load found on each lane, in the order in which they were loaded."""
+    options = run.manifest.settings.load
+    if options is None:
+        return ()
     fates = settle(run.sent, run.records, run.trials) if fates is None else fates
-    thresholds = [parse_threshold(text) for text in run.manifest["settings"].get("thresholds", [])]
-    return [_lane(_Seen(run, trial, fates), thresholds) for trial in run.trials if trial.kind is Kind.LOAD]
+    thresholds = [parse_threshold(text) for text in options.thresholds]
+    loads = [trial for trial in run.trials if trial.kind is Kind.LOAD]
+    return tuple(_lane(_Seen(run, trial, fates), thresholds) for trial in loads)
 
 
-def probe_figures(run: Run, trial: Trial, fates: pl.DataFrame) -> dict[str, Any]:
-    """The figures of one trial at a held rate, for thresholds to be held against."""
+def probe_figures(run: Run, trial: Trial, fates: pl.DataFrame) -> ProbeFigures:
+    """Return the figures of one trial at a held rate, for thresholds to be held against."""
     seen = _Seen(run, trial, fates)
-    return {
-        **seen.figures([seen.whole]),
-        "memory_per_slot_bytes": seen.memory_per_slot_bytes(),
-        "growth_s": seen.growth_s(),
-    }
+    return seen.figures(
+        [seen.whole], ProbeFigures, memory_per_slot_bytes=seen.memory_per_slot_bytes(), growth_s=seen.growth_s()
+    )
 
 
-def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> dict[str, Any]:
+def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> LoadLane:
     counted = [phase for phase in seen.phases if phase.counts] or [seen.whole]
-    figures = {**seen.figures(counted), "memory_per_slot_bytes": seen.memory_per_slot_bytes()}
-    return {
-        "lane": seen.trial.lane,
-        **figures,
-        "phases": [{"phase": p.name, "counts": p.counts, **seen.figures([p])} for p in seen.phases],
-        "workloads": [
-            {"workload": name, **seen.figures(counted, part=number)} for number, name in enumerate(seen.trial.parts)
-        ],
-        "thresholds": [_judge(threshold, figures, seen, counted) for threshold in thresholds],
-        "given_up_s": seen.trial.given_up_s,
-    }
+    memory = seen.memory_per_slot_bytes()
+    figures = seen.figures(counted, LaneFigures, memory_per_slot_bytes=memory)
+    return seen.figures(
+        counted,
+        LoadLane,
+        memory_per_slot_bytes=memory,
+        lane=seen.trial.lane,
+        phases=tuple(seen.figures([p], LoadPhase, phase=p.name, counts=p.counts) for p in seen.phases),
+        workloads=tuple(
+            seen.figures(counted, LoadWorkload, part=number, workload=name)
+            for number, name in enumerate(seen.trial.parts)
+        ),
+        thresholds=tuple(_judge(threshold, figures, seen, counted) for threshold in thresholds),
+        given_up_s=seen.trial.given_up_s,
+    )
 
 
-def _judge(
-    threshold: Threshold, figures: Mapping[str, Any], seen: _Seen, counted: Sequence[PhaseWindow]
-) -> dict[str, Any]:
+def _judge(threshold: Threshold, figures: LaneFigures, seen: _Seen, counted: Sequence[PhaseWindow]) -> JudgedThreshold:
     judged = threshold.judge(figures)
     unit = "s" if threshold.name in STATISTICS else UNITS.get(threshold.name, "jobs")
     since_s = None if judged.kept else first_breach_s(threshold, judged.limit, seen.part(counted))
-    return {**asdict(judged), "unit": unit, "since_s": since_s}
+    return JudgedThreshold(**asdict(judged), unit=unit, since_s=since_s)
 
 
 class _Seen:
@@ -88,27 +257,34 @@ class _Seen:
         self.whole = whole_window(trial)
         self.phases = phase_windows(run, trial)
 
-    def figures(self, stretches: Sequence[PhaseWindow], part: int | None = None) -> dict[str, Any]:
+    def figures(self, stretches: Sequence[PhaseWindow], kind: type[F], part: int | None = None, **more: Any) -> F:
         """
-        Rates, settlement and latency of the jobs due in some stretches, of one workload or of all.
+        Return rates, settlement and latency of the jobs due in some stretches, of one workload or of all.
 
         Jobs per second are over the time that the stretches take, or that it took to send or finish their jobs, if that
         is more.
+
+        Args:
+            stretches: The stretches, in order.
+            kind: The noun to make.
+            part: Number of the workload; None for all.
+            more: The noun's other fields.
         """
         sent, done = (self._chosen(frame, stretches, part) for frame in (self._sent, self._done))
         accepted = sent.filter(pl.col("accepted_at").is_not_null())
         took_s = sum(stretch.end_s - stretch.begin_s for stretch in stretches)
         # Between stretches that count there may be some that do not, whose time is not theirs.
         over_at = self.trial.began_at + stretches[-1].end_s
-        return {
-            "duration_s": took_s,
-            "offered_per_s": sent.height / took_s,
-            "generator_per_s": sent.height / (took_s + max(0.0, _last(sent, "sent_at") - over_at)),
-            "sent_per_s": accepted.height / (took_s + max(0.0, _last(accepted, "sent_at") - over_at)),
-            "finished_per_s": done.height / (took_s + max(0.0, _last(done, "finished_at") - over_at)),
-            "settlement": tally(sent).to_dict(),
-            "latency": latency(done, sent).to_dict(),
-        }
+        return kind(
+            duration_s=took_s,
+            offered_per_s=sent.height / took_s,
+            generator_per_s=sent.height / (took_s + max(0.0, _last(sent, "sent_at") - over_at)),
+            sent_per_s=accepted.height / (took_s + max(0.0, _last(accepted, "sent_at") - over_at)),
+            finished_per_s=done.height / (took_s + max(0.0, _last(done, "finished_at") - over_at)),
+            settlement=tally(sent),
+            latency=latency(done, sent),
+            **more,
+        )
 
     def growth_s(self) -> float | None:
         """
@@ -150,3 +326,6 @@ class _Seen:
 def _last(frame: pl.DataFrame, column: str) -> float:
     found: Any = frame[column].max()
     return float(found) if found is not None else float("-inf")
+
+
+LOAD = RunKind(name="load", summarise=load_parts)

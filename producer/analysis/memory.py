@@ -47,6 +47,9 @@ def memory_per_slot_bytes(
     return float(medians.sum()) / slots if medians.len() and not medians.null_count() else None
 
 
-def _memory(run: Run, lane: Lane, column: Literal["pss_bytes", "private_bytes"] = "pss_bytes") -> float | None:
+def lane_memory_per_slot_bytes(
+    run: Run, lane: Lane, column: Literal["pss_bytes", "private_bytes"] = "pss_bytes"
+) -> float | None:
+    """Return what a slot of a lane takes over all trials but the warm-up; None if it was never sampled."""
     windows = [(t.began_at, t.ended_at) for t in run.trials if t.lane == lane.key and t.kind is not Kind.WARM_UP]
     return memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots, column=column)

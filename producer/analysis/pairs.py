@@ -13,7 +13,7 @@ from producer.rundir.trials import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.analysis.analyse import TrialResult
+    from producer.analysis.results import TrialResult
 
 
 Measure = Literal["capacity", "latency"]

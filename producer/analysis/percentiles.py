@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -53,13 +53,13 @@ class Percentiles:
     max: float
     mean: float
 
+    def statistic(self, name: str) -> float:
+        """Return a value by its name, e.g. `p99.9`, `max` or `mean`, in seconds."""
+        return float(getattr(self, name.replace(".", "_")))
+
     def firm(self, name: str) -> bool:
         """Whether at least ten values lie beyond this percentile, e.g. `firm("p99")` from 1,000 values on."""
         return values_beyond(self.n, name) >= FIRM_BEYOND
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def percentiles(values: NDArray[np.float64]) -> Percentiles | None:
@@ -101,7 +101,3 @@ class Spread:
         """Sum up the values that are known; None if none is."""
         known = [value for value in values if value is not None]
         return cls(n=len(known), median=float(np.median(known)), min=min(known), max=max(known)) if known else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)

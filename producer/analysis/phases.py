@@ -49,14 +49,15 @@ def phase_windows(run: Run, trial: Trial) -> list[PhaseWindow]:
 
     A phase that was not reached is left out: a load that was given up ends in the middle of one.
     """
-    phases = run.manifest["settings"].get("phases", []) if trial.kind is Kind.LOAD else []
+    load = run.manifest.settings.load
+    phases = load.phases if load and trial.kind is Kind.LOAD else ()
     planned_s = whole_window(trial).end_s
     found, begin_s = [], 0.0
     for phase in phases:
-        end_s = min(begin_s + phase["duration_s"], planned_s)
+        end_s = min(begin_s + phase.duration_s, planned_s)
         if end_s > begin_s:
             alone = len(phases) == 1
-            window = PhaseWindow(name=phase["name"], begin_s=begin_s, end_s=end_s, counts=phase["counts"], alone=alone)
+            window = PhaseWindow(name=phase.name, begin_s=begin_s, end_s=end_s, counts=phase.counts, alone=alone)
             found.append(window)
-        begin_s += phase["duration_s"]
+        begin_s += phase.duration_s
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from producer.errors import UsageError
 
@@ -31,10 +30,6 @@ class Price:
     def of_jobs(self, cpu_s_per_job: float | None) -> float | None:
         """What the CPU time of a million jobs costs, if no core idles that is paid for; None if it is not known."""
         return None if cpu_s_per_job is None else cpu_s_per_job * MILLION / HOUR_S * self.core_hour
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {"core_hour": self.core_hour, "currency": self.currency}
 
 
 def parse_price(text: str) -> Price:

@@ -19,9 +19,9 @@ So records outweigh what the publisher and the broker said: a job that ran is do
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
@@ -46,6 +46,9 @@ class Fate(StrEnum):
     QUEUED = "queued"
     REFUSED = "refused"
 
+
+UNSETTLED = (Fate.LOST, Fate.DUPLICATED, Fate.QUEUED, Fate.RETRIED, Fate.REFUSED)
+"""The fates of jobs that did not come to one end."""
 
 FATES = pl.Enum([fate.value for fate in Fate])
 
@@ -78,7 +81,7 @@ class Settlement:
     refused: int = 0
 
     def __post_init__(self) -> None:
-        counts = {fate.value: self.count(fate) for fate in Fate}
+        counts = self.counts
         if sum(counts.values()) != self.sent or min(counts.values()) < 0:
             raise ValueError(f"{self.sent} jobs sent, settled as {counts}: the counts must be 0 or more and add up")
 
@@ -95,6 +98,11 @@ class Settlement:
         return value
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The jobs of each fate, by its name."""
+        return {fate.value: self.count(fate) for fate in Fate}
+
+    @property
     def complete(self) -> bool:
         """Whether every job came to exactly one end."""
         return self.done + self.failed + self.revoked == self.sent
@@ -109,9 +117,25 @@ class Settlement:
         """Failed jobs among those sent, from 0 to 1; 0 if none were sent."""
         return self.failed / self.sent if self.sent else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """
+    The jobs of one trial that met one fate other than a single end.
+
+    Attributes:
+        trial: Number of the trial.
+        lane: Key of its lane.
+        workload: What its jobs did.
+        fate: Their fate.
+        jobs: Their sequence numbers, in order.
+    """
+
+    trial: int
+    lane: str
+    workload: str
+    fate: Fate
+    jobs: tuple[int, ...]
 
 
 def settle(sent: pl.DataFrame, records: pl.DataFrame, trials: Sequence[Trial]) -> pl.DataFrame:
@@ -161,6 +185,18 @@ def tally(fates: pl.DataFrame, trial: int | None = None) -> Settlement:
     """Count what `settle` found, for one trial or for all."""
     chosen = fates if trial is None else fates.filter(pl.col("trial") == trial)
     return Settlement(sent=chosen.height, **dict(chosen["fate"].cast(pl.String).value_counts().iter_rows()))
+
+
+def unsettled(fates: pl.DataFrame, trials: Sequence[Trial]) -> list[Unsettled]:
+    """Return the jobs that did not come to one end, by trial and fate."""
+    bad = fates.filter(pl.col("fate").is_in([fate.value for fate in UNSETTLED]))
+    of = {trial.trial: trial for trial in trials}
+    groups = bad.group_by("trial", "fate").agg(pl.col("seq").sort()).sort("trial", "fate")
+    return [
+        Unsettled(trial=trial, lane=of[trial].lane, workload=of[trial].workload, fate=Fate(fate), jobs=tuple(jobs))
+        for trial, fate, jobs in groups.iter_rows()
+        if trial in of
+    ]
 
 
 def count_unknown_records(sent: pl.DataFrame, records: pl.DataFrame) -> int:

@@ -6,36 +6,112 @@ What a run found, as plain data: recomputed from the run directory alone, writte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
-from producer.analysis.analyse import Analysis, LaneResult, analyse
-from producer.analysis.limit import limit_lanes
-from producer.analysis.load import load_lanes
-from producer.analysis.memory import _memory
+from producer.analysis.analyse import analyse
+from producer.analysis.answer import Answer, answers
+from producer.analysis.kinds import kind_of
+from producer.analysis.lane_facts import LaneFacts, lane_facts
+from producer.analysis.limit import LimitSummary
+from producer.analysis.load import LoadSummary
 from producer.analysis.pairs import pair
-from producer.analysis.percentiles import percentiles
-from producer.analysis.recommendation import NOT_VALID, answers, recommend
-from producer.analysis.settle import Fate
-from producer.analysis.sweep import sweep_of
-from producer.analysis.validity import _problems_of_the_generator, _problems_of_the_run, _status, _warnings
-from producer.analysis.verdict import Verdict, judge
-from producer.plan.lanes import Lane
+from producer.analysis.price import Price
+from producer.analysis.recommendation import NOT_VALID, no_recommendation, recommend
+from producer.analysis.settle import Settlement, Unsettled, unsettled
+from producer.analysis.sweep import SweepSummary
+from producer.analysis.validity import problems_of, status_of, warnings_of
+from producer.analysis.verdict import judge
+from producer.analysis.workload import WorkloadSummary, with_ping_and_price
+from producer.plan.run_settings import RunSettings
+from producer.rundir.machine import Machine, Noise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from producer.analysis.price import Price
+    from producer.analysis.kind import RunKind
+    from producer.analysis.recommendation import Recommendation
+    from producer.analysis.results import Analysis
+    from producer.analysis.verdict import Verdict
     from producer.rundir.run import Run
 
-SCHEMA = 1
-
-UNSETTLED = (Fate.LOST, Fate.DUPLICATED, Fate.QUEUED, Fate.RETRIED, Fate.REFUSED)
+SCHEMA = 2
 
 
-def summarise(run: Run, price: Price | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """
+    Which run it is.
+
+    Attributes:
+        id: 16 hexadecimal digits.
+        directory: Name of its directory.
+        began_at: When it began, in seconds since 1970; None if it did not get that far.
+        ended_at: When it ended.
+    """
+
+    id: str
+    directory: str
+    began_at: float | None
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """
+    What a run found. `load`, `limit` and `sweep` are None for runs of other kinds.
+
+    Attributes:
+        schema: Version of the summary.
+        run: Which run it is.
+        status: `complete`, `incomplete` or `invalid`.
+        valid: Whether the figures may be used.
+        problems: Why not, a sentence each.
+        warnings: What to bear in mind, a sentence each.
+        settings: What was asked.
+        machine: The machine it ran on; None if it did not get that far.
+        noise: How quiet the machine was just before.
+        others_cores: Cores' worth of CPU time that other programs used while trials ran; None if unknown.
+        price: What the reader pays for a core; None if nothing was said of it.
+        settlement: What became of all jobs.
+        unknown_records: Records of jobs that were never sent; they are in no figure.
+        unsettled: The jobs that did not come to one end.
+        lanes: The lanes as they ran.
+        workloads: What was found with each workload.
+        answers: Of a race of a user's own app: one answer a task, and one for all together.
+        load: Of a load.
+        limit: Of a search for the limit.
+        sweep: Of a sweep.
+    """
+
+    schema: int
+    run: RunFacts
+    status: str
+    valid: bool
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    settings: RunSettings
+    machine: Machine | None
+    noise: Noise | None
+    others_cores: float | None
+    price: Price | None
+    settlement: Settlement
+    unknown_records: int
+    unsettled: tuple[Unsettled, ...]
+    lanes: tuple[LaneFacts, ...]
+    workloads: tuple[WorkloadSummary, ...]
+    answers: tuple[Answer, ...]
+    load: LoadSummary | None
+    limit: LimitSummary | None
+    sweep: SweepSummary | None
+
+    @property
+    def met(self) -> bool:
+        """Whether nothing that was asked of the lanes was broken."""
+        return all(part.met for part in (self.load, self.limit) if part)
+
+
+def summarise(run: Run, price: Price | None = None) -> Summary:
     """
     Recompute everything from a run as it was read.
 
@@ -43,125 +119,55 @@ def summarise(run: Run, price: Price | None = None) -> dict[str, Any]:
         run: The run.
         price: What the reader pays for a core; without it nothing is said of money.
     """
+    manifest, kind = run.manifest, kind_of(run)
     analysis = analyse(run.trials, run.sent, run.records, run.children)
-    lanes = [Lane.from_dict(lane) for lane in run.manifest["settings"]["lanes"]]
-    margin = run.manifest["settings"].get("margin")  # a load has none, and compares nothing
-    verdicts = judge(pair(analysis.trials), margin) if margin else []
-    load, limit = load_lanes(run, analysis.fates), limit_lanes(run, analysis.fates)
-    stray = unsettled(run, analysis)
-    problems = [*_problems_of_the_run(run, analysis, stray), *_problems_of_the_generator(analysis, load, limit)]
-    found_lanes = [_lane(run, lane) for lane in lanes]
-    workloads = [_workload(name, run, analysis, lanes, verdicts, problems, price) for name in _workloads(analysis)]
-    return {
-        "schema": SCHEMA,
-        "run": {
-            "id": run.manifest["run_id"],
-            "directory": run.path.name,
-            "began_at": run.manifest.get("began_at"),
-            "ended_at": run.manifest.get("ended_at"),
-        },
-        "status": _status(run),
-        "valid": not problems,
-        "problems": problems,
-        "warnings": _warnings(run, analysis),
-        "settings": run.manifest["settings"],
-        "machine": run.manifest.get("machine"),
-        "noise": run.manifest.get("noise"),
-        "others_cores": run.manifest.get("others_cores"),
-        "price": price and price.to_dict(),
-        "settlement": analysis.settlement.to_dict(),
-        "unknown_records": analysis.unknown_records,
-        "unsettled": stray,
-        "lanes": found_lanes,
-        "load": load,
-        "limit": limit,
-        "sweep": sweep_of(run, analysis, verdicts),
-        "aborted": run.manifest.get("aborted"),
-        "changes": run.manifest.get("changes", {}),
-        "workloads": workloads,
-        "answers": answers(run, workloads, found_lanes),
-    }
+    race = manifest.settings.race  # a load has none, and compares nothing
+    verdicts = judge(pair(analysis.trials), race.margin) if race else []
+    parts = kind.summarise(run, analysis, verdicts)
+    stray = unsettled(analysis.fates, run.trials)
+    problems = (*problems_of(run, analysis, stray), *parts.problems)
+    lanes = tuple(lane_facts(run, lane) for lane in manifest.settings.lanes)
+    workloads = _workloads(run, analysis, verdicts, kind, price, valid=not problems)
+    return Summary(
+        schema=SCHEMA,
+        run=RunFacts(
+            id=manifest.run_id, directory=run.path.name, began_at=manifest.began_at, ended_at=manifest.ended_at
+        ),
+        status=status_of(run),
+        valid=not problems,
+        problems=problems,
+        warnings=tuple(warnings_of(run, analysis)),
+        settings=manifest.settings,
+        machine=manifest.machine,
+        noise=manifest.noise,
+        others_cores=manifest.others_cores,
+        price=price,
+        settlement=analysis.settlement,
+        unknown_records=analysis.unknown_records,
+        unsettled=tuple(stray),
+        lanes=lanes,
+        workloads=workloads,
+        answers=answers(run, workloads, lanes) if kind.recommends else (),
+        load=parts.load,
+        limit=parts.limit,
+        sweep=parts.sweep,
+    )
 
 
-def _workloads(analysis: Analysis) -> list[str]:
-    return list(dict.fromkeys(lane.workload for lane in analysis.lanes))
+def _workloads(
+    run: Run, analysis: Analysis, verdicts: Sequence[Verdict], kind: RunKind, price: Price | None, *, valid: bool
+) -> tuple[WorkloadSummary, ...]:
+    return tuple(
+        WorkloadSummary(
+            workload=name,
+            size=run.manifest.sizes.get(name),
+            lanes=tuple(with_ping_and_price(run, each, price) for each in analysis.lanes if each.workload == name),
+            verdicts=(ours := tuple(verdict for verdict in verdicts if verdict.workload == name)),
+            recommendation=_recommendation(run, kind, ours) if valid else NOT_VALID,
+        )
+        for name in dict.fromkeys(lane.workload for lane in analysis.lanes)
+    )
 
 
-def _workload(
-    name: str,
-    run: Run,
-    analysis: Analysis,
-    lanes: Sequence[Lane],
-    verdicts: Sequence[Verdict],
-    problems: Sequence[str],
-    price: Price | None,
-) -> dict[str, Any]:
-    ours = [verdict for verdict in verdicts if verdict.workload == name]
-    results = [result for result in analysis.lanes if result.workload == name]
-    return {
-        "workload": name,
-        "size": run.manifest.get("sizes", {}).get(name),
-        "lanes": [
-            {
-                **result.to_dict(),
-                "ping": _ping(run, name, result.lane),
-                "money_per_million_jobs": price and price.of_jobs(busiest_cpu_s_per_job(result)),
-            }
-            for result in results
-        ],
-        "verdicts": [verdict.to_dict() for verdict in ours],
-        "recommendation": NOT_VALID if problems else recommend(run, lanes, ours),
-    }
-
-
-def busiest_cpu_s_per_job(result: LaneResult) -> float | None:
-    """Over a backlog, where nothing idles; a load has none, and is taken at the rate it held."""
-    return result.backlog_cpu_s_per_job or result.latency_cpu_s_per_job
-
-
-def _ping(run: Run, workload: str, lane: str) -> dict[str, Any] | None:
-    trials = {t.trial for t in run.trials if t.workload == workload and t.lane == lane}
-    pings = [ping["rtt_s"] for ping in run.pings if ping["trial"] in trials]
-    answered = percentiles(np.array([rtt_s for rtt_s in pings if rtt_s is not None], dtype=np.float64))
-    if not pings:
-        return None
-    return {
-        "sent": len(pings),
-        "answered": answered.n if answered else 0,
-        "p50_s": answered.p50 if answered else None,
-        "max_s": answered.max if answered else None,
-    }
-
-
-def _lane(run: Run, lane: Lane) -> dict[str, Any]:
-    node: Mapping[str, Any] = next((node for node in run.manifest.get("nodes", []) if node["lane"] == lane.key), {})
-    return {
-        **lane.to_dict(),
-        "node": node.get("node"),
-        "ready_s": node.get("ready_s"),
-        "hello": node.get("hello"),
-        "gil_in_slots": _gil(run.records, lane),
-        "memory_per_slot_bytes": _memory(run, lane),
-        "private_per_slot_bytes": _memory(run, lane, "private_bytes"),
-    }
-
-
-def _gil(records: pl.DataFrame, lane: Lane) -> str | None:
-    seen = records.filter(pl.col("lane") == lane.key)["gil"].unique().to_list()
-    if not seen:
-        return None
-    return "mixed" if len(seen) > 1 else ("on" if seen[0] else "off")
-
-
-def unsettled(run: Run, analysis: Analysis) -> list[dict[str, Any]]:
-    """The jobs that did not come to one end, by name: each trial's, by what became of them."""
-    bad = analysis.fates.filter(pl.col("fate").is_in([fate.value for fate in UNSETTLED]))
-    of = {trial.trial: trial for trial in run.trials}
-    return [
-        {"trial": trial, "lane": of[trial].lane, "workload": of[trial].workload, "fate": fate, "jobs": jobs}
-        for trial, fate, jobs in bad.group_by("trial", "fate")
-        .agg(pl.col("seq").sort())
-        .sort("trial", "fate")
-        .iter_rows()
-        if trial in of
-    ]
+def _recommendation(run: Run, kind: RunKind, verdicts: Sequence[Verdict]) -> Recommendation:
+    return recommend(run, run.manifest.settings.lanes, verdicts) if kind.recommends else no_recommendation(kind.name)

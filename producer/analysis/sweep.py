@@ -2,122 +2,262 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from poolrace.pools import POOLS
+from producer.analysis.kind import KindParts, RunKind
 from producer.analysis.memory import memory_per_slot_bytes
-from producer.analysis.usl import fit
+from producer.analysis.percentiles import Percentiles, Spread
+from producer.analysis.settle import Settlement
+from producer.analysis.usl import Law, fit
+from producer.analysis.verdict import Verdict
 from producer.analysis.verdict_words import NO_DIFFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.analysis.analyse import Analysis, LaneResult
-    from producer.analysis.verdict import Verdict
+    from producer.analysis.results import Analysis, LaneResult
+    from producer.plan.run_settings import PlannedPoint, SweepOptions
     from producer.rundir.run import Run
 
 ENOUGH = 0.95
 """The knee is the smallest value that gives this part of the best capacity."""
 
+SLOTS_VARY = frozenset({"concurrency", "nodes"})
+"""The axes along which the number of slots changes."""
 
-def sweep_of(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
-    """A sweep's points in order, and what they say of each lane; None for a run that is none."""
-    settings = run.manifest["settings"]
-    if settings.get("kind") != "sweep":
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepLane:
+    """
+    A lane at one value of a sweep.
+
+    Attributes:
+        lane: Key of the lane that was varied.
+        slots: Jobs that it ran at once.
+        capacity_per_s: Capacity over its trials; None if no trial could tell.
+        rate_per_s: The arrival rate held in the latency trials; None without any.
+        sojourn: Finished minus due in the latency trials; None without any.
+        memory_bytes: Memory of all its nodes; None if unknown.
+        memory_per_slot_bytes: The same by slot.
+        cpu_s_per_job: CPU seconds of its nodes per job done in the capacity trials; None if unknown.
+        settlement: What became of its jobs.
+    """
+
+    lane: str
+    slots: int
+    capacity_per_s: Spread | None
+    rate_per_s: float | None
+    sojourn: Percentiles | None
+    memory_bytes: float | None
+    memory_per_slot_bytes: float | None
+    cpu_s_per_job: float | None
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """
+    One value of a sweep.
+
+    Attributes:
+        value: The value, as it was written.
+        workload: The name of its jobs in trials and records.
+        lanes: Each lane at this value.
+        verdicts: The lanes against each other.
+    """
+
+    value: str
+    workload: str
+    lanes: tuple[SweepLane, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """
+    What the values say of a lane.
+
+    Attributes:
+        lane: The lane's key.
+        best: The value with the highest capacity; None if none was measured.
+        knee: The value with the fewest slots that gives 95 % of it; None where slots do not vary.
+        recommended: The same among the values that fit into the memory; None if none does.
+        fits: The values that fit.
+    """
+
+    lane: str
+    best: str | None
+    knee: str | None
+    recommended: str | None
+    fits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossover:
+    """
+    Where threads stop keeping up with prefork, by the verdicts on capacity.
+
+    Attributes:
+        threads_hold_to: The highest CPU share at which they are no worse; None if there is none.
+        prefork_wins_from: The lowest CPU share at which prefork is better; None if there is none.
+    """
+
+    threads_hold_to: float | None
+    prefork_wins_from: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneScaling:
+    """
+    How a lane scales with its nodes.
+
+    Attributes:
+        lane: The lane's key.
+        law: The fit of the Universal Scalability Law; None where too few numbers of nodes were measured.
+    """
+
+    lane: str
+    law: Law | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSummary:
+    """
+    What a sweep found.
+
+    Attributes:
+        axis: What was varied.
+        memory_bytes: The memory that a lane may take; None for no bound.
+        points: The values that were measured, in order.
+        findings: What follows, by lane.
+        crossover: Of a sweep over CPU shares; None of others.
+        scaling: Of a sweep over nodes, by lane; None of others.
+    """
+
+    axis: str
+    memory_bytes: int | None
+    points: tuple[SweepPoint, ...]
+    findings: tuple[Finding, ...]
+    crossover: Crossover | None
+    scaling: tuple[LaneScaling, ...] | None
+
+
+def sweep_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:
+    """Return what a sweep found at each value."""
+    return KindParts(sweep=sweep_summary(run, analysis, verdicts))
+
+
+def sweep_summary(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> SweepSummary | None:
+    """Return a sweep's points in order, and what they say of each lane; None for a run of another kind."""
+    options = run.manifest.settings.sweep
+    if options is None:
         return None
-    points = [_point(run, analysis, verdicts, point) for point in settings["points"]]
-    points = [point for point in points if point["lanes"]]
-    return {
-        "axis": settings["axis"],
-        "memory_bytes": settings["memory_bytes"],
-        "points": points,
-        "findings": [_finding(lane["key"], points, settings) for lane in settings["base"]] if points else [],
-        "crossover": _crossover(points, _pools(settings)) if settings["axis"] == "cpu-share" else None,
-        "scaling": _scaling(analysis, settings) if settings["axis"] == "nodes" else None,
-    }
+    points = tuple(_point(run, analysis, verdicts, point) for point in options.points)
+    points = tuple(point for point in points if point.lanes)
+    pools = {lane.key: lane.pool for lane in options.base}
+    return SweepSummary(
+        axis=options.axis,
+        memory_bytes=options.memory_bytes,
+        points=points,
+        findings=tuple(_finding(lane.key, points, options) for lane in options.base) if points else (),
+        crossover=_crossover(points, pools) if options.axis == "cpu-share" else None,
+        scaling=_scaling(analysis, options) if options.axis == "nodes" else None,
+    )
 
 
-def _point(run: Run, analysis: Analysis, verdicts: Sequence[Verdict], point: Mapping[str, Any]) -> dict[str, Any]:
-    found = [result for result in analysis.lanes if result.workload == point["workload"]]
-    return {
-        "value": point["value"],
-        "workload": point["workload"],
-        "lanes": [_lane(run, result, point["lanes"].get(result.lane, result.lane)) for result in found],
-        "verdicts": [verdict.to_dict() for verdict in verdicts if verdict.workload == point["workload"]],
-    }
+def _point(run: Run, analysis: Analysis, verdicts: Sequence[Verdict], point: PlannedPoint) -> SweepPoint:
+    found = [result for result in analysis.lanes if result.workload == point.workload]
+    return SweepPoint(
+        value=point.value,
+        workload=point.workload,
+        lanes=tuple(_lane(run, result, point.lanes.get(result.lane, result.lane)) for result in found),
+        verdicts=tuple(verdict for verdict in verdicts if verdict.workload == point.workload),
+    )
 
 
-def _lane(run: Run, result: LaneResult, base: str) -> dict[str, Any]:
+def _lane(run: Run, result: LaneResult, base: str) -> SweepLane:
     trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (result.lane, result.workload)]
     # Its turns and what lies between them: a short turn may have no sample of its own.
     window = (min(trial.began_at for trial in trials), max(trial.ended_at for trial in trials))
     per_slot = memory_per_slot_bytes(run.samples, lane=result.lane, windows=[window], slots=result.slots)
-    sojourn = result.latency.sojourn if result.latency else None
-    return {
-        "lane": base,
-        "slots": result.slots,
-        "capacity_per_s": result.capacity_per_s.to_dict() if result.capacity_per_s else None,
-        "rate_per_s": result.rate_per_s,
-        "sojourn": sojourn.to_dict() if sojourn else None,
-        "memory_bytes": None if per_slot is None else per_slot * result.slots,
-        "memory_per_slot_bytes": per_slot,
-        "cpu_s_per_job": result.backlog_cpu_s_per_job,
-        "settlement": result.settlement.to_dict(),
-    }
+    return SweepLane(
+        lane=base,
+        slots=result.slots,
+        capacity_per_s=result.capacity_per_s,
+        rate_per_s=result.rate_per_s,
+        sojourn=result.latency.sojourn if result.latency else None,
+        memory_bytes=None if per_slot is None else per_slot * result.slots,
+        memory_per_slot_bytes=per_slot,
+        cpu_s_per_job=result.backlog_cpu_s_per_job,
+        settlement=result.settlement,
+    )
 
 
-def _finding(lane: str, points: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The best value of a lane, its knee, and the smallest that gives nearly as much as the best that fits."""
-    rows = [(point["value"], row) for point in points for row in point["lanes"] if row["lane"] == lane]
-    known = [(value, row) for value, row in rows if row["capacity_per_s"]]
-    bound = settings["memory_bytes"]
-    fitting = [each for each in known if bound is None or (each[1]["memory_bytes"] or float("inf")) <= bound]
-    slots_vary = settings["axis"] in {"concurrency", "nodes"}
-    return {
-        "lane": lane,
-        "best": _best(known),
-        "knee": _knee(known) if slots_vary else None,
-        "recommended": (_knee if slots_vary else _best)(fitting),
-        "fits": [value for value, _ in fitting],
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """A value at which a lane's capacity is known."""
+
+    value: str
+    slots: int
+    capacity_per_s: float
+    memory_bytes: float | None
 
 
-def _best(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
-    return max(rows, key=lambda row: row[1]["capacity_per_s"]["median"])[0] if rows else None
+def _finding(lane: str, points: Sequence[SweepPoint], options: SweepOptions) -> Finding:
+    """Return the best value of a lane, its knee, and the smallest that gives nearly as much as the best that fits."""
+    known = [
+        _Row(
+            value=point.value, slots=row.slots, capacity_per_s=row.capacity_per_s.median, memory_bytes=row.memory_bytes
+        )
+        for point in points
+        for row in point.lanes
+        if row.lane == lane and row.capacity_per_s
+    ]
+    bound = options.memory_bytes
+    fitting = [row for row in known if bound is None or (row.memory_bytes or float("inf")) <= bound]
+    slots_vary = options.axis in SLOTS_VARY
+    return Finding(
+        lane=lane,
+        best=_best(known),
+        knee=_knee(known) if slots_vary else None,
+        recommended=(_knee if slots_vary else _best)(fitting),
+        fits=tuple(row.value for row in fitting),
+    )
 
 
-def _knee(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:
-    most = max((row["capacity_per_s"]["median"] for _, row in rows), default=0.0)
-    enough = [(row["slots"], value) for value, row in rows if row["capacity_per_s"]["median"] >= ENOUGH * most]
-    return min(enough, key=lambda each: each[0])[1] if enough else None
+def _best(rows: Sequence[_Row]) -> str | None:
+    return max(rows, key=lambda row: row.capacity_per_s).value if rows else None
 
 
-def _scaling(analysis: Analysis, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The law of each lane, from every trial of capacity; None where there are too few values for one."""
-    measured: dict[str, dict[int, list[float]]] = {lane["key"]: {} for lane in settings["base"]}
-    for point in settings["points"]:
-        for key, base in point["lanes"].items():
-            measured[base][int(point["value"])] = [
+def _knee(rows: Sequence[_Row]) -> str | None:
+    most = max((row.capacity_per_s for row in rows), default=0.0)
+    enough = [row for row in rows if row.capacity_per_s >= ENOUGH * most]
+    return min(enough, key=lambda row: row.slots).value if enough else None
+
+
+def _scaling(analysis: Analysis, options: SweepOptions) -> tuple[LaneScaling, ...]:
+    """Return the law of each lane, from every trial of capacity."""
+    measured: dict[str, dict[int, list[float]]] = {lane.key: {} for lane in options.base}
+    for point in options.points:
+        for key, base in point.lanes.items():
+            measured[base][int(point.value)] = [
                 trial.capacity_per_s
                 for trial in analysis.trials
-                if (trial.lane, trial.workload) == (key, point["workload"]) and trial.capacity_per_s
+                if (trial.lane, trial.workload) == (key, point.workload) and trial.capacity_per_s
             ]
-    laws = {lane: fit(found) for lane, found in measured.items()}
-    return [{"lane": lane, "law": law and law.to_dict()} for lane, law in laws.items()]
+    return tuple(LaneScaling(lane=lane, law=fit(found)) for lane, found in measured.items())
 
 
-def _pools(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The pool of each lane, by key."""
-    return {lane["key"]: lane["pool"] for lane in settings["base"]}
-
-
-def _crossover(points: Sequence[Mapping[str, Any]], pools: Mapping[str, str]) -> dict[str, Any]:
+def _crossover(points: Sequence[SweepPoint], pools: Mapping[str, str]) -> Crossover:
     """Return up to which CPU share threads are no worse, and from which on they are: by the verdicts on capacity."""
     judged = [
-        (float(point["value"]), pools.get(verdict["word"], verdict["word"]))
+        (float(point.value), pools.get(verdict.word, verdict.word))
         for point in points
-        for verdict in point["verdicts"]
-        if verdict["measure"] == "capacity" and {_is_parallel(pools[verdict[side]]) for side in "ab"} == {True, False}
+        for verdict in point.verdicts
+        if verdict.measure == "capacity"
+        and {_is_parallel(pools[verdict.a]), _is_parallel(pools[verdict.b])} == {True, False}
     ]
     first = min((share for share, word in judged if _is_parallel(word)), default=None)
     kept = [
@@ -125,9 +265,12 @@ def _crossover(points: Sequence[Mapping[str, Any]], pools: Mapping[str, str]) ->
         for share, word in judged
         if (word == NO_DIFFERENCE or _is_parallel(word) is False) and (first is None or share < first)
     ]
-    return {"threads_hold_to": max(kept, default=None), "prefork_wins_from": first}
+    return Crossover(threads_hold_to=max(kept, default=None), prefork_wins_from=first)
 
 
 def _is_parallel(pool: str) -> bool | None:
     """Check whether Python of several jobs runs on several cores of a pool; None for a pool that is not known."""
     return POOLS[pool].has_parallel_python if pool in POOLS else None
+
+
+SWEEP = RunKind(name="sweep", summarise=sweep_parts, comparable=True)

@@ -13,8 +13,8 @@ b = c / (d + s). What is looked for is three times that are not negative, and a 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -78,16 +78,6 @@ class Law:
         """Throughput of so many nodes, in jobs/s."""
         lost = self.contention.value * (nodes - 1) + self.coherency.value * nodes * (nodes - 1)
         return self.one_node_per_s * nodes / (1 + lost)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Law:
-        """Read what `to_dict` wrote."""
-        estimates = {name: Estimate(**value[name]) for name in ("contention", "coherency")}
-        return cls(**{**value, **estimates})
 
 
 def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: int = RESAMPLES) -> Law | None:

@@ -14,18 +14,19 @@ The ratio is the geometric mean over pairs, its interval a 95 % t-interval on th
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from producer.analysis.pairs import Measure
 from producer.analysis.stats import SIGNIFICANCE, _Estimate, holm
 from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT, _advice, _Bar, _Case, _left_out_note, _reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.analysis.pairs import Measure, PairedValues
+    from producer.analysis.pairs import PairedValues
 
 MARGIN = 0.05
 """Lanes that differ by less are equal for any practical purpose."""
@@ -73,10 +74,6 @@ class Verdict:
     def winner(self) -> str | None:
         """Key of the better lane; None if no lane was named."""
         return None if self.word in (NO_DIFFERENCE, NO_VERDICT) else self.word
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def judge(comparisons: Sequence[PairedValues], margin: float = MARGIN) -> list[Verdict]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
 
 from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
@@ -347,4 +348,5 @@ def live_broker(broker_url: str | None, *, yes_live: bool) -> None:
 
 def sizes_of(run: Path) -> dict[str, Any]:
     """Return the sizes that jobs had in an earlier run."""
-    return dict(read_run(run).manifest.get("sizes", {}))
+    sizes = read_run(run).manifest.sizes
+    return {workload: to_builtins(size) for workload, size in sizes.items() if size}

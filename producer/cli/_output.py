@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from msgspec import to_builtins
 
 from producer.analysis.summary import summarise
 from producer.cli._exit_codes import BROKEN_THRESHOLD, print_error
@@ -17,6 +18,7 @@ from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page, page_of_both
 from producer.report.junit import as_junit
 from producer.report.markdown import as_markdown
+from producer.report.plain import plain
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter, as_json
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from producer.analysis.compare import Comparison
+    from producer.analysis.summary import Summary
     from producer.rundir.run import Run
 
 
@@ -36,29 +40,29 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
         code = write(path, summary)
         if junit:
             write_junit(junit, summary)
-    if error is not None and not summary["workloads"]:
+    if error is not None and not summary.workloads:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return print_error(error)
     show_summary(summary, as_json=as_json)
     _page_of(run, summary, announce=not as_json)
     if error is not None:
-        click.echo(f"What was measured until then is kept, marked {summary['status']}: {path}", err=True)
+        click.echo(f"What was measured until then is kept, marked {summary.status}: {path}", err=True)
         return print_error(error)
     return code
 
 
-def write(path: Path, summary: Mapping[str, Any]) -> int:
+def write(path: Path, summary: Summary) -> int:
     """Write what the run found beside its records, or say why that cannot be done; return the exit code."""
     try:
         write_summary(path, summary)
     except PoolraceError as error:
         return print_error(error)
-    if not summary["valid"]:
+    if not summary.valid:
         return InvalidRunError.exit_code
-    return 0 if thresholds_met(summary) else BROKEN_THRESHOLD
+    return 0 if summary.met else BROKEN_THRESHOLD
 
 
-def _page_of(run: Run, summary: Mapping[str, Any], *, announce: bool) -> None:
+def _page_of(run: Run, summary: Summary, *, announce: bool) -> None:
     """Write the page of a run that has ended; the run is good even if its page cannot be made."""
     try:
         for line in write_pictures(run, summary, html=True):
@@ -69,7 +73,7 @@ def _page_of(run: Run, summary: Mapping[str, Any], *, announce: bool) -> None:
 
 
 def write_pictures(
-    run: Run, summary: Mapping[str, Any], *, html: bool, files: Mapping[str, Path | None] | None = None
+    run: Run, summary: Summary, *, html: bool, files: Mapping[str, Path | None] | None = None
 ) -> list[str]:
     """
     Write pictures of a run.
@@ -92,14 +96,14 @@ def write_pictures(
         return []
     written = []
     if html:
-        RunWriter(run.path, {}).write_text("report.html", page(summary, run))
+        RunWriter(run.path, {}).write_text("report.html", page(plain(summary), run))
         written.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
-        written += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
+        written += [f"Picture: {file}" for file in export(pictures_of(plain(summary), run), folder, kind)]
     return written
 
 
-def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) -> Path:
+def write_pictures_of_both(found: Comparison, first: Run, second: Run) -> Path:
     """
     Write the page of two runs side by side into the directory of the second.
 
@@ -107,20 +111,13 @@ def write_pictures_of_both(found: Mapping[str, Any], first: Run, second: Run) ->
         UsageError: If there is no place for it.
     """
     runs = (first, second)
-    text = page_of_both(found, [summarise(run) for run in runs], runs)
+    text = page_of_both(to_builtins(found), [plain(summarise(run)) for run in runs], runs)
     name = f"compared-with-{first.path.resolve().name}.html"
     RunWriter(second.path, {}).write_text(name, text)
     return second.path / name
 
 
-def thresholds_met(summary: Mapping[str, Any]) -> bool:
-    """Return whether every threshold was met and every limit confirmed."""
-    held_up = all(judged["kept"] for lane in summary["load"] for judged in lane["thresholds"])
-    found = all(lane["confirmed"] for lane in summary["limit"])
-    return held_up and found and not summary["aborted"]
-
-
-def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
+def write_junit(path: Path, summary: Summary) -> None:
     """
     Write what a run found for a CI server.
 
@@ -128,21 +125,21 @@ def write_junit(path: Path, summary: Mapping[str, Any]) -> None:
         UsageError: If there is no place for it.
     """
     try:
-        path.write_bytes(as_junit(summary))
+        path.write_bytes(as_junit(plain(summary)))
     except OSError as error:
         raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
 
 
-def show_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
+def show_summary(summary: Summary, *, as_json: bool) -> None:
     """Print what a run found: as a report, or as JSON and nothing else."""
     if as_json:
-        click.echo(json.dumps(summary, indent=2, allow_nan=False))
+        click.echo(json.dumps(to_builtins(summary), indent=2, allow_nan=False))
     else:
-        show(summary, sys.stdout)
+        show(plain(summary), sys.stdout)
 
 
-def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
+def write_summary(path: Path, summary: Summary) -> None:
     """Write `summary.json` and `report.md` into the run directory."""
     writer = RunWriter(path, {})
-    writer.write_text("summary.json", as_json(summary))
-    writer.write_text("report.md", as_markdown(summary))
+    writer.write_text("summary.json", as_json(to_builtins(summary)))
+    writer.write_text("report.md", as_markdown(plain(summary)))

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import click
+from msgspec import to_builtins
 
 from producer.analysis.compare import compare_runs
 from producer.cli._command import command, option
@@ -38,7 +39,7 @@ def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     if html:
         click.echo(f"Page: {write_pictures_of_both(comparison, *runs)}", err=True)
     if as_json:
-        click.echo(json.dumps(comparison, indent=2, allow_nan=False))
+        click.echo(json.dumps(to_builtins(comparison), indent=2, allow_nan=False))
     else:
-        show_comparison(comparison, sys.stdout)
+        show_comparison(to_builtins(comparison), sys.stdout)
     return 0

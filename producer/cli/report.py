@@ -13,6 +13,7 @@ from producer.cli._command import command, option
 from producer.cli._output import show_summary, write, write_pictures
 from producer.cli._param_types import Parsed
 from producer.report.markdown import as_markdown
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def report(
     for line in write_pictures(found, summary, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
-        click.echo(as_markdown(summary), nl=False)
+        click.echo(as_markdown(plain(summary)), nl=False)
     else:
         show_summary(summary, as_json=as_json)
     return code

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from celery import Celery
 
     from producer.fleet.broker import Broker
     from producer.plan.lanes import Lane
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
-    """
-    The facts about a node that is ready.
-
-    Attributes:
-        node: Celery's node name.
-        lane: Key of its lane.
-        ready_s: From starting the process until every slot had begun a first job; None if it ran already.
-        hello: The node's own description: pool, concurrency, process id, queues and so on.
-    """
-
-    node: str
-    lane: str
-    ready_s: float | None
-    hello: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON has them."""
-        return asdict(self)
+    from producer.rundir.manifest import NodeFacts
 
 
 class Fleet(Protocol):

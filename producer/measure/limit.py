@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from producer.analysis.limit import probe
 from producer.analysis.search import Search
@@ -16,6 +16,7 @@ from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs
 from producer.plan.mix import mix_text
 from producer.plan.profile import Profile, Segment
+from producer.plan.run_settings import LimitOptions
 from producer.plan.script import Phase, Script
 from producer.plan.settings import FleetSettings
 from producer.rundir.reader import read_trial
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from producer.plan.arrivals import Plan
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
+    from producer.plan.run_settings import RunSettings
     from producer.plan.thresholds import Threshold
     from producer.rundir.trials import Trial
 
@@ -58,10 +60,16 @@ class LimitSettings(FleetSettings):
     precision: float = 0.05
     first_per_s: float | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest."""
-        plain = FleetSettings.to_dict(self)
-        return {**plain, "slo": [threshold.text for threshold in self.slo], "mix": dict(self.mix)}
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
+        options = LimitOptions(
+            slo=tuple(threshold.text for threshold in self.slo),
+            mix=dict(self.mix),
+            probe_s=self.probe_s,
+            precision=self.precision,
+            first_per_s=self.first_per_s,
+        )
+        return replace(FleetSettings.run_settings(self), limit=options)
 
 
 def measure_limit(settings: LimitSettings, session: Session) -> None:
@@ -131,7 +139,7 @@ class LaneSearch:
 
     def _passed(self, trial: Trial) -> bool:
         run = read_trial(self._session.writer.path, trial)
-        return bool(probe(run, trial, settle(run.sent, run.records, run.trials))["passed"])
+        return probe(run, trial, settle(run.sent, run.records, run.trials), self._settings.slo).passed
 
 
 class ProbeWatch(Watch):

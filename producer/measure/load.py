@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from producer.measure.trial_spec import TrialSpec
 from producer.measure.watch import Watch
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs, with_payload
+from producer.plan.run_settings import LoadOptions
 from producer.plan.settings import FleetSettings
 from producer.rundir.events import EventKind, change_text
 from producer.rundir.trials import Kind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from producer.measure.trial_spec import TrialControl, TrialSnapshot
     from producer.plan.arrivals import Plan
     from producer.plan.lanes import Lane
+    from producer.plan.run_settings import RunSettings
     from producer.plan.script import Script
     from producer.plan.thresholds import Threshold
     from producer.rundir.events import EventLog
@@ -60,20 +62,21 @@ class LoadSettings(FleetSettings):
         """True if the jobs are a recording, which cannot be steered."""
         return bool(self.own_app and self.own_app.recorded)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest."""
-        plain = FleetSettings.to_dict(self)
-        del plain["script"]
-        return {
-            **plain,
-            "profile": self.script.text,
-            "replay": self.replays,
-            "steerable": not self.replays,
-            "duration_s": self.script.duration_s,
-            "offered_per_s": self.script.mean_per_s,
-            "phases": [phase.to_dict() for phase in self.script.phases],
-            "thresholds": [threshold.text for threshold in self.thresholds],
-        }
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
+        options = LoadOptions(
+            scenario=self.scenario,
+            profile=self.script.text,
+            replay=self.replays,
+            duration_s=self.script.duration_s,
+            offered_per_s=self.script.mean_per_s,
+            phases=tuple(phase.planned() for phase in self.script.phases),
+            thresholds=tuple(threshold.text for threshold in self.thresholds),
+            abort_after_s=self.abort_after_s,
+            payload_bytes=self.payload_bytes,
+            priority=self.priority,
+        )
+        return replace(FleetSettings.run_settings(self), load=options)
 
 
 def measure_load(settings: LoadSettings, session: Session) -> None:
@@ -96,9 +99,7 @@ def measure_load(settings: LoadSettings, session: Session) -> None:
             )
         )
         watch.note_changes(trial.ended_at - trial.began_at)
-        session.writer.update_manifest(
-            changes={**session.writer.manifest.get("changes", {}), lane.key: [c.to_dict() for c in orders.changes]}
-        )
+        session.writer.update_manifest(changes={**session.writer.manifest.get("changes", {}), lane.key: orders.changes})
         session.progress.trial(f"{lane.key}: {trial.jobs} jobs")
         if watch.broken:
             session.writer.update_manifest(aborted={"lane": lane.key, "at_s": trial.given_up_s, "why": watch.broken})
@@ -149,7 +150,7 @@ class LoadWatch(Watch):
             return
         in_force = [change for change in self._orders.changes if change.at_s <= at_s]
         for change in in_force[self._noted :]:
-            at, detail = self._began_at + change.at_s, change_text(change.to_dict())
+            at, detail = self._began_at + change.at_s, change_text(change)
             self._events.note(EventKind.CHANGED, lane=self.lane.key, detail=detail, at=at)
         self._noted = len(in_force)
 

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from producer.fleet import Fleet, NodeFacts
+    from producer.fleet import Fleet
     from producer.measure.progress import Progress
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
+    from producer.rundir.manifest import NodeFacts
     from producer.rundir.trials import Trial
 
 
@@ -68,7 +69,7 @@ class Session:
             FleetError: If a node or a slot does not come up.
         """
         self.progress.stage(f"Waiting for every slot of {lane.label}")
-        nodes = [node.to_dict() for node in start_nodes(self.fleet, lane, self.runner)]
+        nodes = start_nodes(self.fleet, lane, self.runner)
         self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
 
     def stop(self, lane: Lane) -> None:
@@ -131,7 +132,7 @@ def _run(
     measure: Callable[[S, Session], None],
 ) -> None:
     progress.stage("Looking at the machine")
-    writer.update_manifest(began_at=time.time(), machine=describe().to_dict(), noise=noise().to_dict())
+    writer.update_manifest(began_at=time.time(), machine=describe(), noise=noise())
     progress.stage("Sizing jobs")
     jobs, sizes = sized_jobs(settings)
     writer.update_manifest(sizes=sizes)

@@ -89,11 +89,12 @@ def write_order(run: Path, order: dict[str, Any]) -> None:
         raise UsageError(
             f"{run}: not a run directory. Name that of a running load, e.g. runs/<time>-load-1a2b3c."
         ) from error
-    if "steerable" not in manifest["settings"]:
+    load = manifest["settings"].get("load")
+    if load is None:
         raise UsageError(f"{run}: only a load can be steered, and this is a {manifest['settings'].get('kind')}.")
     if manifest["status"] != RUNNING:
         raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer a running one.")
-    if not manifest["settings"]["steerable"]:
+    if load["replay"]:
         raise UsageError(f"{run}: a replay sends what was recorded and cannot be steered. Use --rate, not --replay.")
     sized = manifest["settings"]["workloads"]
     unknown = [name for name in order.get("mix") or () if name not in sized]

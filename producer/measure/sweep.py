@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from producer.measure.race import Race, trials_a_workload
 from producer.measure.sizing import sized_jobs
 from producer.plan.jobs import with_payload
+from producer.plan.run_settings import PlannedPoint, SweepOptions
 from producer.plan.settings import RaceSettings
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from producer.plan.axis import Axis
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
+    from producer.plan.run_settings import RunSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +54,20 @@ class SweepSettings(RaceSettings):
         """Return the name of a point's jobs in reports and records; trials are paired within a point."""
         return f"{self.workload} {self.axis.name}={text}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest."""
-        plain = RaceSettings.to_dict(self)
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
         points = [
-            {
-                "value": text,
-                "workload": self.label(text),
-                "lanes": {lane.key: kept.key for lane, kept in zip(self.at(value), self.kept, strict=True)},
-            }
+            PlannedPoint(
+                value=text,
+                workload=self.label(text),
+                lanes={lane.key: kept.key for lane, kept in zip(self.at(value), self.kept, strict=True)},
+            )
             for text, value in zip(self.axis.texts, self.axis.values, strict=True)
         ]
-        return {**plain, "axis": self.axis.name, "points": points, "base": [lane.to_dict() for lane in self.kept]}
+        options = SweepOptions(
+            axis=self.axis.name, base=tuple(self.kept), points=tuple(points), memory_bytes=self.memory_bytes
+        )
+        return replace(RaceSettings.run_settings(self), sweep=options)
 
     @property
     def kept(self) -> Sequence[Lane]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from producer.plan.run_settings import AppSettings
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -58,16 +60,16 @@ class OwnApp:
         weights = calls.weights or (1.0,)
         return {call.workload: weight / sum(weights) for call, weight in zip(calls.calls, weights, strict=True)}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the app as the manifest has it."""
-        return {
-            "app": self.app,
-            "folder": str(self.folder),
-            "facts": dict(self.facts),
-            "shares": self.shares,
-            "timeout_s": self.timeout_s,
-            "backend": _backend(self),
-        }
+    def app_settings(self) -> AppSettings:
+        """Return what the manifest records: all but the messages, which may be many and hold private data."""
+        return AppSettings(
+            app=self.app,
+            folder=str(self.folder),
+            facts=dict(self.facts),
+            shares=self.shares,
+            timeout_s=self.timeout_s,
+            backend=_backend(self),
+        )
 
 
 def _backend(own_app: OwnApp) -> str:

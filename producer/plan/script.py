@@ -7,9 +7,10 @@ jobs that are due before it alone, so a plan can be changed while it is being se
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from producer.errors import UsageError
 from producer.plan.arrivals import MAX_JOBS, Plan, seed_for
 from producer.plan.mix import mix_text, sample_mix
 from producer.plan.profile import Profile, Segment, plan_arrivals
+from producer.plan.run_settings import PlannedPhase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -41,15 +43,15 @@ class Phase:
     mix: Mapping[str, float]
     counts: bool = True
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the phase as JSON has it."""
-        return {
-            "name": self.name,
-            "rate": self.profile.text,
-            "duration_s": self.profile.duration_s,
-            "mix": dict(self.mix),
-            "counts": self.counts,
-        }
+    def planned(self) -> PlannedPhase:
+        """Return what the manifest records of it."""
+        return PlannedPhase(
+            name=self.name,
+            rate=self.profile.text,
+            duration_s=self.profile.duration_s,
+            mix=dict(self.mix),
+            counts=self.counts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,16 +70,6 @@ class Change:
     rate_per_s: float | None = None
     mix: Mapping[str, float] | None = None
     paused: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the change as JSON has it."""
-        mix = None if self.mix is None else dict(self.mix)
-        return {"at_s": self.at_s, "rate_per_s": self.rate_per_s, "mix": mix, "paused": self.paused}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(**value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

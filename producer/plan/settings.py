@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from msgspec import to_builtins
 
 from poolrace.credentials import hide_password
 from poolrace.transport_setting import SCHEMES, supports
 from producer.errors import UsageError
+from producer.plan.run_settings import RaceOptions, RunSettings
 from producer.plan.units import one_of
 from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
 
@@ -106,14 +109,28 @@ class FleetSettings:
         """True if some workload calls the upstream server."""
         return self.own_app is None and not CALLS_UPSTREAM.isdisjoint(self.workloads)
 
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records: everything but the broker's URL, the jobs' sizes and an app's messages."""
+        return RunSettings(
+            kind=self.kind,
+            lanes=self.lanes,
+            workloads=self.workloads,
+            job_s=self.job_s,
+            cpu_share=self.cpu_share,
+            arrivals=self.arrivals,
+            seed=self.seed,
+            publishers=self.publishers,
+            start_nodes=self.start_nodes,
+            expect_nodes=self.expect_nodes,
+            queues=self.queues,
+            ready_s=self.ready_s,
+            out=str(self.out),
+            app=self.own_app.app_settings() if self.own_app else None,
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings for the manifest, without the broker's URL, which may hold a password."""
-        plain = asdict(self)
-        del plain["broker_url"], plain["sizes"], plain["own_app"]
-        # Without the app's messages: they are large, and may hold private data.
-        if self.own_app:
-            plain["app"] = self.own_app.to_dict()
-        return {**plain, "kind": self.kind, "out": str(self.out), "lanes": [lane.to_dict() for lane in self.lanes]}
+        """Return what the manifest records, as JSON has it."""
+        return dict(to_builtins(self.run_settings()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +155,18 @@ class RaceSettings(FleetSettings):
     rate_per_s: float | None = None
     margin: float = 0.05
     quick: bool = False
+
+    def run_settings(self) -> RunSettings:
+        """Return what the manifest records."""
+        options = RaceOptions(
+            pairs=self.pairs,
+            trial_s=self.trial_s,
+            utilisation=self.utilisation,
+            rate_per_s=self.rate_per_s,
+            margin=self.margin,
+            quick=self.quick,
+        )
+        return replace(FleetSettings.run_settings(self), race=options)
 
 
 QUICK_PAIRS = 3

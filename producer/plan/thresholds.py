@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
@@ -43,6 +43,27 @@ _SHAPE = re.compile(
 )
 
 
+class Figures(Protocol):
+    """The figures of a lane that thresholds are held against."""
+
+    @property
+    def offered_per_s(self) -> float:
+        """Jobs that were due, per second."""
+
+    @property
+    def memory_per_slot_bytes(self) -> float | None:
+        """Memory of the lane's nodes by slot; None if unknown."""
+
+    def statistic(self, stage: str, name: str) -> float | None:
+        """Return a statistic of a stage in seconds, e.g. `p99.9` of `sojourn`; None if no job has the stage."""
+
+    def throughput_per_s(self, of: str) -> float:
+        """Return the rate at which jobs were `sent` or `finished`, per second."""
+
+    def jobs(self, fate: str) -> int:
+        """Return how many jobs met a fate."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """
@@ -64,23 +85,19 @@ class Threshold:
     limit: float
     relative: bool = False
 
-    def judge(self, figures: Mapping[str, Any]) -> Judgement:
-        """Compare it with a lane's figures: one entry of `load` in `summary.json`."""
+    def judge(self, figures: Figures) -> Judgement:
+        """Hold it against a lane's figures."""
         measured = self._measured(figures)
-        limit = self.limit * figures["offered_per_s"] if self.relative else self.limit
+        limit = self.limit * figures.offered_per_s if self.relative else self.limit
         kept = measured is not None and OPERATORS[self.operator](measured, limit)
         return Judgement(threshold=self.text, measured=measured, limit=limit, kept=kept)
 
-    def _measured(self, figures: Mapping[str, Any]) -> float | None:
-        found: float | None
+    def _measured(self, figures: Figures) -> float | None:
         if self.name in STATISTICS:
-            spread = (figures["latency"] or {}).get(self.of)
-            found = spread[self.name.replace(".", "_")] if spread else None
-        elif self.name == "rate":
-            found = figures[f"{self.of}_per_s"]
-        else:
-            found = figures["memory_per_slot_bytes"] if self.name == MEMORY else figures["settlement"][self.name]
-        return found
+            return figures.statistic(self.of, self.name)
+        if self.name == "rate":
+            return figures.throughput_per_s(self.of)
+        return figures.memory_per_slot_bytes if self.name == MEMORY else figures.jobs(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,24 +1,22 @@
 """
 Events: things that happened to a fleet or a load while it ran, as far as the command saw them.
 
-A run directory has one line for each. Runs from before there were any have a load's changes in their manifest; those
-are read as events.
+A run directory has one line for each.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from producer.plan.mix import mix_text
-from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
 
-    from producer.rundir.trials import Trial
+    from producer.plan.script import Change
 
 MOST_NAMED = 4
 """The most child processes of one sample that are named by their ids; more are counted."""
@@ -64,15 +62,6 @@ class Event:
         who = f"{self.kind}: {self.node}" if self.node else self.kind
         return f"{who}, {self.detail}" if self.node and self.detail else f"{who}: {self.detail}" if self.detail else who
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the event as JSON has it."""
-        return {**asdict(self), "kind": str(self.kind)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(**{name: value[name] for name in ("at", "lane", "node", "kind", "detail")})
-
 
 class EventLog:
     """
@@ -110,27 +99,9 @@ def _processes(pids: set[int]) -> str:
     return f"pid {', '.join(map(str, sorted(pids)))}"
 
 
-def change_text(change: Mapping[str, Any]) -> str:
-    """Return in words what a load does after a change."""
-    if change["paused"]:
+def change_text(change: Change) -> str:
+    """Return what a load that was steered does from then on, in words."""
+    if change.paused:
         return "paused"
-    rate = "the script's rate" if change["rate_per_s"] is None else f"{change['rate_per_s']:g}/s"
-    return rate if change["mix"] is None else f"{rate}, {mix_text(change['mix'])}"
-
-
-def told_by_manifest(manifest: Mapping[str, Any], trials: Sequence[Trial]) -> list[Event]:
-    """The events of a run from before it noted any: how its load was steered, and whether it ended early."""
-    zeros = {trial.lane: trial.began_at for trial in trials if trial.kind is Kind.LOAD}
-    return sorted(_told(manifest, zeros), key=lambda event: event.at)
-
-
-def _told(manifest: Mapping[str, Any], zeros: Mapping[str, float]) -> Iterator[Event]:
-    for lane, changes in (manifest.get("changes") or {}).items():
-        for change in changes if lane in zeros else ():
-            at = zeros[lane] + change["at_s"]
-            yield Event(at=at, lane=lane, node="", kind=EventKind.CHANGED, detail=change_text(change))
-    aborted = manifest.get("aborted")
-    if aborted and aborted["lane"] in zeros:
-        lane = aborted["lane"]
-        at = zeros[lane] + aborted["at_s"]
-        yield Event(at=at, lane=lane, node="", kind=EventKind.GIVEN_UP, detail=aborted["why"])
+    rate = "the script's rate" if change.rate_per_s is None else f"{change.rate_per_s:g}/s"
+    return rate if change.mix is None else f"{rate}, {mix_text(change.mix)}"

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import polars as pl
 
 from producer.errors import UsageError
-from producer.rundir.events import Event, told_by_manifest
+from producer.rundir.events import Event
+from producer.rundir.manifest import Manifest
 from producer.rundir.run import Run
 from producer.rundir.schema import EVENTS, FORMAT, TABLES
 from producer.rundir.trials import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-MANIFEST_KEYS = ("run_id", "status", "settings")
-
 PING_KEYS = ("trial", "rtt_s", "timeout_s")
+"""The keys that a ping must have."""
 
-EVENT_KEYS = ("at", "lane", "node", "kind", "detail")
-"""The keys that a reader needs."""
-
-LATER: Mapping[str, Sequence[str]] = {"samples": ("private_bytes",)}
-"""Columns that came without a new format: a run from before them is read with nulls there."""
+T = TypeVar("T")
 
 
 def read_run(path: Path) -> Run:
@@ -36,18 +33,16 @@ def read_run(path: Path) -> Run:
     Raises:
         UsageError: If it is no run directory, is of another format, or is damaged; the message names the file.
     """
-    manifest = _read_manifest(path)
-    trials = [_trial(path, line) for line in _read_lines(path / "trials.jsonl")]
     return Run(
         path=path,
-        manifest=manifest,
-        trials=trials,
+        manifest=_read_manifest(path),
+        trials=_read_each(path / "trials.jsonl", Trial),
         records=_read_table(path, "records"),
         sent=_read_table(path, "sent"),
         samples=_read_table(path, "samples"),
         children=_read_table(path, "children"),
-        pings=[_with_keys(path / "pings.jsonl", line, PING_KEYS) for line in _read_lines(path / "pings.jsonl")],
-        events=_read_events(path, manifest, trials),
+        pings=[_ping(where, value) for where, value in _read_lines(path / "pings.jsonl")],
+        events=_read_each(path / EVENTS, Event),
     )
 
 
@@ -71,7 +66,7 @@ def read_trial(path: Path, trial: Trial) -> Run:
     )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def _read_manifest(path: Path) -> Manifest:
     file = path / "manifest.json"
     if not file.is_file():
         raise UsageError(
@@ -83,13 +78,13 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{file}: format {version!r} is not {FORMAT}, the one this poolrace reads. Use the one it is from."
         )
-    return _with_keys(file, manifest, MANIFEST_KEYS)
+    return _convert(file, manifest, Manifest)
 
 
-def _with_keys(file: Path, value: Any, keys: Sequence[str]) -> dict[str, Any]:
-    missing = [key for key in keys if not isinstance(value, dict) or key not in value]
+def _ping(where: str, value: Any) -> dict[str, Any]:
+    missing = [key for key in PING_KEYS if not isinstance(value, dict) or key not in value]
     if missing:
-        raise _damaged(file, f"it lacks {', '.join(missing)}")
+        raise _damaged(where, f"it lacks {', '.join(missing)}")
     return dict(value)
 
 
@@ -100,31 +95,31 @@ def _text(file: Path) -> str:
         raise _damaged(file, error) from error
 
 
-def _read_lines(file: Path) -> list[Any]:
-    if not file.exists():
-        return []
-    return [_parse(file, line) for line in _text(file).splitlines()]
+def _read_lines(file: Path) -> Iterator[tuple[str, Any]]:
+    """Yield each line's place, for errors, and what it holds; nothing if there is no file."""
+    if file.exists():
+        for number, line in enumerate(_text(file).splitlines(), start=1):
+            where = f"{file} line {number}"
+            yield where, _parse(where, line)
 
 
-def _parse(file: Path, text: str) -> Any:
+def _parse(where: Path | str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise _damaged(file, error) from error
+        raise _damaged(where, error) from error
 
 
-def _read_events(path: Path, manifest: Mapping[str, Any], trials: Sequence[Trial]) -> list[Event]:
-    file = path / EVENTS
-    if not file.exists():
-        return told_by_manifest(manifest, trials)
-    return [Event.from_dict(_with_keys(file, line, EVENT_KEYS)) for line in _read_lines(file)]
+def _read_each(file: Path, kind: type[T]) -> list[T]:
+    """Return a noun for each line of a file; none if there is no file."""
+    return [_convert(where, value, kind) for where, value in _read_lines(file)]
 
 
-def _trial(path: Path, line: Any) -> Trial:
+def _convert(where: Path | str, value: Any, kind: type[T]) -> T:
     try:
-        return Trial.from_dict(line)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise _damaged(path / "trials.jsonl", error) from error
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _damaged(where, error) from error
 
 
 def _read_table(path: Path, table: str, parts_named: str = "*") -> pl.DataFrame:
@@ -135,22 +130,11 @@ def _read_table(path: Path, table: str, parts_named: str = "*") -> pl.DataFrame:
             part = pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _damaged(file, error) from error
-        part = _with_later(part, table)
         if part.schema != schema:
             raise _damaged(file, "its columns are not those of this table; see docs/run-directory.md")
         parts.append(part)
     return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
 
 
-def _with_later(part: pl.DataFrame, table: str) -> pl.DataFrame:
-    """A part with the columns that were not there yet when it was written, in their place."""
-    missing = [name for name in LATER.get(table, ()) if name not in part.columns]
-    if not missing:
-        return part
-    schema = TABLES[table]
-    whole = part.with_columns(pl.lit(None, dtype=schema[name]).alias(name) for name in missing)
-    return whole.select(*schema) if set(schema) <= set(whole.columns) else part
-
-
-def _damaged(file: Path, why: object) -> UsageError:
+def _damaged(file: Path | str, why: object) -> UsageError:
     return UsageError(f"{file} is damaged or not ours: {why}. Copy the run directory again from where it was made.")

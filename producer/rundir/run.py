@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from producer.rundir.events import Event
+    from producer.rundir.manifest import Manifest
     from producer.rundir.trials import Trial
 
 
@@ -33,7 +34,7 @@ class Run:
     """
 
     path: Path
-    manifest: Mapping[str, Any]
+    manifest: Manifest
     trials: Sequence[Trial]
     records: pl.DataFrame
     sent: pl.DataFrame

@@ -23,10 +23,10 @@ KEY = ("trial", "seq")
 """The columns that identify a job within a run."""
 
 EVENTS = "events.jsonl"
-"""Is there from the start: a run without it is from before events were noted."""
+"""The file of a run's events; it is there from the start."""
 
-FORMAT = 2
-"""The format of the run directory. A reader refuses others."""
+FORMAT = 3
+"""Of the run directory. A reader refuses other versions."""
 
 
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"

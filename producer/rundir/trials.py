@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Kind(StrEnum):
@@ -55,20 +51,10 @@ class Trial:
     began_at: float
     ended_at: float
     cpu_s: float | None = None
-    queued: tuple[int, ...] = field(default=())
-    parts: tuple[str, ...] = field(default=())
+    queued: tuple[int, ...] = ()
+    parts: tuple[str, ...] = ()
     planned_s: float | None = None
     given_up_s: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the trial as JSON has it."""
-        return {**asdict(self), "kind": self.kind.value, "queued": list(self.queued), "parts": list(self.parts)}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        plain = {**value, "kind": Kind(value["kind"]), "queued": tuple(value["queued"])}
-        return cls(**{**plain, "parts": tuple(value.get("parts", ()))})
 
 
 def rate_per_s(trial: Trial) -> float:

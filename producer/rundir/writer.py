@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec import to_builtins
 
 from producer.errors import InvalidRunError, UsageError
 from producer.files import replaced
@@ -104,8 +105,8 @@ class RunWriter:
         return True
 
     def update_manifest(self, **changes: Any) -> None:
-        """Change keys of the manifest and write it again, whole or not at all."""
-        self.manifest.update(changes)
+        """Change keys of the manifest and write it anew, whole or not at all."""
+        self.manifest.update(to_builtins(changes))
         self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> None:
@@ -114,8 +115,8 @@ class RunWriter:
             file.write(text.encode())
 
     def add_trial(self, trial: Trial) -> None:
-        """Add a trial that has ended."""
-        self._append("trials.jsonl", [trial.to_dict()])
+        """Note a trial that has ended."""
+        self._append("trials.jsonl", [to_builtins(trial)])
 
     def add_pings(self, pings: Iterable[Mapping[str, Any]]) -> None:
         """Add control pings."""
@@ -123,7 +124,7 @@ class RunWriter:
 
     def _add_event(self, event: Event) -> None:
         with held():
-            self._append(EVENTS, [event.to_dict()])
+            self._append(EVENTS, [to_builtins(event)])
 
     def add_table(self, table: str, trial: int, frame: pl.DataFrame) -> None:
         """Add a trial's part of one of `TABLES`; an empty one leaves no file."""

@@ -11,13 +11,17 @@ from click.exceptions import Exit
 from click.testing import CliRunner
 
 from pictures.report import SHOWN, filled, stored
+from poolrace.contract import Outcome
 from poolrace.workloads import declarations
+from producer.analysis.settle import Fate
 from producer.analysis.summary import summarise
 from producer.cli._exit_codes import EXIT_CODES
 from producer.cli._root import main
 from producer.plan.stages import STAGES
+from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
+from producer.rundir.trials import Kind
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -141,10 +145,56 @@ def test_the_glossary_lists_every_workload() -> None:
     assert re.findall(r"`(\w+)`", row[1]) == [each.name for each in declarations()]
 
 
+def glossary() -> list[str]:
+    """The words of the glossary, in its order; a row may define several, and a word of the code stands in backticks."""
+    rows = re.findall(r"^\| (.*?) \| .* \|$", read("docs/glossary.md"), re.MULTILINE)
+    return [word for row in rows if row != "word" for word in row.split(", ")]
+
+
+def test_a_word_has_one_line_in_the_glossary() -> None:
+    words = glossary()
+    assert len(words) > 100
+    assert sorted(words) == sorted(set(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"`{name}`" for name in STAGES],
+        [f"`{kind.value}`" for kind in Kind],
+        [fate.value for fate in Fate],
+        [stage.removesuffix("_at") for each in STAGES.values() for stage in (each.begin, each.end)],
+    ],
+    ids=["stages", "kinds of trials", "fates", "instants"],
+)
+def test_the_glossary_has_the_words_of_the_code(words: list[str]) -> None:
+    assert [word for word in words if word not in glossary()] == []
+
+
+def test_the_glossary_names_every_outcome() -> None:
+    row = re.search(r"^\| outcome \| (.*) \|$", read("docs/glossary.md"), re.MULTILINE)
+    assert row is not None
+    assert re.findall(r"`(\w+)`", row[1]) == [outcome.label for outcome in Outcome]
+
+
+def test_the_page_of_the_run_directory_has_every_kind_of_event() -> None:
+    section = read("docs/run-directory.md").split("## events.jsonl\n")[1].split("\n## ")[0]
+    assert [kind.value for kind in EventKind if f"`{kind.value}`" not in section] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_lines_of_a_document_end_at_120_columns(document: Path) -> None:
+    """Except where a line cannot break: in tables, code, pictures and long addresses."""
+    prose = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL).splitlines()
+    breakable = [line for line in prose if not line.lstrip().startswith(("|", "![")) and not line.startswith("    ")]
+    assert [line for line in breakable if len(line) > 120 and "://" not in line] == []
+    assert len(breakable) > 10
+
+
 def test_the_design_page_names_every_module() -> None:
-    house = read("docs/design.md").split("## The house")[1].split("\n## ")[0]
+    layout = read("docs/design.md").split("## The layout")[1].split("\n## ")[0]
     modules = [path for package in ("poolrace", "worker", "producer") for path in (ROOT / package).glob("*.py")]
-    assert [str(path) for path in modules if path.name != "__init__.py" and path.name not in house] == []
+    assert [str(path) for path in modules if path.name != "__init__.py" and path.name not in layout] == []
 
 
 def test_no_document_names_a_registry_or_a_path_of_a_machine() -> None:
@@ -162,8 +212,8 @@ def test_the_report_and_the_pictures_in_the_readme_are_what_the_program_says_of_
 @pytest.mark.parametrize("kind", SHOWN)
 def test_a_stored_run_was_good_and_tells_nothing_of_the_machine_but_its_size(kind: str) -> None:
     summary = summarise(read_run(stored(kind)))
-    assert (summary["status"], summary["valid"]) == ("complete", True)
-    assert summary["others_cores"] < 0.1 * summary["machine"]["cores_available"]
+    assert (summary.status, summary.valid) == ("complete", True)
+    assert summary.others_cores < 0.1 * summary.machine.cores_available
     files = [path for path in stored(kind).rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= {".json", ".jsonl", ".parquet"}
     assert sum(path.stat().st_size for path in files) < 2_000_000

@@ -14,6 +14,7 @@ from producer.fleet.broker import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Child, Processes
 from producer.report.charts.gallery.timeline import timeline
+from producer.report.plain import plain
 from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
@@ -41,7 +42,7 @@ def recorded(tmp_path: Path) -> tuple[Run, list[str]]:
     """A run, and what its picture over time says in the table: beside each lane that is drawn, and below."""
     path = only_run(tmp_path)
     run = read_run(path)
-    picture = timeline(summarise(read_run(path)), run)
+    picture = timeline(plain(summarise(read_run(path))), run)
     assert picture.table is not None
     return run, [*(str(row[-1]) for row in picture.table.rows), picture.table.note]
 

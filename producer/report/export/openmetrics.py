@@ -98,11 +98,11 @@ class RunMetrics(Collector):
 
     def _rates(self) -> Iterator[Metric]:
         """Yield the rates of a load, as in its report: all workloads together, phases that count."""
-        loads = [lane for lane in load_lanes(self._run) if self._choice.lane in {None, lane["lane"]}]
+        loads = [lane for lane in load_lanes(self._run) if self._choice.lane in {None, lane.lane}]
         for rate, text in RATES.items() if loads else ():
             found = GaugeMetricFamily(f"poolrace_run_{rate}_jobs_per_second", text, labels=("lane",))
             for lane in loads:
-                found.add_metric((lane["lane"],), lane[f"{rate}_per_s"])
+                found.add_metric((lane.lane,), getattr(lane, f"{rate}_per_s"))
             yield found
 
 

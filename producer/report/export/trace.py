@@ -46,7 +46,7 @@ def trace(run: Run, choice: Choice) -> Iterator[str]:
     placed = _placed(table)
     zero_at = float(placed["due_at"].min() or 0.0)  # type: ignore[arg-type] # polars types any column's minimum
     other = {
-        "run_id": run.manifest["run_id"],
+        "run_id": run.manifest.run_id,
         "zero_at": zero_at,
         "deliveries_without_a_slot": table.height - placed.height,
     }

@@ -3,6 +3,7 @@
 import json
 import math
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -380,11 +381,13 @@ def test_a_run_without_trials_is_empty():
     assert (found.trials, found.lanes, found.unknown_records) == ((), (), 0)
 
 
-def test_an_analysis_is_plain_json():
+def test_what_an_analysis_finds_is_plain_json_and_comes_back_from_it():
     records = records_of(*(delivery(i, finished=float(i)) for i in range(9)), delivery(9, outcome="failed"))
     trials = [trial_of(0), trial_of(1, Kind.LATENCY, rate_per_s=2.0)]
-    found = analyse(trials, sent_for(records), records).to_dict()
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    found = analyse(trials, sent_for(records), records)
+    for noun in (*found.trials, *found.lanes, found.settlement):
+        text = json.dumps(msgspec.to_builtins(noun), allow_nan=False)
+        assert msgspec.json.decode(text, type=type(noun)) == noun
 
 
 def test_memory_per_slot_is_the_median_over_time_summed_over_nodes():

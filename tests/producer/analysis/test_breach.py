@@ -1,5 +1,7 @@
 """Since when a threshold was broken: the second, the job or the sample with which it broke."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -134,6 +136,6 @@ def test_the_rate_of_sending_is_that_of_sending():
 
 @pytest.mark.parametrize(("planned_s", "since_s"), [(None, 4.0), (2.0, 2.0)])
 def test_a_trial_whose_time_nobody_planned_takes_until_its_last_job(planned_s, since_s):
-    trial = Trial.from_dict({**TRIAL.to_dict(), "planned_s": planned_s})
+    trial = replace(TRIAL, planned_s=planned_s)
     done = [(at_s, 0.5) for at_s in (0.0, 0.25, 1.0, 3.0, 3.9)]
     assert since("rate(finished) >= 1/s", done=done, trial=trial) == since_s

@@ -1,14 +1,16 @@
 """Two runs are compared if they differ in one thing, and refused with all they differ in otherwise."""
 
 import math
+from dataclasses import fields, replace
 
 import pytest
 
-from producer.analysis.compare import HARDWARE, SOFTWARE, changes, compare_runs, differing
+from producer.analysis.compare import HARDWARE, SOFTWARE, Difference, changes, compare_runs, differing
 from producer.analysis.stats import welch
 from producer.errors import UsageError
 from producer.fleet.machine import describe
 from producer.plan.lanes import parse_lanes
+from producer.rundir.manifest import Size
 from producer.rundir.reader import read_run
 
 
@@ -23,16 +25,22 @@ def alike(run_maker):
 
 
 def with_setting(manifest, **changes):
-    return {**manifest, "settings": {**manifest["settings"], **changes}}
+    race = {name: changes.pop(name) for name in ("pairs", "trial_s", "utilisation") if name in changes}
+    settings = replace(manifest.settings, **changes, race=replace(manifest.settings.race, **race))
+    return replace(manifest, settings=settings)
 
 
 def with_machine(manifest, **changes):
-    return {**manifest, "machine": {**manifest["machine"], **changes}}
+    return replace(manifest, machine=replace(manifest.machine, **changes))
+
+
+def differences(first, second):
+    return {name: (each.first, each.second) for name, each in differing(first, second).items()}
 
 
 def test_what_makes_a_machine_and_its_software_is_in_the_manifest():
     """A name that is nowhere would be equal in all runs, and no difference ever be seen."""
-    assert {*HARDWARE, *SOFTWARE} <= describe().to_dict().keys()
+    assert {*HARDWARE, *SOFTWARE} <= {field.name for field in fields(describe())}
 
 
 def test_races_of_the_same_differ_in_nothing(alike):
@@ -41,7 +49,7 @@ def test_races_of_the_same_differ_in_nothing(alike):
 
 def test_what_cannot_change_a_figure_is_no_difference(alike):
     first, second = alike
-    other = with_setting({**second, "run_id": "ffeeddccbbaa0099", "ended_at": 5.0}, seed=99, out="elsewhere")
+    other = with_setting(replace(second, run_id="ffeeddccbbaa0099", ended_at=5.0), seed=99, out="elsewhere")
     other = with_machine(other, load_average=[9.0, 9.0, 9.0], memory_available_bytes=1)
     assert differing(first, other) == {}
 
@@ -49,13 +57,12 @@ def test_what_cannot_change_a_figure_is_no_difference(alike):
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("pairs", 9), ("trial_s", 9.0), ("utilisation", 0.5), ("arrivals", "constant"), ("publishers", 2),
-     ("workloads", ["sleep", "io"])],
+     ("workloads", ("sleep", "io"))],
 )  # fmt: skip
 def test_what_was_asked_is_a_difference(alike, setting, value):
     first, second = alike
-    assert differing(first, with_setting(second, **{setting: value})) == {
-        setting: (first["settings"][setting], value)
-    }  # fmt: skip
+    before = getattr(first.settings.race, setting, None) or getattr(first.settings, setting)
+    assert differences(first, with_setting(second, **{setting: value})) == {setting: (before, value)}
 
 
 @pytest.mark.parametrize(("fact", "name"), [("cpu_model", "machine"), ("limits", "machine"), ("gil", "software")])
@@ -66,15 +73,14 @@ def test_another_machine_is_one_difference_and_other_software_is_another(alike, 
 
 def test_another_version_is_a_difference(alike):
     first, second = alike
-    versions = {**second["machine"]["versions"], "kombu": "5.6.2"}
+    versions = {**second.machine.versions, "kombu": "5.6.2"}
     assert list(differing(first, with_machine(second, versions=versions))) == ["software"]
 
 
 def test_a_setting_of_one_lane_is_one_difference(alike):
     first, second = alike
-    lanes = [lane.to_dict() for lane in parse_lanes(["prefork:2", "threads:2:prefetch=1"], concurrency=2, prefetch=4,
-                                                    acks="early")]  # fmt: skip
-    assert differing(first, with_setting(second, lanes=lanes)) == {"lane threads: prefetch": (4, 1)}
+    lanes = parse_lanes(["prefork:2", "threads:2:prefetch=1"], concurrency=2, prefetch=4, acks="early")
+    assert differences(first, with_setting(second, lanes=lanes)) == {"lane threads: prefetch": (4, 1)}
 
 
 @pytest.mark.parametrize(
@@ -86,45 +92,38 @@ def test_a_setting_of_one_lane_is_one_difference(alike):
 )
 def test_the_transport_of_one_lane_or_of_all_is_one_difference(alike, specs, name):
     first, second = alike
-    lanes = [lane.to_dict() for lane in parse_lanes(specs, concurrency=2, prefetch=4, acks="early")]
-    assert differing(first, with_setting(second, lanes=lanes)) == {name: ("stock", "atomic")}
+    lanes = parse_lanes(specs, concurrency=2, prefetch=4, acks="early")
+    assert differences(first, with_setting(second, lanes=lanes)) == {name: ("stock", "atomic")}
 
 
 def test_lanes_that_swap_their_transports_differ_in_two_things(alike):
     first, second = alike
     specs = ["prefork:2", "threads:2:transport=atomic"]
-    lanes = [lane.to_dict() for lane in parse_lanes(specs, concurrency=2, prefetch=4, acks="early")]
-    swapped = [{**lane, "transport": other} for lane, other in zip(lanes, ("atomic", "stock"), strict=True)]
+    lanes = parse_lanes(specs, concurrency=2, prefetch=4, acks="early")
+    swapped = [replace(lane, transport=other) for lane, other in zip(lanes, ("atomic", "stock"), strict=True)]
     found = differing(with_setting(first, lanes=lanes), with_setting(second, lanes=swapped))
     assert set(found) == {"lane prefork: transport", "lane threads: transport"}
 
 
-def test_a_run_from_before_there_were_transports_is_one_on_stock(alike):
-    first, second = alike
-    lanes = [{name: value for name, value in lane.items() if name != "transport"} for lane in
-             first["settings"]["lanes"]]  # fmt: skip
-    assert differing(with_setting(first, lanes=lanes), second) == {}
-
-
 def test_two_embedded_brokers_are_alike_whatever_their_port(alike):
     first, second = alike
-    assert differing(first, {**second, "broker": "redis://127.0.0.1:50000/0 (embedded)"}) == {}
-    assert differing(first, {**second, "broker": "redis://host:6379/0"}) == {
+    assert differing(first, replace(second, broker="redis://127.0.0.1:50000/0 (embedded)")) == {}
+    assert differences(first, replace(second, broker="redis://host:6379/0")) == {
         "broker": ("embedded", "redis://host:6379/0")
     }  # fmt: skip
 
 
 def test_jobs_of_another_size_are_a_difference(alike):
     first, second = alike
-    sizes = {"sleep": {"amount": [90_000], "target_s": 0.09}}
-    assert differing(first, {**second, "sizes": sizes}) == {"job sizes: sleep": ([100_000], [90_000])}
+    sizes = {"sleep": Size(amount=(90_000,), target_s=0.09)}
+    assert differences(first, replace(second, sizes=sizes)) == {"job sizes: sleep": ([100_000], [90_000])}
 
 
 def test_runs_that_differ_in_one_thing_are_compared(run_maker):
     first, second = run_maker("first"), run_maker("second", settings={"publishers": 2})
     found = compare_runs(read_run(first), read_run(second))
-    assert (found["first"], found["second"]) == (first.name, second.name)
-    assert found["differs_in"] == {"publishers": {"first": 1, "second": 2}}
+    assert (found.first, found.second) == (first.name, second.name)
+    assert found.differs_in == {"publishers": Difference(first=1, second=2)}
 
 
 def test_runs_that_differ_in_more_are_refused_with_all_of_it(run_maker):

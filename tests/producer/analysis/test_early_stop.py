@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nouns import figures_of
 
 from poolrace.contract import Outcome
 from producer.analysis.early_stop import RunningFigures, can_tell_early
@@ -234,7 +235,7 @@ def test_what_is_hopeless_is_broken_in_the_end_whatever_the_other_jobs_take(name
     watch = Watch(threshold.text, jobs=len(known_s) + len(others_s)).took(*known_s)
     if watch.cannot_pass():
         spread = percentiles(np.array(known_s + others_s))
-        figures = {"latency": {"sojourn": spread.to_dict()}, "settlement": {}, "offered_per_s": 0.0}
+        figures = figures_of(sojourn=spread)
         assert not threshold.judge(figures).kept
 
 
@@ -243,5 +244,5 @@ def test_it_is_hopeless_exactly_if_not_even_jobs_that_take_no_time_can_save_it(n
     threshold = parse_threshold(f"{name}(sojourn) <= {limit_s}s")
     watch = Watch(threshold.text, jobs=len(known_s) + others).took(*known_s)
     spread = percentiles(np.array(known_s + [0.0] * others))
-    figures = {"latency": {"sojourn": spread.to_dict()}, "settlement": {}, "offered_per_s": 0.0}
+    figures = figures_of(sojourn=spread)
     assert watch.cannot_pass() != threshold.judge(figures).kept

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.limit import limit_lanes, probe
 from producer.analysis.search import Search
-from producer.analysis.settle import settle
+from producer.analysis.settle import Fate, settle
 from producer.plan.script import Phase, Profile, Script, Segment
+from producer.plan.thresholds import parse_threshold
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -58,7 +60,7 @@ def run_of(*trials, slo=SLO, precision=0.5):
     tables = [frames(trial, jobs) for trial, jobs in trials]
     return Run(
         path=Path("run"),
-        manifest={"settings": {"kind": "limit", "slo": list(slo), "precision": precision}},
+        manifest=manifest_of(recorded(kind="limit", slo=slo, precision=precision)),
         trials=[trial for trial, _ in trials],
         records=pl.concat([records for _, records in tables]),
         sent=pl.concat([sent for sent, _ in tables]),
@@ -75,28 +77,28 @@ def fates_of(run):
 def probed(jobs=EASY, slo=SLO, **changes):
     trial = replace(TRIAL, jobs=len(jobs), **changes)
     run = run_of((trial, jobs), slo=slo)
-    return probe(run, trial, fates_of(run))
+    return probe(run, trial, fates_of(run), [parse_threshold(text) for text in slo])
 
 
 def test_a_probe_that_keeps_everything_passes():
     found = probed()
-    assert (found["trial"], found["kind"], found["rate_per_s"]) == (1, "probe", 1.0)
-    assert (found["passed"], found["growth_s"], found["growing"], found["late"]) == (True, 0.0, False, False)
-    assert [each["kept"] for each in found["thresholds"]] == [True, True, True]
-    assert found["latency"]["sojourn"]["p99"] == SERVICE_S
-    assert (found["offered_per_s"], found["finished_per_s"], found["settlement"]["done"]) == (1.0, 1.0, 4)
+    assert (found.trial, found.kind, found.rate_per_s) == (1, "probe", 1.0)
+    assert (found.passed, found.growth_s, found.growing, found.late) == (True, 0.0, False, False)
+    assert [each.kept for each in found.thresholds] == [True, True, True]
+    assert found.latency.sojourn.p99 == SERVICE_S
+    assert (found.offered_per_s, found.finished_per_s, found.settlement.done) == (1.0, 1.0, 4)
 
 
 def test_a_probe_that_breaks_one_slo_does_not_pass_and_says_which():
     found = probed(SLOW)
-    assert not found["passed"]
-    assert [each["kept"] for each in found["thresholds"]] == [False, True, True]
-    assert (found["thresholds"][0]["measured"], found["thresholds"][0]["limit"]) == (1.125, 0.5)
-    assert not found["growing"]
+    assert not found.passed
+    assert [each.kept for each in found.thresholds] == [False, True, True]
+    assert (found.thresholds[0].measured, found.thresholds[0].limit) == (1.125, 0.5)
+    assert not found.growing
 
 
 def test_the_same_probe_passes_where_less_is_asked():
-    assert probed(SLOW, slo=("p99(sojourn) < 1200ms",))["passed"]
+    assert probed(SLOW, slo=("p99(sojourn) < 1200ms",)).passed
 
 
 @pytest.mark.parametrize(
@@ -104,16 +106,16 @@ def test_the_same_probe_passes_where_less_is_asked():
 )
 def test_a_job_that_fails_or_is_lost_is_not_held_however_fast_the_others_were(outcome, fate, broken):
     found = probed((*EASY[:2], job(2.5, outcome=outcome), EASY[3]))
-    assert not found["passed"]
-    assert found["settlement"][fate] == 1
-    assert [each["threshold"] for each in found["thresholds"] if not each["kept"]] == [broken]
+    assert not found.passed
+    assert found.settlement.count(Fate(fate)) == 1
+    assert [each.threshold for each in found.thresholds if not each.kept] == [broken]
 
 
 def test_a_probe_of_which_no_job_succeeds_does_not_pass_and_has_no_times():
     found = probed(tuple(job(at_s, outcome="failed") for at_s in (0.5, 1.5, 2.5, 3.5)))
-    assert (found["passed"], found["growth_s"], found["growing"], found["late"]) == (False, None, False, False)
-    assert found["latency"]["sojourn"] is None
-    assert [each["kept"] for each in found["thresholds"]] == [False, False, True]
+    assert (found.passed, found.growth_s, found.growing, found.late) == (False, None, False, False)
+    assert found.latency.sojourn is None
+    assert [each.kept for each in found.thresholds] == [False, False, True]
 
 
 def test_growth_is_the_median_wait_of_the_last_quarter_less_that_of_the_first():
@@ -121,7 +123,7 @@ def test_growth_is_the_median_wait_of_the_last_quarter_less_that_of_the_first():
     first = (job(0.0, 0.375), job(0.25, 0.125), job(0.5, 0.25))
     middle = (job(1.25, 3.0), job(2.75, 3.0))
     last = (job(3.0, 0.5), job(3.5, 4.0), job(3.75, 0.625))
-    assert probed((*first, *middle, *last))["growth_s"] == 0.375
+    assert probed((*first, *middle, *last)).growth_s == 0.375
 
 
 @pytest.mark.parametrize(
@@ -129,47 +131,48 @@ def test_growth_is_the_median_wait_of_the_last_quarter_less_that_of_the_first():
 )
 def test_a_wait_that_grows_by_more_than_a_job_takes_does_not_pass_though_the_slo_is_kept(last_wait_s, growing):
     found = probed((*EASY[:3], job(3.5, last_wait_s)))
-    assert all(each["kept"] for each in found["thresholds"])
-    assert (found["growth_s"], found["growing"], found["passed"]) == (last_wait_s, growing, not growing)
+    assert all(each.kept for each in found.thresholds)
+    assert (found.growth_s, found.growing, found.passed) == (last_wait_s, growing, not growing)
 
 
 def test_a_wait_that_shrinks_passes():
     found = probed((job(0.5, 0.25), *EASY[1:]))
-    assert (found["growth_s"], found["passed"]) == (-0.25, True)
+    assert (found.growth_s, found.passed) == (-0.25, True)
 
 
 def test_one_long_job_does_not_allow_the_others_to_wait_longer_and_longer():
     """Three jobs take 125 ms and one 4 s: the wait may grow by the median of them, not by the mean of 1.1 s."""
     jobs = (EASY[0], job(1.5, service_s=4.0), EASY[2], job(3.5, 0.25))
-    assert probed(jobs, slo=("p99(sojourn) < 10s",))["growing"]
+    assert probed(jobs, slo=("p99(sojourn) < 10s",)).growing
 
 
 def test_a_probe_that_was_given_up_does_not_pass_whatever_was_measured_until_then():
     found = probed(given_up_s=4.0)
-    assert (found["given_up_s"], found["passed"]) == (4.0, False)
-    assert all(each["kept"] for each in found["thresholds"])
+    assert (found.given_up_s, found.passed) == (4.0, False)
+    assert all(each.kept for each in found.thresholds)
 
 
 @pytest.mark.parametrize(("lag_s", "late"), [(0.03125, False), (0.0625, True)])
 def test_a_generator_is_late_beyond_a_quarter_of_the_median_sojourn(lag_s, late):
     """Of 125 ms, so beyond 31.25 ms; the median is that of the other three jobs."""
     jobs = (EASY[0], job(1.5, lag_s=lag_s), *EASY[2:])
-    assert probed(jobs)["late"] is late
+    assert probed(jobs).late is late
 
 
 def test_a_generator_is_late_where_it_sent_less_than_was_offered_however_long_jobs_take():
     """The last of four is sent a second after the end: 4 in 5 s. Beside 100 s a lag of 1.5 s is nothing."""
     jobs = (*(job(at_s, service_s=100.0) for at_s in (0.5, 1.5, 2.5)), job(3.5, service_s=100.0, lag_s=1.5))
     found = probed(jobs, ended_at=BEGAN_AT + 110.0)
-    assert (found["offered_per_s"], found["generator_per_s"]) == (1.0, 0.8)
-    assert found["late"]
+    assert (found.offered_per_s, found.generator_per_s) == (1.0, 0.8)
+    assert found.late
 
 
 def test_a_probe_has_its_own_jobs_and_no_others():
     other = replace(TRIAL, trial=2, began_at=2000.0, ended_at=2005.0)
     run = run_of((TRIAL, EASY), (other, SLOW))
-    assert probe(run, TRIAL, fates_of(run))["passed"]
-    assert not probe(run, other, fates_of(run))["passed"]
+    slo = [parse_threshold(text) for text in SLO]
+    assert probe(run, TRIAL, fates_of(run), slo).passed
+    assert not probe(run, other, fates_of(run), slo).passed
 
 
 def search_of(*rates_and_jobs, lane="threads", begin=0, kinds=()):
@@ -197,7 +200,7 @@ def lane_of(*rates_and_jobs, **what):
 
 
 def bracket(lane):
-    return lane["held_per_s"], lane["broke_per_s"], lane["confirmed"]
+    return lane.held_per_s, lane.broke_per_s, lane.confirmed
 
 
 MIDDLE = sqrt(200)
@@ -207,10 +210,10 @@ WALK = ((10.0, EASY), (20.0, SLOW), (MIDDLE, EASY))
 def test_the_bracket_is_what_the_probes_say_in_their_order():
     lane = lane_of(*WALK, (MIDDLE, EASY))
     assert bracket(lane) == (MIDDLE, 20.0, True)
-    assert [(each["rate_per_s"], each["passed"]) for each in lane["probes"]] == [
+    assert [(each.rate_per_s, each.passed) for each in lane.probes] == [
         (10.0, True), (20.0, False), (MIDDLE, True), (MIDDLE, True),
     ]  # fmt: skip
-    assert lane["broken_by"] == "p99(sojourn) < 500ms"
+    assert lane.broken_by == "p99(sojourn) < 500ms"
 
 
 def test_without_a_repeat_nothing_is_confirmed():
@@ -221,7 +224,7 @@ def test_a_repeat_that_failed_is_the_upper_end_and_names_what_broke_it():
     failing = (*EASY[:2], job(2.5, outcome="failed"), EASY[3])
     lane = lane_of(*WALK, (MIDDLE, failing))
     assert bracket(lane) == (10.0, MIDDLE, False)
-    assert lane["broken_by"] == "failed == 0"
+    assert lane.broken_by == "failed == 0"
 
 
 def test_a_bracket_that_is_wider_than_was_asked_is_not_confirmed_by_a_repeat():
@@ -231,20 +234,20 @@ def test_a_bracket_that_is_wider_than_was_asked_is_not_confirmed_by_a_repeat():
 def test_a_lane_that_passes_nothing_holds_nothing():
     lane = lane_of((2.0, SLOW), (1.0, SLOW))
     assert bracket(lane) == (None, 1.0, False)
-    assert lane["broken_by"] == "p99(sojourn) < 500ms"
+    assert lane.broken_by == "p99(sojourn) < 500ms"
 
 
 def test_a_lane_that_nothing_breaks_has_no_upper_end():
     lane = lane_of((20_000.0, EASY), (20_000.0, EASY))
     assert bracket(lane) == (20_000.0, None, True)
-    assert (lane["broken_by"], lane["generator_late"]) == (None, False)
+    assert (lane.broken_by, lane.generator_late) == (None, False)
 
 
 def test_lanes_come_in_the_order_of_their_first_probe_each_with_its_own():
     prefork = search_of((10.0, EASY), (20.0, SLOW), lane="prefork", begin=10)
     (first, second), (third, *_) = search_of((5.0, SLOW), (2.5, EASY), begin=20), prefork
     found = lanes_of(first, third, second, *prefork[1:])
-    assert [(lane["lane"], *bracket(lane)) for lane in found] == [
+    assert [(lane.lane, *bracket(lane)) for lane in found] == [
         ("threads", 2.5, 5.0, False), ("prefork", 10.0, 20.0, False),
     ]  # fmt: skip
 
@@ -252,27 +255,25 @@ def test_lanes_come_in_the_order_of_their_first_probe_each_with_its_own():
 def test_repeats_are_probes_too_and_warm_ups_are_none():
     kinds = (Kind.WARM_UP, Kind.PROBE, Kind.PROBE, Kind.CONFIRMATION)
     (lane,) = lanes_of(*search_of((None, SLOW), (10.0, EASY), (12.0, SLOW), (10.0, EASY), kinds=kinds))
-    assert [each["kind"] for each in lane["probes"]] == ["probe", "probe", "confirmation"]
+    assert [each.kind for each in lane.probes] == ["probe", "probe", "confirmation"]
     assert bracket(lane) == (10.0, 12.0, True)
 
 
 def test_a_run_that_is_no_search_has_no_limits():
-    assert lanes_of((replace(TRIAL, kind=Kind.LATENCY), EASY)) == []
+    assert lanes_of((replace(TRIAL, kind=Kind.LATENCY), EASY)) == ()
 
 
 def test_all_that_broke_the_upper_end_is_named_and_what_it_kept_is_not():
     """The last job waits 875 ms more than the first and ends after a second."""
     growing = (*EASY[:3], job(3.5, 0.875))
     lane = lane_of((10.0, EASY), (20.0, growing))
-    assert lane["broken_by"] == "p99(sojourn) < 500ms, queue wait grew by 875 ms"
-    assert lane_of((10.0, EASY), (20.0, growing), slo=("p99(sojourn) < 2s",))["broken_by"] == (
-        "queue wait grew by 875 ms"
-    )
+    assert lane.broken_by == "p99(sojourn) < 500ms, queue wait grew by 875 ms"
+    assert lane_of((10.0, EASY), (20.0, growing), slo=("p99(sojourn) < 2s",)).broken_by == ("queue wait grew by 875 ms")
 
 
 def test_what_broke_is_told_of_the_lowest_rate_that_did():
     failing = (*EASY[:2], job(2.5, outcome="failed"), EASY[3])
-    assert lane_of((10.0, EASY), (20.0, SLOW), (MIDDLE, failing))["broken_by"] == "failed == 0"
+    assert lane_of((10.0, EASY), (20.0, SLOW), (MIDDLE, failing)).broken_by == "failed == 0"
 
 
 def test_a_probe_that_was_given_up_with_every_slo_kept_until_then_says_so():
@@ -280,7 +281,7 @@ def test_a_probe_that_was_given_up_with_every_slo_kept_until_then_says_so():
     trials[1] = (replace(trials[1][0], given_up_s=4.0), EASY)
     (lane,) = lanes_of(*trials)
     assert bracket(lane) == (10.0, 20.0, False)
-    assert lane["broken_by"] == "more jobs beyond the limit than it allows"
+    assert lane.broken_by == "too many jobs over the threshold"
 
 
 LATE = (EASY[0], job(1.5, lag_s=0.75), *EASY[2:])
@@ -298,8 +299,8 @@ LATE = (EASY[0], job(1.5, lag_s=0.75), *EASY[2:])
 )
 def test_the_generator_is_late_where_it_was_at_the_upper_end(walk, late):
     lane = lane_of(*walk)
-    assert lane["generator_late"] is late
-    assert any(each["late"] for each in lane["probes"]) == any(jobs not in (EASY, SLOW) for _, jobs in walk)
+    assert lane.generator_late is late
+    assert any(each.late for each in lane.probes) == any(jobs not in (EASY, SLOW) for _, jobs in walk)
 
 
 @pytest.mark.parametrize("capacity", [0.5, 1.0, 47.0, 3210.0, 25_000.0])
@@ -313,6 +314,6 @@ def test_what_is_recomputed_is_what_the_search_had_found(capacity):
         walk.append((script.mean_per_s, EASY if rate <= capacity else SLOW))
         search.tell(rate, passed=rate <= capacity)
     lane = lane_of(*walk, precision=0.03)
-    assert lane["confirmed"] == search.confirmed == (capacity >= 1)
-    assert lane["held_per_s"] == (search.held_per_s and pytest.approx(search.held_per_s))
-    assert lane["broke_per_s"] == (search.broke_per_s and pytest.approx(search.broke_per_s))
+    assert lane.confirmed == search.confirmed == (capacity >= 1)
+    assert lane.held_per_s == (search.held_per_s and pytest.approx(search.held_per_s))
+    assert lane.broke_per_s == (search.broke_per_s and pytest.approx(search.broke_per_s))

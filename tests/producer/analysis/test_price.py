@@ -36,7 +36,7 @@ def test_a_million_jobs_of_3_6_ms_take_an_hour_of_a_core():
 def test_a_summary_has_the_money_of_every_lane_where_there_is_a_price(run_maker):
     path = run_maker()
     free, priced = summarise(read_run(path)), summarise(read_run(path), parse_price("2 EUR"))
-    assert (free["price"], priced["price"]) == (None, {"core_hour": 2.0, "currency": "EUR"})
-    for without, lane in zip(free["workloads"][0]["lanes"], priced["workloads"][0]["lanes"], strict=True):
-        assert without["money_per_million_jobs"] is None
-        assert lane["money_per_million_jobs"] == pytest.approx(2 * lane["backlog_cpu_s_per_job"] * 1e6 / 3600)
+    assert (free.price, priced.price) == (None, Price(core_hour=2.0, currency="EUR"))
+    for without, lane in zip(free.workloads[0].lanes, priced.workloads[0].lanes, strict=True):
+        assert without.money_per_million_jobs is None
+        assert lane.money_per_million_jobs == pytest.approx(2 * lane.backlog_cpu_s_per_job * 1e6 / 3600)

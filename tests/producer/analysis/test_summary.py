@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import polars as pl
 import pytest
+from nouns import verdict
+from recorded import LANES
 
 from producer.analysis.recommendation import NOT_VALID, recommend
 from producer.analysis.summary import summarise
-from producer.analysis.verdict import Verdict
 from producer.cli._output import write_summary
 from producer.errors import UsageError
-from producer.plan.lanes import parse_lanes
 from producer.rundir.reader import read_run
+
+NOISY = {"elapsed_s": 0.3, "lost_share": 0.5, "worst_gap_s": 0.1, "steal_share": None}
 
 
 def rewrite(path, table, **columns):
@@ -26,7 +29,7 @@ def test_a_summary_is_json_and_is_written_as_it_is(run_maker):
     path = run_maker()
     summary = summarise(read_run(path))
     write_summary(path, summary)
-    assert json.loads((path / "summary.json").read_text()) == json.loads(json.dumps(summary, allow_nan=False))
+    assert json.loads((path / "summary.json").read_text()) == json.loads(msgspec.json.encode(summary))
     assert (path / "report.md").exists()
 
 
@@ -37,7 +40,7 @@ def test_recomputing_gives_the_very_same(run_maker):
 
 def test_a_run_in_which_all_went_well_is_valid(run_maker):
     summary = summarise(read_run(run_maker()))
-    assert (summary["status"], summary["valid"], summary["problems"], summary["warnings"]) == ("complete", True, [], [])
+    assert (summary.status, summary.valid, summary.problems, summary.warnings) == ("complete", True, (), ())
 
 
 @pytest.mark.parametrize(
@@ -50,20 +53,20 @@ def test_a_run_in_which_all_went_well_is_valid(run_maker):
 )
 def test_a_run_that_did_not_end_well_is_not_valid(run_maker, status, told, reason):
     summary = summarise(read_run(run_maker(status=status, **({"reason": reason} if reason else {}))))
-    assert summary["status"] == told
-    assert not summary["valid"]
-    assert summary["problems"][0].startswith(f"The run is {told}: {reason or 'it was cut short'}")
+    assert summary.status == told
+    assert not summary.valid
+    assert summary.problems[0].startswith(f"The run is {told}: {reason or 'it was cut short'}")
 
 
 def test_a_run_that_is_not_valid_recommends_nothing(run_maker):
-    workloads = summarise(read_run(run_maker(status="incomplete", speeds={"prefork": 1.3})))["workloads"]
-    assert [workload["recommendation"] for workload in workloads] == [NOT_VALID for _ in workloads]
+    workloads = summarise(read_run(run_maker(status="incomplete", speeds={"prefork": 1.3}))).workloads
+    assert [workload.recommendation for workload in workloads] == [NOT_VALID for _ in workloads]
 
 
 def test_jobs_without_an_end_make_a_run_invalid(run_maker):
     path = run_maker()
     rewrite(path, "records", outcome=pl.when(pl.col("seq") == 0).then(pl.lit("retried")).otherwise(pl.col("outcome")))
-    all_together, *named = summarise(read_run(path))["problems"]
+    all_together, *named = summarise(read_run(path)).problems
     assert all_together == "Of 144 jobs not all came to one end: 12 retried."
     assert named[0].startswith("1 retried with sleep on prefork, trial 0: jobs 0.")
     assert len(named) == 3
@@ -73,16 +76,16 @@ def test_jobs_without_one_end_are_named_one_by_one(run_maker):
     path = run_maker()
     lost = (pl.col("trial") == 1) & (pl.col("seq") > 1)
     rewrite(path, "records", outcome=pl.when(lost).then(pl.lit("retried")).otherwise(pl.col("outcome")))
-    (found,) = summarise(read_run(path))["unsettled"]
-    assert (found["trial"], found["lane"], found["fate"]) == (1, "threads", "retried")
-    assert found["jobs"] == list(range(2, 12))
+    (found,) = summarise(read_run(path)).unsettled
+    assert (found.trial, found.lane, found.fate) == (1, "threads", "retried")
+    assert found.jobs == tuple(range(2, 12))
 
 
 def test_a_late_generator_makes_a_run_invalid(run_maker):
     # The faster lane's p50 is three times 50 ms in the longest round, 150.3 ms; a quarter of it is the bound.
     path = run_maker(speeds={"prefork": 2.0})
     rewrite(path, "sent", sent_at=pl.col("sent_at") + 0.05)
-    (problem,) = summarise(read_run(path))["problems"]
+    (problem,) = summarise(read_run(path)).problems
     assert problem.startswith(
         "The generator was late: publish lag p99 50.0 ms with sleep on prefork, more than 37.6 ms."
     )
@@ -92,31 +95,31 @@ def test_a_late_generator_makes_a_run_invalid(run_maker):
 def test_a_generator_that_is_a_little_late_is_none(run_maker):
     path = run_maker()
     rewrite(path, "sent", sent_at=pl.col("sent_at") + 0.009)
-    assert summarise(read_run(path))["valid"]
+    assert summarise(read_run(path)).valid
 
 
 def test_waits_below_zero_are_counted_and_told_with_what_is_known_of_the_clocks(run_maker):
     path = run_maker()
     rewrite(path, "records", received_at=pl.when(pl.col("seq") == 3).then(999.0).otherwise(pl.col("received_at")))
-    (warning,) = summarise(read_run(path))["warnings"]
+    (warning,) = summarise(read_run(path)).warnings
     assert warning == (
         "12 jobs have a wait below zero: clocks disagree by more than it took (offsets known to within 100 us)."
     )
-    assert summarise(read_run(path))["valid"]
+    assert summarise(read_run(path)).valid
 
 
 def test_clocks_that_nobody_knows_are_told_as_unknown(run_maker):
     path = run_maker(clocks={"n": {"offset_s": 0.0, "bound_s": None}})
     rewrite(path, "records", received_at=pl.lit(999.0))
-    assert "(offsets unknown)" in summarise(read_run(path))["warnings"][0]
+    assert "(offsets unknown)" in summarise(read_run(path)).warnings[0]
 
 
 def test_a_clock_that_was_set_meanwhile_is_told(run_maker):
     path = run_maker()
     rewrite(path, "samples", drift_s=pl.col("at") / 1e9)
-    assert summarise(read_run(path))["warnings"] == []
+    assert summarise(read_run(path)).warnings == ()
     rewrite(path, "samples", drift_s=pl.col("at") / 100)
-    assert summarise(read_run(path))["warnings"][0].startswith("A node's clock was set while it ran")
+    assert summarise(read_run(path)).warnings[0].startswith("A node's clock was set while it ran")
 
 
 def test_jobs_that_failed_are_told_by_their_exception(run_maker):
@@ -129,29 +132,29 @@ def test_jobs_that_failed_are_told_by_their_exception(run_maker):
         exception=pl.when(failed).then(pl.lit("OSError")).otherwise(None),
     )
     summary = summarise(read_run(path))
-    assert summary["warnings"] == [
+    assert summary.warnings == (
         "6 of 72 sleep jobs failed on prefork: 6 OSError.",
         "6 of 72 sleep jobs failed on threads: 6 OSError.",
-    ]
-    assert summary["valid"]
+    )
+    assert summary.valid
 
 
 def test_short_jobs_are_told_to_measure_celery(run_maker):
     summary = summarise(read_run(run_maker(speeds={"prefork": 50.0, "threads": 50.0})))
-    assert summary["warnings"] == ["Jobs shorter than 5 ms measure Celery, not the pool: sleep."]
+    assert summary.warnings == ("Jobs shorter than 5 ms measure Celery, not the pool: sleep.",)
 
 
 def test_a_noisy_or_crowded_machine_is_told(run_maker):
-    path = run_maker(noise={"quiet": False, "advice": "Close other programs."}, others_cores=99.0)
-    first, second = summarise(read_run(path))["warnings"]
-    assert first == "Close other programs."
+    path = run_maker(noise=NOISY, others_cores=99.0)
+    first, second = summarise(read_run(path)).warnings
+    assert first == "Other programs use the cores: close them, or take more pairs."
     assert second.startswith("Other programs used 99.0 of ")
 
 
 def test_a_node_whose_slots_differ_in_their_lock_is_mixed(run_maker):
     path = run_maker()
     rewrite(path, "records", gil=(pl.col("lane") == "threads") & (pl.col("seq") % 2 == 0))
-    assert [lane["gil_in_slots"] for lane in summarise(read_run(path))["lanes"]] == ["off", "mixed"]
+    assert [lane.gil_in_slots for lane in summarise(read_run(path)).lanes] == ["off", "mixed"]
 
 
 def test_a_foreign_folder_is_told(tmp_path):
@@ -159,23 +162,7 @@ def test_a_foreign_folder_is_told(tmp_path):
         summarise(read_run(tmp_path))
 
 
-LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
-CAPACITY = Verdict(
-    measure="capacity",
-    workload="sleep",
-    a="prefork",
-    b="threads",
-    percentile=None,
-    ratio=1.0,
-    low=0.99,
-    high=1.01,
-    pairs=5,
-    left_out=0,
-    p_adjusted=0.5,
-    word="no difference",
-    reason="",
-    advice=None,
-)
+CAPACITY = verdict()
 LATENCY = replace(CAPACITY, measure="latency", percentile="p99")
 
 
@@ -191,7 +178,7 @@ def chosen(run, capacity="no difference", latency="no difference"):
         replace(LATENCY, word=latency),
     ]
     found = recommend(run, LANES, verdicts)
-    return found["lane"], found["why"]
+    return found.lane, found.why
 
 
 def test_capacity_decides_if_it_can(run):
@@ -200,7 +187,7 @@ def test_capacity_decides_if_it_can(run):
 
 def test_without_a_verdict_on_capacity_there_is_no_recommendation(run):
     assert chosen(run, capacity="no verdict", latency="prefork") == (None, "no verdict on capacity")
-    assert recommend(run, LANES, [])["lane"] is None
+    assert recommend(run, LANES, []).lane is None
 
 
 def test_latency_decides_where_capacity_shows_no_difference(run):
@@ -227,5 +214,5 @@ def test_memory_that_is_not_known_decides_nothing(run):
 
 def test_a_recommendation_says_what_its_pool_gives_up(run):
     found = recommend(run, LANES, [replace(CAPACITY, word="threads")])
-    assert found["command"] == "celery -A YOUR_APP worker -P threads -c 2 --prefetch-multiplier 4 -n threads@%h"
-    assert any("time limit" in line for line in found["gives_up"])
+    assert found.command == "celery -A YOUR_APP worker -P threads -c 2 --prefetch-multiplier 4 -n threads@%h"
+    assert any("time limit" in line for line in found.gives_up)

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -128,4 +129,4 @@ def test_fewer_than_three_numbers_of_nodes_make_no_law(measured):
 def test_the_same_trials_have_the_same_law_and_it_is_read_as_it_was_written():
     law = fit(made_by(100, 0.1, 0.01))
     assert law == fit(made_by(100, 0.1, 0.01))
-    assert Law.from_dict(law.to_dict()) == law
+    assert msgspec.convert(msgspec.to_builtins(law), Law) == law

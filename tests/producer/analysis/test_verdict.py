@@ -3,15 +3,16 @@
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from producer.analysis.analyse import TrialResult
 from producer.analysis.pairs import PairedValues, pair
 from producer.analysis.percentiles import Percentiles
+from producer.analysis.results import TrialResult
 from producer.analysis.settle import Settlement
 from producer.analysis.stats import holm
 from producer.analysis.verdict import judge
@@ -325,7 +326,8 @@ def test_a_lane_is_not_compared_with_itself():
 
 def test_a_verdict_is_plain_json():
     for verdict in judge([from_logs(*CLEAR), paired([])]):
-        assert json.loads(json.dumps(verdict.to_dict())) == verdict.to_dict()
+        plain = msgspec.to_builtins(verdict)
+        assert json.loads(json.dumps(plain)) == plain
 
 
 def result_of(lane, turn, kind=Kind.CAPACITY, workload="cpu", value=None, n=100, **fates):

@@ -121,7 +121,7 @@ def test_a_wrong_word_is_told_with_its_option_and_what_is_right(words, said):
 def test_what_is_written_down_is_json_with_the_slo_as_it_was_written():
     found = asked("--slo", "p99(sojourn)  <  500ms", "--mix", "sleep=3,noop=1", "--broker", "redis://:geheim@host")
     plain = json.loads(json.dumps(found.to_dict()))
-    assert plain["slo"] == ["p99(sojourn) < 500ms", "failed == 0", "lost == 0"]
-    assert (plain["kind"], plain["mix"]) == ("limit", {"sleep": 3.0, "noop": 1.0})
-    assert (plain["probe_s"], plain["precision"]) == (10.0, 0.05)
+    assert plain["limit"]["slo"] == ["p99(sojourn) < 500ms", "failed == 0", "lost == 0"]
+    assert (plain["kind"], plain["limit"]["mix"]) == ("limit", {"sleep": 3.0, "noop": 1.0})
+    assert (plain["limit"]["probe_s"], plain["limit"]["precision"]) == (10.0, 0.05)
     assert "geheim" not in str(plain)

@@ -189,7 +189,7 @@ def test_quick_gives_way_to_what_is_named(asked):
 
 
 def test_like_takes_the_sizes_of_an_earlier_run(asked, run_maker):
-    assert asked("--like", str(run_maker())).sizes["sleep"]["amount"] == [100_000]
+    assert asked("--like", str(run_maker())).sizes["sleep"]["amount"] == (100_000,)
 
 
 def test_variables_that_lead_celery_elsewhere_are_taken_away(poolrace, monkeypatch):

@@ -112,8 +112,8 @@ def test_nodes_that_run_already_can_be_given_other_jobs(over):
 def test_what_is_written_down_names_every_point_with_its_jobs_and_its_lanes():
     found = asked(*OVER, "--workload", "sleep", "--memory", "1GiB", "--broker", "redis://:geheim@host", "--start-nodes")
     plain = json.loads(json.dumps(found.to_dict()))
-    assert (plain["kind"], plain["axis"], plain["memory_bytes"]) == ("sweep", "concurrency", 2**30)
-    assert plain["points"] == [
+    assert (plain["kind"], plain["sweep"]["axis"], plain["sweep"]["memory_bytes"]) == ("sweep", "concurrency", 2**30)
+    assert plain["sweep"]["points"] == [
         {
             "value": "1",
             "workload": "sleep concurrency=1",
@@ -125,25 +125,25 @@ def test_what_is_written_down_names_every_point_with_its_jobs_and_its_lanes():
             "lanes": {"prefork-c2": "prefork", "threads-c2": "threads"},
         },
     ]
-    assert [lane["key"] for lane in plain["base"]] == ["prefork", "threads"]
+    assert [lane["key"] for lane in plain["sweep"]["base"]] == ["prefork", "threads"]
     assert [lane["key"] for lane in plain["lanes"]] == ["prefork-c1", "threads-c1", "prefork-c2", "threads-c2"]
     assert "geheim" not in str(plain)
 
 
 def test_values_are_written_down_as_they_were_given():
-    plain = asked("--over", "payload=0,1.5KiB", "--workload", "noop").to_dict()
-    assert [(point["value"], point["workload"]) for point in plain["points"]] == [
+    points = asked("--over", "payload=0,1.5KiB", "--workload", "noop").run_settings().sweep.points
+    assert [(point.value, point.workload) for point in points] == [
         ("0", "noop payload=0"), ("1.5KiB", "noop payload=1.5KiB"),
     ]  # fmt: skip
-    assert [point["lanes"] for point in plain["points"]] == [{"prefork": "prefork", "threads": "threads"}] * 2
+    assert [point.lanes for point in points] == [{"prefork": "prefork", "threads": "threads"}] * 2
 
 
 def test_lanes_of_nodes_that_run_already_are_written_down_by_the_names_under_which_they_were_found():
     found = asked("--over", "payload=0,4KiB", "--broker", "redis://host", "--queue", "fast", "--queue", "slow")
     lanes = tuple(replace(lane, key=key) for lane, key in zip(found.lanes, ("fast", "slow"), strict=True))
-    plain = replace(found, lanes=lanes).to_dict()
-    assert [point["lanes"] for point in plain["points"]] == [{"fast": "fast", "slow": "slow"}] * 2
-    assert [lane["key"] for lane in plain["base"]] == ["fast", "slow"]
+    sweep = replace(found, lanes=lanes).run_settings().sweep
+    assert [point.lanes for point in sweep.points] == [{"fast": "fast", "slow": "slow"}] * 2
+    assert [lane.key for lane in sweep.base] == ["fast", "slow"]
 
 
 @pytest.mark.parametrize(("words", "least"), [((), 2), (("--queue", "fast"), 1)])

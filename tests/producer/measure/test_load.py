@@ -68,7 +68,7 @@ def test_every_lane_gets_the_very_same_jobs_and_does_them_all(load):
     assert due_s(ended.run, first) == pytest.approx(due_s(ended.run, second), abs=1e-6)
     assert due_s(ended.run, first) == pytest.approx([*np.arange(80) / 20, *(4 + np.arange(40) / 10)], abs=1e-6)
     assert parts(ended.run, first) == parts(ended.run, second)
-    for lane in ended.summary["load"]:
+    for lane in ended.summary["load"]["lanes"]:
         assert lane["settlement"]["done"] == lane["settlement"]["sent"] == 120
 
 
@@ -90,8 +90,8 @@ def test_what_is_steered_on_the_first_lane_holds_on_the_second_at_the_very_same_
     steered(world, tmp_path, 5.0, paused=False, rate_per_s=30.0)
     ended = load(world, "--rate", "20/s", "--duration", "12s")
     assert ended.code == 0
-    paused, resumed = ended.summary["changes"]["prefork"]
-    assert ended.summary["changes"]["threads"] == [paused, resumed]
+    paused, resumed = ended.summary["load"]["changes"]["prefork"]
+    assert ended.summary["load"]["changes"]["threads"] == [paused, resumed]
     assert (paused["paused"], paused["rate_per_s"]) == (True, None)
     assert (resumed["paused"], resumed["rate_per_s"]) == (False, 30.0)
     # An order takes effect within two seconds, as `poolrace steer` promises.
@@ -112,8 +112,8 @@ def test_a_change_on_the_second_lane_is_of_that_lane_alone(load, tmp_path):
     world = World()
     steered(world, tmp_path, 10.0, rate_per_s=40.0)
     ended = load(world, "--rate", "20/s", "--duration", "6s")
-    assert ended.summary["changes"]["prefork"] == []
-    (change,) = ended.summary["changes"]["threads"]
+    assert ended.summary["load"]["changes"]["prefork"] == []
+    (change,) = ended.summary["load"]["changes"]["threads"]
     assert change["rate_per_s"] == 40.0
     assert [each.lane for each in ended.run.events if each.kind == EventKind.CHANGED] == ["threads"]
     first, second = loads(ended.run)
@@ -125,7 +125,7 @@ def test_a_broken_threshold_is_named_with_when_it_broke(load):
     ended = load(World(), "--rate", "20/s", "--duration", "4s", "--threshold", "p50(sojourn) < 1us",
                  "--threshold", "lost == 0")  # fmt: skip
     assert (ended.code, ended.summary["valid"]) == (99, True)
-    for lane in ended.summary["load"]:
+    for lane in ended.summary["load"]["lanes"]:
         broken, kept = lane["thresholds"]
         assert (broken["kept"], broken["since_s"], kept["kept"]) == (False, 0.0, True)
         assert broken["measured"] > broken["limit"]
@@ -138,12 +138,12 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
         "--threshold", "p50(sojourn) < 1us", "--abort-on-fail", "3s", "--junit", str(junit),
     )  # fmt: skip
     (trial,) = loads(ended.run)
-    aborted = ended.summary["aborted"]
+    aborted = ended.summary["load"]["aborted"]
     assert (ended.code, aborted["lane"], aborted["why"]) == (99, "prefork", "p50(sojourn) < 1us")
     # It is looked at once a second, and goes on for 0.3 s, so that every publisher knows.
     assert 3.0 <= aborted["at_s"] == trial.given_up_s <= 3.0 + 1.2 + 0.3
     assert trial.jobs == ended.run.sent.filter(trial=trial.trial).height == pytest.approx(20 * aborted["at_s"], abs=1)
-    (lane,) = ended.summary["load"]
+    (lane,) = ended.summary["load"]["lanes"]
     assert lane["given_up_s"] == trial.given_up_s
     assert lane["settlement"]["done"] == trial.jobs
     assert [(event.lane, event.kind) for event in ended.run.events] == [("prefork", EventKind.GIVEN_UP)]
@@ -158,8 +158,8 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
 def test_a_load_whose_thresholds_hold_is_not_ended_early(load):
     ended = load(World(), "--rate", "20/s", "--duration", "5s", "--threshold", "p99(sojourn) < 1s",
                  "--abort-on-fail", "1s")  # fmt: skip
-    assert (ended.code, ended.summary["aborted"]) == (0, None)
-    assert [lane["settlement"]["done"] for lane in ended.summary["load"]] == [100, 100]
+    assert (ended.code, ended.summary["load"]["aborted"]) == (0, None)
+    assert [lane["settlement"]["done"] for lane in ended.summary["load"]["lanes"]] == [100, 100]
 
 
 def test_a_generator_that_is_late_makes_the_run_invalid_whatever_the_thresholds(load):
@@ -217,6 +217,6 @@ def test_offsets_in_phases_that_do_not_count_are_told_apart():
 
 def test_the_manifest_has_the_script_as_it_was_asked_for(load):
     ended = load(World(), "--rate", "20/s", "--duration", "3s", "--threshold", "lost == 0")
-    settings = json.loads((ended.path / "manifest.json").read_text())["settings"]
+    settings = json.loads((ended.path / "manifest.json").read_text())["settings"]["load"]
     assert (settings["profile"], settings["duration_s"], settings["offered_per_s"]) == ("20/s", 3.0, 20.0)
     assert (settings["thresholds"], settings["replay"]) == (["lost == 0"], False)

@@ -10,6 +10,7 @@ import itertools
 import shutil
 
 import pytest
+from msgspec import to_builtins
 from world import BEGIN, World, WorldsCollector
 
 from producer.analysis.summary import summarise
@@ -29,13 +30,14 @@ from producer.report.export.openmetrics import openmetrics
 from producer.report.export.rows import Choice, csv, jsonl
 from producer.report.export.trace import trace
 from producer.report.markdown import as_markdown
+from producer.report.plain import plain
 from producer.report.progress.display import Silent
 from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter
 
 RUN_ID = "00112233445566ff"
-MACHINE = describe(read=lambda _: None).to_dict()
+MACHINE = to_builtins(describe(read=lambda _: None))
 LANES = parse_lanes(["prefork:2", "threads:2"], concurrency=2, prefetch=4, acks="early")
 JOBS = {"sleep": Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=1 / 16)}
 SHIFTS = {"producer 2 s ahead": (2.0, 0.0), "nodes 3 s behind": (0.0, -3.0), "both, and far": (-64.0, 128.0)}
@@ -52,14 +54,14 @@ def measure(folder, kind, producer_s, nodes_s):
     """Measure a whole run in a world; return it as it was written."""
     world = world_of(producer_s, nodes_s)
     settings, do = KINDS[kind]
-    plain = {"run_id": RUN_ID, "settings": settings.to_dict(), "began_at": world.producers_clock()}
+    plain = {"run_id": RUN_ID, "settings": to_builtins(settings.run_settings()), "began_at": world.producers_clock()}
     writer = RunWriter.create(folder, kind, {**plain, "machine": MACHINE})
     writer.move_to(world.clock)
     lane_of = {world.nodes(lane)[0]: lane.key for lane in LANES}
     with WorldsCollector(world, RUN_ID, lane_of=lane_of, events=writer.events) as collector:
         runner = world.runner(RUN_ID, writer, collector)
         session = Session(runner=runner, jobs=JOBS, writer=writer, progress=Silent(), fleet=world)
-        nodes = [fact.to_dict() for lane in LANES for fact in start_nodes(world, lane, runner)]
+        nodes = [to_builtins(fact) for lane in LANES for fact in start_nodes(world, lane, runner)]
         do(settings, session)
         writer.events.note(EventKind.JOINED, lane="threads", node="other@host")
         clocks = {node: {"offset_s": 0.0, "bound_s": 0.0} for node in collector.clocks}
@@ -112,24 +114,24 @@ def test_the_run_directory_is_the_same(honest, shifted):
     assert shifted.events == true.events
     for table in ("sent", "records", "samples", "children"):
         assert getattr(shifted, table).equals(getattr(true, table)), table
-    assert [shifted.manifest[key] for key in ("began_at", "ended_at")] == [BEGIN, true.manifest["ended_at"]]
+    assert (shifted.manifest.began_at, shifted.manifest.ended_at) == (BEGIN, true.manifest.ended_at)
 
 
 def test_the_summary_is_the_same_and_has_every_figure_that_subtracts_instants(honest, shifted):
     kind, true = honest
     summary = summarise(true)
     assert summarise(shifted) == summary
-    assert [lane["memory_per_slot_bytes"] for lane in summary["lanes"]] == [2**25, 2**25]
+    assert [lane.memory_per_slot_bytes for lane in summary.lanes] == [2**25, 2**25]
     if kind == "load":
-        assert {judged["kept"] for lane in summary["load"] for judged in lane["thresholds"]} == {False}
-        assert all(judged["since_s"] is not None for lane in summary["load"] for judged in lane["thresholds"])
+        assert {judged.kept for lane in summary.load.lanes for judged in lane.thresholds} == {False}
+        assert all(judged.since_s is not None for lane in summary.load.lanes for judged in lane.thresholds)
 
 
 def test_report_page_and_exports_are_the_same(honest, shifted):
     _, true = honest
     summary = summarise(true)
-    assert as_markdown(summarise(shifted)) == as_markdown(summary)
-    assert page(summarise(shifted), shifted) == page(summary, true)
+    assert as_markdown(plain(summarise(shifted))) == as_markdown(plain(summary))
+    assert page(plain(summarise(shifted)), shifted) == page(plain(summary), true)
     assert exports(shifted) == exports(true)
 
 

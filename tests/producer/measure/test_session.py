@@ -41,8 +41,8 @@ def test_a_race_that_is_through_is_complete_and_good(race):
     ended = race(world)
     assert (ended.code, ended.err, ended.summary["problems"]) == (0, "", [])
     manifest = ended.run.manifest
-    assert (manifest["status"], manifest["settings"]["kind"], manifest["others_cores"]) == ("complete", "race", 0.0)
-    assert manifest["began_at"] < ended.run.trials[0].began_at < ended.run.trials[-1].ended_at <= manifest["ended_at"]
+    assert (manifest.status, manifest.settings.kind, manifest.others_cores) == ("complete", "race", 0.0)
+    assert manifest.began_at < ended.run.trials[0].began_at < ended.run.trials[-1].ended_at <= manifest.ended_at
     # Two lanes, two pairs, two measures.
     assert len(counted(ended.run)) == 8
     assert ended.summary["settlement"]["done"] == ended.summary["settlement"]["sent"] > 0
@@ -55,9 +55,9 @@ def test_a_race_that_is_through_is_complete_and_good(race):
 def test_every_slot_is_proven_before_anything_is_measured_and_ready_is_when_the_last_began(race):
     world = World()
     ended = race(world)
-    assert [node["lane"] for node in ended.run.manifest["nodes"]] == ["prefork", "threads"]
+    assert [node.lane for node in ended.run.manifest.nodes] == ["prefork", "threads"]
     # A second until the node answers, then the first jobs on each slot.
-    assert [node["ready_s"] for node in ended.run.manifest["nodes"]] == pytest.approx([1.1, 1.1], abs=0.1)
+    assert [node.ready_s for node in ended.run.manifest.nodes] == pytest.approx([1.1, 1.1], abs=0.1)
     first = ended.run.records.filter(ended.run.records["trial"] < 2)
     assert {lane: part.select("pid", "thread_id").n_unique() for (lane,), part in first.group_by("lane")} == {
         "prefork": 2, "threads": 2,
@@ -88,7 +88,7 @@ def test_a_broker_that_is_gone_ends_the_run_and_what_was_measured_is_kept(race):
     assert (ended.summary["status"], ended.summary["valid"]) == ("incomplete", False)
     assert len(counted(ended.run)) == 4
     assert ended.summary["settlement"]["done"] == ended.summary["settlement"]["sent"] > 0
-    assert ended.run.manifest["reason"] == "The broker is gone (connection reset)."
+    assert ended.run.manifest.reason == "The broker is gone (connection reset)."
     assert [each.kind for each in ended.run.events] == [EventKind.CUT_SHORT]
     assert whole_files(ended.path) == []
 
@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_what_was_measured_and_has_an_exit_code_of_its_own(ra
     ended = race(world)
     assert ended.code == 130
     assert ended.err.splitlines()[-1] == "poolrace: Interrupted."
-    assert (ended.summary["status"], ended.run.manifest["reason"]) == ("incomplete", "Interrupted.")
+    assert (ended.summary["status"], ended.run.manifest.reason) == ("incomplete", "Interrupted.")
     assert len(counted(ended.run)) == 4
     assert whole_files(ended.path) == []
 

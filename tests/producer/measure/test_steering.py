@@ -23,7 +23,7 @@ class Site:
         run = self.parent / name
         run.mkdir()
         settings = {"kind": name.split("-")[-2], "workloads": list(workloads)}
-        settings |= {"steerable": True} if settings["kind"] == "load" else {}
+        settings |= {"load": {"replay": False}} if settings["kind"] == "load" else {}
         (run / "manifest.json").write_text(json.dumps({"format": 2, "status": status, "settings": settings}))
         return run
 

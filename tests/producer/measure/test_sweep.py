@@ -31,7 +31,7 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(sweep):
     measured = [trial for trial in ended.run.trials if trial.kind in {Kind.CAPACITY, Kind.LATENCY}]
     assert all(len(world.at_work[trial.trial]) == 2 for trial in measured)
     assert world.running == set()
-    assert [node["lane"] for node in ended.run.manifest["nodes"]] == [
+    assert [node.lane for node in ended.run.manifest.nodes] == [
         "prefork-c1", "threads-c1", "prefork-c4", "threads-c4",
     ]  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_lanes_that_are_not_varied_run_from_the_beginning_to_the_end(sweep):
     # The second lane is started after the slots of the first were proven.
     late = [keys for trial, keys in world.at_work.items() if ended.run.trials[trial].workload != "hold"]
     assert set(late) == {frozenset({"prefork", "threads"})}
-    assert [node["lane"] for node in ended.run.manifest["nodes"]] == ["prefork", "threads"]
+    assert [node.lane for node in ended.run.manifest.nodes] == ["prefork", "threads"]
     sizes = {
         trial.workload: {call.payload_bytes for call in world.sent[trial.trial].calls}
         for trial in ended.run.trials
@@ -93,7 +93,7 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(sweep, pool):
     ended = sweep(World(), "--lane", pool, "--over", "nodes=1,2,3", "--workload", "sleep")
     names = [[f"{pool}-n1@host"], *([f"{pool}-n{n}-n{k}@host" for k in range(1, n + 1)] for n in (2, 3))]
     assert ended.code == 0
-    assert [node["node"] for node in ended.run.manifest["nodes"]] == [name for point in names for name in point]
+    assert [node.node for node in ended.run.manifest.nodes] == [name for point in names for name in point]
     used = ended.run.records.filter(ended.run.records["lane"] == f"{pool}-n3")
     assert set(used["node"]) == set(names[-1])
     assert [[row["slots"] for row in point["lanes"]] for point in ended.summary["sweep"]["points"]] == [[2], [4], [6]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from producer.ownapp.jobs import DRAWN_MESSAGES, draw_many, jobs_by_task, message_of, short_names
 from producer.plan.jobs import Message
@@ -156,7 +157,7 @@ def test_a_body_that_is_no_text_stays_bytes():
 
 def test_what_is_written_down_is_json_without_the_messages():
     app = own_app(made("shop.a", body=b'[["secret"]]', headers={"token": "secret"}), made("shop.b"))
-    text = json.dumps(app.to_dict())
+    text = json.dumps(to_builtins(app.app_settings()))
     assert "secret" not in text
     assert base64.b64encode(b'[["secret"]]').decode() not in text
     assert json.loads(text)["folder"] == "/srv/shop"
@@ -175,7 +176,7 @@ def test_what_is_written_down_is_json_without_the_messages():
 )
 def test_where_results_go_is_written_down(scheme, keep, said):
     app = own_app(made(), facts={"backend_scheme": scheme}, keep_backend=keep)
-    assert app.to_dict()["backend"] == said
+    assert app.app_settings().backend == said
 
 
 def test_a_task_that_is_called_mix_is_not_the_mix():

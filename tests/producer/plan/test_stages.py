@@ -11,17 +11,20 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.early_stop import RunningFigures
 from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.load import load_lanes
 from producer.analysis.summary import summarise
+from producer.plan.lanes import parse_lanes
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import parse_threshold
 from producer.report.charts.gallery.spectrum import spectrum
 from producer.report.export.hgrm import stage_s
 from producer.report.export.openmetrics import openmetrics
 from producer.report.export.rows import Choice
+from producer.report.plain import plain
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -60,15 +63,14 @@ def run():
         records.append({**job, **there})
         # Two children: one ends long before the other.
         children += [{**job, **there, "finished_at": at[-1] + part * after_s} for part in (0.25, 1.0) if after_s]
-    settings = {
-        "kind": "load",
-        "thresholds": [f"max({name}) < 1ms" for name in STAGES],
-        "phases": [],
-        "lanes": [{"key": "threads", "pool": "threads", "slots": 2}],
-    }
+    settings = recorded(
+        kind="load",
+        lanes=parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early"),
+        thresholds=[f"max({name}) < 1ms" for name in STAGES],
+    )
     return Run(
         path=Path("run"),
-        manifest={"run_id": "00112233445566ff", "status": "complete", "settings": settings},
+        manifest=manifest_of(settings),
         trials=[TRIAL],
         records=pl.DataFrame(records, schema=RECORD_SCHEMA),
         sent=pl.DataFrame(sent, schema=SENT_SCHEMA),
@@ -97,9 +99,9 @@ def test_figures_thresholds_and_exports_agree(name):
     found = getattr(latency(first_successes(RUN.records, RUN.children), RUN.sent), name)
     assert (found.max, found.mean) == (max(took_s), np.mean(took_s))
     (lane,) = load_lanes(RUN)
-    judged = {each["threshold"]: each for each in lane["thresholds"]}
-    assert judged[f"max({name}) < 1ms"]["measured"] == max(took_s)
-    assert judged[f"max({name}) < 1ms"]["since_s"] == 0.0
+    judged = {each.threshold: each for each in lane.thresholds}
+    assert judged[f"max({name}) < 1ms"].measured == max(took_s)
+    assert judged[f"max({name}) < 1ms"].since_s == 0.0
     assert stage_s(RUN, Choice(), name).tolist() == sorted(took_s)
 
 
@@ -126,7 +128,7 @@ def test_every_histogram_sums_up_the_stage_that_it_is_named_after():
 
 
 def test_the_spectrum_draws_the_stages():
-    lines = {line.name: max(line.y) / 1000 for line in spectrum(summarise(RUN), RUN).figure.data}
+    lines = {line.name: max(line.y) / 1000 for line in spectrum(plain(summarise(RUN)), RUN).figure.data}
     names = {stage.title: name for name, stage in STAGES.items()}
     assert len(lines) >= 4
     assert lines == {line: max(EXPECTED_S[names[line.removeprefix("threads: ")]]) for line in lines}

@@ -1,19 +1,23 @@
 """Thresholds: what is written is what is held against the figures, and nonsense is refused with what makes sense."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from nouns import figures_of, percentiles_of
+
+from producer.analysis.settle import Settlement
 from producer.errors import UsageError
 from producer.plan.thresholds import parse_threshold
 
-SPREAD = {"p50": 0.1, "p90": 0.2, "p99": 0.5, "p99_9": 0.9, "max": 1.0, "mean": 0.15}
-FIGURES = {
-    "latency": {"sojourn": SPREAD, "queue_wait": None},
-    "settlement": {"lost": 0, "failed": 3},
-    "offered_per_s": 100.0,
-    "finished_per_s": 97.0,
-    "sent_per_s": 100.0,
-    "memory_per_slot_bytes": 30 * 2**20,
-}
+SPREAD = percentiles_of(0.1, p90=0.2, p99=0.5, p99_9=0.9, max=1.0, mean=0.15)
+FIGURES = figures_of(
+    Settlement(sent=3, failed=3),
+    30 * 2**20,
+    offered_per_s=100.0,
+    finished_per_s=97.0,
+    sent_per_s=100.0,
+    sojourn=SPREAD,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,7 @@ def test_a_threshold_is_held_against_what_it_names(text, measured, limit, kept):
 
 @pytest.mark.parametrize("text", ["p99(queue_wait) < 1s", "mem_per_slot < 1MiB"])
 def test_what_could_not_be_measured_keeps_nothing(text):
-    judged = parse_threshold(text).judge({**FIGURES, "memory_per_slot_bytes": None})
+    judged = parse_threshold(text).judge(replace(FIGURES, memory_per_slot_bytes=None))
     assert (judged.measured, judged.kept) == (None, False)
 
 

@@ -5,12 +5,15 @@ import pytest
 from producer.analysis.summary import summarise
 from producer.report.answer import answer_parts, app_parts, jobs, pools
 from producer.report.document import document
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MIB = 2**20
 APP = {
     "app": "shop.celery:app",
+    "folder": "shop",
     "shares": {"sleep": 1.0},
+    "timeout_s": 60.0,
     "facts": {
         "inert": {"threads": ["task_time_limit = 30 is ignored silently."]}, "hazards": {"prefork": ["torch: x"]},
         "globals": ["shop.count writes the global shop.SEEN"], "broker_scheme": "amqp", "backend_scheme": "",
@@ -107,5 +110,5 @@ def test_the_demonstrations_jobs_have_neither(parts):
 
 def test_a_report_of_an_app_has_both_and_one_of_the_demonstration_none(run_maker):
     ours = {"The app shop.celery", "The tasks", "The answer", "How sure that is"}
-    assert ours <= set(titles(document(summarise(read_run(run_maker("own", settings={"app": APP}))))))
-    assert ours.isdisjoint(titles(document(summarise(read_run(run_maker("demonstration"))))))
+    assert ours <= set(titles(document(plain(summarise(read_run(run_maker("own", settings={"app": APP})))))))
+    assert ours.isdisjoint(titles(document(plain(summarise(read_run(run_maker("demonstration")))))))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import to_builtins
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
@@ -10,6 +11,7 @@ from producer.plan.lanes import parse_lanes
 from producer.report.comparison import comparison
 from producer.report.document import document
 from producer.report.parts import Prose, Table
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 
@@ -36,7 +38,7 @@ def rows(summary, title):
 @pytest.fixture
 def summary(run_maker):
     """Prefork does twice as many jobs as threads."""
-    return summarise(read_run(run_maker(speeds={"prefork": 2.0})))
+    return plain(summarise(read_run(run_maker(speeds={"prefork": 2.0}))))
 
 
 def test_the_parts_come_in_an_order_that_ends_with_what_to_do(summary):
@@ -67,12 +69,12 @@ def test_the_heading_says_what_was_raced_on_what(summary):
 
 
 def test_a_quick_race_says_so(run_maker):
-    summary = summarise(read_run(run_maker(settings={"quick": True})))
+    summary = plain(summarise(read_run(run_maker(settings={"quick": True}))))
     assert any(line.startswith("Quick: fewer workloads") for line in prose(summary, "Race of").lines)
 
 
 def test_a_lane_with_an_interpreter_of_its_own_names_it(run_maker):
-    summary = summarise(read_run(run_maker()))
+    summary = plain(summarise(read_run(run_maker())))
     summary["settings"]["lanes"][1]["python"] = "/opt/py314t/bin/python3.14t"
     assert "threads (2 slots, prefetch 4, acks early, python3.14t)" in prose(summary, "Race of").lines[0]
 
@@ -126,7 +128,7 @@ def test_what_a_lane_costs_is_told_lane_by_lane(summary):
 
 
 def test_what_is_not_known_is_a_dash(run_maker):
-    summary = summarise(read_run(run_maker(nodes=[])))
+    summary = plain(summarise(read_run(run_maker(nodes=[]))))
     for lane in summary["lanes"]:
         lane |= {"memory_per_slot_bytes": None, "gil_in_slots": None}
     for result in summary["workloads"][0]["lanes"]:
@@ -170,7 +172,7 @@ def test_the_recommendation_is_a_line_to_copy(summary):
 
 def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
     lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], concurrency=2, prefetch=4, acks="early")
-    summary = summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0})))
+    summary = plain(summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0}))))
     assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
     what = prose(summary, "What to run")
     assert what.lines == ["sleep: prefork with 2 slots and the atomic transport; capacity decides."]
@@ -185,7 +187,7 @@ def test_a_command_for_several_workloads_is_given_once(summary):
 
 
 def test_no_recommendation_says_why_and_what_would_help(run_maker):
-    what = prose(summarise(read_run(run_maker(pairs=2))), "What to run")
+    what = prose(plain(summarise(read_run(run_maker(pairs=2)))), "What to run")
     assert what.lines[0].startswith("sleep: no recommendation: no verdict")
     assert "pairs" in what.lines[0]
     assert what.commands == []
@@ -198,13 +200,13 @@ def test_what_is_given_up_is_told_of_the_recommended_pool_alone(summary):
 
 
 def test_a_run_that_is_not_valid_says_so_before_any_figure(run_maker):
-    summary = summarise(read_run(run_maker(status="incomplete", reason="The broker is gone.")))
+    summary = plain(summarise(read_run(run_maker(status="incomplete", reason="The broker is gone."))))
     assert [part.title for part in parts(summary)][1] == "This run is not valid"
     assert prose(summary, "This run is not valid").lines == ["The run is incomplete: The broker is gone."]
 
 
 def test_a_run_in_which_nothing_was_measured_has_a_heading_and_nothing_else(run_maker):
-    summary = summarise(read_run(run_maker(pairs=0, machine=None, began_at=None)))
+    summary = plain(summarise(read_run(run_maker(pairs=0, machine=None, began_at=None))))
     assert [part.title for part in parts(summary)] == ["Race of -"]
 
 
@@ -226,7 +228,7 @@ def test_all_of_it_is_text(summary):
 def test_a_comparison_says_what_differs_and_what_changed(run_maker):
     before = run_maker("before")
     after = run_maker("after", speeds={"prefork": 1.5}, settings={"utilisation": 0.5})
-    head, changes = comparison(compare_runs(read_run(before), read_run(after)))
+    head, changes = comparison(to_builtins(compare_runs(read_run(before), read_run(after))))
     assert head.title == f"{after.name} against {before.name}"
     assert head.lines == ["utilisation: 0.7 before, 0.5 after"]
     assert changes.rows[0][:3] == ["sleep", "prefork", "capacity"]
@@ -236,5 +238,5 @@ def test_a_comparison_says_what_differs_and_what_changed(run_maker):
 
 
 def test_a_comparison_of_like_with_like_says_so(run_maker):
-    head, _ = comparison(compare_runs(read_run(run_maker("before")), read_run(run_maker("after"))))
+    head, _ = comparison(to_builtins(compare_runs(read_run(run_maker("before")), read_run(run_maker("after")))))
     assert head.lines == ["The two runs were asked for the same, on the same machine and software."]

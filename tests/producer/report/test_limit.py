@@ -8,11 +8,12 @@ from producer.analysis.summary import summarise
 from producer.report.document import document
 from producer.report.markdown import as_markdown
 from producer.report.parts import Prose, Table
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 from producer.rundir.trials import Kind
 
 SLO = ["p99(sojourn) < 700ms", "failed == 0"]
-SETTINGS = {"kind": "limit", "slo": SLO, "mix": {"sleep": 1.0}, "probe_s": 10.0, "precision": 0.05, "margin": None}
+SETTINGS = {"kind": "limit", "slo": SLO, "mix": {"sleep": 1.0}, "probe_s": 10.0, "precision": 0.05}
 
 
 def probe(trial, rate_per_s, *, passed=True, kind="probe", **changes):
@@ -36,7 +37,7 @@ def lane(key, held, broke, *probes, confirmed=True, broken_by="p99(sojourn) < 70
 @pytest.fixture
 def said(run_maker):
     """The parts of the report on some lanes, by the first words of their titles."""
-    summary = summarise(read_run(run_maker(settings=SETTINGS)))
+    summary = plain(summarise(read_run(run_maker(settings=SETTINGS))))
 
     def parts(*lanes):
         return {part.title.partition(":")[0]: part for part in document({**summary, "limit": list(lanes)})}
@@ -159,7 +160,7 @@ def test_a_run_directory_of_a_search_is_reported_from_its_trials(run_maker):
     kinds = {Kind.LATENCY.value: Kind.PROBE.value}
     changed = [{**line, "kind": kinds.get(line["kind"], line["kind"])} for line in lines]
     (path / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in changed))
-    summary = summarise(read_run(path))
+    summary = plain(summarise(read_run(path)))
     assert [(found["lane"], found["held_per_s"], found["confirmed"]) for found in summary["limit"]] == [
         ("prefork", 14.0, False), ("threads", 14.0, False),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ import re
 from producer.analysis.summary import summarise
 from producer.report.markdown import as_markdown, parts_as_markdown
 from producer.report.parts import Prose, Table
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 
@@ -47,7 +48,7 @@ def test_the_end_of_a_log_is_quoted_below_its_item():
 
 
 def test_a_run_as_markdown_has_every_part_and_every_table_is_whole(run_maker):
-    text = as_markdown(summarise(read_run(run_maker(speeds={"prefork": 2.0}))))
+    text = as_markdown(plain(summarise(read_run(run_maker(speeds={"prefork": 2.0})))))
     titles = re.findall(r"^### (.*)$", text, re.MULTILINE)
     assert titles[0] == "Race of 2023-11-14 22:13 UTC"
     assert titles[-1] == "What to run"

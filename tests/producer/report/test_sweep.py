@@ -6,6 +6,7 @@ from producer.analysis.summary import summarise
 from producer.report.document import document
 from producer.report.markdown import as_markdown
 from producer.report.parts import Prose, Table
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MIB = 2**20
@@ -41,7 +42,7 @@ def finding(lane="threads", best="16", knee="8", recommended="8", fits=("1", "8"
 @pytest.fixture
 def said(run_maker):
     """The parts of the report on a sweep, by the first words of their titles."""
-    summary = summarise(read_run(run_maker(settings=SETTINGS)))
+    summary = plain(summarise(read_run(run_maker(settings=SETTINGS))))
 
     def parts(points=(), findings=(), axis="concurrency", **changes):
         found = {
@@ -165,14 +166,18 @@ def test_every_table_has_as_many_cells_as_columns_and_all_of_it_is_text(said):
 
 
 def test_a_run_directory_of_a_sweep_is_reported_from_its_trials(run_maker):
-    summary = summarise(read_run(run_maker(settings={**SETTINGS, "memory_bytes": 60 * MIB}, speeds={"prefork": 2.0})))
+    summary = plain(
+        summarise(read_run(run_maker(settings={**SETTINGS, "memory_bytes": 60 * MIB}, speeds={"prefork": 2.0})))
+    )
     text = as_markdown(summary)
     assert "prefork: the most at concurrency 2, the knee at 2 (95 % of the most); take 2 in 60.0 MiB" in text
     assert summary["workloads"][0]["recommendation"]["why"] == "a sweep recommends no lane"
 
 
 def test_a_sweep_that_was_cut_short_before_its_first_value_has_a_heading_and_no_figures(run_maker):
-    summary = summarise(read_run(run_maker(settings=SETTINGS, pairs=0, status="incomplete", reason="Interrupted.")))
+    summary = plain(
+        summarise(read_run(run_maker(settings=SETTINGS, pairs=0, status="incomplete", reason="Interrupted.")))
+    )
     titles = [part.title.split(" of ")[0] for part in document(summary)]
     assert titles == ["Sweep", "This run is not valid"]
 

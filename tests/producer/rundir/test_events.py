@@ -1,23 +1,10 @@
-"""Events are told in words, on the broker's clock, and read from the manifest of a run that noted none."""
+"""Events are put into words, on the broker's clock."""
 
 import pytest
 
 from poolrace.clock import BrokerClock
-from producer.rundir.events import Event, EventKind, EventLog, children_text, told_by_manifest
-from producer.rundir.trials import Kind, Trial
-
-ZERO = 1_700_000_000.0
-
-
-def load(lane):
-    return Trial(
-        trial=0, kind=Kind.LOAD, workload="cpu=1", lane=lane, round=0, jobs=1, rate_per_s=None, slots=2, began_at=ZERO,
-        ended_at=ZERO + 10,
-    )  # fmt: skip
-
-
-def change(at_s, **other):
-    return {"at_s": at_s, "rate_per_s": None, "mix": None, "paused": False, **other}
+from producer.plan.script import Change
+from producer.rundir.events import Event, EventKind, EventLog, change_text, children_text
 
 
 def test_an_event_just_now_is_on_the_brokers_clock():
@@ -61,26 +48,13 @@ def test_children_are_named_and_many_are_counted(ended, began, told):
     assert children_text(ended, began) == told
 
 
-def test_a_run_that_noted_none_tells_how_its_load_was_steered_and_ended():
-    manifest = {
-        "changes": {
-            "threads": [
-                change(2.0, rate_per_s=80.0),
-                change(3.0, mix={"cpu": 1, "io": 3}),
-                change(5.0, paused=True),
-            ],
-            "never loaded": [change(1.0)],
-        },
-        "aborted": {"lane": "threads", "at_s": 4.0, "why": "lost == 0"},
-    }
-    told = told_by_manifest(manifest, [load("threads")])
-    assert [(event.at - ZERO, event.lane, event.text) for event in told] == [
-        (2.0, "threads", "load changed: 80/s"),
-        (3.0, "threads", "load changed: the script's rate, cpu=1,io=3"),
-        (4.0, "threads", "threshold broken: lost == 0"),
-        (5.0, "threads", "load changed: paused"),
-    ]
-
-
-def test_a_run_to_which_nothing_happened_has_no_events():
-    assert told_by_manifest({"changes": None}, [load("threads")]) == []
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Change(at_s=2.0, rate_per_s=80.0), "80/s"),
+        (Change(at_s=3.0, mix={"cpu": 1, "io": 3}), "the script's rate, cpu=1,io=3"),
+        (Change(at_s=5.0, paused=True), "paused"),
+    ],
+)
+def test_a_change_of_a_load_says_what_it_does_from_then_on(change, words):
+    assert change_text(change) == words

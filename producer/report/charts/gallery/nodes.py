@@ -62,8 +62,8 @@ def _shares(summary: Summary, run: Run) -> list[Share]:
 
 
 def _with_idle(found: pl.DataFrame, lane: str, run: Run) -> pl.DataFrame:
-    """Add the nodes of a lane that were there and got no job."""
-    there = [node["node"] for node in run.manifest.get("nodes", []) if node["lane"] == lane]
+    """A node that was there and got no job has a share, too: none."""
+    there = [node.node for node in run.manifest.nodes if node.lane == lane]
     idle = sorted(set(there) - set(found["node"])) if found.height else []
     rest = pl.DataFrame({"lane": [lane] * len(idle), "node": idle, "len": [0] * len(idle)}, schema=found.schema)
     return pl.concat([found, rest])

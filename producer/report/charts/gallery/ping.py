@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+from msgspec import to_builtins
 
 from producer.analysis.percentiles import FIRM_BEYOND, Percentiles, percentiles
 from producer.report.charts.labels import escaped
@@ -193,7 +194,7 @@ def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Tabl
             group.workload,
             percent(shares[group.workload]),
             group.lane,
-            *(percentile_cell(group.found.to_dict() if group.found else None, name) for name in ("p50", "p99")),
+            *(percentile_cell(to_builtins(group.found), name) for name in ("p50", "p99")),
             milliseconds(group.found.max if group.found else None),
             count(len(group.trips_s) + group.silent),
             count(group.silent),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
+from msgspec import convert
 
 from producer.analysis.usl import Law
 from producer.report.charts.labels import escaped
@@ -44,7 +45,7 @@ def scaling(summary: Summary, _run: Run) -> Drawn | Missing | None:
     measured = _measured(sweep)
     if not measured:
         return CUT_SHORT
-    laws = {each["lane"]: Law.from_dict(each["law"]) if each["law"] else None for each in sweep["scaling"]}
+    laws = {each["lane"]: convert(each["law"], Law | None) for each in sweep["scaling"]}
     cores = (summary["machine"] or {}).get("cores_available")
     most = max(nodes for points in measured.values() for nodes, _ in points)
     rule = cores if cores and 1 < cores <= most else None

@@ -7,6 +7,7 @@ from sample_run import make_run
 
 from producer.analysis.summary import summarise
 from producer.report.charts.gallery import pictures_of
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 
@@ -18,7 +19,7 @@ def sample(tmp_path_factory):
     Prefork does 20 jobs a second and threads 40; each job uses 1 ms of CPU.
     """
     path = make_run(tmp_path_factory.mktemp("sample"), speeds={"threads": 2.0})
-    return summarise(read_run(path)), read_run(path)
+    return plain(summarise(read_run(path))), read_run(path)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from sample_run import make_run
 from producer.analysis.summary import summarise
 from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MOST_BYTES = 6_000_000
@@ -78,7 +79,7 @@ def test_figures_have_names_for_those_who_do_not_see_them(whole):
 def test_what_comes_from_a_run_is_text(tmp_path):
     evil = "</script><script>alert(1)</script>"
     path = make_run(tmp_path)
-    summary = summarise(read_run(path))
+    summary = plain(summarise(read_run(path)))
     summary["warnings"].append(evil)
     text = page(summary, read_run(path))
     assert evil not in text
@@ -87,5 +88,8 @@ def test_what_comes_from_a_run_is_text(tmp_path):
 
 def test_a_run_of_nothing_is_a_page_that_says_so(tmp_path):
     path = make_run(tmp_path, pairs=0)
-    text = page(summarise(read_run(path)), read_run(path))
-    assert len(re.findall('class="missing"', text)) == len(pictures_of(summarise(read_run(path)), read_run(path))) + 1
+    text = page(plain(summarise(read_run(path))), read_run(path))
+    assert (
+        len(re.findall('class="missing"', text))
+        == len(pictures_of(plain(summarise(read_run(path))), read_run(path))) + 1
+    )

@@ -4,6 +4,7 @@ import dataclasses
 
 import polars as pl
 import pytest
+from msgspec import to_builtins
 from PIL import Image
 from sample_run import make_run
 
@@ -11,6 +12,7 @@ from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
 from producer.report.charts.page import page, page_of_both
 from producer.report.formats import ratio
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MANY = 100_000
@@ -71,8 +73,8 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample, drawn
 
 def test_two_runs_side_by_side_are_a_page_like_any_other(browser, tmp_path):
     paths = [make_run(tmp_path, "first"), make_run(tmp_path, "second", speeds={"prefork": 2.0})]
-    summaries, runs = [summarise(read_run(path)) for path in paths], [read_run(path) for path in paths]
-    found = compare_runs(*map(read_run, paths))
+    summaries, runs = [plain(summarise(read_run(path))) for path in paths], [read_run(path) for path in paths]
+    found = to_builtins(compare_runs(*map(read_run, paths)))
     written = tmp_path / "both.html"
     written.write_text(page_of_both(found, summaries, runs), encoding="utf-8")
     assert written.stat().st_size < 6_000_000

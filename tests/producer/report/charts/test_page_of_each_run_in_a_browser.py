@@ -9,6 +9,7 @@ from producer.analysis.summary import summarise
 from producer.plan.lanes import parse_lanes
 from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 EVIL = "</script><script>window.broken = true</script><b>x</b>"
@@ -73,7 +74,7 @@ def test_a_task_named_like_a_script_is_text_wherever_it_stands(show, sample):
 )
 def test_what_a_run_lacks_is_told_and_the_rest_is_drawn(show, tmp_path, given, missing, there):
     path = make_run(tmp_path, **given)
-    summary, run = summarise(read_run(path)), read_run(path)
+    summary, run = plain(summarise(read_run(path))), read_run(path)
     shown = show(summary, run)
     for picture in pictures_of(summary, run):
         section = shown.locator(f"section[aria-labelledby={picture.key}]")
@@ -86,7 +87,7 @@ def test_a_run_without_samples_has_no_memory_and_all_else(show, tmp_path):
     path = make_run(tmp_path)
     for file in (path / "samples").iterdir():
         file.unlink()
-    shown = show(summarise(read_run(path)), read_run(path))
+    shown = show(plain(summarise(read_run(path))), read_run(path))
     lacking = shown.locator("section:has(.missing)").evaluate_all(
         "all => all.map(each => each.getAttribute('aria-labelledby'))"
     )
@@ -95,7 +96,7 @@ def test_a_run_without_samples_has_no_memory_and_all_else(show, tmp_path):
 
 def test_problems_stand_first_then_what_to_run_then_the_pictures(show, tmp_path):
     path = make_run(tmp_path, status="incomplete", reason="The power went out.")
-    shown = show(summarise(read_run(path)), read_run(path))
+    shown = show(plain(summarise(read_run(path))), read_run(path))
     titles = shown.locator("main h2").all_inner_texts()
     assert titles[0] == "This run is not valid"
     assert titles.index("What to run") < titles.index("Verdict") < titles.index("Verdict: lane against lane")

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from msgspec import to_builtins
 from sample_run import make_run
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
 from producer.report.charts.gallery import pictures_of_both
 from producer.report.charts.side_by_side import side_by_side
+from producer.report.plain import plain
 from producer.rundir.events import Event, EventKind
 from producer.rundir.reader import read_run
 
@@ -26,7 +28,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def both(paths):
-    return [summarise(read_run(path)) for path in paths], [read_run(path) for path in paths]
+    return [plain(summarise(read_run(path))) for path in paths], [read_run(path) for path in paths]
 
 
 def test_each_lane_stands_beside_itself(both):
@@ -75,7 +77,9 @@ def test_a_lane_that_one_run_lacks_is_shown_alone(both):
 
 
 def test_pictures_show_the_lanes_of_both(both, paths):
-    drawn = {picture.key: picture for picture in pictures_of_both(compare_runs(*map(read_run, paths)), *both)}
+    drawn = {
+        picture.key: picture for picture in pictures_of_both(to_builtins(compare_runs(*map(read_run, paths))), *both)
+    }
     assert list(drawn) == ["changes", "throughput", "spectrum", "lanes", "memory", "ping", "cost"]
     assert [row[1] for row in drawn["cost"].table.rows] == [
         "prefork before", "prefork after", "threads before", "threads after",
@@ -84,7 +88,7 @@ def test_pictures_show_the_lanes_of_both(both, paths):
 
 
 def test_what_changed_is_told_with_its_interval_and_the_rest_is_counted(both, paths):
-    changed = pictures_of_both(compare_runs(*map(read_run, paths)), *both)[0]
+    changed = pictures_of_both(to_builtins(compare_runs(*map(read_run, paths))), *both)[0]
     assert changed.shows.startswith(
         "sleep on prefork, capacity: faster, 1.50 (1.50 to 1.50); sleep on prefork, latency"
     )
@@ -97,7 +101,7 @@ def test_what_changed_is_told_with_its_interval_and_the_rest_is_counted(both, pa
 
 def test_runs_of_too_few_pairs_say_what_is_missing(tmp_path):
     paths = [make_run(tmp_path, name, pairs=2) for name in ("first", "second")]
-    summaries, runs = [summarise(read_run(path)) for path in paths], [read_run(path) for path in paths]
-    changed = pictures_of_both(compare_runs(*map(read_run, paths)), summaries, runs)[0]
+    summaries, runs = [plain(summarise(read_run(path))) for path in paths], [read_run(path) for path in paths]
+    changed = pictures_of_both(to_builtins(compare_runs(*map(read_run, paths))), summaries, runs)[0]
     assert changed.figure is None
     assert "3 pairs or more" in changed.missing

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
+from recorded import recorded
 from sample_run import make_run
 
 from producer.errors import UsageError
@@ -29,7 +30,7 @@ def race(tmp_path):
 def load(race):
     """The same jobs as a load on each lane."""
     trials = [replace(trial, kind=Kind.LOAD, planned_s=1.0) for trial in race.trials[:2]]
-    return replace(race, trials=trials)
+    return replace(race, trials=trials, manifest=replace(race.manifest, settings=recorded(kind="load")))
 
 
 def samples_of(run, choice=None):

@@ -6,6 +6,7 @@ from io import StringIO
 
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 from sample_run import make_run
 
 from producer.errors import UsageError
@@ -50,7 +51,7 @@ def a_load(tmp_path, *, phases=PHASES, kinds=(Kind.WARM_UP, Kind.LOAD)):
     ]
     return Run(
         path=tmp_path,
-        manifest={"run_id": "00ff", "settings": {"kind": "load", "phases": phases}},
+        manifest=manifest_of(recorded(kind="load", phases=[{"rate": "1/s", "mix": {}, **phase} for phase in phases])),
         trials=trials,
         records=pl.DataFrame(records, RECORD_SCHEMA),
         sent=pl.DataFrame(sent, SENT_SCHEMA),

@@ -5,6 +5,7 @@ import dataclasses
 import polars as pl
 
 from producer.report.charts.gallery.nodes import nodes
+from producer.rundir.manifest import NodeFacts
 from producer.rundir.trials import Kind
 
 
@@ -39,8 +40,8 @@ def test_nodes_of_a_lane_differ_without_colour(sample):
 
 def test_a_node_without_a_job_counts_as_one(sample):
     summary, run = sample
-    there = [*run.manifest["nodes"], {"node": "idle@host", "lane": "threads"}]
-    found = nodes(summary, dataclasses.replace(run, manifest={**run.manifest, "nodes": there}))
+    there = (*run.manifest.nodes, NodeFacts(node="idle@host", lane="threads", ready_s=None))
+    found = nodes(summary, dataclasses.replace(run, manifest=dataclasses.replace(run.manifest, nodes=there)))
     assert "from 0.0 % on idle@host to 100.0 % on threads@host" in found.shows
     assert list(found.table.rows[-1]) == ["threads", "idle@host", "0", "0.0 %", "0.00"]
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec import to_builtins
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
@@ -12,6 +13,7 @@ from producer.plan.lanes import parse_lanes
 from producer.report.charts.gallery.scaling import scaling
 from producer.report.charts.page import page
 from producer.report.formats import number
+from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 CAPACITY = {1: 100.0, 2: 160.0, 4: 200.0}
@@ -39,7 +41,7 @@ def swept(sample, capacity, *, cores=2, **changes):
         "findings": [],
         "crossover": None,
         "points": points,
-        "scaling": [{"lane": "threads", "law": law and law.to_dict()}],
+        "scaling": [{"lane": "threads", "law": to_builtins(law)}],
         **changes,
     }
     return {**summary, "sweep": found, "machine": {**summary["machine"], "cores_available": cores}}, run
@@ -54,7 +56,7 @@ def sweep_run(folder):
         {"value": value, "workload": f"sleep nodes={value}", "lanes": {lane.key: "threads"}}
         for value, lane in zip(axis.texts, lanes, strict=True)
     ]
-    settings = {"kind": "sweep", "axis": "nodes", "points": points, "base": [one.to_dict()], "memory_bytes": None}
+    settings = {"kind": "sweep", "axis": "nodes", "points": points, "base": [one], "memory_bytes": None}
     speeds = {"threads-n1": 1.0, "threads-n2": 0.8, "threads-n4": 0.5}
     path = make_run(folder, "sweep", lanes=lanes, jobs=48, speeds=speeds, settings=settings)
     trials = [json.loads(line) for line in (path / "trials.jsonl").read_text().splitlines()]
@@ -66,7 +68,7 @@ def sweep_run(folder):
 def test_from_a_run_directory_the_law_is_what_the_trials_say(tmp_path):
     """Two slots of 100 ms do 20/s; with 0.8 and 0.5 of their speed, two nodes do 32/s and four 40/s."""
     found = sweep_run(tmp_path)
-    picture = scaling(summarise(read_run(found)), read_run(found))
+    picture = scaling(plain(summarise(read_run(found))), read_run(found))
     # 4 / (1 + 3 a + 12 b) = 2 and 2 / (1 + a + 2 b) = 1.6: a = 1/6, b = 1/24; sqrt((5/6) * 24) is 4.5 nodes.
     assert [row[1:3] for row in picture.table.rows] == [["1", "20.0"], ["2", "32.0"], ["4", "40.0"]]
     assert "of the work 0.167 (" in picture.shows
@@ -141,7 +143,7 @@ def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_char
     from pictures import browser as browsers  # needs what drives a browser, as this test alone does
 
     found = sweep_run(tmp_path)
-    summary, run = summarise(read_run(found)), read_run(found)
+    summary, run = plain(summarise(read_run(found))), read_run(found)
     picture = scaling(summary, run)
     path = tmp_path / "report.html"
     path.write_text(page(summary, run), encoding="utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.analysis.bins import MOST_BINS
 from producer.report.charts.gallery.timeline import MOST_MARKS, timeline
@@ -49,7 +50,7 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
 def drawn(*loads, phases=(), events=(), thresholds=(), acks="early"):
     trials, records, sent, samples = zip(*loads, strict=True)
     run = Run(
-        path=Path("run"), manifest={"settings": {"phases": list(phases)}},
+        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=list(phases))),
         trials=trials, records=pl.concat(records), sent=pl.concat(sent),
         samples=pl.concat(samples), children=records[0].clear(), pings=[],
         events=events,

@@ -1,14 +1,28 @@
 """The answer for an app: each figure by hand once, and none where nothing was measured."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nouns import facts_of, lane_result, latency_of, percentiles_of, spread, verdict
+from recorded import manifest_of, recorded
 
-from producer.analysis.recommendation import answers, compose_service, cpu_share, nodes_for, started_per_job, sureness
+from producer.analysis.answer import (
+    Answer,
+    answers,
+    compose_service,
+    cpu_share,
+    nodes_for,
+    started_per_job,
+    sureness,
+)
+from producer.analysis.recommendation import Recommendation
 from producer.analysis.summary import summarise
+from producer.analysis.workload import WorkloadSummary
+from producer.plan.lanes import Lane
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
@@ -17,31 +31,19 @@ from producer.rundir.trials import Kind, Trial
 MIB = 2**20
 APP = {
     "app": "shop.celery:app",
-    "shares": {"sleep": 1.0},
+    "folder": "shop",
     "facts": {
         "inert": {}, "hazards": {}, "globals": [], "broker_scheme": "redis", "backend_scheme": "", "queues": [],
     },
+    "shares": {"sleep": 1.0},
+    "timeout_s": 60.0,
     "backend": "none, as in the app's settings",
 }  # fmt: skip
 LANES = [
-    {
-        "key": "prefork",
-        "pool": "prefork",
-        "slots": 4,
-        "nodes": 1,
-        "prefetch": 1,
-        "transport": "stock",
-        "memory_per_slot_bytes": 50 * MIB,
-    },
-    {
-        "key": "threads",
-        "pool": "threads",
-        "slots": 8,
-        "nodes": 1,
-        "prefetch": 2,
-        "transport": "atomic",
-        "memory_per_slot_bytes": 10 * MIB,
-    },
+    facts_of(Lane(key="prefork", pool="prefork", slots=4, prefetch=1), memory_per_slot_bytes=50 * MIB),
+    facts_of(
+        Lane(key="threads", pool="threads", slots=8, prefetch=2, transport="atomic"), memory_per_slot_bytes=10 * MIB
+    ),
 ]
 COMMAND = "celery -A shop.celery:app worker -P threads -c 8 --prefetch-multiplier 2 -n threads@%h"
 
@@ -64,7 +66,7 @@ def ran(trial, seq, held_s=1.0, cpu_s=0.5, *, outcome="succeeded", started=10.0)
 def run_of(trials=(), records=(), sent=(), children=(), **settings):
     return Run(
         path=Path("run"),
-        manifest={"settings": {"kind": "race", "app": APP, **settings}},
+        manifest=manifest_of(recorded(**{"app": APP, **settings})),
         trials=trials,
         records=pl.DataFrame(list(records), RECORD_SCHEMA),
         sent=pl.DataFrame([{"trial": trial, "seq": seq} for trial, seq in sent], SENT_SCHEMA),
@@ -75,21 +77,22 @@ def run_of(trials=(), records=(), sent=(), children=(), **settings):
 
 
 def workload(name="resize", lane="threads", latency=True, capacity=True, verdicts=()):
-    measured = {
-        "lane": "threads",
-        "capacity_per_s": {"median": 100.0} if capacity else None,
-        "rate_per_s": 71.0,
-        "latency": {"sojourn": {"p99": 0.25}} if latency else None,
-    }
-    other = {**measured, "lane": "prefork", "rate_per_s": 7.0, "capacity_per_s": {"median": 1.0}}
-    chosen = {"lane": lane, "why": "capacity decides", "command": COMMAND}
-    unknown = {"lane": None, "why": "no verdict on capacity", "advice": "More pairs"}
-    return {
-        "workload": name,
-        "recommendation": chosen if lane else unknown,
-        "verdicts": list(verdicts),
-        "lanes": [other, measured],
-    }
+    measured = lane_result(
+        workload=name,
+        capacity_per_s=spread(100.0) if capacity else None,
+        rate_per_s=71.0,
+        latency=latency_of(sojourn=percentiles_of(0.25)) if latency else None,
+    )
+    other = replace(measured, lane="prefork", rate_per_s=7.0, capacity_per_s=spread(1.0))
+    chosen = Recommendation(lane=lane, why="capacity decides", command=COMMAND)
+    unknown = Recommendation(lane=None, why="no verdict on capacity", advice="More pairs")
+    return WorkloadSummary(
+        workload=name,
+        size=None,
+        lanes=(other, measured),
+        verdicts=tuple(verdicts),
+        recommendation=chosen if lane else unknown,
+    )
 
 
 def test_the_share_of_the_cpu_is_that_of_the_time_in_which_a_slot_was_held():
@@ -198,22 +201,21 @@ def test_a_service_of_unknown_memory_has_no_limit():
     assert compose_service("c", "prefork", None).splitlines()[-1] == "  stop_grace_period: 60s"
 
 
-VERDICT = {"measure": "capacity", "word": "threads", "a": "prefork", "b": "threads", "ratio": 0.5, "low": 0.4444,
-           "high": 0.6}  # fmt: skip
+VERDICT = verdict("threads", ratio=0.5, low=0.4444, high=0.6)
 
 
 def test_an_answer_is_as_sure_as_the_verdict_on_capacity():
-    assert sureness([{**VERDICT, "measure": "latency", "ratio": 9.0}, VERDICT]) == (
+    assert sureness([replace(VERDICT, measure="latency", ratio=9.0), VERDICT]) == (
         "threads: prefork / threads 0.50 [0.44, 0.60]"
     )
 
 
 @pytest.mark.parametrize("unknown", ["ratio", "low"])
 def test_without_an_interval_a_verdict_is_its_word(unknown):
-    assert sureness([{**VERDICT, unknown: None, "word": "no verdict"}]) == "no verdict"
+    assert sureness([replace(VERDICT, **{unknown: None}, word="no verdict")]) == "no verdict"
 
 
-@pytest.mark.parametrize("verdicts", [[], [{**VERDICT, "measure": "latency"}]])
+@pytest.mark.parametrize("verdicts", [[], [replace(VERDICT, measure="latency")]])
 def test_without_a_verdict_on_capacity_nothing_was_compared(verdicts):
     assert sureness(verdicts) == "nothing was compared"
 
@@ -222,74 +224,82 @@ def test_an_answer_says_which_node_at_what_cost():
     run = run_of([trial_of(0)], [ran(0, 0, 1.0, 0.5)], [(0, 0)], [ran(0, 0)], app={**APP, "shares": {"resize": 0.25}})
     (found,) = answers(run, [workload(verdicts=[VERDICT])], LANES)
     # 8 slots x 10 MiB = 80 MiB, with half as much again 120; 71/s takes two nodes of 100/s at 70 %.
-    assert found == {
-        "workload": "resize",
-        "share": 0.25,
-        "cpu_share": {"prefork": None, "threads": 0.5},
-        "started_per_job": 1.0,
-        "lane": "threads",
-        "why": "capacity decides",
-        "sure": "threads: prefork / threads 0.50 [0.44, 0.60]",
-        "pool": "threads",
-        "concurrency": 8,
-        "prefetch": 2,
-        "transport": "atomic",
-        "memory_bytes": 80 * MIB,
-        "capacity_per_s": 100.0,
-        "rate_per_s": 71.0,
-        "p99_s": 0.25,
-        "nodes": 2,
-        "command": COMMAND,
-        "compose": (
+    assert found == Answer(
+        workload="resize",
+        share=0.25,
+        cpu_share={"prefork": None, "threads": 0.5},
+        started_per_job=1.0,
+        lane="threads",
+        why="capacity decides",
+        sure="threads: prefork / threads 0.50 [0.44, 0.60]",
+        pool="threads",
+        concurrency=8,
+        prefetch=2,
+        transport="atomic",
+        memory_bytes=80 * MIB,
+        capacity_per_s=100.0,
+        rate_per_s=71.0,
+        p99_s=0.25,
+        nodes=2,
+        command=COMMAND,
+        compose=(
             f"worker-threads:\n  image: YOUR_IMAGE\n  command: {COMMAND}\n  stop_grace_period: 60s\n  mem_limit: 120m"
         ),
-    }
+    )
 
 
 def test_all_tasks_together_are_no_part_of_anything():
     (found,) = answers(run_of(), [workload("mix")], LANES)
-    assert found["share"] is None
-    assert found["sure"] == "nothing was compared"
+    assert found.share is None
+    assert found.sure == "nothing was compared"
 
 
 def test_what_was_not_measured_is_none_and_the_pool_is_still_told():
-    lanes = [{**lane, "memory_per_slot_bytes": None} for lane in LANES]
+    lanes = [replace(lane, memory_per_slot_bytes=None) for lane in LANES]
     (found,) = answers(run_of(), [workload(latency=False, capacity=False)], lanes)
-    unknown = {name for name, value in found.items() if value is None}
-    assert unknown == {"share", "memory_bytes", "capacity_per_s", "p99_s", "nodes"}
-    assert found["pool"] == "threads"
-    assert "mem_limit" not in found["compose"]
+    unknown = {field.name for field in fields(found) if getattr(found, field.name) is None}
+    assert unknown == {"share", "advice", "memory_bytes", "capacity_per_s", "p99_s", "nodes"}
+    assert found.pool == "threads"
+    assert "mem_limit" not in found.compose
 
 
 def test_without_a_lane_an_answer_says_why_and_what_to_do():
     (found,) = answers(run_of(), [workload(lane=None)], LANES)
-    assert (found["lane"], found["why"], found["advice"]) == (None, "no verdict on capacity", "More pairs")
-    assert found["cpu_share"] == {"prefork": None, "threads": None}
-    assert {"pool", "nodes", "command", "compose"}.isdisjoint(found)
+    assert (found.lane, found.why, found.advice) == (None, "no verdict on capacity", "More pairs")
+    assert found.cpu_share == {"prefork": None, "threads": None}
+    assert (found.pool, found.nodes, found.command, found.compose) == (None,) * 4
 
 
 def test_there_is_an_answer_for_each_workload_in_their_order():
     found = answers(run_of(), [workload("a"), workload("b", lane=None), workload("mix")], LANES)
-    assert [each["workload"] for each in found] == ["a", "b", "mix"]
+    assert [each.workload for each in found] == ["a", "b", "mix"]
 
 
-@pytest.mark.parametrize("settings", [{"app": None}, {"kind": "load"}, {"kind": "limit"}, {"kind": "sweep"}])
-def test_only_a_race_of_an_app_has_answers(settings):
-    assert answers(run_of(**settings), [workload()], LANES) == []
+def test_only_an_app_has_answers():
+    assert answers(run_of(app=None), [workload()], LANES) == ()
+
+
+@pytest.mark.parametrize("kind", ["load", "limit", "sweep"])
+def test_only_a_race_has_answers_and_recommendations(run_maker, kind):
+    summary = summarise(read_run(run_maker(settings={"kind": kind, "app": APP})))
+    assert summary.answers == ()
+    assert {each.recommendation for each in summary.workloads} == {
+        Recommendation(lane=None, why=f"a {kind} recommends no lane", advice="Race them: poolrace race")
+    }
 
 
 def test_a_summary_of_the_demonstrations_jobs_has_no_answers(run_maker):
-    assert summarise(read_run(run_maker()))["answers"] == []
+    assert summarise(read_run(run_maker())).answers == ()
 
 
 def test_a_summary_of_an_app_has_answers_from_its_own_figures(run_maker):
     # Of 100 ms in a slot each job computes for 1 ms, on both lanes; threads is told to be twice as fast.
     summary = summarise(read_run(run_maker(speeds={"threads": 2.0}, settings={"app": APP})))
-    (found,) = summary["answers"]
-    chosen = summary["workloads"][0]["recommendation"]
-    assert found["cpu_share"] == {"prefork": pytest.approx(0.01), "threads": pytest.approx(0.02)}
-    assert (found["workload"], found["share"], found["lane"]) == ("sleep", 1.0, chosen["lane"])
-    assert chosen["command"].startswith("celery -A shop.celery:app worker -P threads -c 2 ")
+    (found,) = summary.answers
+    chosen = summary.workloads[0].recommendation
+    assert found.cpu_share == {"prefork": pytest.approx(0.01), "threads": pytest.approx(0.02)}
+    assert (found.workload, found.share, found.lane) == ("sleep", 1.0, chosen.lane)
+    assert chosen.command.startswith("celery -A shop.celery:app worker -P threads -c 2 ")
 
 
 @pytest.mark.parametrize(("rate", "capacity"), [(63, 90), (119, 170), (126, 180)])

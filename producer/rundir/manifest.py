@@ -1,0 +1,119 @@
+"""The manifest of a run: what was asked, on what, with which versions, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from producer.plan.run_settings import RunSettings
+from producer.plan.script import Change
+from producer.rundir.machine import Machine, Noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """
+    The size of a workload's jobs.
+
+    Attributes:
+        amount: The jobs' arguments.
+        target_s: How long a job should take, in seconds; None if it has no length to aim at.
+        measured_s: How long it took when it was sized, in seconds; None if it was not measured.
+    """
+
+    amount: tuple[int, ...]
+    target_s: float | None = None
+    measured_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """
+    The facts about a node once it is ready.
+
+    Attributes:
+        node: Celery's node name.
+        lane: Key of its lane.
+        ready_s: From starting the process until every slot had begun a first job, in seconds; None if it ran already.
+        hello: What the node says of itself.
+    """
+
+    node: str
+    lane: str
+    ready_s: float | None
+    hello: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """
+    A clock beside the broker's.
+
+    Attributes:
+        offset_s: Broker's clock minus this one, in seconds; None if unknown.
+        bound_s: By how much the offset may be off, in seconds; None if unknown.
+    """
+
+    offset_s: float | None
+    bound_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """
+    The early end of a load.
+
+    Attributes:
+        lane: Key of the lane that was loaded.
+        at_s: When no more was sent, in seconds from the lane's start.
+        why: The threshold that was broken.
+    """
+
+    lane: str
+    at_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """
+    A manifest, read. What a run that was cut short did not get to know is None or empty.
+
+    Attributes:
+        format: Version of the directory.
+        status: `running`, `complete`, `incomplete` or `invalid`.
+        run_id: 16 hexadecimal digits.
+        settings: What was asked.
+        reason: Why the run is not complete.
+        began_at: When it began, in seconds since 1970.
+        ended_at: When it ended.
+        machine: The machine it ran on.
+        noise: How quiet the machine was just before.
+        others_cores: Cores' worth of CPU time that other programs used while trials ran.
+        sizes: Of the jobs, by workload.
+        broker: Its address, without a password.
+        nodes: The nodes of all lanes.
+        changes: Of a load, by lane: what was changed while it ran.
+        aborted: Of a load that was ended early.
+        publisher_clock: The clock of the machine that sent.
+        clocks: Those of the nodes, by name.
+    """
+
+    format: int
+    status: str
+    run_id: str
+    settings: RunSettings
+    reason: str | None = None
+    began_at: float | None = None
+    ended_at: float | None = None
+    machine: Machine | None = None
+    noise: Noise | None = None
+    others_cores: float | None = None
+    sizes: Mapping[str, Size | None] = field(default_factory=dict)
+    broker: str | None = None
+    nodes: tuple[NodeFacts, ...] = ()
+    changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    aborted: Aborted | None = None
+    publisher_clock: Clock | None = None
+    clocks: Mapping[str, Clock] = field(default_factory=dict)

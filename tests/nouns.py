@@ -1,0 +1,88 @@
+"""The nouns of a summary, with defaults for what a test does not care for."""
+
+from dataclasses import asdict
+
+from recorded import LANES
+
+from producer.analysis.lane_facts import LaneFacts
+from producer.analysis.latency import Latency
+from producer.analysis.load import LaneFigures
+from producer.analysis.percentiles import Percentiles, Spread
+from producer.analysis.results import LaneResult
+from producer.analysis.settle import Settlement
+from producer.analysis.sweep import SweepLane, SweepPoint
+from producer.analysis.verdict import Verdict
+from producer.plan.stages import STAGES
+
+
+def spread(median, n=3):
+    """The same number from each trial."""
+    return Spread(n=n, median=median, min=median, max=median)
+
+
+def percentiles_of(value, n=1000, **others):
+    """Percentiles that are all the same but those that are given."""
+    names = ("p50", "p90", "p99", "p99_9", "max", "mean")
+    return Percentiles(n=n, **{**dict.fromkeys(names, value), **others})
+
+
+def latency_of(negative=0, **stages):
+    """The stages that are given; no job has the others."""
+    return Latency(**{**dict.fromkeys([*STAGES, "cpu"]), **stages}, negative=negative)
+
+
+def verdict(word="no difference", a="prefork", b="threads", measure="capacity", **others):
+    """A verdict on two lanes."""
+    default = {
+        "workload": "sleep", "percentile": None, "ratio": 1.0, "low": 0.99, "high": 1.01, "pairs": 5, "left_out": 0,
+        "p_adjusted": 0.5, "reason": "", "advice": None,
+    }  # fmt: skip
+    return Verdict(measure=measure, a=a, b=b, word=word, **{**default, **others})
+
+
+def lane_result(lane="threads", workload="sleep", **others):
+    """A workload on a lane, of which nothing is known but what is given."""
+    default = {
+        "slots": 2, "settlement": Settlement(sent=0), "failures": {}, "capacity_per_s": None, "rate_per_s": None,
+        "backlog": None, "latency": None, "backlog_cpu_s_per_job": None, "latency_cpu_s_per_job": None,
+    }  # fmt: skip
+    return LaneResult(lane=lane, workload=workload, **{**default, **others})
+
+
+def facts_of(lane=LANES[1], **others):
+    """A lane as it ran, of which nothing is known but what is given."""
+    names = ("node", "ready_s", "hello", "gil_in_slots", "memory_per_slot_bytes", "private_per_slot_bytes")
+    return LaneFacts(**asdict(lane), **{**dict.fromkeys(names), **others})
+
+
+def sweep_lane(lane, slots, capacity_per_s=None, memory_bytes=None, **others):
+    """A lane at a value of a sweep."""
+    default = {"rate_per_s": None, "sojourn": None, "memory_per_slot_bytes": None, "cpu_s_per_job": None}
+    return SweepLane(
+        lane=lane,
+        slots=slots,
+        capacity_per_s=capacity_per_s and spread(capacity_per_s),
+        memory_bytes=memory_bytes,
+        settlement=Settlement(sent=0),
+        **{**default, **others},
+    )
+
+
+def sweep_point(value, lanes=(), verdicts=(), workload="sleep"):
+    """A value of a sweep."""
+    return SweepPoint(value=value, workload=workload, lanes=tuple(lanes), verdicts=tuple(verdicts))
+
+
+def figures_of(settlement=None, memory_per_slot_bytes=None, *, offered_per_s=1.0, sent_per_s=1.0, finished_per_s=1.0,
+               **stages):  # fmt: skip
+    """The figures of a lane: the stages that are given, and rates of 1 a second."""
+    return LaneFigures(
+        duration_s=1.0,
+        offered_per_s=offered_per_s,
+        generator_per_s=offered_per_s,
+        sent_per_s=sent_per_s,
+        finished_per_s=finished_per_s,
+        settlement=settlement or Settlement(sent=0),
+        latency=latency_of(**stages),
+        memory_per_slot_bytes=memory_per_slot_bytes,
+    )
