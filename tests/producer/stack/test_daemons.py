@@ -1,6 +1,7 @@
 """Processes that stay: found again by pid and birth, ended in order, and nothing else is touched."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SL
 def begin(tmp_path):
     """Start Python programs that say a line when they are ready; ends what is left of them."""
     children = []
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a signal that is ignored here, a child ignores, too
 
     def begin(program):
         log = tmp_path / f"{len(children)}.log"
@@ -28,6 +30,7 @@ def begin(tmp_path):
         return daemon
 
     yield begin
+    signal.signal(signal.SIGTERM, before)
     for child in children:
         child.process.kill()
         child.process.wait()
