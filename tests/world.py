@@ -5,9 +5,10 @@ Everything of the producer is the real thing but its processes and its waiting: 
 the plans, and `send_when_due`. The world's clock moves when the runner polls, by as much as it would have waited, and
 on the way the publisher sends what is due, slots work, nodes ship records, and whatever a test has planned happens.
 
-    world = World(service_s={"threads": 0.05})
+    world = World(service_s={"threads": 1 / 32})
     world.at(3.0, fails_with(FleetError("The node threads@host ended.")))
-    path, error = world.run(settings, find)
+    world.take_over(monkeypatch)
+    path, error = measure_run(settings, Silent())
 """
 
 import math
@@ -33,9 +34,9 @@ from poolrace.contract import (
 from producer.fleet.machine import Noise
 from producer.measure import session, sizing
 from producer.measure.collector import Collector
+from producer.measure.pinger import NoPinger
 from producer.measure.schedule import OrderRevisions, send_when_due
 from producer.measure.trial import TrialRunner
-from producer.report.progress.display import Silent
 from producer.rundir.manifest import NodeFacts
 
 BEGIN = 1_700_000_000.0
@@ -68,7 +69,7 @@ class World:
     Attributes:
         now_s: The broker's clock.
         app: A Celery app on a broker in memory, which carries what nodes ship.
-        lanes: Those of the fleet; `run` and the commands take them from the settings.
+        lanes: Those of the fleet; sessions take those of the settings.
         service_s: By pool or by task, how long a job holds a slot.
         send_s: What handing a job to the broker takes.
         outcome: How a job ends, by its lane and number; None for one that is lost.
@@ -101,7 +102,7 @@ class World:
         self.clock = BrokerClock(offset.correction_s, host=self.producers_clock)
         self.running, self.at_work, self.sent = set(), {}, {}
         self._planned, self._order_of_plans = [], count()
-        self._publisher, self._mailbox, self._counts = None, None, [0, 0]
+        self._publisher, self._revisions, self._counts = None, None, [0, 0]
         self._free_at, self._done, self._sampled_at = {}, [], {}
         self._run_id = ""
         self.shipped = 0
@@ -149,7 +150,7 @@ class World:
         """Begin to send; returns the plan's zero."""
         self._end_publisher()
         self._counts = [0, 0]
-        self._mailbox = mailbox = OrderRevisions(self._counts)
+        self._revisions = revisions = OrderRevisions(self._counts)
         self._run_id = order.run_id
         self.sent[order.trial] = order
         self.at_work[order.trial] = frozenset(self.running)
@@ -163,7 +164,7 @@ class World:
                 send=self._send,
                 now=self.clock.now,
                 sleep=sleep,
-                revisions=mailbox,
+                revisions=revisions,
             )
 
         self._publisher = _Turns(send_all, lambda: self.now_s)
@@ -172,7 +173,7 @@ class World:
     def revise(self, order):
         """Have an order take the place of the one before."""
         self.sent[order.trial] = order
-        self._mailbox.revise(order)
+        self._revisions.revise(order)
 
     def progress(self):
         """Jobs that were accepted, and refused."""
@@ -329,7 +330,15 @@ class World:
     def runner(self, run_id, writer, collector):
         """Return the real thing on this world."""
         return TrialRunner(
-            run_id, self, writer, self, collector, clock=self.clock, control=self, monotonic=lambda: self.now_s
+            run_id,
+            self,
+            writer,
+            self,
+            collector,
+            clock=self.clock,
+            control=self,
+            monotonic=lambda: self.now_s,
+            pinger=NoPinger,  # pings take the time of this machine, not the world's
         )
 
     @contextmanager
@@ -359,11 +368,6 @@ class World:
         monkeypatch.setattr(session, "OthersMeter", _NoOthers)
         monkeypatch.setattr(sizing, "calibrate", _sizes)
         self.now_s = self._began_s = float(math.floor(time.time()))
-
-    def run(self, settings, measure, monkeypatch, progress=None):
-        """Have something measured in a session; returns the run directory, and the error that ended it, if one did."""
-        self.take_over(monkeypatch)
-        return session.run_session(settings, progress or Silent(), measure)
 
 
 class WorldsCollector(Collector):

@@ -77,7 +77,7 @@ def _first_second(threshold: Threshold, seen: CountedJobs) -> float | None:
 
 def _statistic(values: NDArray[np.float64], name: str) -> float | None:
     found = percentiles(values)
-    return None if found is None else float(getattr(found, name.replace(".", "_")))
+    return None if found is None else found.statistic(name)
 
 
 def _first_job(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:

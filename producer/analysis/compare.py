@@ -209,7 +209,7 @@ def _measured(trial: TrialResult, trials: Sequence[TrialResult]) -> Iterator[tup
     if trial.kind is Kind.LATENCY and trial.sojourn is not None:
         alike = [t.sojourn.n for t in trials if (t.kind, t.workload) == (trial.kind, trial.workload) and t.sojourn]
         name = choose_percentile(alike)
-        yield f"latency {name}", getattr(trial.sojourn, name)
+        yield f"latency {name}", trial.sojourn.statistic(name)
 
 
 def _change(key: Key, estimate: tuple[float | None, float | None, float | None, float], p: float) -> FigureChange:

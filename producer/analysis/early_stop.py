@@ -178,7 +178,7 @@ def can_tell_early(threshold: Threshold) -> bool:
 
 
 def _allowed_beyond(jobs: int, statistic: str) -> int:
-    return 0 if statistic == "max" else values_beyond(jobs, statistic.replace(".", "_"))
+    return 0 if statistic == "max" else values_beyond(jobs, statistic)
 
 
 def _resized(values: NDArray[T], jobs: int, *, fill: float) -> NDArray[T]:

@@ -111,7 +111,7 @@ def _value(trial: TrialResult, percentile: str) -> float | None:
         return None
     if trial.kind is Kind.CAPACITY:
         return trial.capacity_per_s
-    return getattr(trial.sojourn, percentile, None)
+    return trial.sojourn.statistic(percentile) if trial.sojourn else None
 
 
 def _all_done(trial: TrialResult) -> bool:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-PER_MILLE: Mapping[str, int] = {"p50": 500, "p90": 900, "p99": 990, "p99_9": 999}
-"""Each percentile by name, in thousandths so that ranks are counted in whole numbers."""
+PER_MILLE: Mapping[str, int] = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999}
+"""Each percentile by its name, in thousandths so that ranks are counted in whole numbers."""
 
 FIRM_BEYOND = 10
 """A percentile with fewer values beyond it rests on a handful of jobs."""
@@ -23,6 +23,11 @@ FIRM_BEYOND = 10
 def values_beyond(n: int, name: str) -> int:
     """How many of n values rank above the percentile of this name, e.g. 10 of 1,000 above p99."""
     return n - _rank(n, name)
+
+
+def _field(name: str) -> str:
+    """Return the field that holds a statistic: `p99_9` for `p99.9`."""
+    return name.replace(".", "_")
 
 
 def _rank(n: int, name: str) -> int:
@@ -55,7 +60,7 @@ class Percentiles:
 
     def statistic(self, name: str) -> float:
         """Return a value by its name, e.g. `p99.9`, `max` or `mean`, in seconds."""
-        return float(getattr(self, name.replace(".", "_")))
+        return float(getattr(self, _field(name)))
 
     def firm(self, name: str) -> bool:
         """Whether at least ten values lie beyond this percentile, e.g. `firm("p99")` from 1,000 values on."""
@@ -68,7 +73,7 @@ def percentiles(values: NDArray[np.float64]) -> Percentiles | None:
     n = len(ranked)
     if n == 0:
         return None
-    named = {name: float(ranked[_rank(n, name) - 1]) for name in PER_MILLE}
+    named = {_field(name): float(ranked[_rank(n, name) - 1]) for name in PER_MILLE}
     return Percentiles(n=n, **named, max=float(ranked[-1]), mean=float(ranked.mean()))
 
 

@@ -95,7 +95,7 @@ def _winning_sentence(case: _Case, winner: str) -> str:
     times, certainty = f"{math.exp(abs(estimate.mean)):.2f} times", _certainty(low, high, estimate.pairs)
     if values.higher_is_better:
         return f"{winner} finishes {times} as many jobs as {loser} {certainty}"
-    at = f"at {values.percentile.replace('_', '.')} " if values.percentile else ""
+    at = f"at {values.percentile} " if values.percentile else ""
     return f"{at}jobs take {times} as long on {loser} as on {winner} {certainty}"
 
 

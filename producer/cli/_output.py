@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import click
-from msgspec import to_builtins
 
 from producer.analysis.summary import summarise
 from producer.cli._exit_codes import BROKEN_THRESHOLD, print_error
@@ -16,71 +15,99 @@ from producer.interrupts import held
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page, page_of_both
+from producer.report.document import document
 from producer.report.junit import as_junit
 from producer.report.markdown import as_markdown
 from producer.report.plain import plain
+from producer.report.summary_json import to_json
 from producer.report.terminal import show
 from producer.rundir.reader import read_run
-from producer.rundir.writer import RunWriter, as_json
+from producer.rundir.writer import RunWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from producer.analysis.compare import Comparison
+    from producer.analysis.price import Price
     from producer.analysis.summary import Summary
+    from producer.report.parts import Prose, Table
     from producer.rundir.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """
+    A run with what it found, read and computed once for all that is written and shown of it.
+
+    Attributes:
+        run: The run.
+        summary: Its figures and verdicts.
+        document: The parts of its report.
+    """
+
+    run: Run
+    summary: Summary
+    document: Sequence[Table | Prose]
+
+    @classmethod
+    def of(cls, path: Path, price: Price | None = None) -> Self:
+        """
+        Read a run directory and compute what it found.
+
+        Raises:
+            UsageError: If it cannot be read.
+        """
+        run = read_run(path)
+        summary = summarise(run, price)
+        return cls(run=run, summary=summary, document=document(summary))
 
 
 def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
     """Report a run that has ended, in order or not, and return the exit code."""
     with held():  # the summary is written even if printing fails
-        run = read_run(path)
-        summary = summarise(run)
-        code = write(path, summary)
+        report = RunReport.of(path)
+        code = write(report)
         if junit:
-            write_junit(junit, summary)
-    if error is not None and not summary.workloads:
+            write_junit(junit, report.summary)
+    if error is not None and not report.summary.workloads:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return print_error(error)
-    show_summary(summary, as_json=as_json)
-    _page_of(run, summary, announce=not as_json)
+    show_report(report, as_json=as_json)
+    _write_page(report, announce=not as_json)
     if error is not None:
-        click.echo(f"What was measured until then is kept, marked {summary.status}: {path}", err=True)
+        click.echo(f"What was measured until then is kept, marked {report.summary.status}: {path}", err=True)
         return print_error(error)
     return code
 
 
-def write(path: Path, summary: Summary) -> int:
+def write(report: RunReport) -> int:
     """Write what the run found beside its records, or say why that cannot be done; return the exit code."""
     try:
-        write_summary(path, summary)
+        write_summary(report)
     except PoolraceError as error:
         return print_error(error)
-    if not summary.valid:
+    if not report.summary.valid:
         return InvalidRunError.exit_code
-    return 0 if summary.met else BROKEN_THRESHOLD
+    return 0 if report.summary.met else BROKEN_THRESHOLD
 
 
-def _page_of(run: Run, summary: Summary, *, announce: bool) -> None:
+def _write_page(report: RunReport, *, announce: bool) -> None:
     """Write the page of a run that has ended; the run is good even if its page cannot be made."""
     try:
-        for line in write_pictures(run, summary, html=True):
+        for line in write_pictures(report, html=True):
             if announce:
                 click.echo(line, err=True)
     except Exception as error:  # even an error of Poolrace itself
         click.echo(f"The page with pictures was not made: {type(error).__name__}: {error}", err=True)
 
 
-def write_pictures(
-    run: Run, summary: Summary, *, html: bool, files: Mapping[str, Path | None] | None = None
-) -> list[str]:
+def write_pictures(report: RunReport, *, html: bool, files: Mapping[str, Path | None] | None = None) -> list[str]:
     """
     Write pictures of a run.
 
     Args:
-        run: The run.
-        summary: What it found.
+        report: The run and what it found.
         html: As a page in the directory.
         files: By format, a folder for a file each; None for none.
 
@@ -94,12 +121,13 @@ def write_pictures(
     folders = {kind: folder for kind, folder in (files or {}).items() if folder is not None}
     if not html and not folders:
         return []
-    written = []
+
+    run, summary, written = report.run, plain(report.summary), []
     if html:
-        RunWriter(run.path, {}).write_text("report.html", page(plain(summary), run))
+        RunWriter(run.path, {}).write_text("report.html", page(report.document, summary, run))
         written.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
-        written += [f"Picture: {file}" for file in export(pictures_of(plain(summary), run), folder, kind)]
+        written += [f"Picture: {file}" for file in export(pictures_of(summary, run), folder, kind)]
     return written
 
 
@@ -111,7 +139,7 @@ def write_pictures_of_both(found: Comparison, first: Run, second: Run) -> Path:
         UsageError: If there is no place for it.
     """
     runs = (first, second)
-    text = page_of_both(to_builtins(found), [plain(summarise(run)) for run in runs], runs)
+    text = page_of_both(found, [plain(summarise(run)) for run in runs], runs)
     name = f"compared-with-{first.path.resolve().name}.html"
     RunWriter(second.path, {}).write_text(name, text)
     return second.path / name
@@ -125,21 +153,21 @@ def write_junit(path: Path, summary: Summary) -> None:
         UsageError: If there is no place for it.
     """
     try:
-        path.write_bytes(as_junit(plain(summary)))
+        path.write_bytes(as_junit(summary))
     except OSError as error:
         raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
 
 
-def show_summary(summary: Summary, *, as_json: bool) -> None:
+def show_report(report: RunReport, *, as_json: bool) -> None:
     """Print what a run found: as a report, or as JSON and nothing else."""
     if as_json:
-        click.echo(json.dumps(to_builtins(summary), indent=2, allow_nan=False))
+        click.echo(to_json(report.summary), nl=False)
     else:
-        show(plain(summary), sys.stdout)
+        show(report.document, report.summary.run.directory, sys.stdout)
 
 
-def write_summary(path: Path, summary: Summary) -> None:
+def write_summary(report: RunReport) -> None:
     """Write `summary.json` and `report.md` into the run directory."""
-    writer = RunWriter(path, {})
-    writer.write_text("summary.json", as_json(to_builtins(summary)))
-    writer.write_text("report.md", as_markdown(plain(summary)))
+    writer = RunWriter(report.run.path, {})
+    writer.write_text("summary.json", to_json(report.summary))
+    writer.write_text("report.md", as_markdown(report.document))

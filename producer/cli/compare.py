@@ -6,17 +6,17 @@ Runs that differ in more are refused, with the differences: nobody could say whi
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
-from msgspec import to_builtins
 
 from producer.analysis.compare import compare_runs
 from producer.cli._command import command, option
 from producer.cli._output import write_pictures_of_both
-from producer.report.terminal import show_comparison
+from producer.report.comparison import comparison
+from producer.report.summary_json import to_json
+from producer.report.terminal import console_for, show_parts
 from producer.rundir.reader import read_run
 
 EXAMPLES = """\b
@@ -35,11 +35,11 @@ Examples:
 def compare(first: Path, second: Path, *, as_json: bool, html: bool) -> int:
     """Compare two runs and print the changes."""
     runs = read_run(first), read_run(second)
-    comparison = compare_runs(*runs)
+    found = compare_runs(*runs)
     if html:
-        click.echo(f"Page: {write_pictures_of_both(comparison, *runs)}", err=True)
+        click.echo(f"Page: {write_pictures_of_both(found, *runs)}", err=True)
     if as_json:
-        click.echo(json.dumps(to_builtins(comparison), indent=2, allow_nan=False))
+        click.echo(to_json(found), nl=False)
     else:
-        show_comparison(to_builtins(comparison), sys.stdout)
+        show_parts(comparison(found), console_for(sys.stdout))
     return 0

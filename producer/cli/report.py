@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from producer.analysis.price import parse_price
-from producer.analysis.summary import summarise
 from producer.cli._command import command, option
-from producer.cli._output import show_summary, write, write_pictures
+from producer.cli._output import RunReport, show_report, write, write_pictures
 from producer.cli._param_types import Parsed
 from producer.report.markdown import as_markdown
-from producer.report.plain import plain
-from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
     from producer.analysis.price import Price
@@ -44,13 +41,12 @@ def report(
     run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None, core_hour: Price | None
 ) -> int:
     """Summarise a run again, and write and print the summary."""
-    found = read_run(run)
-    summary = summarise(found, core_hour)
-    code = write(run, summary)
-    for line in write_pictures(found, summary, html=html, files={"png": png, "svg": svg}):
+    found = RunReport.of(run, core_hour)
+    code = write(found)
+    for line in write_pictures(found, html=html, files={"png": png, "svg": svg}):
         click.echo(line, err=True)
     if markdown and not as_json:
-        click.echo(as_markdown(plain(summary)), nl=False)
+        click.echo(as_markdown(found.document), nl=False)
     else:
-        show_summary(summary, as_json=as_json)
+        show_report(found, as_json=as_json)
     return code

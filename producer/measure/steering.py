@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from producer.errors import UsageError
 from producer.measure.schedule import REVISION_LEAD_S
 from producer.plan.script import Change
+from producer.rundir.reader import read_manifest
 from producer.rundir.schema import RUNNING
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class OrderFile:
 def workloads_of(run: Path) -> tuple[str, ...]:
     """Return the run's workloads, or () if the directory is not a run."""
     try:
-        return tuple(json.loads((run / "manifest.json").read_text())["settings"]["workloads"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_manifest(run).settings.workloads
+    except UsageError:
         return ()
 
 
@@ -83,20 +84,15 @@ def write_order(run: Path, order: dict[str, Any]) -> None:
     Raises:
         UsageError: If no load runs there, or the order names a workload that was not sized.
     """
-    try:
-        manifest = json.loads((run / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{run}: not a run directory. Name that of a running load, e.g. runs/<time>-load-1a2b3c."
-        ) from error
-    load = manifest["settings"].get("load")
+    manifest = read_manifest(run)
+    kind, load = manifest.settings.kind, manifest.settings.load
     if load is None:
-        raise UsageError(f"{run}: only a load can be steered, and this is a {manifest['settings'].get('kind')}.")
-    if manifest["status"] != RUNNING:
-        raise UsageError(f"{run}: this load is over ({manifest['status']}). Steer a running one.")
-    if load["replay"]:
+        raise UsageError(f"{run}: only a load can be steered, and this is a {kind}.")
+    if manifest.status != RUNNING:
+        raise UsageError(f"{run}: this load is over ({manifest.status}). Steer a running one.")
+    if load.replay:
         raise UsageError(f"{run}: a replay sends what was recorded and cannot be steered. Use --rate, not --replay.")
-    sized = manifest["settings"]["workloads"]
+    sized = manifest.settings.workloads
     unknown = [name for name in order.get("mix") or () if name not in sized]
     if unknown:
         raise UsageError(

@@ -67,6 +67,7 @@ class TrialRunner:
         control: Control | None = None,
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
+        pinger: type[Pinger | NoPinger] = Pinger,
     ) -> None:
         self._run_id = run_id
         self._fleet = fleet
@@ -78,6 +79,7 @@ class TrialRunner:
         self.clock = clock
         self._grace_s = grace_s
         self._monotonic = monotonic
+        self._pinger = pinger
         self._next = 0
 
     def close(self) -> None:
@@ -146,7 +148,7 @@ class TrialRunner:
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
         )
         before = self._cpu_s(spec.lane)
-        with Pinger(self._fleet, spec.lane, number, self.clock) if spec.ping else NoPinger() as pinging:
+        with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
             running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self._monotonic)
             complete = self._follow_noting(running)
         trial = replace(running.trial(), ended_at=self.clock.now(), cpu_s=_difference(before, self._cpu_s(spec.lane)))

@@ -201,3 +201,8 @@ class RunSettings:
     load: LoadOptions | None = None
     limit: LimitOptions | None = None
     sweep: SweepOptions | None = None
+
+    @property
+    def base_lanes(self) -> tuple[Lane, ...]:
+        """The lanes before anything was varied."""
+        return self.sweep.base if self.sweep else self.lanes

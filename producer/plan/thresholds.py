@@ -86,7 +86,7 @@ class Threshold:
     relative: bool = False
 
     def judge(self, figures: Figures) -> Judgement:
-        """Hold it against a lane's figures."""
+        """Compare it with a lane's figures."""
         measured = self._measured(figures)
         limit = self.limit * figures.offered_per_s if self.relative else self.limit
         kept = measured is not None and OPERATORS[self.operator](measured, limit)

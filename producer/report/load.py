@@ -1,117 +1,147 @@
-"""What a report of a load says."""
+"""The report of a load: rates, thresholds and what was changed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from producer.plan.mix import mix_text
-from producer.report.formats import milliseconds, number
+from producer.report.formats import count, milliseconds, number
+from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import Summary, corrected, cost, get, latency, per_job
+from producer.report.tables import corrected, cost, latency, per_job
+from producer.rundir.events import change_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator
+
+    from producer.analysis.load import JudgedThreshold, LoadFigures, LoadLane, LoadPhase, LoadSummary
+    from producer.analysis.summary import Summary
+    from producer.plan.run_settings import RunSettings
+    from producer.rundir.manifest import Aborted
 
 
 def load_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """What was offered, what came of it, and what became of the thresholds."""
-    if summary["aborted"]:
-        yield aborted(summary)
-    if any(summary["changes"].values()):
-        yield changed(summary)
-    yield rates(summary)
-    for key, one in (("phases", "phase"), ("workloads", "workload")):
-        if any(len(lane[key]) > 1 for lane in summary["load"]):
-            yield rates_by(summary, key, one)
+    """Yield what was offered, what came of it, and what became of the thresholds."""
+    load = summary.load
+    assert load
+    if load.aborted:
+        yield ended_early(load.aborted)
+    if any(load.changes.values()):
+        yield changed(load)
+    yield rates(load)
+    if any(len(lane.phases) > 1 for lane in load.lanes):
+        yield rates_by_phase(load)
+    if any(len(lane.workloads) > 1 for lane in load.lanes):
+        yield rates_by_workload(load)
     yield latency(summary)
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
-    if any(lane["thresholds"] for lane in summary["load"]):
-        yield thresholds(summary)
+    if any(lane.thresholds for lane in load.lanes):
+        yield thresholds(load)
 
 
-def changed(summary: Summary) -> Prose:
-    """What was changed while it ran."""
-    lines = [f"{lane}: {_changes(changes)}." for lane, changes in summary["changes"].items() if changes]
-    differ = len({str(changes) for changes in summary["changes"].values()}) > 1
-    if differ:
+def asked(settings: RunSettings) -> str:
+    """Return what was done, in a few words."""
+    assert settings.load
+    return f"load {settings.load.scenario or settings.load.profile}"
+
+
+def changed(load: LoadSummary) -> Prose:
+    """Return what was changed while it ran."""
+    lines = [
+        f"{lane}: {'; '.join(f'at {change.at_s:.1f} s {change_text(change)}' for change in changes)}."
+        for lane, changes in load.changes.items()
+        if changes
+    ]
+    if len({str(changes) for changes in load.changes.values()}) > 1:
         lines.append(
             "Lanes did not get the same jobs: it was changed again, or for the first time, after the first lane."
         )
     return Prose(title="Changed while it ran", lines=lines)
 
 
-def _changes(changes: list[Mapping[str, Any]]) -> str:
-    return "; ".join(f"at {change['at_s']:.1f} s {_change(change)}" for change in changes)
-
-
-def _change(change: Mapping[str, Any]) -> str:
-    if change["paused"]:
-        return "paused"
-    mix = change["mix"]
-    rate = "the script's rate" if change["rate_per_s"] is None else f"{change['rate_per_s']:g}/s"
-    return f"{rate}, " + ("the script's mix" if mix is None else mix_text(mix))
-
-
-def rates(summary: Summary) -> Table:
-    """What was offered and what came of it, lane by lane."""
-    rows = [
-        [
-            lane["lane"], *(number(lane[name]) for name in ("offered_per_s", "sent_per_s", "finished_per_s")),
-            *(f"{lane['settlement'][name]:,}" for name in ("sent", "done", "failed", "lost", "refused")),
-        ]
-        for lane in summary["load"]
-    ]  # fmt: skip
+def rates(load: LoadSummary) -> Table:
+    """Return what was offered and what came of it, lane by lane."""
     return Table(
         title="Load: jobs per second, and what became of the jobs",
         columns=["lane", "offered/s", "sent/s", "finished/s", "jobs", "done", "failed", "lost", "refused"],
-        rows=rows,
+        rows=[_rates_row(lane) for lane in load.lanes],
         note="Finished/s counts until the last job had ended: well below offered/s, the lane did not keep up.",
     )
 
 
-def rates_by(summary: Summary, key: str, one: str) -> Table:
-    """The same for each phase, or each workload."""
-    rows = [
-        [
-            lane["lane"], part[one] + ("" if part.get("counts", True) else " (does not count)"),
-            *(number(part[name]) for name in ("offered_per_s", "finished_per_s")),
-            *(milliseconds(get(part, "latency", "sojourn", name)) for name in ("p50", "p99", "max")),
-            *(f"{part['settlement'][name]:,}" for name in ("sent", "done", "failed")),
-        ]
-        for lane in summary["load"]
-        for part in lane[key]
-        if part["settlement"]["sent"]
-    ]  # fmt: skip
+def _rates_row(lane: LoadLane) -> list[str]:
+    settled = lane.settlement
+    return [
+        lane.lane,
+        *map(number, (lane.offered_per_s, lane.sent_per_s, lane.finished_per_s)),
+        *map(count, (settled.sent, settled.done, settled.failed, settled.lost, settled.refused)),
+    ]
+
+
+def rates_by_phase(load: LoadSummary) -> Table:
+    """Return the same for each phase."""
+    return _rates_by("phase", [(lane.lane, _phase_name(phase), phase) for lane in load.lanes for phase in lane.phases])
+
+
+def _phase_name(phase: LoadPhase) -> str:
+    return phase.phase if phase.counts else f"{phase.phase} (does not count)"
+
+
+def rates_by_workload(load: LoadSummary) -> Table:
+    """Return the same for each workload."""
+    return _rates_by("workload", [(lane.lane, part.workload, part) for lane in load.lanes for part in lane.workloads])
+
+
+def _rates_by(one: str, parts: Iterable[tuple[str, str, LoadFigures]]) -> Table:
     return Table(
         title=f"By {one}: jobs per second; sojourn in ms, of the jobs due in it",
         columns=["lane", one, "offered/s", "finished/s", "p50", "p99", "max", "jobs", "done", "failed"],
-        rows=rows,
+        rows=[[lane, name, *_part_cells(part)] for lane, name, part in parts if part.settlement.sent],
     )
 
 
-def aborted(summary: Summary) -> Prose:
-    """Where and why a load ended early."""
-    found = summary["aborted"]
-    what = f"{found['lane']}: {found['why']} was broken after {found['at_s']:.0f} s"
+def _part_cells(part: LoadFigures) -> list[str]:
+    settled = part.settlement
+    return [
+        *map(number, (part.offered_per_s, part.finished_per_s)),
+        *(milliseconds(part.statistic("sojourn", name)) for name in ("p50", "p99", "max")),
+        *map(count, (settled.sent, settled.done, settled.failed)),
+    ]
+
+
+def ended_early(aborted: Aborted) -> Prose:
+    """Return where and why a load ended early."""
+    what = f"{aborted.lane}: {aborted.why} was broken after {aborted.at_s:.0f} s"
     line = f"{what}; no more was sent from then on, and the lanes after it were not loaded."
     return Prose(title="Ended early", lines=[line])
 
 
-def thresholds(summary: Summary) -> Prose:
-    """Each threshold on each lane, kept or not, by how much and since when."""
-    lines = [f"{lane['lane']}: {judged_sentence(judged)}" for lane in summary["load"] for judged in lane["thresholds"]]
+def thresholds(load: LoadSummary) -> Prose:
+    """Return each threshold on each lane, kept or not, by how much and since when."""
+    lines = [f"{lane.lane}: {judged_sentence(judged)}" for lane in load.lanes for judged in lane.thresholds]
     return Prose(title="Thresholds", lines=lines)
 
 
-def judged_sentence(judged: Mapping[str, Any]) -> str:
-    """What became of a threshold, by how much, and since when."""
-    measured, limit = (
-        f"{judged[name]:.4g}" if judged[name] is not None else "unknown" for name in ("measured", "limit")
-    )
-    found = (
-        f"{judged['threshold']}: {'kept' if judged['kept'] else 'BROKEN'}, {measured} against {limit} {judged['unit']}"
-    )
-    since = f"; since second {judged['since_s']:.3g}" if judged["since_s"] is not None else ""
-    return f"{found.rstrip()}{since}."
+def judged_sentence(judged: JudgedThreshold) -> str:
+    """Return what became of a threshold, by how much, and since when."""
+    measured = "unknown" if judged.measured is None else f"{judged.measured:.4g}"
+    kept = "kept" if judged.kept else "BROKEN"
+    since = "" if judged.since_s is None else f"; since second {judged.since_s:.3g}"
+    return f"{judged.threshold}: {kept}, {measured} against {judged.limit:.4g} {judged.unit}{since}."
+
+
+def checks(summary: Summary) -> Iterator[Check]:
+    """Yield each threshold on each lane, after the early end if there was one."""
+    load = summary.load
+    assert load
+    if aborted := load.aborted:
+        why = f"ended after {aborted.at_s:.0f} s: {aborted.why} was broken; the lanes after it were not loaded"
+        yield Check(name="the load goes on to its end", lane=aborted.lane, failure=why)
+    for lane in load.lanes:
+        for judged in lane.thresholds:
+            broken = "" if judged.kept else judged_sentence(judged)
+            yield Check(name=judged.threshold, lane=lane.lane, failure=broken)
+
+
+LOAD = ReportKind(name="load", asked=asked, parts=load_parts, checks=checks, between=", then ")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from producer.report.document import document
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 
-def as_markdown(summary: Mapping[str, Any]) -> str:
-    """The report that the terminal shows, as Markdown."""
-    return parts_as_markdown(document(summary))
-
-
-def parts_as_markdown(parts: Iterable[Table | Prose]) -> str:
-    """Parts of a report as Markdown, ending in a line break."""
+def as_markdown(parts: Iterable[Table | Prose]) -> str:
+    """Return parts of a report as Markdown, ending in a line break."""
     return "\n\n".join(_table(part) if isinstance(part, Table) else _prose(part) for part in parts) + "\n"
 
 

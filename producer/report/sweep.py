@@ -1,83 +1,100 @@
-"""What a report of a sweep says."""
+"""The report of a sweep: every value on each lane, and what follows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from producer.analysis.usl import LEAST_VALUES
 from producer.report.formats import mebibytes, milliseconds, number, ratio
+from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import Summary, get, percentile_cell
+from producer.report.tables import percentile_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from producer.analysis.summary import Summary
+    from producer.analysis.sweep import Crossover, Finding, SweepLane, SweepSummary
+    from producer.analysis.usl import Estimate, Law
+    from producer.plan.run_settings import RunSettings
 
 
 def sweep_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """Every value on each lane, the lanes against each other, and what follows."""
-    yield values(summary)
-    if any(point["verdicts"] for point in summary["sweep"]["points"]):
-        yield against(summary)
-    yield Prose(title="What that means", lines=list(_sentences(summary)))
+    """Yield every value on each lane, the lanes against each other, and what follows."""
+    sweep = summary.sweep
+    assert sweep
+    yield values(sweep)
+    if any(point.verdicts for point in sweep.points):
+        yield against(sweep)
+    cores = summary.machine.cores_available if summary.machine else None
+    yield Prose(title="What that means", lines=list(_sentences(sweep, cores)))
 
 
-def values(summary: Summary) -> Table:
-    """What each lane did at each value."""
-    rows = [
-        [
-            row["lane"], point["value"], number(get(row, "capacity_per_s", "median")), number(row["rate_per_s"]),
-            percentile_cell(row["sojourn"], "p50"), percentile_cell(row["sojourn"], "p99"),
-            mebibytes(row["memory_bytes"]), milliseconds(row["cpu_s_per_job"]),
-        ]
-        for lane in _lanes(summary)
-        for point in summary["sweep"]["points"]
-        for row in point["lanes"]
-        if row["lane"] == lane
-    ]  # fmt: skip
+def asked(settings: RunSettings) -> str:
+    """Return what was done, in a few words."""
+    assert settings.race
+    assert settings.sweep
+    tried = ", ".join(point.value for point in settings.sweep.points)
+    return f"{settings.workloads[0]} jobs over {settings.sweep.axis} {tried}, {settings.race.pairs} pairs at each"
+
+
+def values(sweep: SweepSummary) -> Table:
+    """Return what each lane did at each value."""
+    lanes = dict.fromkeys(row.lane for point in sweep.points for row in point.lanes)
     return Table(
-        title=f"Over {summary['sweep']['axis']}: capacity, and sojourn in ms at the held rate",
-        columns=["lane", summary["sweep"]["axis"], "capacity/s", "rate/s", "p50", "p99", "memory", "CPU ms a job"],
-        rows=rows,
+        title=f"Over {sweep.axis}: capacity, and sojourn in ms at the held rate",
+        columns=["lane", sweep.axis, "capacity/s", "rate/s", "p50", "p99", "memory", "CPU ms a job"],
+        rows=[
+            _value_row(point.value, row)
+            for lane in lanes
+            for point in sweep.points
+            for row in point.lanes
+            if row.lane == lane
+        ],
         note="Memory is that of all nodes of a lane (PSS). The rate held at a value is the same for all lanes.",
     )
 
 
-def against(summary: Summary) -> Table:
-    """The lanes against each other at each value."""
-    rows = [
-        [
-            point["value"], verdict["measure"], f"{verdict['a']} / {verdict['b']}",
-            ratio(verdict["ratio"], verdict["low"], verdict["high"]), verdict["word"],
-        ]
-        for point in summary["sweep"]["points"]
-        for verdict in point["verdicts"]
-    ]  # fmt: skip
+def _value_row(value: str, row: SweepLane) -> list[str]:
+    return [
+        row.lane,
+        value,
+        number(row.capacity_per_s.median if row.capacity_per_s else None),
+        number(row.rate_per_s),
+        percentile_cell(row.sojourn, "p50"),
+        percentile_cell(row.sojourn, "p99"),
+        mebibytes(row.memory_bytes),
+        milliseconds(row.cpu_s_per_job),
+    ]
+
+
+def against(sweep: SweepSummary) -> Table:
+    """Return the lanes against each other at each value."""
     return Table(
         title="Lane against lane at each value",
-        columns=[summary["sweep"]["axis"], "measure", "lanes", "ratio", "verdict"],
-        rows=rows,
+        columns=[sweep.axis, "measure", "lanes", "ratio", "verdict"],
+        rows=[
+            [point.value, each.measure, f"{each.a} / {each.b}", ratio(each.ratio, each.low, each.high), each.word]
+            for point in sweep.points
+            for each in point.verdicts
+        ],
         note="Ratio with its 95 % interval, from paired trials.",
     )
 
 
-def _lanes(summary: Summary) -> list[str]:
-    return list(dict.fromkeys(row["lane"] for point in summary["sweep"]["points"] for row in point["lanes"]))
-
-
-def _sentences(summary: Summary) -> Iterator[str]:
-    sweep = summary["sweep"]
-    if sweep["crossover"]:
-        yield _crossover(sweep["crossover"])
-    for found in sweep["findings"]:
+def _sentences(sweep: SweepSummary, cores: int | None) -> Iterator[str]:
+    if sweep.crossover:
+        yield _crossover(sweep.crossover)
+    for found in sweep.findings:
         yield _finding(found, sweep)
-    for found in sweep["scaling"] or ():
-        yield scaling_sentence(found["lane"], found["law"])
-    if sweep["scaling"]:
-        yield _one_machine(summary)
+    for lane in sweep.scaling or ():
+        yield scaling_sentence(lane.lane, lane.law)
+    if sweep.scaling:
+        yield _one_machine(cores)
 
 
-def _crossover(found: Mapping[str, Any]) -> str:
-    held, lost = found["threads_hold_to"], found["prefork_wins_from"]
+def _crossover(found: Crossover) -> str:
+    held, lost = found.threads_hold_to, found.prefork_wins_from
     if lost is None and held is None:
         return "No share that was tried has a verdict on capacity between the pools. Use more --pairs."
     if lost is None:
@@ -86,48 +103,46 @@ def _crossover(found: Mapping[str, Any]) -> str:
     return f"Threads hold {kept}; from a CPU share of {lost:g} on prefork does more."
 
 
-def scaling_sentence(lane: str, law: Mapping[str, Any] | None) -> str:
-    """What the law says of a lane, within what was measured."""
+def scaling_sentence(lane: str, law: Law | None) -> str:
+    """Return what the law says of a lane, within what was measured."""
     if law is None:
-        return (
-            f"{lane}: no law of scaling: it takes {LEAST_VALUES} numbers of nodes or more that were measured, 1 among "
-            "them at best."
-        )
-    contention, coherency = (_estimate(law[name]) for name in ("contention", "coherency"))
+        return f"{lane}: no scaling fit: measure at least {LEAST_VALUES} node counts, ideally including 1."
     ends = (
-        f"throughput peaks at about {law['peak']:.1f} nodes"
-        if law["peak"] is not None
-        else f"no peak up to the {law['largest']} nodes that were measured, and nothing is said beyond"
+        f"throughput peaks at about {law.peak:.1f} nodes"
+        if law.peak is not None
+        else f"no peak up to the {law.largest} nodes that were measured, and nothing is said beyond"
     )
     return (
-        f"{lane}: one node does {number(law['one_node_per_s'])}/s; of the work {contention} is done by one node at a "
-        f"time (contention), and each pair of nodes costs {coherency} more (coherency); {ends}."
+        f"{lane}: one node does {number(law.one_node_per_s)}/s; of the work {_estimate(law.contention)} is done by "
+        f"one node at a time (contention), and each pair of nodes costs {_estimate(law.coherency)} more (coherency); "
+        f"{ends}."
     )
 
 
-def _estimate(found: Mapping[str, float | None]) -> str:
-    if found["low"] is None:
-        return f"{found['value']:.3f} (no interval from so few trials: use more --pairs)"
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+def _estimate(found: Estimate) -> str:
+    if found.low is None:
+        return f"{found.value:.3f} (no interval from so few trials: use more --pairs)"
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
-def _one_machine(summary: Summary) -> str:
-    cores = (summary["machine"] or {}).get("cores_available")
+def _one_machine(cores: int | None) -> str:
     return (
         f"All nodes shared the {f'{cores} ' if cores else ''}cores of this machine, with the broker and what sends: "
         "that is how it scales, and more machines may scale further."
     )
 
 
-def _finding(found: Mapping[str, Any], sweep: Mapping[str, Any]) -> str:
-    lane, axis = found["lane"], sweep["axis"]
-    if found["best"] is None:
-        return f"{lane}: no value was measured to the end."
-    most = f"{lane}: the most at {axis} {found['best']}"
-    knee = f", the knee at {found['knee']} (95 % of the most)" if found["knee"] else ""
-    bound = sweep["memory_bytes"]
+def _finding(found: Finding, sweep: SweepSummary) -> str:
+    if found.best is None:
+        return f"{found.lane}: no value was measured to the end."
+    most = f"{found.lane}: the most at {sweep.axis} {found.best}"
+    knee = f", the knee at {found.knee} (95 % of the most)" if found.knee else ""
+    bound = sweep.memory_bytes
     if bound is None:
         return f"{most}{knee}."
-    if not found["fits"]:
+    if not found.fits:
         return f"{most}{knee}; no value fits into {mebibytes(bound)}."
-    return f"{most}{knee}; take {found['recommended']} in {mebibytes(bound)}, where {', '.join(found['fits'])} fit."
+    return f"{most}{knee}; take {found.recommended} in {mebibytes(bound)}, where {', '.join(found.fits)} fit."
+
+
+SWEEP = ReportKind(name="sweep", asked=asked, parts=sweep_parts)

@@ -2,64 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from producer.analysis.percentiles import FIRM_BEYOND, values_beyond
+from producer.analysis.percentiles import FIRM_BEYOND
 from producer.report.formats import NONE, count, mebibytes, milliseconds, number, seconds
 from producer.report.parts import Table
 
-Summary = Mapping[str, Any]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.analysis.percentiles import Percentiles
+    from producer.analysis.price import Price
+    from producer.analysis.results import LaneResult
+    from producer.analysis.summary import Summary
 
 UNSURE = "~"
-PERCENTILES = ("p50", "p90", "p99", "p99_9")
+PERCENTILES = ("p50", "p90", "p99", "p99.9")
+STAGES = ("sojourn", "sojourn_from_sent", "publish_lag", "broker_wait", "slot_wait", "service")
 
 
 def latency(summary: Summary) -> Table:
-    """Sojourn times at the held rate, a row a workload and lane."""
-    rows = []
-    for workload, result in results(summary):
-        sojourn = get(result, "latency", "sojourn")
-        cells = [percentile_cell(sojourn, name) for name in PERCENTILES]
-        rows.append([
-            workload["workload"], result["lane"], number(result["rate_per_s"]), *cells,
-            milliseconds(get(sojourn, "max")), count(get(sojourn, "n")),
-        ])  # fmt: skip
+    """Return sojourn times at the held rate, a row a workload and lane."""
     return Table(
         title="Latency: from due to finished at a held arrival rate, in ms",
-        columns=["workload", "lane", "rate/s", "p50", "p90", "p99", "p99.9", "max", "jobs"],
-        rows=rows,
+        columns=["workload", "lane", "rate/s", *PERCENTILES, "max", "jobs"],
+        rows=[_latency_row(result) for result in results(summary)],
         note=f"{UNSURE} marks a percentile with fewer than {FIRM_BEYOND} jobs beyond it: take it as a hint.",
     )
 
 
+def _latency_row(result: LaneResult) -> list[str]:
+    sojourn = result.latency.sojourn if result.latency else None
+    cells = [percentile_cell(sojourn, name) for name in PERCENTILES]
+    most, jobs = (milliseconds(sojourn.max), count(sojourn.n)) if sojourn else (NONE, NONE)
+    return [result.workload, result.lane, number(result.rate_per_s), *cells, most, jobs]
+
+
 def corrected(summary: Summary) -> Table:
-    """Where the time went, and what a tool that forgets its own lateness would have said."""
-    rows = []
-    for workload, result in results(summary):
-        found = result["latency"] or {}
-        stretches = ("sojourn", "sojourn_from_sent", "publish_lag", "broker_wait", "slot_wait", "service")
-        rows.append([
-            workload["workload"], result["lane"],
-            *(milliseconds(get(found, name, "p99")) for name in stretches),
-        ])  # fmt: skip
+    """Return where the time went, and what a tool that forgets its own lateness would have said."""
     return Table(
-        title="Where the p99 comes from, each stretch by itself, in ms",
+        title="Where the p99 comes from, each stage on its own, in ms",
         columns=["workload", "lane", "from due", "from sent", "publish lag", "in broker", "waits for slot", "runs"],
-        rows=rows,
+        rows=[
+            [result.workload, result.lane, *(_stage_cell(result, stage) for stage in STAGES)]
+            for result in results(summary)
+        ],
         note="From due counts the generator's own lateness, from sent hides it.",
     )
 
 
+def _stage_cell(result: LaneResult, stage: str) -> str:
+    found = result.latency.stage(stage) if result.latency else None
+    return milliseconds(found.p99) if found else NONE
+
+
 def cost(summary: Summary) -> Table:
-    """What a lane takes, whatever it does."""
+    """Return what a lane costs, whatever its jobs do."""
     rows = [
         [
-            lane["key"], mebibytes(lane["memory_per_slot_bytes"]), seconds(lane["ready_s"]),
-            lane["gil_in_slots"] or NONE, *_pings(summary, lane["key"]),
+            lane.key,
+            mebibytes(lane.memory_per_slot_bytes),
+            seconds(lane.ready_s),
+            lane.gil_in_slots or NONE,
+            *_pings(summary, lane.key),
         ]
-        for lane in summary["lanes"]
-    ]  # fmt: skip
+        for lane in summary.lanes
+    ]
     return Table(
         title="What a lane costs",
         columns=[
@@ -77,78 +85,67 @@ def cost(summary: Summary) -> Table:
 
 
 def _pings(summary: Summary, lane: str) -> list[str]:
-    pings = [result["ping"] for _, result in results(summary) if result["lane"] == lane and result["ping"]]
+    pings = [result.ping for result in results(summary) if result.lane == lane and result.ping]
     if not pings:
         return [NONE] * 3
-    unanswered = sum(ping["sent"] - ping["answered"] for ping in pings)
     return [
-        milliseconds(max((ping["p50_s"] for ping in pings if ping["p50_s"] is not None), default=None)),
-        milliseconds(max((ping["max_s"] for ping in pings if ping["max_s"] is not None), default=None)),
-        str(unanswered),
+        milliseconds(max((ping.p50_s for ping in pings if ping.p50_s is not None), default=None)),
+        milliseconds(max((ping.max_s for ping in pings if ping.max_s is not None), default=None)),
+        count(sum(ping.sent - ping.answered for ping in pings)),
     ]
 
 
 def per_job(summary: Summary) -> Table:
-    """CPU per job: what the job's own thread used, and what the whole node used for it."""
-    rows = [
-        [
-            workload["workload"], result["lane"], milliseconds(get(result, "backlog", "cpu", "mean")),
-            milliseconds(result["backlog_cpu_s_per_job"]), milliseconds(result["latency_cpu_s_per_job"]),
-            *([number(result["money_per_million_jobs"])] if summary["price"] else []),
-        ]
-        for workload, result in results(summary)
-    ]  # fmt: skip
+    """Return CPU per job: what the job's own thread used, and what the whole node used for it."""
+    price = summary.price
     return Table(
         title="CPU per job, in ms",
         columns=[
-            "workload", "lane", "the job itself", "whole node, backlog", "whole node, held rate",
-            *([money_of_a_million(summary)] if summary["price"] else []),
+            "workload",
+            "lane",
+            "the job itself",
+            "whole node, backlog",
+            "whole node, held rate",
+            *([money_of_a_million(price)] if price else []),
         ],
-        rows=rows,
-        note=f"{PRICED.format(price_of(summary))}." if summary["price"] else "",
-    )  # fmt: skip
+        rows=[_per_job_row(result, price) for result in results(summary)],
+        note=f"{PRICED.format(price_of(price))}." if price else "",
+    )
+
+
+def _per_job_row(result: LaneResult, price: Price | None) -> list[str]:
+    cpu = result.backlog.cpu if result.backlog else None
+    return [
+        result.workload,
+        result.lane,
+        milliseconds(cpu.mean if cpu else None),
+        milliseconds(result.backlog_cpu_s_per_job),
+        milliseconds(result.latency_cpu_s_per_job),
+        *([number(result.money_per_million_jobs)] if price else []),
+    ]
 
 
 PRICED = "Money is CPU time at {} a core-hour: what is paid for and idles costs more"
 
 
-def price_of(summary: Summary) -> str:
-    """The price of a core-hour, with its currency."""
-    return f"{number(summary['price']['core_hour'])} {summary['price']['currency']}".rstrip()
+def price_of(price: Price) -> str:
+    """Return the price of a core-hour, with its currency."""
+    return f"{number(price.core_hour)} {price.currency}".rstrip()
 
 
-def money_of_a_million(summary: Summary) -> str:
-    """The name of a column of money."""
-    return f"{summary['price']['currency']} a million jobs".lstrip()
+def money_of_a_million(price: Price) -> str:
+    """Return the name of a column of money."""
+    return f"{price.currency} a million jobs".lstrip()
 
 
-def lane_keys(summary: Summary) -> list[str]:
-    """Of all lanes, in order."""
-    return [lane["key"] for lane in summary["lanes"]]
+def results(summary: Summary) -> Iterator[LaneResult]:
+    """Yield every workload's figures on each of its lanes."""
+    for workload in summary.workloads:
+        yield from workload.lanes
 
 
-def results(summary: Summary) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Every workload with each of its lanes."""
-    for workload in summary["workloads"]:
-        for result in workload["lanes"]:
-            yield workload, result
-
-
-def by_lane(workload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """A workload's results by lane."""
-    return {result["lane"]: result for result in workload["lanes"]}
-
-
-def get(value: Any, *keys: str) -> Any:
-    """What is below some keys; None if any of them is not there."""
-    for key in keys:
-        value = value.get(key) if value is not None else None
-    return value
-
-
-def percentile_cell(found: Mapping[str, Any] | None, name: str) -> str:
-    """A percentile in ms, marked if few values lie beyond it."""
+def percentile_cell(found: Percentiles | None, name: str) -> str:
+    """Return a percentile in ms, marked if few values lie beyond it."""
     if found is None:
         return NONE
-    unsure = values_beyond(found["n"], name) < FIRM_BEYOND
-    return milliseconds(found[name]) + (UNSURE if unsure else "")
+    return milliseconds(found.statistic(name)) + ("" if found.firm(name) else UNSURE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich import box
 from rich.console import Console
@@ -10,22 +10,20 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from producer.report.comparison import comparison
-from producer.report.document import document
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 PLAIN_WIDTH = 110
 """Of a report that goes to a file or a pipe, where there is no terminal to ask."""
 
 
-def show(summary: Mapping[str, Any], stream: TextIO) -> None:
-    """Print a summary as a report."""
+def show(parts: Iterable[Table | Prose], directory: str, stream: TextIO) -> None:
+    """Print a report, and the name of the run directory that it is from."""
     console = console_for(stream)
-    show_parts(document(summary), console)
-    console.print(Text(f"Run directory: {summary['run']['directory']}   (poolrace report recomputes this from it)"))
+    show_parts(parts, console)
+    console.print(Text(f"Run directory: {directory}   (poolrace report recomputes this from it)"))
 
 
 def console_for(stream: TextIO) -> Console:
@@ -65,8 +63,3 @@ def _show_prose(part: Prose, console: Console) -> None:
     for command in part.commands:
         # Not wrapped: it is to be copied.
         console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
-
-
-def show_comparison(found: Mapping[str, Any], stream: TextIO) -> None:
-    """Print what changed between two runs."""
-    show_parts(comparison(found), console_for(stream))

@@ -100,7 +100,7 @@ def _processes(pids: set[int]) -> str:
 
 
 def change_text(change: Change) -> str:
-    """Return what a load that was steered does from then on, in words."""
+    """Return in words what a load does after a change."""
     if change.paused:
         return "paused"
     rate = "the script's rate" if change.rate_per_s is None else f"{change.rate_per_s:g}/s"

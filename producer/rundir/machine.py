@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from poolrace.cgroup import Limits
 
 GAP_S = 0.0002
-"""Between two looks at the clock, time that something else had. Taking an interrupt is shorter."""
+"""A longer gap between two readings of the clock is time that something else had; an interrupt takes less."""
 
 MAX_LOST_SHARE = 0.02
 MAX_GAP_S = 0.01
 MAX_STEAL_SHARE = 0.05
-"""Beyond these a machine is not quiet. One tick of steal in 0.3 s on two cores is 1.7 %, so less cannot be told."""
+"""Beyond these a machine is not quiet. One tick of steal in 0.3 s on two cores is 1.7 %: the least that shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +22,13 @@ class Machine:
     The facts about a machine that belong to a run.
 
     Attributes:
-        cores_logical: What the machine has, hyper-threads counted.
-        cores_available: What this process may run on.
-        limits: What its cgroup leaves to it.
-        memory_total_bytes: What the machine has.
-        memory_available_bytes: What can be had without swapping.
-        cpu_model: As the kernel names it; None if it does not.
-        cpu_governor: How the clock frequency is chosen; None if unknown.
+        cores_logical: Cores of the machine, hyper-threads counted.
+        cores_available: Cores that this process may run on.
+        limits: The limits of its cgroup.
+        memory_total_bytes: Memory of the machine.
+        memory_available_bytes: Memory that is free without swapping.
+        cpu_model: The kernel's name for the CPU; None if it gives none.
+        cpu_governor: The kernel's policy for the clock frequency; None if unknown.
         system: Operating system, e.g. `Linux`.
         kernel: Its release.
         architecture: e.g. `x86_64`.
@@ -37,9 +37,9 @@ class Machine:
         implementation: e.g. `CPython`.
         free_threaded: The interpreter was built to run without the GIL.
         gil: The GIL is on, here and now.
-        versions: Of the packages that can change a result; None of those that are absent.
-        load_average: Over 1, 5 and 15 minutes; None if unknown.
-        open_files: How many files a process may have open; None without a limit.
+        versions: Versions of the packages that can change a result; None for one that is absent.
+        load_average: The load over 1, 5 and 15 minutes; None if unknown.
+        open_files: The most files that a process may have open; None without a limit.
     """
 
     cores_logical: int
@@ -63,19 +63,19 @@ class Machine:
 
     @property
     def cores(self) -> float:
-        """How many cores' worth of work can be done at once."""
+        """The cores' worth of work that can be done at once."""
         return min(self.cores_available, self.limits.cpu_quota or self.cores_available)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """
-    How much of a core something else had while a loop did nothing but read the clock.
+    The part of a core that something else used while a loop did nothing but read the clock.
 
     Attributes:
-        elapsed_s: How long the loop ran.
+        elapsed_s: The time that the loop ran.
         lost_share: The part of it in gaps longer than `GAP_S`.
-        worst_gap_s: The longest time between two looks at the clock; 0 if none was longer than `GAP_S`.
+        worst_gap_s: The longest gap between two readings; 0 if no gap was longer than `GAP_S`.
         steal_share: The part of all cores' time that the host of a virtual machine kept; None if unknown.
     """
 
@@ -86,12 +86,12 @@ class Noise:
 
     @property
     def quiet(self) -> bool:
-        """Differences between lanes will not drown in it."""
+        """True if it is too small to hide differences between lanes."""
         return self.advice is None
 
     @property
     def advice(self) -> str | None:
-        """What to do about it; None on a quiet machine."""
+        """The thing to do about it; None on a quiet machine."""
         if self.steal_share is not None and self.steal_share > MAX_STEAL_SHARE:
             return "The host gives this virtual machine's time to others: take more pairs, or a dedicated machine."
         if self.lost_share > MAX_LOST_SHARE:

@@ -35,7 +35,7 @@ def read_run(path: Path) -> Run:
     """
     return Run(
         path=path,
-        manifest=_read_manifest(path),
+        manifest=read_manifest(path),
         trials=_read_each(path / "trials.jsonl", Trial),
         records=_read_table(path, "records"),
         sent=_read_table(path, "sent"),
@@ -56,7 +56,7 @@ def read_trial(path: Path, trial: Trial) -> Run:
     records, sent, samples, children = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
     return Run(
         path=path,
-        manifest=_read_manifest(path),
+        manifest=read_manifest(path),
         trials=[trial],
         records=records,
         sent=sent,
@@ -66,7 +66,13 @@ def read_trial(path: Path, trial: Trial) -> Run:
     )
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """
+    Return the manifest of a run, which may still go on.
+
+    Raises:
+        UsageError: As `read_run`.
+    """
     file = path / "manifest.json"
     if not file.is_file():
         raise UsageError(

@@ -26,7 +26,7 @@ EVENTS = "events.jsonl"
 """The file of a run's events; it is there from the start."""
 
 FORMAT = 3
-"""Of the run directory. A reader refuses other versions."""
+"""The format of the run directory. A reader refuses others."""
 
 
 RUNNING, COMPLETE, INCOMPLETE, INVALID = "running", "complete", "incomplete", "invalid"

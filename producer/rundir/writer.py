@@ -105,7 +105,7 @@ class RunWriter:
         return True
 
     def update_manifest(self, **changes: Any) -> None:
-        """Change keys of the manifest and write it anew, whole or not at all."""
+        """Change keys of the manifest and write it again, whole or not at all."""
         self.manifest.update(to_builtins(changes))
         self.write_text("manifest.json", json.dumps(self.manifest, indent=2) + "\n")
 
@@ -115,7 +115,7 @@ class RunWriter:
             file.write(text.encode())
 
     def add_trial(self, trial: Trial) -> None:
-        """Note a trial that has ended."""
+        """Add a trial that has ended."""
         self._append("trials.jsonl", [to_builtins(trial)])
 
     def add_pings(self, pings: Iterable[Mapping[str, Any]]) -> None:

@@ -26,14 +26,15 @@ def test_publishing_compares_two_ways_to_send():
     assert found.median > 0
 
 
-@pytest.mark.parametrize("pool", stamping.POOLS)
+@pytest.mark.parametrize("pool", [pytest.param("prefork", marks=pytest.mark.heavy), "threads"])
 def test_stamping_compares_a_node_with_itself(pool):
-    capacity, cpu = stamping.measure(pools=[pool], starts=1, rounds=2, jobs=40)
+    capacity, cpu = stamping.measure(pools=[pool], starts=1, rounds=1, jobs=40)
     assert capacity.name == f"{pool}: capacity with stamping / without"
     assert capacity.median > 0
     assert cpu.promise is None
 
 
+@pytest.mark.heavy
 def test_fidelity_looks_at_lag_and_at_both_pools():
     lag, bare, fast_lag, fast_bare, *pools = fidelity.measure(rounds=1, duration_s=0.2, jobs=40)
     assert all(found.median > 0 for found in (lag, bare, fast_lag, fast_bare))
@@ -76,6 +77,7 @@ def test_arrivals_that_are_no_such_thing_are_found_out():
     assert distance > 5 * critical
 
 
+@pytest.mark.heavy
 def test_limits_are_searched_on_both_pools():
     prefork, threads = limits.measure(probe_s=1.0, precision=0.5)
     assert (prefork.name.partition(":")[0], threads.name.partition(":")[0]) == ("prefork", "threads")
@@ -83,12 +85,14 @@ def test_limits_are_searched_on_both_pools():
     assert threads.median > 0
 
 
+@pytest.mark.heavy
 def test_endurance_sees_the_memory_of_the_generator_early_and_late():
     (found,) = endurance.measure(duration_s=12.0)
     assert found.median > 0.5
     assert "MiB" in found.terms
 
 
+@pytest.mark.heavy
 def test_transport_compares_both_of_them_busy_and_at_rest(monkeypatch):
     monkeypatch.setattr(resting, "SETTLE_S", 0.5)
     found = {

@@ -131,6 +131,8 @@ def test_the_tasks_of_both_pools_are_listed(page: Page) -> None:
     page.goto("/tasks")
     for pool in POOLS:
         page.locator("#tasks-table tbody").get_by_text(re.compile(f"{pool}@")).first.wait_for()
+    named = re.findall(r"(\w+)@", page.locator("#tasks-table tbody").inner_text())
+    assert set(named) == set(POOLS)
 
 
 def test_the_broker_s_page_lists_both_queues_and_hides_the_password(page: Page, login: tuple[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The profile `observability` on the running stack: every query of the dashboard and of the alerts finds its data."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -72,10 +73,12 @@ def test_every_query_of_the_dashboard_finds_data_and_tells_the_pools_apart(
 ) -> None:
     for target in panel["targets"]:
         if panel["title"] in NOT_BY_POOL:
-            until(lambda: prometheus.query(target["expr"]))  # noqa: B023 - waited for at once
+            found = until(lambda: prometheus.query(target["expr"]))  # noqa: B023 - waited for at once
+            assert all(math.isfinite(float(sample["value"][1])) for sample in found)
         else:
             expected = {pool for pool in POOLS if pool in panel["title"]} or POOLS
             until(lambda: pools_of(prometheus, target["expr"]) >= expected)  # noqa: B023 - waited for at once
+            assert pools_of(prometheus, target["expr"]) == expected
 
 
 def pools_of(prometheus: Prometheus, expression: str) -> set[str]:
@@ -106,7 +109,8 @@ def test_every_alert_is_read_without_error_and_finds_the_series_that_it_looks_at
         selectors = re.findall(r"\b(?:poolrace_\w+|up)(?:\{[^}]*\})?", expression)
         assert selectors, rule["name"]
         for selector in selectors:
-            until(lambda: prometheus.query(selector))  # noqa: B023 - waited for at once
+            found = until(lambda: prometheus.query(selector))  # noqa: B023 - waited for at once
+            assert {sample["metric"]["__name__"] for sample in found} == {selector.partition("{")[0]}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_gentle_load_reaches_both_pools(stack: Any) -> None:
         done = re.findall(r'poolrace_jobs_total\{lane="(\w+)".*outcome="succeeded".*\} ([\d.]+)', text)
         return {lane for lane, count in done if float(count) > 0} == {"prefork", "threads"}
 
-    until(both, PATIENCE_S)
+    assert until(both, PATIENCE_S)
 
 
 def test_hundreds_of_jobs_are_all_done_on_each_pool(stack: Any) -> None:

@@ -14,13 +14,14 @@ from pictures.report import SHOWN, filled, stored
 from poolrace.contract import Outcome
 from poolrace.workloads import declarations
 from producer.analysis.settle import Fate
-from producer.analysis.summary import summarise
+from producer.analysis.summary import SCHEMA, summarise
 from producer.cli._exit_codes import EXIT_CODES
 from producer.cli._root import main
 from producer.plan.stages import STAGES
+from producer.report.summary_json import schema
 from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
+from producer.rundir.schema import FORMAT, RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +129,19 @@ def test_every_stage_of_a_job_is_described_by_its_instants() -> None:
     assert rows == {
         name: f"{stage.begin.removesuffix('_at')} | {stage.end.removesuffix('_at')}" for name, stage in STAGES.items()
     }
+
+
+@pytest.mark.parametrize("noun", sorted(schema()["$defs"]))
+def test_every_field_of_a_summary_is_described(noun: str) -> None:
+    page = read("docs/run-directory.md")
+    fields = schema()["$defs"][noun].get("properties", {})
+    assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+def test_the_page_of_the_run_directory_names_the_versions_that_are_read() -> None:
+    page = read("docs/run-directory.md")
+    assert f"## manifest.json, format {FORMAT}\n" in page
+    assert f"## summary.json, schema {SCHEMA}\n" in page
 
 
 def test_the_design_page_lists_every_dependency() -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 from integration.commands import Command, only_run, poolrace, until
 
 from producer.analysis.summary import summarise
@@ -51,6 +52,7 @@ def of_kind(run: Run, kind: EventKind) -> list[Event]:
     return [event for event in run.events if event.kind == kind]
 
 
+@pytest.mark.heavy
 def test_a_child_of_a_prefork_node_that_is_killed_stands_there_with_the_one_in_its_place(tmp_path: Path) -> None:
     with poolrace(
         tmp_path, *LOAD, "--duration", "5s", "--lane", "prefork:2", "--out", str(tmp_path / "runs")
@@ -106,6 +108,7 @@ def node(processes: Processes, broker_url: str, name: str, folder: Path) -> Iter
     processes.stop(child)
 
 
+@pytest.mark.heavy
 def test_a_node_that_is_added_under_load_stands_there_from_its_first_job(tmp_path: Path) -> None:
     with Processes() as processes:
         broker = start_embedded(processes, processes.folder())

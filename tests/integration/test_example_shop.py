@@ -17,7 +17,10 @@ POOLRACE = str(Path(sys.executable).with_name("poolrace"))
 PATIENCE_S = 200
 GENERATOR_LATE = 4
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("PIL") is None, reason="Pillow is not installed")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(importlib.util.find_spec("PIL") is None, reason="Pillow is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def assert_one_message(err: str) -> None:
     assert [line for line in err.splitlines() if line.startswith("poolrace: ")] != []
 
 
-@pytest.mark.parametrize("lane", ["prefork", "threads"])
+@pytest.mark.parametrize("lane", [pytest.param("prefork", marks=pytest.mark.heavy), "threads"])
 def test_a_node_that_dies_ends_the_race_and_what_was_measured_is_kept(tmp_path: Path, lane: str) -> None:
     with poolrace(tmp_path, *long_race(tmp_path)) as command:
         racing(command, tmp_path)
@@ -44,6 +44,7 @@ def test_a_node_that_dies_ends_the_race_and_what_was_measured_is_kept(tmp_path: 
     assert summary["settlement"]["done"] > 0
 
 
+@pytest.mark.heavy
 def test_a_broker_that_dies_ends_the_race(tmp_path: Path) -> None:
     with poolrace(tmp_path, *long_race(tmp_path)) as command:
         racing(command, tmp_path)
@@ -89,6 +90,7 @@ def test_a_broker_that_wants_a_password_is_told_and_no_password_is_printed(tmp_p
     assert broker.url.split("@")[0].rpartition(":")[2] not in out + err
 
 
+@pytest.mark.heavy
 def test_a_lane_whose_interpreter_lacks_celery_is_refused_with_the_command_that_installs_it(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
@@ -99,6 +101,7 @@ def test_a_lane_whose_interpreter_lacks_celery_is_refused_with_the_command_that_
     assert f"{python} -m pip install" in err
 
 
+@pytest.mark.heavy
 def test_a_node_that_never_becomes_ready_is_given_up(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\ncase "$*" in *celery*worker*) sleep 600;; *) exec {sys.executable} "$@";; esac\n')
@@ -109,6 +112,7 @@ def test_a_node_that_never_becomes_ready_is_given_up(tmp_path: Path) -> None:
     assert "did not become ready" in err
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_ends_the_race_with_the_file_and_the_way_out(tmp_path: Path) -> None:
     with poolrace(tmp_path, *long_race(tmp_path)) as command:
@@ -156,6 +160,7 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback(tmp_path: Path) -> None
     assert ended.stdout.startswith("Race of")
 
 
+@pytest.mark.heavy
 def test_a_named_broker_that_dies_ends_the_race(tmp_path: Path) -> None:
     with Processes() as processes:
         broker = start_embedded(processes, processes.folder())

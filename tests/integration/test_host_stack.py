@@ -236,12 +236,13 @@ def test_what_up_prints_is_enough_to_steer_the_load(running):
     ]  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_a_load_on_one_queue_of_nodes_that_run_reaches_the_nodes_of_that_queue_alone(running):
     line = re.search(r"^    (\. .*/env.*)$", running.first_words, re.MULTILINE)[1]
     load = f"{POOLRACE} load --queue threads --rate 20/s --duration 2s --arrivals constant --mix sleep=1 --json"
     told = subprocess.run(["sh", "-c", f"{line}; {load}"], cwd=running.folder, capture_output=True, text=True)
     assert told.returncode in {0, 4}, told.stderr  # 4: this machine kept the publisher waiting
-    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]}
+    by_lane = {lane["lane"]: lane for lane in json.loads(told.stdout)["load"]["lanes"]}
     assert list(by_lane) == ["threads"]
     assert by_lane["threads"]["settlement"]["done"] == by_lane["threads"]["settlement"]["sent"] == 40
 
@@ -261,6 +262,7 @@ def test_two_commands_at_a_time_are_refused(running):
     assert refused == [(3, "", words)] * 2
 
 
+@pytest.mark.heavy
 def test_a_part_that_died_is_shown_and_up_starts_it_again_alone(running):
     before = {part: noted["pid"] for part, noted in running.noted().items()}
     node = psutil.Process(before["worker-prefork"])
@@ -277,6 +279,7 @@ def test_a_part_that_died_is_shown_and_up_starts_it_again_alone(running):
     assert [part["part"] for part in found["parts"] if part["pid"] != before[part["part"]]] == ["worker-prefork"]
 
 
+@pytest.mark.heavy
 def test_down_in_the_middle_loses_no_accepted_job(stack):
     stack.up()
     sent = stack.jobs(jobs=250, args=[60_000], then="stop")
@@ -292,6 +295,7 @@ def test_down_in_the_middle_loses_no_accepted_job(stack):
         assert counts.get("duplicated", 0) <= 2
 
 
+@pytest.mark.heavy
 def test_on_the_atomic_transport_jobs_of_a_killed_worker_run_again_and_a_race_says_what_it_runs_on(stack):
     """Its workers reach the broker as the stack's user, who may run the commands that are named and no other."""
     stack.variables |= {
@@ -346,6 +350,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(stack, variable):
     assert stack.processes() == []
 
 
+@pytest.mark.heavy
 def test_a_part_that_fails_is_named_with_the_end_of_its_log_and_all_others_end(stack):
     stack.state.mkdir()
     (stack.state / "disk").touch()  # where a folder has to be
@@ -361,6 +366,7 @@ def test_a_part_that_fails_is_named_with_the_end_of_its_log_and_all_others_end(s
     assert stack.noted() == {}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("moment", ["Starting", "upstream", "worker-threads"])
 def test_ctrl_c_during_up_leaves_nothing(stack, moment):
     command = stack.begin("up")

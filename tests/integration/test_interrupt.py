@@ -29,6 +29,7 @@ def interrupt(command: Command, how: str) -> None:
         command.process.send_signal(signal.Signals[how])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("after_s", "how"), moments())
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, after_s: float, how: str) -> None:
     with poolrace(tmp_path, "race", *SMALL, "--out", str(tmp_path / "runs")) as command:

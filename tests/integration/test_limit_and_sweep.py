@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from integration.commands import poolrace
+from integration.tiers import heavy_too
 
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
@@ -26,41 +27,34 @@ def ran(folder: Path, *words: str) -> tuple[int, dict[str, Any], Run]:
     return code, json.loads(out), read_run(run)
 
 
-def test_the_limit_is_bracketed_by_probes_of_one_rate_each(tmp_path: Path) -> None:
-    words = ("--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
+def assert_good(code: int, summary: dict[str, Any]) -> None:
+    """Nothing was wrong but what a busy machine makes of the generator, which is told and no fault of the program."""
+    assert all(problem.startswith("The generator ") for problem in summary["problems"]), summary["problems"]
+    assert code == (4 if summary["problems"] else 0)
+
+
+def test_the_limit_of_a_lane_that_sleeps_is_what_its_slots_can_do(tmp_path: Path) -> None:
+    words = ("--lane", "threads:2", "--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
     code, summary, run = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 2s", *words)
-    assert code == (4 if summary["problems"] else 0 if all(lane["confirmed"] for lane in summary["limit"]) else 99)
-    assert [lane["lane"] for lane in summary["limit"]] == ["prefork", "threads"]
-    for lane in summary["limit"]:
-        assert [each["trial"] for each in lane["probes"]] == [
-            trial.trial
-            for trial in run.trials
-            if trial.lane == lane["lane"] and trial.kind in {Kind.PROBE, Kind.CONFIRMATION}
-        ]
-        passed = [each["rate_per_s"] for each in lane["probes"] if each["passed"]]
-        assert lane["held_per_s"] is None or lane["held_per_s"] in passed
-        # Two slots of 20 ms do a hundred a second, and no machine makes that more.
-        assert lane["held_per_s"] is None or lane["held_per_s"] < 110
-    for trial in run.trials:
-        if trial.kind is Kind.PROBE:
-            gaps_s = np.diff(run.sent.filter(trial=trial.trial)["due_at"].to_numpy())
-            assert gaps_s == pytest.approx(1 / trial.rate_per_s, abs=1e-5)
+    assert_good(code, summary)
+    (lane,) = summary["limit"]["lanes"]
+    assert lane["confirmed"]
+    # Two slots of 20 ms do a hundred a second, and no machine makes that more; even a very busy one does some.
+    assert 5 < lane["held_per_s"] < 110
+    assert lane["held_per_s"] < lane["broke_per_s"] <= lane["held_per_s"] * 1.5
+    probes = [trial for trial in run.trials if trial.kind in {Kind.PROBE, Kind.CONFIRMATION}]
+    assert [each["trial"] for each in lane["probes"]] == [trial.trial for trial in probes]
+    for trial in probes:
+        gaps_s = np.diff(run.sent.filter(trial=trial.trial)["due_at"].to_numpy())
+        assert gaps_s == pytest.approx(1 / trial.rate_per_s, abs=1e-5)
 
 
-def test_an_slo_that_no_rate_meets_is_told_with_the_lowest_rate_that_was_tried(tmp_path: Path) -> None:
-    words = ("--lane", "threads:2", "--mix", "sleep", "--probe", "1s", "--from", "2/s")
-    code, summary, _ = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 1us", *words)
-    (lane,) = summary["limit"]
-    assert (lane["held_per_s"], lane["broke_per_s"], lane["confirmed"]) == (None, 1.0, False)
-    assert lane["broken_by"] == "p99(sojourn) < 1us"
-    assert code == (4 if summary["problems"] else 99)
-
-
+@pytest.mark.heavy
 def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) -> None:
     words = ("--workload", "sleep", "--pairs", "1", "--duration", "1s", "--memory", "10GiB")
     code, summary, run = ran(tmp_path, "sweep", "--over", "concurrency=1,4", *words)
-    assert code == (4 if summary["problems"] else 0)
-    assert [node["lane"] for node in run.manifest["nodes"]] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
+    assert_good(code, summary)
+    assert [node.lane for node in run.manifest.nodes] == ["prefork-c1", "threads-c1", "prefork-c4", "threads-c4"]
     first = {trial.lane for trial in run.trials[: len(run.trials) // 2]}
     assert first == {"prefork-c1", "threads-c1"}
     begins_at = min(trial.began_at for trial in run.trials if trial.lane.endswith("c4"))
@@ -76,16 +70,15 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(tmp_path: Path) 
     assert all(found["fits"] == ["1", "4"] for found in summary["sweep"]["findings"])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("pool", "most"), [("threads", 3), ("prefork", 2)])
 def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool: str, most: int) -> None:
     counts = range(1, most + 1)
     words = ("--lane", pool, "--workload", "sleep", "--pairs", "1", "--duration", "0.3s")
     code, summary, run = ran(tmp_path, "sweep", "--over", f"nodes={','.join(map(str, counts))}", *words)
-    assert code == (4 if summary["problems"] else 0)
-    host = run.manifest["nodes"][0]["node"].partition("@")[2]
-    names = [
-        sorted(node["node"] for node in run.manifest["nodes"] if node["lane"] == f"{pool}-n{count}") for count in counts
-    ]
+    assert_good(code, summary)
+    host = run.manifest.nodes[0].node.partition("@")[2]
+    names = [sorted(node.node for node in run.manifest.nodes if node.lane == f"{pool}-n{count}") for count in counts]
     several = [[f"{pool}-n{count}-n{number}@{host}" for number in range(1, count + 1)] for count in counts[1:]]
     assert names == [[f"{pool}-n1@{host}"], *several]
     used = run.records.filter(run.records["lane"] == f"{pool}-n{most}")
@@ -103,37 +96,42 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(tmp_path: Path, pool
 
 
 VARIED = [
+    ("transport=stock,atomic", "sleep", ["stock", "atomic"]),
     ("prefetch=1,3", "sleep", ["1", "3"]),
     ("cpu-share=0,1", "mixed", ["0", "1"]),
     ("payload=0,64KiB", "noop", ["0", "64KiB"]),
     ("acks=early,late", "sleep", ["early", "late"]),
-    ("transport=stock,atomic", "sleep", ["stock", "atomic"]),
 ]
 
 
 @pytest.fixture(scope="module")
-def sweeps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Any]]]:
-    """By what is varied, the sweep over it; two at the same time, since most of it is waiting for nodes."""
+def sweeps(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Any]]]:
+    """The sweeps of this tier by what is varied; two at the same time, since most of it is waiting for nodes."""
     with ThreadPoolExecutor(2) as together:
         yield {
             over: together.submit(
                 ran, tmp_path_factory.mktemp("sweep"), "sweep", "--over", over, "--workload", workload, "--pairs", "1",
                 "--duration", "0.2s",
             )
-            for over, workload, _ in VARIED
+            for over, workload, _ in (VARIED if heavy_too(request) else VARIED[:1])
         }  # fmt: skip
 
 
-@pytest.mark.parametrize(("over", "workload", "values"), VARIED)
+@pytest.mark.parametrize(
+    ("over", "workload", "values"),
+    [VARIED[0], *(pytest.param(*each, marks=pytest.mark.heavy) for each in VARIED[1:])],
+)
 def test_other_things_are_varied_as_well(
     sweeps: dict[str, Future[Any]], over: str, workload: str, values: list[str]
 ) -> None:
     code, summary, run = sweeps[over].result()
-    assert code == (4 if summary["problems"] else 0)
-    for lane in run.manifest["settings"]["lanes"]:
-        told = [node["hello"] for node in run.manifest["nodes"] if node["lane"] == lane["key"]]
+    assert_good(code, summary)
+    for lane in run.manifest.settings.lanes:
+        told = [node.hello for node in run.manifest.nodes if node.lane == lane.key]
         assert [(hello["prefetch_multiplier"], hello["acks"], hello["transport"]) for hello in told] == [
-            (lane["prefetch"], lane["acks"], lane["transport"])
+            (lane.prefetch, lane.acks, lane.transport)
         ]
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from integration.commands import Command, poolrace, until
 from integration.commands import load as read_json
+from integration.tiers import heavy, heavy_too
 
 from producer.plan.scenario import read_scenario
 from producer.rundir.events import EventKind
@@ -33,11 +34,17 @@ def held(folder: Path, *words: str) -> tuple[int, dict, Path]:
     return code, json.loads(out), run
 
 
-def test_every_lane_gets_the_same_jobs_and_does_them_all(tmp_path: Path) -> None:
-    code, summary, path = held(tmp_path, "--threshold", "lost == 0")
-    # A busy machine makes the generator late, which is told and makes no difference to what arrived.
-    assert code in {0, 4}
-    prefork, threads = summary["load"]
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict, Path]:
+    """One small load on both pools, with a threshold that breaks and one that is kept."""
+    return held(
+        tmp_path_factory.mktemp("load"), "--threshold", "p50(sojourn) < 1us", "--threshold", "lost == 0"
+    )  # fmt: skip
+
+
+def test_every_lane_gets_the_same_jobs_and_does_them_all(small: tuple[int, dict, Path]) -> None:
+    _, summary, path = small
+    prefork, threads = summary["load"]["lanes"]
     assert (prefork["lane"], threads["lane"]) == ("prefork", "threads")
     assert prefork["settlement"] == threads["settlement"]
     assert prefork["settlement"]["done"] == prefork["settlement"]["sent"] > 20
@@ -49,8 +56,8 @@ def test_every_lane_gets_the_same_jobs_and_does_them_all(tmp_path: Path) -> None
     assert (due[0] - due[1]).abs().max() < 1e-6
 
 
-def test_both_workloads_of_a_mix_are_run(tmp_path: Path) -> None:
-    *_, path = held(tmp_path)
+def test_both_workloads_of_a_mix_are_run(small: tuple[int, dict, Path]) -> None:
+    *_, path = small
     records = read_run(path).records.filter(trial=read_run(path).trials[-1].trial)
     service_s = records["finished_at"] - records["started_at"]
     # What sleeps 5 ms cannot take less, and what does nothing has no reason to take as long each time.
@@ -59,9 +66,9 @@ def test_both_workloads_of_a_mix_are_run(tmp_path: Path) -> None:
     assert service_s.min() < 0.005
 
 
-def test_a_broken_threshold_is_named_with_when_it_broke(tmp_path: Path) -> None:
-    code, summary, _ = held(tmp_path, "--threshold", "p50(sojourn) < 1us", "--threshold", "lost == 0")
-    broken, kept = summary["load"][0]["thresholds"]
+def test_a_broken_threshold_is_named_with_when_it_broke(small: tuple[int, dict, Path]) -> None:
+    code, summary, _ = small
+    broken, kept = summary["load"]["lanes"][0]["thresholds"]
     assert (broken["kept"], broken["since_s"], kept["kept"]) == (False, 0.0, True)
     assert broken["measured"] > broken["limit"]
     assert code == (99 if summary["valid"] else 4)
@@ -90,7 +97,7 @@ def assert_sound(code: int, summary: dict) -> None:
     """
     assert all(problem.startswith("The generator was late") for problem in summary["problems"])
     assert summary["settlement"]["done"] == summary["settlement"]["sent"]
-    judged = [threshold for lane in summary["load"] for threshold in lane["thresholds"]]
+    judged = [threshold for lane in summary["load"]["lanes"] for threshold in lane["thresholds"]]
     assert all(threshold["kept"] for threshold in judged if threshold["threshold"] in {"lost == 0", "failed == 0"})
     assert code == (4 if summary["problems"] else 0 if all(threshold["kept"] for threshold in judged) else 99)
 
@@ -123,21 +130,22 @@ def hold_small(name: str, folder: Path) -> tuple[int, dict, Run]:
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future]]:
-    """All scenarios that come along, by name, some at a time: most of what each takes is to start."""
+def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future]]:
+    """The scenarios of this tier, by name, some at a time: most of what each takes is to start."""
     folder = tmp_path_factory.mktemp("scenarios")
+    names = SHIPPED if heavy_too(request) else ["demo"]
     with ThreadPoolExecutor(max_workers=3) as pool:
-        yield {name: pool.submit(hold_small, name, folder / name) for name in SHIPPED}
+        yield {name: pool.submit(hold_small, name, folder / name) for name in names}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [name if name == "demo" else heavy(name) for name in SHIPPED])
 def test_each_scenario_that_comes_along_can_be_held(name: str, shipped: Mapping[str, Future]) -> None:
     code, summary, run = shipped[name].result()
     assert_sound(code, summary)
-    assert run.manifest["settings"]["scenario"] == name
-    assert len(summary["load"]) == len(loads(run)) == len(run.manifest["settings"]["lanes"])
+    assert run.manifest.settings.load.scenario == name
+    assert len(summary["load"]["lanes"]) == len(loads(run)) == len(run.manifest.settings.lanes)
     phases = read_scenario(SCENARIOS / f"{name}.toml").script.phases
-    for lane in summary["load"]:
+    for lane in summary["load"]["lanes"]:
         assert [phase["phase"] for phase in lane["phases"]] == [phase.name for phase in phases]
         assert lane["settlement"]["done"] > 0
         assert len(lane["thresholds"]) > 1
@@ -152,6 +160,7 @@ def test_the_demo_gives_both_lanes_the_very_same_jobs(shipped: Mapping[str, Futu
 STEERED_S = 12.0
 
 
+@pytest.mark.heavy
 def test_what_was_steered_on_the_first_lane_holds_on_the_second_at_the_very_same_moments(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     words = (
@@ -169,8 +178,8 @@ def test_what_was_steered_on_the_first_lane_holds_on_the_second_at_the_very_same
     assert "Traceback" not in err
     (path,) = runs.iterdir()
     assert_sound(code, summary := read_json(path / "summary.json"))
-    paused, resumed = summary["changes"]["threads"]
-    assert summary["changes"]["prefork"] == [paused, resumed]
+    paused, resumed = summary["load"]["changes"]["threads"]
+    assert summary["load"]["changes"]["prefork"] == [paused, resumed]
     assert (paused["paused"], paused["rate_per_s"]) == (True, None)
     assert (resumed["paused"], resumed["rate_per_s"]) == (False, 30.0)
     run = read_run(path)
@@ -215,6 +224,7 @@ def read_until(command: Command, word: str) -> str:
     raise AssertionError("".join(said))
 
 
+@pytest.mark.heavy
 def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are_not_loaded(tmp_path: Path) -> None:
     junit = tmp_path / "load.xml"
     code, summary, run = run_small(
@@ -223,10 +233,10 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
         "--junit", str(junit),
     )  # fmt: skip
     (trial,) = loads(run)
-    aborted = summary["aborted"]
+    aborted = summary["load"]["aborted"]
     assert (aborted["lane"], aborted["why"]) == ("threads", "p50(sojourn) < 1us")
     assert 1.0 <= aborted["at_s"] == trial.given_up_s < 60.0
-    (lane,) = summary["load"]
+    (lane,) = summary["load"]["lanes"]
     assert lane["given_up_s"] == trial.given_up_s
     assert [threshold["kept"] for threshold in lane["thresholds"]] == [True, False]
     assert trial.jobs < 60 * 20
@@ -239,15 +249,16 @@ def test_a_load_ends_early_when_a_threshold_is_broken_and_the_lanes_after_it_are
     assert suite.get("errors") == ("1" if summary["problems"] else "0")
 
 
+@pytest.mark.heavy
 def test_longer_messages_with_a_priority_arrive(tmp_path: Path) -> None:
     code, summary, run = run_small(
         tmp_path, "--lane", "threads:2", "--rate", "20/s", "--duration", "1s", "--mix", "sleep=1,noop=1",
         "--job-duration", "2ms", "--payload", "64KiB", "--priority", "3", "--threshold", "lost == 0",
     )  # fmt: skip
     assert_sound(code, summary)
-    settings = run.manifest["settings"]
-    assert (settings["payload_bytes"], settings["priority"]) == (65_536, 3)
-    (lane,) = summary["load"]
+    options = run.manifest.settings.load
+    assert (options.payload_bytes, options.priority) == (65_536, 3)
+    (lane,) = summary["load"]["lanes"]
     assert lane["settlement"]["done"] == lane["settlement"]["sent"] > 5
     assert lane["latency"]["service"]["n"] == lane["settlement"]["done"]
 

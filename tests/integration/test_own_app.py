@@ -13,6 +13,7 @@ import polars as pl
 import psutil
 import pytest
 import redis
+from integration.tiers import heavy, heavy_too
 
 from producer.fleet.broker import start_embedded
 from producer.fleet.processes import Processes
@@ -24,6 +25,7 @@ PATIENCE_S = 200
 LANES = {"prefork", "threads"}
 NEEDS = {"pydantic_": "pydantic", "django_": "django", "flask_": "flask"}
 KINDS = ["bound", "canvas", "pydantic_", "serialiser", "django_", "flask_", "routes", "named_like_ours", "limits"]
+LIGHT = ["bound", "canvas", "routes"]
 GENERATOR_LATE = 4
 STARTED_BY, OURS = "OWN_APP_STARTED_BY", uuid.uuid4().hex
 """In the environment of all that a command starts: other tests race the same apps at the same time."""
@@ -71,12 +73,14 @@ def own_broker():
 
 
 @pytest.fixture(scope="module")
-def races(commands, own_broker, tmp_path_factory):
-    """By kind, its race."""
+def races(request, commands, own_broker, tmp_path_factory):
+    """The races of this tier, by kind of app."""
+    if heavy_too(request):
+        request.getfixturevalue("endless")  # the longest: they begin first
     own = {"django_": dict.fromkeys(["DJANGO_BROKER", "CELERY_BROKER_URL"], own_broker[0])}
     return {
         kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), **own.get(kind, {}))
-        for kind in KINDS
+        for kind in (KINDS if heavy_too(request) else LIGHT)
         if importlib.util.find_spec(NEEDS.get(kind, "celery"))
     }
 
@@ -108,8 +112,8 @@ def endless(commands, tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, endless, kind):
+@pytest.mark.parametrize("kind", [kind if kind in LIGHT else heavy(kind) for kind in KINDS])
+def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, kind):
     if kind not in races:
         pytest.skip(f"{NEEDS[kind]} is not installed")
     summary, run = races[kind].result()
@@ -136,11 +140,13 @@ def test_a_retry_is_the_same_job_again_and_no_other(races):
     assert summary["settlement"]["done"] == summary["settlement"]["sent"]
 
 
+@pytest.mark.heavy
 def test_an_app_without_children_starts_none(races):
     summary, run = races["named_like_ours"].result()
     assert (summary["answers"][-1]["started_per_job"], run.children.height) == (0, 0)
 
 
+@pytest.mark.heavy
 def test_settings_that_a_pool_ignores_are_named_for_that_pool_alone(races):
     app = races["limits"].result()[0]["settings"]["app"]
     inert = {pool: " ".join(lines) for pool, lines in app["facts"]["inert"].items()}
@@ -160,6 +166,7 @@ def test_the_manifest_tells_the_queues_of_the_app(races):
     assert (facts["default_queue"], facts["queues"]) == ("mail", ["reports"])
 
 
+@pytest.mark.heavy
 def test_neither_key_nor_queue_of_the_apps_own_broker_is_touched(races, own_broker):
     _, client, connections = own_broker
     if "django_" not in races:
@@ -239,6 +246,7 @@ def test_options_that_do_not_go_together_are_told(words, said):
     assert said in done.stderr
 
 
+@pytest.mark.heavy
 def test_a_task_that_raises_every_time_is_counted_as_failed_and_not_ranked(tmp_path):
     done = poolrace(
         "race", "--app", "always_fails:app", "--task", "always_fails.fail", *TINY[:-2], "--out", str(tmp_path),
@@ -252,6 +260,7 @@ def test_a_task_that_raises_every_time_is_counted_as_failed_and_not_ranked(tmp_p
     assert "ValueError" in " ".join(summary["warnings"])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("first", sorted(LANES))
 def test_a_task_that_never_returns_ends_the_trial_on_either_pool(endless, first):
     done = endless[first].result()
@@ -260,12 +269,14 @@ def test_a_task_that_never_returns_ends_the_trial_on_either_pool(endless, first)
     assert "No job ended for 1 s, the --job-timeout" in done.stderr
 
 
+@pytest.mark.heavy
 def test_after_races_of_every_kind_no_process_of_an_app_is_left(races, endless):
     for each in (*races.values(), *endless.values()):
         each.result()
     assert [process for process in psutil.process_iter() if is_ours(process)] == []
 
 
+@pytest.mark.heavy
 def test_load_limit_and_sweep_take_the_same_app(commands, tmp_path):
     words = ("--app", "parcels.app", "--jobs", "jobs.jsonl", "--lane", "threads:2", "--out", str(tmp_path), "--json")
     asked = {

@@ -37,14 +37,27 @@ def stamps(messages):
     return [Stamp.from_header(message["headers"][HEADER]) for message in messages]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+PLANS = {
+    "backlog of many batches": backlog(3 * BATCH_JOBS + 201),
+    "constant": constant(400.0, 0.5),
+    "poisson": poisson(400.0, 0.5, seed=7),
+    "one job": backlog(1),
+}
+LIGHT = {
+    (1, "backlog of many batches"), (3, "backlog of many batches"), (3, "constant"), (1, "poisson"), (3, "one job"),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "plan",
-    [backlog(3 * BATCH_JOBS + 201), constant(400.0, 0.5), poisson(400.0, 0.5, seed=7), backlog(1)],
-    ids=["backlog of many batches", "constant", "poisson", "one job"],
+    ("count", "plan"),
+    [
+        pytest.param(count, plan, marks=() if (count, plan) in LIGHT else pytest.mark.heavy)
+        for count in (1, 3)
+        for plan in PLANS
+    ],
 )
 def test_every_job_is_sent_exactly_once(site, request, plan, count):
-    queue = request.node.name
+    queue, plan = request.node.name, PLANS[plan]
     with Publishers(site.broker.url, count) as publishers:
         start_at = publishers.begin(order_of(plan, queue))
         ledger = publishers.ledger()
@@ -90,7 +103,7 @@ def test_publishers_take_one_order_after_the_other(site):
     assert sent == [(trial, seq) for trial in (0, 1) for seq in range(5)]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, pytest.param(3, marks=pytest.mark.heavy)])
 def test_what_a_broker_that_stops_did_not_take_is_null_in_the_ledger(count):
     # The broker is stopped in the pause, of 3.5 s.
     due_s = np.arange(100) / 200.0

@@ -27,8 +27,13 @@ TINY = ("--concurrency", "2", "--pairs", "1", "--duration", "0.1s", "--utilisati
 PATIENCE_S = 200
 GENERATOR_LATE = 4
 
-if os.environ.get("POOLRACE_RABBITMQ") != "required":
-    pytestmark = pytest.mark.skipif(SERVER is None, reason="rabbitmq-server (Debian's package) is not installed")
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(
+        SERVER is None and os.environ.get("POOLRACE_RABBITMQ") != "required",
+        reason="rabbitmq-server (Debian's package) is not installed",
+    ),
+]
 
 
 def free_port():

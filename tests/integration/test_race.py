@@ -108,6 +108,7 @@ def test_json_prints_the_summary_alone_and_variables_of_the_caller_lead_no_node_
     assert json.loads(out) == load(only_run(tmp_path) / "summary.json")
 
 
+@pytest.mark.heavy
 def test_a_race_like_an_earlier_one_can_be_compared_and_an_unlike_one_is_refused(
     small: tuple[Path, str, str], tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_race_like_an_earlier_one_can_be_compared_and_an_unlike_one_is_refused
     assert "Second run over first" in out
 
 
+@pytest.mark.heavy
 def test_two_lanes_of_one_pool_race_as_twins_and_a_shared_broker_is_left_as_it_was(tmp_path: Path) -> None:
     from redis import Redis
 

@@ -71,7 +71,7 @@ def test_every_job_is_recorded_and_done_and_the_replay_has_its_arrivals(site, li
     load = next(trial for trial in run.trials if trial.kind == "load")
     due = run.sent.filter(run.sent["trial"] == load.trial).sort("seq")["due_at"]
     assert (due - due[0]).to_list() == pytest.approx([line["at"] / 2 for line in lines], abs=1e-4)
-    assert summary["load"][0]["settlement"]["done"] == JOBS
+    assert summary["load"]["lanes"][0]["settlement"]["done"] == JOBS
 
 
 def test_a_live_broker_is_not_watched_before_that_is_confirmed(site, tmp_path):

@@ -53,7 +53,14 @@ def recorded_meanwhile(site, queues, ways, send):
     return found[0]
 
 
-@pytest.mark.parametrize("ways", [{EVENTS}, {QUEUE}, {EVENTS, QUEUE}], ids=lambda ways: "-".join(sorted(ways)))
+@pytest.mark.parametrize(
+    "ways",
+    [
+        pytest.param({EVENTS}, marks=pytest.mark.heavy, id="events"),
+        pytest.param({QUEUE}, marks=pytest.mark.heavy, id="queue"),
+        pytest.param({EVENTS, QUEUE}, id="both"),
+    ],
+)
 def test_every_job_is_recorded_as_it_was_sent_and_done_all_the_same(site, live, tmp_path, ways):
     sent = []
     before = keys(site)

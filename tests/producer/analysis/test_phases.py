@@ -7,11 +7,12 @@ import pytest
 from recorded import manifest_of, recorded
 
 from producer.analysis.phases import PhaseWindow, phase_windows, whole_window
+from producer.plan.run_settings import PlannedPhase
 from producer.rundir.run import Run
 from producer.rundir.trials import Kind, Trial
 
-SETTLE = {"name": "settle", "rate": "10/s", "duration_s": 2.0, "mix": {"cpu": 1.0}, "counts": False}
-STEADY = {"name": "steady", "rate": "10/s", "duration_s": 3.0, "mix": {"cpu": 1.0}, "counts": True}
+SETTLE = PlannedPhase(name="settle", rate="1/s", duration_s=2.0, mix={"cpu": 1.0}, counts=False)
+STEADY = PlannedPhase(name="steady", rate="1/s", duration_s=3.0, mix={"cpu": 1.0}, counts=True)
 
 
 def windows(*phases, planned_s=None, kind=Kind.LOAD):
@@ -21,7 +22,7 @@ def windows(*phases, planned_s=None, kind=Kind.LOAD):
     )  # fmt: skip
     empty = pl.DataFrame()
     run = Run(
-        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=list(phases))), trials=[trial],
+        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=phases)), trials=[trial],
         records=empty, sent=empty, samples=empty, children=empty, pings=[],
     )  # fmt: skip
     return phase_windows(run, trial), whole_window(trial)

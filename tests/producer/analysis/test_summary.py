@@ -1,9 +1,7 @@
 """A summary says what a run found, whether it is valid, and what to mind."""
 
-import json
 from dataclasses import replace
 
-import msgspec
 import polars as pl
 import pytest
 from nouns import verdict
@@ -11,7 +9,6 @@ from recorded import LANES
 
 from producer.analysis.recommendation import NOT_VALID, recommend
 from producer.analysis.summary import summarise
-from producer.cli._output import write_summary
 from producer.errors import UsageError
 from producer.rundir.reader import read_run
 
@@ -23,14 +20,6 @@ def rewrite(path, table, **columns):
     for file in (path / table).glob("*.parquet"):
         frame = pl.read_parquet(file)
         frame.with_columns(**columns).cast(dict(frame.schema)).write_parquet(file)
-
-
-def test_a_summary_is_json_and_is_written_as_it_is(run_maker):
-    path = run_maker()
-    summary = summarise(read_run(path))
-    write_summary(path, summary)
-    assert json.loads((path / "summary.json").read_text()) == json.loads(msgspec.json.encode(summary))
-    assert (path / "report.md").exists()
 
 
 def test_recomputing_gives_the_very_same(run_maker):

@@ -76,7 +76,7 @@ def test_a_winner_named_second_is_told_by_its_own_advantage():
 
 
 def test_the_lane_with_the_lower_latency_wins():
-    verdict = verdict_on(from_logs(*CLEAR, measure="latency", percentile="p99_9"))
+    verdict = verdict_on(from_logs(*CLEAR, measure="latency", percentile="p99.9"))
     assert verdict.word == "threads"
     assert verdict.reason == (
         "at p99.9 jobs take 1.22 times as long on prefork as on threads (95 % interval 1.19 to 1.25, 3 pairs)"
@@ -419,5 +419,5 @@ def test_a_trial_that_does_not_count_does_not_lower_the_percentile():
         result_of("b", 1, Kind.LATENCY, value=1.0, n=20_000),
     ]
     (comparison,) = pair(results)
-    assert comparison.percentile == "p99_9"
+    assert comparison.percentile == "p99.9"
     assert comparison.values == [(1.0, 1.0), (None, 1.0)]

@@ -168,9 +168,11 @@ def test_what_there_is_to_mind_is_said_before_anything_runs(asked, capsys):
     assert told.out == ""
 
 
-@pytest.mark.parametrize(("broker", "yes_live"), [(None, False), (None, True), ("", False), ("redis://host/0", True)])
-def test_an_embedded_broker_needs_no_yes_and_a_live_one_has_it(broker, yes_live):
-    live_broker(broker, yes_live=yes_live)
+@pytest.mark.parametrize(("broker", "yes_live"), [(None, False), (None, True), ("redis://host/0", True)])
+def test_an_embedded_broker_needs_no_yes_and_with_it_a_live_one_is_taken(asked, broker, yes_live):
+    words = [*(["--broker", broker] if broker else []), *(["--yes-live"] if yes_live else [])]
+    found = settings("--app", "shop", *words)
+    assert (asked["app"], found["broker_url"], found["start_nodes"]) == ("shop", broker, True)
 
 
 def test_a_live_broker_is_refused_with_the_queues_it_would_have_and_without_its_password():

@@ -2,12 +2,11 @@
 
 import pytest
 
-from producer.analysis.summary import summarise
 from producer.cli import _output as output
 from producer.cli._broker import broker_from_environment
-from producer.cli._output import finish, write_pictures
+from producer.cli._output import RunReport, finish, write_pictures, write_summary
 from producer.errors import InvalidRunError, UsageError
-from producer.rundir.reader import read_run
+from producer.report.summary_json import from_json
 
 
 def test_a_container_of_the_stack_knows_its_broker(monkeypatch, tmp_path):
@@ -47,5 +46,12 @@ def test_a_page_that_cannot_be_written_is_told_and_leaves_no_draft(run_maker):
     path = run_maker()
     (path / "report.html").mkdir()
     with pytest.raises(InvalidRunError, match=r"report\.html cannot be written"):
-        write_pictures(read_run(path), summarise(read_run(path)), html=True)
+        write_pictures(RunReport.of(path), html=True)
     assert list(path.glob("*.part")) == []
+
+
+def test_a_summary_is_written_with_its_report_and_is_read_as_it_was(run_maker):
+    report = RunReport.of(run_maker())
+    write_summary(report)
+    assert from_json((report.run.path / "summary.json").read_text()) == report.summary
+    assert (report.run.path / "report.md").read_text().startswith("### Race of 2023-11-14")

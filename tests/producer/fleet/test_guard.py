@@ -105,10 +105,12 @@ def test_a_process_that_has_only_got_the_number_is_left_alone(start):
     assert stranger.poll() is None
 
 
-def test_a_process_that_is_gone_is_no_trouble(start):
+def test_a_process_that_is_gone_keeps_no_other_from_being_ended(start):
     ended, _ = start("print()")
     ended.wait(PATIENCE_S)
-    end_noted({ended.pid: 1.0}, patience_s=0.1)
+    left, _ = start(SLEEPER)
+    end_noted({ended.pid: 1.0, left.pid: created(left)}, patience_s=PATIENCE_S)
+    assert has_ended(left)
 
 
 @pytest.fixture

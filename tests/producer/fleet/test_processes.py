@@ -109,6 +109,7 @@ def test_a_child_that_runs_passes_the_check(processes, tmp_path):
     child = processes.start("sleeper", SLEEPER, log=tmp_path / "log")
     child.check()
     processes.check()
+    assert (child.ended(), child.process.poll()) == (None, None)
 
 
 @pytest.mark.parametrize(

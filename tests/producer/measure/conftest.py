@@ -1,11 +1,10 @@
 """Commands that run on a simulated world instead of this machine."""
 
-import json
-
 import pytest
 
 from producer.cli import _output as output
 from producer.cli._root import main
+from producer.report.summary_json import from_json
 from producer.rundir.reader import read_run
 
 
@@ -18,13 +17,13 @@ class Ended:
         err: What it wrote to standard error.
         run: The run that it left.
         path: Its directory.
-        summary: What it printed.
+        summary: The summary that it printed.
     """
 
     def __init__(self, code, out, err, path):
         self.code, self.err, self.path = code, err, path
         self.run = read_run(path)
-        self.summary = json.loads(out) if out else None
+        self.summary = from_json(out) if out else None
 
 
 @pytest.fixture

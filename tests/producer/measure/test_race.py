@@ -4,16 +4,16 @@ from collections import Counter
 from itertools import permutations
 from types import SimpleNamespace
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import a_job, a_trial, tables_of
 
 from producer.measure.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, measure_race, score
 from producer.plan.jobs import Jobs
 from producer.plan.lanes import Lane, parse_lanes
 from producer.plan.settings import RaceSettings
-from producer.rundir.trials import Kind, Trial, rate_per_s
+from producer.rundir.trials import Kind, rate_per_s
 
 LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
 JOBS = Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=0.05)
@@ -81,7 +81,7 @@ def test_the_trials_of_a_round_together_last_what_they_should_give_or_take_a_job
         assert mean_s <= trial_s + a_job_s
 
 
-RECORDS = pl.DataFrame({"sent_at": [10.0, 11.0, 12.0], "started_at": [10.1, 11.3, 12.9]})
+RECORDS = tables_of(a_trial(), [a_job(wait_s=wait_s) for wait_s in (0.1, 0.3, 0.9)])["records"]
 """Waits of 0.1, 0.3 and 0.9 s."""
 
 
@@ -101,7 +101,7 @@ class Track:
         return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s), RECORDS
 
     def _trial(self, kind, jobs, lane, round_, count, rate):
-        return Trial(
+        return a_trial(
             trial=len(self.ran),
             kind=kind,
             workload=jobs.workload,

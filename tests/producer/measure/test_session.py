@@ -9,6 +9,7 @@ from poolrace.contract import Outcome
 from producer.errors import FleetError
 from producer.interrupts import held
 from producer.measure import session
+from producer.report.summary_json import from_json
 from producer.rundir.events import EventKind
 from producer.rundir.trials import Kind
 
@@ -39,17 +40,17 @@ def whole_files(path):
 def test_a_race_that_is_through_is_complete_and_good(race):
     world = World()
     ended = race(world)
-    assert (ended.code, ended.err, ended.summary["problems"]) == (0, "", [])
+    assert (ended.code, ended.err, ended.summary.problems) == (0, "", ())
     manifest = ended.run.manifest
     assert (manifest.status, manifest.settings.kind, manifest.others_cores) == ("complete", "race", 0.0)
     assert manifest.began_at < ended.run.trials[0].began_at < ended.run.trials[-1].ended_at <= manifest.ended_at
     # Two lanes, two pairs, two measures.
     assert len(counted(ended.run)) == 8
-    assert ended.summary["settlement"]["done"] == ended.summary["settlement"]["sent"] > 0
+    assert ended.summary.settlement.done == ended.summary.settlement.sent > 0
     # prefork does 64 a second here, threads 32.
-    medians = [lane["capacity_per_s"]["median"] for lane in ended.summary["workloads"][0]["lanes"]]
+    medians = [lane.capacity_per_s.median for lane in ended.summary.workloads[0].lanes]
     assert medians == pytest.approx([64.0, 32.0], rel=0.05)
-    assert json.loads((ended.path / "summary.json").read_text()) == ended.summary
+    assert from_json((ended.path / "summary.json").read_text()) == ended.summary
 
 
 def test_every_slot_is_proven_before_anything_is_measured_and_ready_is_when_the_last_began(race):
@@ -85,9 +86,9 @@ def test_a_broker_that_is_gone_ends_the_run_and_what_was_measured_is_kept(race):
     assert ended.code == 3
     assert ended.err.splitlines()[-1] == "poolrace: The broker is gone (connection reset)."
     assert f"What was measured until then is kept, marked incomplete: {ended.path}" in ended.err
-    assert (ended.summary["status"], ended.summary["valid"]) == ("incomplete", False)
+    assert (ended.summary.status, ended.summary.valid) == ("incomplete", False)
     assert len(counted(ended.run)) == 4
-    assert ended.summary["settlement"]["done"] == ended.summary["settlement"]["sent"] > 0
+    assert ended.summary.settlement.done == ended.summary.settlement.sent > 0
     assert ended.run.manifest.reason == "The broker is gone (connection reset)."
     assert [each.kind for each in ended.run.events] == [EventKind.CUT_SHORT]
     assert whole_files(ended.path) == []
@@ -99,7 +100,7 @@ def test_an_interrupt_keeps_what_was_measured_and_has_an_exit_code_of_its_own(ra
     ended = race(world)
     assert ended.code == 130
     assert ended.err.splitlines()[-1] == "poolrace: Interrupted."
-    assert (ended.summary["status"], ended.run.manifest.reason) == ("incomplete", "Interrupted.")
+    assert (ended.summary.status, ended.run.manifest.reason) == ("incomplete", "Interrupted.")
     assert len(counted(ended.run)) == 4
     assert whole_files(ended.path) == []
 
@@ -107,9 +108,9 @@ def test_an_interrupt_keeps_what_was_measured_and_has_an_exit_code_of_its_own(ra
 def test_jobs_that_are_lost_make_the_run_invalid(race):
     world = World(outcome=lambda lane, seq: None if lane.key == "threads" and seq == 20 else Outcome.SUCCEEDED)
     ended = race(world)
-    assert (ended.code, ended.summary["status"]) == (4, "invalid")
+    assert (ended.code, ended.summary.status) == (4, "invalid")
     assert "sleep jobs on lane threads did not end in time: 0 still on the broker, 1 lost" in ended.err
-    assert ended.summary["settlement"]["lost"] == 1
+    assert ended.summary.settlement.lost == 1
 
 
 def test_a_full_disk_ends_the_run_with_the_file_and_the_way_out(race, tmp_path):
@@ -125,7 +126,7 @@ def test_a_full_disk_ends_the_run_with_the_file_and_the_way_out(race, tmp_path):
     assert "00006-000.parquet cannot be written" in ended.err
     assert "No space left on device" in ended.err
     assert "--out" in ended.err
-    assert ended.summary["status"] == "invalid"
+    assert ended.summary.status == "invalid"
     assert [trial.trial for trial in ended.run.trials] == [0, 1, 2, 3, 4, 5]
 
 

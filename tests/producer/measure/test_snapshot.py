@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from jobs import a_job, a_trial, tables_of
 
 from producer.fleet.queue_depth import Depth
 from producer.measure.snapshot import RateMeter
 from producer.measure.trial_spec import TrialSnapshot
 from producer.plan.lanes import Lane
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
+from producer.rundir.schema import SAMPLE_SCHEMA
 
 THREADS = Lane(key="threads", pool="threads", slots=4)
 
 
 def ended(*waits_s, outcome="succeeded"):
     """Records of jobs that waited so long."""
-    rows = [{"seq": n, "sent_at": 1000.0, "started_at": 1000.0 + s, "outcome": outcome} for n, s in enumerate(waits_s)]
-    return pl.DataFrame(rows, schema=RECORD_SCHEMA)
+    return tables_of(a_trial(began_at=1000.0), [a_job(wait_s=wait_s, outcome=outcome) for wait_s in waits_s])["records"]
 
 
 def moment(at_s, due=0, accepted=0, ended_=0, waiting=None, records=None):
@@ -105,7 +105,7 @@ def test_queue_wait_is_that_of_the_jobs_that_ended_since_the_moment_before():
 
 def test_without_a_job_that_ended_there_is_no_queue_wait():
     assert Watched().now(1.0).queue_wait_p99_s is None
-    revoked = pl.DataFrame([{"sent_at": 1000.0, "started_at": None, "outcome": "revoked"}], schema=RECORD_SCHEMA)
+    revoked = tables_of(a_trial(), [a_job(started_at=None, finished_at=None, outcome="revoked")])["records"]
     now = Watched().now(1.0, records=revoked)
     assert (now.queue_wait_p50_s, now.queue_wait_p99_s) == (None, None)
 

@@ -1,8 +1,8 @@
 """Orders to a load that runs: each is read once, whole, and holds on the lanes that come after."""
 
-import json
-
+import msgspec
 import pytest
+from recorded import manifest_of, recorded
 
 from producer.errors import UsageError
 from producer.measure.schedule import REVISION_LEAD_S
@@ -22,9 +22,8 @@ class Site:
     def add(self, name, status=RUNNING, workloads=("cpu", "io")):
         run = self.parent / name
         run.mkdir()
-        settings = {"kind": name.split("-")[-2], "workloads": list(workloads)}
-        settings |= {"load": {"replay": False}} if settings["kind"] == "load" else {}
-        (run / "manifest.json").write_text(json.dumps({"format": 2, "status": status, "settings": settings}))
+        manifest = manifest_of(recorded(kind=name.split("-")[-2], workloads=workloads), status=status)
+        (run / "manifest.json").write_bytes(msgspec.json.encode(manifest))
         return run
 
     def write(self, text):

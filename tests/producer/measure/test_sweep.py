@@ -22,7 +22,7 @@ def sweep(command):
 def test_nodes_of_one_value_are_gone_while_the_next_is_measured(sweep):
     world = World()
     ended = sweep(world, "--over", "concurrency=1,4", "--workload", "sleep", "--memory", "10GiB")
-    assert (ended.code, ended.summary["problems"]) == (0, [])
+    assert (ended.code, ended.summary.problems) == (0, ())
     points = [{"prefork-c1", "threads-c1"}, {"prefork-c4", "threads-c4"}]
     for trial in ended.run.trials:
         point = next(keys for keys in points if trial.lane in keys)
@@ -41,15 +41,12 @@ def test_the_values_are_raced_one_after_the_other_and_the_figures_are_those_of_e
     order = [trial.lane.rpartition("-")[2] for trial in ended.run.trials]
     assert order == sorted(order)
     # One slot of prefork does 32 a second here, one of threads 16.
-    found = [
-        [(row["slots"], row["capacity_per_s"]["median"]) for row in point["lanes"]]
-        for point in ended.summary["sweep"]["points"]
-    ]
+    found = [[(row.slots, row.capacity_per_s.median) for row in point.lanes] for point in ended.summary.sweep.points]
     assert found == [
         [(1, pytest.approx(32, rel=0.05)), (1, pytest.approx(16, rel=0.05))],
         [(4, pytest.approx(128, rel=0.05)), (4, pytest.approx(64, rel=0.05))],
     ]
-    assert all(found["fits"] == ["1", "4"] for found in ended.summary["sweep"]["findings"])
+    assert all(found.fits == ("1", "4") for found in ended.summary.sweep.findings)
 
 
 def test_lanes_that_are_not_varied_run_from_the_beginning_to_the_end(sweep):
@@ -81,11 +78,11 @@ def test_lanes_that_are_not_varied_run_from_the_beginning_to_the_end(sweep):
 )
 def test_each_thing_is_varied_and_every_job_done(sweep, over, workload, values):
     ended = sweep(World(), "--over", over, "--workload", workload)
-    assert (ended.code, ended.summary["problems"]) == (0, [])
-    points = ended.summary["sweep"]["points"]
-    assert [point["value"] for point in points] == values
-    assert all(row["settlement"]["done"] for point in points for row in point["lanes"])
-    assert (ended.summary["sweep"]["crossover"] is None) == (workload != "mixed")
+    assert (ended.code, ended.summary.problems) == (0, ())
+    points = ended.summary.sweep.points
+    assert [point.value for point in points] == values
+    assert all(row.settlement.done for point in points for row in point.lanes)
+    assert (ended.summary.sweep.crossover is None) == (workload != "mixed")
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -96,18 +93,18 @@ def test_each_number_of_nodes_is_raced_and_all_of_them_work(sweep, pool):
     assert [node.node for node in ended.run.manifest.nodes] == [name for point in names for name in point]
     used = ended.run.records.filter(ended.run.records["lane"] == f"{pool}-n3")
     assert set(used["node"]) == set(names[-1])
-    assert [[row["slots"] for row in point["lanes"]] for point in ended.summary["sweep"]["points"]] == [[2], [4], [6]]
-    (found,) = ended.summary["sweep"]["scaling"]
+    assert [[row.slots for row in point.lanes] for point in ended.summary.sweep.points] == [[2], [4], [6]]
+    (found,) = ended.summary.sweep.scaling
     # Nothing here gets in the way of anything else: three nodes do three times the work of one.
     one_per_s = {"prefork": 64.0, "threads": 32.0}[pool]
-    assert found["law"]["largest"] == 3
-    assert found["law"]["one_node_per_s"] == pytest.approx(one_per_s, rel=0.05)
+    assert found.law.largest == 3
+    assert found.law.one_node_per_s == pytest.approx(one_per_s, rel=0.05)
 
 
 def test_two_numbers_of_nodes_are_no_law(sweep):
     ended = sweep(World(), "--lane", "threads", "--over", "nodes=1,2", "--workload", "sleep")
-    (found,) = ended.summary["sweep"]["scaling"]
-    assert (ended.code, found["law"]) == (0, None)
+    (found,) = ended.summary.sweep.scaling
+    assert (ended.code, found.law) == (0, None)
 
 
 def test_a_node_that_dies_at_one_value_leaves_the_values_before_it(sweep):
@@ -118,6 +115,6 @@ def test_a_node_that_dies_at_one_value_leaves_the_values_before_it(sweep):
 
     world.at(40.0, die)
     ended = sweep(world, "--over", "concurrency=1,4", "--workload", "sleep", "--duration", "6s")
-    assert (ended.code, ended.summary["status"]) == (3, "incomplete")
+    assert (ended.code, ended.summary.status) == (3, "incomplete")
     assert {trial.lane for trial in ended.run.trials if trial.kind is Kind.CAPACITY} >= {"prefork-c1", "threads-c1"}
     assert ended.err.splitlines()[-1] == "poolrace: The node threads-c4@host ended."

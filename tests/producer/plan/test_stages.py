@@ -5,19 +5,16 @@ The run has jobs that start others, so that service and sojourn differ with and 
 binary and every figure is compared to the last digit.
 """
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import polars as pl
 import pytest
-from recorded import manifest_of, recorded
+from jobs import BEGAN_AT, a_job, a_run, a_trial
 
 from producer.analysis.early_stop import RunningFigures
 from producer.analysis.latency import Latency, first_successes, latency
 from producer.analysis.load import load_lanes
 from producer.analysis.summary import summarise
-from producer.plan.lanes import parse_lanes
 from producer.plan.stages import STAGES
 from producer.plan.thresholds import parse_threshold
 from producer.report.charts.gallery.spectrum import spectrum
@@ -25,15 +22,8 @@ from producer.report.export.hgrm import stage_s
 from producer.report.export.openmetrics import openmetrics
 from producer.report.export.rows import Choice
 from producer.report.plain import plain
-from producer.rundir.run import Run
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
-from producer.rundir.trials import Kind, Trial
 
-BEGAN_AT = 1024.0
-TRIAL = Trial(
-    trial=0, kind=Kind.LOAD, workload="sleep", lane="threads", round=0, jobs=4, rate_per_s=1.0, slots=2,
-    began_at=BEGAN_AT, ended_at=BEGAN_AT + 64.0, planned_s=8.0, parts=("sleep",),
-)  # fmt: skip
+TRIAL = a_trial(ended_at=BEGAN_AT + 64.0, planned_s=8.0, parts=("sleep",))
 # Of each job: due, lag, in broker, waits for slot, service, and how long after it the last of its children ended.
 JOBS = ((0.0, 0.5, 1.0, 2.0, 4.0, 8.0), (1.0, 0.25, 1.5, 1.0, 2.0, 0.0), (2.0, 0.125, 0.5, 4.0, 8.0, 2.0),
         (3.0, 0.0625, 0.25, 0.5, 1.0, 32.0))  # fmt: skip
@@ -51,33 +41,15 @@ EXPECTED_S = {
 
 
 def run():
-    sent, records, children = [], [], []
-    for seq, (at_s, *took_s, after_s) in enumerate(JOBS):
-        at = BEGAN_AT + at_s + np.cumsum([0.0, *took_s])
-        names = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
-        job = {"trial": 0, "seq": seq, **dict(zip(names, at.tolist(), strict=True))}
-        there = {"lane": "threads", "node": "threads@host", "pool": "threads", "outcome": "succeeded", "cpu_s": 0.5}
-        sent.append(
-            {**{name: job[name] for name in ("trial", "seq", "due_at", "sent_at")}, "part": 0, "accepted_at": at[1]}
+    jobs = [
+        a_job(
+            due_s, lag_s=lag_s, broker_s=broker_s, wait_s=wait_s, service_s=service_s, cpu_s=0.5,
+            # Two children: one ends long before the other.
+            children=[part * after_s for part in (0.25, 1.0) if after_s],
         )
-        records.append({**job, **there})
-        # Two children: one ends long before the other.
-        children += [{**job, **there, "finished_at": at[-1] + part * after_s} for part in (0.25, 1.0) if after_s]
-    settings = recorded(
-        kind="load",
-        lanes=parse_lanes(["threads:2", "prefork:2"], concurrency=2, prefetch=4, acks="early"),
-        thresholds=[f"max({name}) < 1ms" for name in STAGES],
-    )
-    return Run(
-        path=Path("run"),
-        manifest=manifest_of(settings),
-        trials=[TRIAL],
-        records=pl.DataFrame(records, schema=RECORD_SCHEMA),
-        sent=pl.DataFrame(sent, schema=SENT_SCHEMA),
-        children=pl.DataFrame(children, schema=RECORD_SCHEMA),
-        samples=pl.DataFrame(schema=SAMPLE_SCHEMA),
-        pings=[],
-    )
+        for due_s, lag_s, broker_s, wait_s, service_s, after_s in JOBS
+    ]  # fmt: skip
+    return a_run(TRIAL, jobs, settings={"thresholds": [f"max({name}) < 1ms" for name in STAGES]})
 
 
 RUN = run()

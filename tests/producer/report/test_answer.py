@@ -1,11 +1,15 @@
 """What the report says of a user's app: what was known before, and at its end what to run."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from nouns import facts_of
+from recorded import LANES as ASKED
+
+from producer.analysis.answer import Answer
 from producer.analysis.summary import summarise
 from producer.report.answer import answer_parts, app_parts, jobs, pools
 from producer.report.document import document
-from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MIB = 2**20
@@ -24,28 +28,42 @@ APP = {
 }  # fmt: skip
 
 
+LANES = [facts_of(lane) for lane in ASKED]
+
+
 def answer(workload="resize", **changes):
-    return {
-        "workload": workload, "share": 0.25, "cpu_share": {"prefork": 0.875, "threads": None}, "started_per_job": 1.5,
-        "lane": "threads", "why": "capacity decides", "sure": "threads: prefork / threads 0.50 [0.44, 0.60]",
-        "pool": "threads", "concurrency": 8, "prefetch": 2, "transport": "stock", "memory_bytes": 80 * MIB,
-        "capacity_per_s": 1234.5, "rate_per_s": 71.0, "p99_s": 0.25, "nodes": 2,
-        "command": f"celery worker # {workload}", "compose": f"worker-threads:\n  # {workload}", **changes,
-    }  # fmt: skip
+    known = Answer(
+        workload=workload, share=0.25, cpu_share={"prefork": 0.875, "threads": None}, started_per_job=1.5,
+        lane="threads", why="capacity decides", sure="threads: prefork / threads 0.50 [0.44, 0.60]",
+        pool="threads", concurrency=8, prefetch=2, transport="stock", memory_bytes=80 * MIB, capacity_per_s=1234.5,
+        rate_per_s=71.0, p99_s=0.25, nodes=2, command=f"celery worker # {workload}",
+        compose=f"worker-threads:\n  # {workload}",
+    )  # fmt: skip
+    return replace(known, **changes)
 
 
 def undecided(workload="mix"):
-    kept = ("workload", "cpu_share", "started_per_job")
-    known = {name: value for name, value in answer(workload).items() if name in kept}
-    return {**known, "share": None, "lane": None, "why": "no verdict", "sure": "no verdict", "advice": "More pairs"}
+    return Answer(
+        workload=workload,
+        share=None,
+        cpu_share={"prefork": 0.875, "threads": None},
+        started_per_job=1.5,
+        lane=None,
+        why="no verdict",
+        sure="no verdict",
+        advice="More pairs",
+    )
 
 
-def summary_of(*answers, lanes=("prefork", "threads"), app=APP):
-    return {
-        "answers": list(answers),
-        "lanes": [{"key": pool, "pool": pool} for pool in lanes],
-        "settings": {"app": app} if app else {},
-    }
+@pytest.fixture
+def summary_of(run_maker):
+    """A summary with some answers, of an app or of the demonstration's jobs."""
+
+    def summary(*answers, lanes=LANES, app=APP):
+        found = summarise(read_run(run_maker(settings={"app": app})))
+        return replace(found, answers=answers, lanes=tuple(lanes))
+
+    return summary
 
 
 def titles(parts):
@@ -53,46 +71,46 @@ def titles(parts):
 
 
 def test_a_task_is_described_in_a_row():
-    table = jobs(summary_of(answer(), answer("mix", share=None, started_per_job=0.0)))
+    table = jobs([answer(), answer("mix", share=None, started_per_job=0.0)], ["prefork", "threads"])
     assert table.columns == ["task", "of all jobs", "starts", "prefork", "threads"]
-    assert table.rows == [["resize", "25%", "1.50", "88%", "-"], ["mix", "-", "0", "88%", "-"]]
+    assert table.rows == [["resize", "25 %", "1.50", "88 %", "-"], ["mix", "-", "0", "88 %", "-"]]
 
 
 def test_an_answer_is_a_row():
-    (row,) = pools(summary_of(answer())).rows
+    (row,) = pools([answer()]).rows
     assert row == ["resize", "threads", "8", "2", "1,234", "71.0", "250", "2", "80.0 MiB"]
 
 
 def test_what_is_not_known_is_a_dash():
     unknown = dict.fromkeys(("memory_bytes", "capacity_per_s", "rate_per_s", "p99_s", "nodes"))
-    (row,) = pools(summary_of(answer(**unknown))).rows
+    (row,) = pools([answer(**unknown)]).rows
     assert row == ["resize", "threads", "8", "2", "-", "-", "-", "-", "-"]
 
 
 def test_a_task_without_a_lane_has_a_row_that_says_so():
-    table = pools(summary_of(answer(), undecided()))
+    table = pools([answer(), undecided()])
     assert table.rows[1] == ["mix", "no answer", *["-"] * 7]
     assert {len(row) for row in table.rows} == {len(table.columns)}
 
 
-def test_the_lines_to_copy_are_those_for_all_tasks_together():
+def test_the_lines_to_copy_are_those_for_all_tasks_together(summary_of):
     parts = list(answer_parts(summary_of(answer(), answer("mix"))))
     assert titles(parts)[3:] == ["The worker", "Its service in a compose file"]
     assert parts[3].commands == ["celery worker # mix"]
     assert parts[4].commands == ["worker-threads:", "  # mix"]
 
 
-def test_each_answer_says_how_sure_it_is():
+def test_each_answer_says_how_sure_it_is(summary_of):
     parts = list(answer_parts(summary_of(answer(), undecided())))
     assert parts[2].lines == ["resize: threads: prefork / threads 0.50 [0.44, 0.60].", "mix: no verdict."]
 
 
-def test_without_an_answer_for_all_together_there_is_nothing_to_copy():
-    assert titles(answer_parts(summary_of(answer(), undecided()))) == ["The tasks", "The answer", "How sure that is"]
+def test_without_an_answer_for_all_together_there_is_nothing_to_copy(summary_of):
+    assert titles(answer_parts(summary_of(answer(), undecided()))) == ["The tasks", "The answer", "Confidence"]
 
 
-def test_what_was_known_of_the_app_comes_first_for_its_pools_only():
-    (prose,) = app_parts(summary_of(lanes=("threads", "threads")))
+def test_what_was_known_of_the_app_comes_first_for_its_pools_only(summary_of):
+    (prose,) = app_parts(summary_of(lanes=LANES[1:] * 2))
     assert prose.title == "The app shop.celery:app"
     assert prose.lines == [
         "The broker of its settings (amqp) is left alone; it runs on the run's own.",
@@ -104,11 +122,11 @@ def test_what_was_known_of_the_app_comes_first_for_its_pools_only():
 
 
 @pytest.mark.parametrize("parts", [app_parts, answer_parts])
-def test_the_demonstrations_jobs_have_neither(parts):
+def test_the_demonstrations_jobs_have_neither(parts, summary_of):
     assert list(parts(summary_of(app=None))) == []
 
 
 def test_a_report_of_an_app_has_both_and_one_of_the_demonstration_none(run_maker):
-    ours = {"The app shop.celery", "The tasks", "The answer", "How sure that is"}
-    assert ours <= set(titles(document(plain(summarise(read_run(run_maker("own", settings={"app": APP})))))))
-    assert ours.isdisjoint(titles(document(plain(summarise(read_run(run_maker("demonstration")))))))
+    ours = {"The app shop.celery", "The tasks", "The answer", "Confidence"}
+    assert ours <= set(titles(document(summarise(read_run(run_maker("own", settings={"app": APP}))))))
+    assert ours.isdisjoint(titles(document(summarise(read_run(run_maker("demonstration"))))))

@@ -1,22 +1,23 @@
 """What a report says of a small run whose every figure is worked out by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from msgspec import to_builtins
+from nouns import percentiles_of, with_results
 
 from producer.analysis.compare import compare_runs
+from producer.analysis.results import PingTimes
 from producer.analysis.summary import summarise
 from producer.plan.lanes import parse_lanes
 from producer.report.comparison import comparison
 from producer.report.document import document
 from producer.report.parts import Prose, Table
-from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 
 def parts(summary):
-    return list(document(summary))
+    return document(summary)
 
 
 def table(summary, title):
@@ -38,7 +39,7 @@ def rows(summary, title):
 @pytest.fixture
 def summary(run_maker):
     """Prefork does twice as many jobs as threads."""
-    return plain(summarise(read_run(run_maker(speeds={"prefork": 2.0}))))
+    return summarise(read_run(run_maker(speeds={"prefork": 2.0})))
 
 
 def test_the_parts_come_in_an_order_that_ends_with_what_to_do(summary):
@@ -47,7 +48,7 @@ def test_the_parts_come_in_an_order_that_ends_with_what_to_do(summary):
         "Race of 2023-11-14 22",
         "Capacity",
         "Latency",
-        "Where the p99 comes from, each stretch by itself, in ms",
+        "Where the p99 comes from, each stage on its own, in ms",
         "What a lane costs",
         "CPU per job, in ms",
         "Verdict",
@@ -69,13 +70,15 @@ def test_the_heading_says_what_was_raced_on_what(summary):
 
 
 def test_a_quick_race_says_so(run_maker):
-    summary = plain(summarise(read_run(run_maker(settings={"quick": True}))))
+    summary = summarise(read_run(run_maker(settings={"quick": True})))
     assert any(line.startswith("Quick: fewer workloads") for line in prose(summary, "Race of").lines)
 
 
 def test_a_lane_with_an_interpreter_of_its_own_names_it(run_maker):
-    summary = plain(summarise(read_run(run_maker())))
-    summary["settings"]["lanes"][1]["python"] = "/opt/py314t/bin/python3.14t"
+    summary = summarise(read_run(run_maker()))
+    prefork, threads = summary.settings.lanes
+    lanes = (prefork, replace(threads, python="/opt/py314t/bin/python3.14t"))
+    summary = replace(summary, settings=replace(summary.settings, lanes=lanes))
     assert "threads (2 slots, prefetch 4, acks early, python3.14t)" in prose(summary, "Race of").lines[0]
 
 
@@ -105,7 +108,8 @@ def test_latency_has_a_row_a_lane_and_marks_what_rests_on_few_jobs(summary):
 @pytest.mark.parametrize(("n", "mark"), [(99, "~"), (100, ""), (101, "")])
 def test_a_percentile_is_sure_from_ten_jobs_beyond_it(summary, n, mark):
     """100 jobs have exactly ten beyond the p90."""
-    summary["workloads"][0]["lanes"][0]["latency"]["sojourn"] |= {"n": n, "p90": 0.5}
+    sojourn = percentiles_of(0.5, n=n)
+    summary = with_results(summary, lambda result: replace(result, latency=replace(result.latency, sojourn=sojourn)))
     assert rows(summary, "Latency")[0]["p90"] == f"500{mark}"
 
 
@@ -128,11 +132,10 @@ def test_what_a_lane_costs_is_told_lane_by_lane(summary):
 
 
 def test_what_is_not_known_is_a_dash(run_maker):
-    summary = plain(summarise(read_run(run_maker(nodes=[]))))
-    for lane in summary["lanes"]:
-        lane |= {"memory_per_slot_bytes": None, "gil_in_slots": None}
-    for result in summary["workloads"][0]["lanes"]:
-        result |= {"ping": None, "latency": None, "capacity_per_s": None, "backlog": None, "rate_per_s": None}
+    summary = summarise(read_run(run_maker(nodes=[])))
+    lanes = [replace(lane, memory_per_slot_bytes=None, gil_in_slots=None) for lane in summary.lanes]
+    unknown = dict.fromkeys(["ping", "latency", "capacity_per_s", "backlog", "rate_per_s"])
+    summary = with_results(replace(summary, lanes=lanes), lambda result: replace(result, **unknown))
     assert set(rows(summary, "What a lane costs")[0].values()) == {"prefork", "-"}
     assert set(rows(summary, "Latency")[0].values()) == {"sleep", "prefork", "-"}
     assert set(rows(summary, "Where the p99")[0].values()) == {"sleep", "prefork", "-"}
@@ -141,7 +144,8 @@ def test_what_is_not_known_is_a_dash(run_maker):
 
 
 def test_pings_without_an_answer_are_counted(summary):
-    summary["workloads"][0]["lanes"][1]["ping"] = {"sent": 4, "answered": 1, "p50_s": 0.02, "max_s": 0.05}
+    ping = PingTimes(sent=4, answered=1, p50_s=0.02, max_s=0.05)
+    summary = with_results(summary, lambda result: replace(result, ping=ping) if result.lane == "threads" else result)
     threads = rows(summary, "What a lane costs")[1]
     assert (threads["ping p50"], threads["ping max"], threads["no answer"]) == ("20.0", "50.0", "3")
 
@@ -172,7 +176,7 @@ def test_the_recommendation_is_a_line_to_copy(summary):
 
 def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
     lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], concurrency=2, prefetch=4, acks="early")
-    summary = plain(summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0}))))
+    summary = summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0})))
     assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
     what = prose(summary, "What to run")
     assert what.lines == ["sleep: prefork with 2 slots and the atomic transport; capacity decides."]
@@ -181,13 +185,14 @@ def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on
 
 
 def test_a_command_for_several_workloads_is_given_once(summary):
-    summary["workloads"].append({**summary["workloads"][0], "workload": "nap"})
+    (sleep,) = summary.workloads
+    summary = replace(summary, workloads=[sleep, replace(sleep, workload="nap")])
     assert len(prose(summary, "What to run").commands) == 1
     assert len(prose(summary, "What to run").lines) == 2
 
 
 def test_no_recommendation_says_why_and_what_would_help(run_maker):
-    what = prose(plain(summarise(read_run(run_maker(pairs=2)))), "What to run")
+    what = prose(summarise(read_run(run_maker(pairs=2))), "What to run")
     assert what.lines[0].startswith("sleep: no recommendation: no verdict")
     assert "pairs" in what.lines[0]
     assert what.commands == []
@@ -200,18 +205,18 @@ def test_what_is_given_up_is_told_of_the_recommended_pool_alone(summary):
 
 
 def test_a_run_that_is_not_valid_says_so_before_any_figure(run_maker):
-    summary = plain(summarise(read_run(run_maker(status="incomplete", reason="The broker is gone."))))
+    summary = summarise(read_run(run_maker(status="incomplete", reason="The broker is gone.")))
     assert [part.title for part in parts(summary)][1] == "This run is not valid"
-    assert prose(summary, "This run is not valid").lines == ["The run is incomplete: The broker is gone."]
+    assert prose(summary, "This run is not valid").lines == ("The run is incomplete: The broker is gone.",)
 
 
 def test_a_run_in_which_nothing_was_measured_has_a_heading_and_nothing_else(run_maker):
-    summary = plain(summarise(read_run(run_maker(pairs=0, machine=None, began_at=None))))
+    summary = summarise(read_run(run_maker(pairs=0, machine=None, began_at=None)))
     assert [part.title for part in parts(summary)] == ["Race of -"]
 
 
 def test_three_lanes_have_their_ratios_in_the_verdicts_alone(summary):
-    summary["lanes"].append({**summary["lanes"][1], "key": "threads-2"})
+    summary = replace(summary, lanes=[*summary.lanes, replace(summary.lanes[1], key="threads-2")])
     assert table(summary, "Capacity").columns == ["workload", "prefork", "threads", "threads-2"]
     assert rows(summary, "Capacity")[0]["threads-2"] == "-"
 
@@ -228,7 +233,7 @@ def test_all_of_it_is_text(summary):
 def test_a_comparison_says_what_differs_and_what_changed(run_maker):
     before = run_maker("before")
     after = run_maker("after", speeds={"prefork": 1.5}, settings={"utilisation": 0.5})
-    head, changes = comparison(to_builtins(compare_runs(read_run(before), read_run(after))))
+    head, changes = comparison(compare_runs(read_run(before), read_run(after)))
     assert head.title == f"{after.name} against {before.name}"
     assert head.lines == ["utilisation: 0.7 before, 0.5 after"]
     assert changes.rows[0][:3] == ["sleep", "prefork", "capacity"]
@@ -238,5 +243,5 @@ def test_a_comparison_says_what_differs_and_what_changed(run_maker):
 
 
 def test_a_comparison_of_like_with_like_says_so(run_maker):
-    head, _ = comparison(to_builtins(compare_runs(read_run(run_maker("before")), read_run(run_maker("after")))))
+    head, _ = comparison(compare_runs(read_run(run_maker("before")), read_run(run_maker("after"))))
     assert head.lines == ["The two runs were asked for the same, on the same machine and software."]

@@ -1,14 +1,17 @@
 """What a report of a search for the limit says, in sentences and tables."""
 
 import json
+from dataclasses import replace
 
 import pytest
+from nouns import figures_of, latency_of, limit_lane, percentiles_of, shallow
 
+from producer.analysis.limit import LimitSummary, Probe
+from producer.analysis.settle import Settlement
 from producer.analysis.summary import summarise
 from producer.report.document import document
 from producer.report.markdown import as_markdown
 from producer.report.parts import Prose, Table
-from producer.report.plain import plain
 from producer.rundir.reader import read_run
 from producer.rundir.trials import Kind
 
@@ -16,31 +19,37 @@ SLO = ["p99(sojourn) < 700ms", "failed == 0"]
 SETTINGS = {"kind": "limit", "slo": SLO, "mix": {"sleep": 1.0}, "probe_s": 10.0, "precision": 0.05}
 
 
-def probe(trial, rate_per_s, *, passed=True, kind="probe", **changes):
-    times = {"n": 200, "p50": 0.1, "p90": 0.2, "p99": 0.3, "p99_9": 0.4, "max": 0.5, "mean": 0.1}
-    return {
-        "trial": trial, "kind": kind, "rate_per_s": rate_per_s, "passed": passed, "growth_s": 0.02, "growing": False,
-        "late": False, "given_up_s": None, "offered_per_s": rate_per_s, "generator_per_s": rate_per_s,
-        "sent_per_s": rate_per_s, "finished_per_s": rate_per_s - 1, "settlement": {"sent": 1200, "done": 1200},
-        "latency": {"sojourn": times, "publish_lag": {**times, "p99": 0.002}}, "thresholds": [],
-        **changes,
-    }  # fmt: skip
+TIMES = percentiles_of(0.1, n=200, p90=0.2, p99=0.3, p99_9=0.4, max=0.5)
+LATENCY = latency_of(sojourn=TIMES, publish_lag=replace(TIMES, p99=0.002))
+
+
+def probe(trial, rate_per_s, *, passed=True, kind=Kind.PROBE, latency=LATENCY, **changes):
+    figures = figures_of(
+        Settlement(sent=1200, done=1200),
+        offered_per_s=rate_per_s,
+        sent_per_s=rate_per_s,
+        finished_per_s=rate_per_s - 1,
+    )
+    known = Probe(
+        **{**shallow(figures), "latency": latency}, trial=trial, kind=kind, rate_per_s=rate_per_s, passed=passed,
+        growth_s=0.02, growing=False, late=False, given_up_s=None, thresholds=(),
+    )  # fmt: skip
+    return replace(known, **changes)
 
 
 def lane(key, held, broke, *probes, confirmed=True, broken_by="p99(sojourn) < 700ms"):
-    return {
-        "lane": key, "held_per_s": held, "broke_per_s": broke, "confirmed": confirmed, "generator_late": False,
-        "broken_by": broken_by if broke else None, "probes": list(probes),
-    }  # fmt: skip
+    return limit_lane(key, held, broke, probes, confirmed=confirmed, broken_by=broken_by if broke else None)
 
 
 @pytest.fixture
 def said(run_maker):
     """The parts of the report on some lanes, by the first words of their titles."""
-    summary = plain(summarise(read_run(run_maker(settings=SETTINGS))))
+    summary = summarise(read_run(run_maker(settings=SETTINGS)))
 
     def parts(*lanes):
-        return {part.title.partition(":")[0]: part for part in document({**summary, "limit": list(lanes)})}
+        return {
+            part.title.partition(":")[0]: part for part in document(replace(summary, limit=LimitSummary(lanes=lanes)))
+        }
 
     return parts
 
@@ -119,7 +128,7 @@ def test_the_limits_stand_side_by_side(said):
 def test_every_probe_is_a_row_in_the_order_in_which_they_were_made(said):
     parts = said(
         lane("prefork", 10.0, 20.0, probe(1, 10.0), probe(3, 20.0, passed=False, given_up_s=7.4)),
-        lane("threads", 10.0, None, probe(2, 10.0, late=True), probe(4, 10.0, kind="confirmation")),
+        lane("threads", 10.0, None, probe(2, 10.0, late=True), probe(4, 10.0, kind=Kind.CONFIRMATION)),
     )
     found = rows(parts["Probes"])
     assert [(row["lane"], row["kind"], row["rate/s"], row["came"], row["given up"]) for row in found] == [
@@ -135,7 +144,7 @@ def test_every_probe_is_a_row_in_the_order_in_which_they_were_made(said):
 
 
 def test_what_is_not_known_of_a_probe_is_a_dash(said):
-    nothing = probe(1, 1.0, passed=False, growth_s=None, latency={"sojourn": None, "publish_lag": None})
+    nothing = probe(1, 1.0, passed=False, growth_s=None, latency=latency_of())
     (row,) = rows(said(lane("threads", None, 1.0, nothing, confirmed=False))["Probes"])
     assert {row[name] for name in ("p50", "p99", "max", "wait grew", "lag p99", "given up")} == {"-"}
 
@@ -143,7 +152,7 @@ def test_what_is_not_known_of_a_probe_is_a_dash(said):
 def test_every_table_has_as_many_cells_as_columns_and_all_of_it_is_text(said):
     parts = said(
         lane("prefork", 10.0, 20.0, probe(1, 10.0), probe(2, 20.0, passed=False, growth_s=None, given_up_s=3.0)),
-        lane("threads", None, 1.0, probe(3, 1.0, latency={"sojourn": None, "publish_lag": None}), confirmed=False),
+        lane("threads", None, 1.0, probe(3, 1.0, latency=latency_of()), confirmed=False),
     ).values()
     tables = [part for part in parts if isinstance(part, Table)]
     assert [table.title.split(":")[0] for table in tables] == ["Limit", "Probes", "What a lane costs"]
@@ -160,9 +169,9 @@ def test_a_run_directory_of_a_search_is_reported_from_its_trials(run_maker):
     kinds = {Kind.LATENCY.value: Kind.PROBE.value}
     changed = [{**line, "kind": kinds.get(line["kind"], line["kind"])} for line in lines]
     (path / "trials.jsonl").write_text("".join(json.dumps(line) + "\n" for line in changed))
-    summary = plain(summarise(read_run(path)))
-    assert [(found["lane"], found["held_per_s"], found["confirmed"]) for found in summary["limit"]] == [
+    summary = summarise(read_run(path))
+    assert [(found.lane, found.held_per_s, found.confirmed) for found in summary.limit.lanes] == [
         ("prefork", 14.0, False), ("threads", 14.0, False),
     ]  # fmt: skip
-    assert "threads: holds about 14.0/s, not confirmed" in as_markdown(summary)
-    assert summary["workloads"][0]["recommendation"]["why"] == "a limit recommends no lane"
+    assert "threads: holds about 14.0/s, not confirmed" in as_markdown(document(summary))
+    assert summary.workloads[0].recommendation.why == "a limit recommends no lane"

@@ -1,56 +1,47 @@
 """What a report of a sweep says, in sentences and tables."""
 
+from dataclasses import replace
+
 import pytest
+from nouns import percentiles_of, sweep_lane, sweep_point, verdict
+from recorded import LANES as BASE
 
 from producer.analysis.summary import summarise
+from producer.analysis.sweep import Crossover, Finding, LaneScaling, SweepSummary
+from producer.analysis.usl import Estimate, Law
 from producer.report.document import document
 from producer.report.markdown import as_markdown
 from producer.report.parts import Prose, Table
-from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
 MIB = 2**20
-BASE = [
-    {"key": key, "pool": key, "slots": 2, "prefetch": 4, "acks": "early", "python": ""}
-    for key in ("prefork", "threads")
-]
 POINTS = [{"value": "2", "workload": "sleep", "lanes": {"prefork": "prefork", "threads": "threads"}}]
 SETTINGS = {"kind": "sweep", "axis": "concurrency", "points": POINTS, "base": BASE, "memory_bytes": None}
 
 
-def row(lane, *, capacity=20.0, memory_mib=50, n=2000):
+def row(lane, *, capacity=20.0, memory_mib=50, n=2000, **others):
     """What a lane did at a value; None is what is not known."""
-    times = {"n": n, "p50": 0.1, "p90": 0.2, "p99": 0.3, "p99_9": 0.4, "max": 0.5, "mean": 0.1}
-    return {
-        "lane": lane, "slots": 2, "capacity_per_s": capacity and {"median": capacity}, "rate_per_s": 14.0,
-        "sojourn": times if n else None, "memory_bytes": memory_mib and memory_mib * MIB, "cpu_s_per_job": 0.0015,
-        "memory_per_slot_bytes": None, "settlement": {},
-    }  # fmt: skip
-
-
-def verdict(**changes):
-    return {
-        "measure": "capacity", "a": "prefork", "b": "threads", "ratio": 2.0, "low": 1.9, "high": 2.1, "word": "prefork",
-        **changes,
-    }  # fmt: skip
+    times = percentiles_of(0.1, n=n, p90=0.2, p99=0.3, p99_9=0.4, max=0.5)
+    known = {"rate_per_s": 14.0, "sojourn": times if n else None, "cpu_s_per_job": 0.0015, **others}
+    return sweep_lane(lane, 2, capacity, memory_mib and memory_mib * MIB, **known)
 
 
 def finding(lane="threads", best="16", knee="8", recommended="8", fits=("1", "8", "16")):
-    return {"lane": lane, "best": best, "knee": knee, "recommended": recommended, "fits": list(fits)}
+    return Finding(lane=lane, best=best, knee=knee, recommended=recommended, fits=fits)
+
+
+JUDGED = verdict("prefork", ratio=2.0, low=1.9, high=2.1)
 
 
 @pytest.fixture
 def said(run_maker):
     """The parts of the report on a sweep, by the first words of their titles."""
-    summary = plain(summarise(read_run(run_maker(settings=SETTINGS))))
+    summary = summarise(read_run(run_maker(settings=SETTINGS)))
 
     def parts(points=(), findings=(), axis="concurrency", **changes):
-        found = {
-            "axis": axis, "memory_bytes": None, "points": list(points), "findings": list(findings), "crossover": None,
-            "scaling": None,
-            **changes,
-        }  # fmt: skip
-        return {part.title.partition(":")[0]: part for part in document({**summary, "sweep": found})}
+        default = {"memory_bytes": None, "crossover": None, "scaling": None}
+        found = SweepSummary(axis=axis, points=tuple(points), findings=tuple(findings), **{**default, **changes})
+        return {part.title.partition(":")[0]: part for part in document(replace(summary, sweep=found))}
 
     return parts
 
@@ -111,17 +102,17 @@ def test_a_lane_of_which_nothing_was_measured_to_the_end_says_so(said, memory_by
     ],
 )
 def test_the_crossover_comes_before_what_each_lane_did(said, held, lost, line):
-    crossover = {"threads_hold_to": held, "prefork_wins_from": lost}
+    crossover = Crossover(threads_hold_to=held, prefork_wins_from=lost)
     parts = said(findings=[finding(best="0", knee=None)], axis="cpu-share", crossover=crossover)
     assert parts["What that means"].lines == [line, "threads: the most at cpu-share 0."]
 
 
-POINT = {"value": "2", "lanes": [row("prefork", capacity=40.0), row("threads")], "verdicts": [verdict()]}
-BARE = {
-    "value": "4",
-    "lanes": [row("prefork"), row("threads", capacity=None, memory_mib=None, n=0) | {"cpu_s_per_job": None}],
-    "verdicts": [verdict(ratio=None, low=None, high=None, word="no verdict"), verdict(low=None, high=None)],
-}
+POINT = sweep_point("2", [row("prefork", capacity=40.0), row("threads")], [JUDGED])
+BARE = sweep_point(
+    "4",
+    [row("prefork"), row("threads", capacity=None, memory_mib=None, n=0, cpu_s_per_job=None)],
+    [replace(JUDGED, ratio=None, low=None, high=None, word="no verdict"), replace(JUDGED, low=None, high=None)],
+)
 
 
 def test_each_lane_has_its_values_one_below_the_other(said):
@@ -137,7 +128,7 @@ def test_each_lane_has_its_values_one_below_the_other(said):
 
 def test_a_percentile_of_few_jobs_is_marked_as_a_hint(said):
     """Of 200 jobs 100 lie beyond p50 and two beyond p99."""
-    (found,) = rows(said([{**POINT, "lanes": [row("threads", n=200)]}])["Over concurrency"])
+    (found,) = rows(said([replace(POINT, lanes=(row("threads", n=200),))])["Over concurrency"])
     assert (found["p50"], found["p99"]) == ("100", "300~")
 
 
@@ -151,7 +142,7 @@ def test_lanes_are_held_against_each_other_at_each_value(said):
 
 
 def test_one_lane_is_held_against_none(said):
-    parts = said([{**POINT, "lanes": [row("threads")], "verdicts": []}])
+    parts = said([replace(POINT, lanes=(row("threads"),), verdicts=())])
     assert list(parts)[1:] == ["Over concurrency", "What that means"]
 
 
@@ -166,30 +157,31 @@ def test_every_table_has_as_many_cells_as_columns_and_all_of_it_is_text(said):
 
 
 def test_a_run_directory_of_a_sweep_is_reported_from_its_trials(run_maker):
-    summary = plain(
-        summarise(read_run(run_maker(settings={**SETTINGS, "memory_bytes": 60 * MIB}, speeds={"prefork": 2.0})))
-    )
-    text = as_markdown(summary)
+    path = run_maker(settings={**SETTINGS, "memory_bytes": 60 * MIB}, speeds={"prefork": 2.0})
+    summary = summarise(read_run(path))
+    text = as_markdown(document(summary))
     assert "prefork: the most at concurrency 2, the knee at 2 (95 % of the most); take 2 in 60.0 MiB" in text
-    assert summary["workloads"][0]["recommendation"]["why"] == "a sweep recommends no lane"
+    assert summary.workloads[0].recommendation.why == "a sweep recommends no lane"
 
 
 def test_a_sweep_that_was_cut_short_before_its_first_value_has_a_heading_and_no_figures(run_maker):
-    summary = plain(
-        summarise(read_run(run_maker(settings=SETTINGS, pairs=0, status="incomplete", reason="Interrupted.")))
-    )
+    path = run_maker(settings=SETTINGS, pairs=0, status="incomplete", reason="Interrupted.")
+    summary = summarise(read_run(path))
     titles = [part.title.split(" of ")[0] for part in document(summary)]
     assert titles == ["Sweep", "This run is not valid"]
 
 
-LAW = {
-    "one_node_per_s": 100.0, "contention": {"value": 0.25, "low": 0.2, "high": 0.3},
-    "coherency": {"value": 0.01, "low": 0.0, "high": 0.02}, "largest": 16, "peak": 8.7,
-}  # fmt: skip
+LAW = Law(
+    one_node_per_s=100.0,
+    contention=Estimate(value=0.25, low=0.2, high=0.3),
+    coherency=Estimate(value=0.01, low=0.0, high=0.02),
+    largest=16,
+    peak=8.7,
+)
 
 
 def test_a_law_of_scaling_is_told_with_its_intervals_and_where_it_peaks(said):
-    parts = said([POINT], [finding()], axis="nodes", scaling=[{"lane": "threads", "law": LAW}])
+    parts = said([POINT], [finding()], axis="nodes", scaling=(LaneScaling(lane="threads", law=LAW),))
     *_, told, bound = parts["What that means"].lines
     assert told == (
         "threads: one node does 100/s; of the work 0.250 (0.200 to 0.300) is done by one node at a time (contention), "
@@ -200,15 +192,13 @@ def test_a_law_of_scaling_is_told_with_its_intervals_and_where_it_peaks(said):
 
 
 def test_a_law_without_an_interval_says_what_gives_one(said):
-    law = {**LAW, "contention": {"value": 0.25, "low": None, "high": None}}
-    lines = said([POINT], [], axis="nodes", scaling=[{"lane": "threads", "law": law}])["What that means"].lines
+    law = replace(LAW, contention=Estimate(value=0.25, low=None, high=None))
+    lines = said([POINT], [], axis="nodes", scaling=(LaneScaling(lane="threads", law=law),))["What that means"].lines
     assert "0.250 (no interval from so few trials: use more --pairs) is done by one node at a time" in lines[0]
 
 
 def test_nothing_is_said_beyond_the_most_nodes_that_were_measured(said):
-    scaling = [{"lane": "threads", "law": {**LAW, "peak": None}}, {"lane": "prefork", "law": None}]
+    scaling = (LaneScaling(lane="threads", law=replace(LAW, peak=None)), LaneScaling(lane="prefork", law=None))
     lines = said([POINT], [], axis="nodes", scaling=scaling)["What that means"].lines
     assert lines[0].endswith("no peak up to the 16 nodes that were measured, and nothing is said beyond.")
-    assert lines[1] == (
-        "prefork: no law of scaling: it takes 3 numbers of nodes or more that were measured, 1 among them at best."
-    )
+    assert lines[1] == "prefork: no scaling fit: measure at least 3 node counts, ideally including 1."

@@ -3,13 +3,13 @@
 import io
 
 import pytest
-from msgspec import to_builtins
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
+from producer.report.comparison import comparison
+from producer.report.document import document
 from producer.report.parts import Prose, Table
-from producer.report.plain import plain
-from producer.report.terminal import PLAIN_WIDTH, console_for, show, show_comparison, show_parts
+from producer.report.terminal import PLAIN_WIDTH, console_for, show, show_parts
 from producer.rundir.reader import read_run
 
 
@@ -29,7 +29,7 @@ def shown(*parts, stream=None):
 def test_a_run_is_shown_with_where_it_lies(run_maker):
     path = run_maker(speeds={"prefork": 2.0})
     stream = io.StringIO()
-    show(plain(summarise(read_run(path))), stream)
+    show(document(summarise(read_run(path))), path.name, stream)
     text = stream.getvalue()
     assert "prefork finishes 2.00 times as many jobs as threads" in text
     assert path.name in text.splitlines()[-1]
@@ -37,7 +37,7 @@ def test_a_run_is_shown_with_where_it_lies(run_maker):
 
 def test_off_a_terminal_there_is_no_colour_and_lines_have_a_width(run_maker):
     stream = io.StringIO()
-    show(plain(summarise(read_run(run_maker()))), stream)
+    show(document(summarise(read_run(run_maker()))), "run", stream)
     assert "\x1b" not in stream.getvalue()
     assert max(map(len, stream.getvalue().splitlines())) <= PLAIN_WIDTH
 
@@ -91,10 +91,7 @@ def test_numbers_are_aligned_to_the_right():
 
 
 def test_a_comparison_is_shown(run_maker):
-    stream = io.StringIO()
-    show_comparison(
-        to_builtins(compare_runs(read_run(run_maker("before")), read_run(run_maker("after", speeds={"threads": 1.5})))),
-        stream,
-    )
-    assert "Second run over first" in stream.getvalue()
-    assert "faster" in stream.getvalue()
+    before, after = read_run(run_maker("before")), read_run(run_maker("after", speeds={"threads": 1.5}))
+    text = shown(*comparison(compare_runs(before, after)))
+    assert "Second run over first" in text
+    assert "faster" in text

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from poolrace.pools import RACED
 from producer.errors import UsageError
+from producer.stack.parts import worker_command
 from producer.stack.settings import VARIABLES, StackSettings, read_settings, with_dotenv
 
 ROOT = Path(__file__).parents[3]
@@ -110,3 +112,12 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path, content):
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(UsageError, match=r"\.env: cannot be read"):
         with_dotenv({}, path)
+
+
+@pytest.mark.parametrize("pool", RACED)
+def test_a_worker_has_every_flag_of_its_container_and_no_other(pool):
+    text = (ROOT / "docker-compose.yml").read_text()
+    shared = re.findall(r"^    - (--\S+)$", text.split("x-worker:")[1].split("environment:")[0], re.MULTILINE)
+    own = re.search(rf"worker-{pool}:\n    <<: \*worker\n    command: \[(.*)\]", text)[1].split(", ")
+    flags = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", flag) for flag in [*shared, *own]]
+    assert sorted(word for word in worker_command(StackSettings(), pool) if word.startswith("--")) == sorted(flags)

@@ -12,14 +12,15 @@ from producer.report.charts.swept import lane_of
 from producer.report.charts.theme import style_of
 from producer.report.formats import number
 from producer.report.parts import Table
-from producer.report.tables import PRICED, money_of_a_million, price_of
+from producer.report.plain import money_of_a_million, price_of
+from producer.report.tables import PRICED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import plotly.graph_objects as go
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
 
 MILLION = 1_000_000

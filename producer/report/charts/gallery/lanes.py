@@ -20,7 +20,7 @@ from producer.report.charts.swept import last_lanes
 from producer.report.charts.theme import HEADING
 from producer.report.formats import count, percent, seconds
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
+from producer.report.plain import lane_keys
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
 

@@ -15,13 +15,13 @@ from producer.report.charts.swept import lane_of
 from producer.report.charts.theme import INK, LOOKS, OVERLAY, style_of
 from producer.report.formats import count, percent
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
+from producer.report.plain import lane_keys
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
 
 SEVERAL = (
@@ -62,7 +62,7 @@ def _shares(summary: Summary, run: Run) -> list[Share]:
 
 
 def _with_idle(found: pl.DataFrame, lane: str, run: Run) -> pl.DataFrame:
-    """A node that was there and got no job has a share, too: none."""
+    """Add the nodes of a lane that were there and got no job."""
     there = [node.node for node in run.manifest.nodes if node.lane == lane]
     idle = sorted(set(there) - set(found["node"])) if found.height else []
     rest = pl.DataFrame({"lane": [lane] * len(idle), "node": idle, "len": [0] * len(idle)}, schema=found.schema)

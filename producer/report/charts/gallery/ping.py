@@ -17,12 +17,12 @@ from producer.report.charts.swept import lane_of
 from producer.report.charts.theme import INK, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
-from producer.report.tables import get, lane_keys, percentile_cell
+from producer.report.plain import get, lane_keys, percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
 
 NONE_SENT = (

@@ -15,13 +15,13 @@ from producer.report.charts.picture import Drawn, Missing, picture
 from producer.report.charts.theme import INK, style_of
 from producer.report.formats import number, percent
 from producer.report.parts import Table
-from producer.report.sweep import scaling_sentence
+from producer.report.plain import scaling_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from producer.report.charts.theme import LaneStyle
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
 
 NOT_VARIED = (

@@ -22,7 +22,7 @@ from producer.report.charts.picture import Drawn, Missing, picture
 from producer.report.charts.theme import HEADING, INK, LOOKS
 from producer.report.formats import NONE, count, milliseconds, number, seconds
 from producer.report.parts import Table
-from producer.report.tables import lane_keys
+from producer.report.plain import lane_keys
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.bins import Floats, TrialBins
     from producer.analysis.phases import PhaseWindow
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.events import Event
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial

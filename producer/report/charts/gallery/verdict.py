@@ -16,7 +16,7 @@ from producer.report.parts import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from producer.report.tables import Summary
+    from producer.report.plain import PlainSummary as Summary
     from producer.rundir.run import Run
 
 MOST_NAMED = 6

@@ -20,6 +20,7 @@ def picture(key, figure="a bar", **layout):
     return Picture(key=key, title=key.title(), figure=drawn, missing="" if figure else "Nothing was measured.")
 
 
+@pytest.mark.page
 @with_browser
 def test_each_picture_with_a_chart_is_a_file_with_marks_on_white(tmp_path):
     files = export(
@@ -33,6 +34,7 @@ def test_each_picture_with_a_chart_is_a_file_with_marks_on_white(tmp_path):
         assert len(drawn.convert("RGB").getcolors(1_000_000)) > 10
 
 
+@pytest.mark.page
 @with_browser
 def test_an_svg_holds_its_words_as_text(tmp_path):
     (file,) = export([picture("verdict")], tmp_path, "svg")

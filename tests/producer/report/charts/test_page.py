@@ -1,14 +1,17 @@
 """The page is one file, whole in itself; what comes from a run is text in it."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from pages import page_of
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
 from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page
+from producer.report.document import document
 from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
@@ -49,7 +52,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture(scope="module")
 def whole(sample):
-    return page(*sample)
+    return page_of(*sample)
 
 
 def test_it_is_one_small_file_that_leads_nowhere(whole):
@@ -79,17 +82,14 @@ def test_figures_have_names_for_those_who_do_not_see_them(whole):
 def test_what_comes_from_a_run_is_text(tmp_path):
     evil = "</script><script>alert(1)</script>"
     path = make_run(tmp_path)
-    summary = plain(summarise(read_run(path)))
-    summary["warnings"].append(evil)
-    text = page(summary, read_run(path))
+    run = read_run(path)
+    summary = replace(summarise(run), warnings=(evil,))
+    text = page(document(summary), plain(summary), run)
     assert evil not in text
     assert "&lt;/script&gt;&lt;script&gt;alert(1)" in text
 
 
 def test_a_run_of_nothing_is_a_page_that_says_so(tmp_path):
     path = make_run(tmp_path, pairs=0)
-    text = page(plain(summarise(read_run(path))), read_run(path))
-    assert (
-        len(re.findall('class="missing"', text))
-        == len(pictures_of(plain(summarise(read_run(path))), read_run(path))) + 1
-    )
+    summary, run = plain(summarise(read_run(path))), read_run(path)
+    assert len(re.findall('class="missing"', page_of(summary, run))) == len(pictures_of(summary, run)) + 1

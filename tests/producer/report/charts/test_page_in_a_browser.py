@@ -4,13 +4,13 @@ import dataclasses
 
 import polars as pl
 import pytest
-from msgspec import to_builtins
+from pages import page_of
 from PIL import Image
 from sample_run import make_run
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.summary import summarise
-from producer.report.charts.page import page, page_of_both
+from producer.report.charts.page import page_of_both
 from producer.report.formats import ratio
 from producer.report.plain import plain
 from producer.rundir.reader import read_run
@@ -41,7 +41,7 @@ def opened(browser, tmp_path):
 
     def opened(summary, run, **context):
         path = tmp_path / f"{len(seen)}.html"
-        path.write_text(page(summary, run), encoding="utf-8")
+        path.write_text(page_of(summary, run), encoding="utf-8")
         seen.append(Seen(browser, path, **context))
         return seen[-1]
 
@@ -74,7 +74,7 @@ def test_every_chart_has_marks_and_every_table_its_numbers(opened, sample, drawn
 def test_two_runs_side_by_side_are_a_page_like_any_other(browser, tmp_path):
     paths = [make_run(tmp_path, "first"), make_run(tmp_path, "second", speeds={"prefork": 2.0})]
     summaries, runs = [plain(summarise(read_run(path))) for path in paths], [read_run(path) for path in paths]
-    found = to_builtins(compare_runs(*map(read_run, paths)))
+    found = compare_runs(*map(read_run, paths))
     written = tmp_path / "both.html"
     written.write_text(page_of_both(found, summaries, runs), encoding="utf-8")
     assert written.stat().st_size < 6_000_000
@@ -217,8 +217,8 @@ def test_bars_of_a_close_up_follow_the_mouse_and_the_window(opened, sample):
 
 
 def test_a_page_whose_jobs_are_all_drawn_by_plotly_has_no_script_for_bars(sample):
-    assert "Draws the jobs of a lane one by one" not in page(*sample)
-    assert "Draws the jobs of a lane one by one" in page(*crowded(sample))
+    assert "Draws the jobs of a lane one by one" not in page_of(*sample)
+    assert "Draws the jobs of a lane one by one" in page_of(*crowded(sample))
 
 
 def dragged(page_, key, by_px):

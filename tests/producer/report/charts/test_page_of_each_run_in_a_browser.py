@@ -3,12 +3,12 @@
 import dataclasses
 
 import pytest
+from pages import page_of
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
 from producer.plan.lanes import parse_lanes
 from producer.report.charts.gallery import pictures_of
-from producer.report.charts.page import page
 from producer.report.plain import plain
 from producer.rundir.reader import read_run
 
@@ -35,7 +35,7 @@ def show(window, tmp_path):
 
     def show(summary, run):
         path = tmp_path / "report.html"
-        path.write_text(page(summary, run), encoding="utf-8")
+        path.write_text(page_of(summary, run), encoding="utf-8")
         window.goto(path.as_uri())
         return window
 

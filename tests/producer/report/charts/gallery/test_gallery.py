@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import page_of
 
 from producer.report.charts import gallery
 from producer.report.charts.gallery import pictures, pictures_of
-from producer.report.charts.page import page
 
 DOCS = Path(__file__).parents[5] / "docs"
 KEYS = ["verdict", "throughput", "spectrum", "timeline", "lanes", "memory", "nodes", "scaling", "ping", "cost"]
@@ -46,9 +46,9 @@ def simple(key, order=5, title="A title", **more):
 
 
 def test_the_file_in_the_design_page_is_on_the_page_once_it_hangs_in_the_folder(hang, sample):
-    assert 'id="deliveries"' not in page(*sample)
+    assert 'id="deliveries"' not in page_of(*sample)
     hang("deliveries", example())
-    whole = page(*sample)
+    whole = page_of(*sample)
     assert '<h2 id="deliveries">Deliveries of a job</h2>' in whole
     assert 'id="deliveries-chart"' in whole
     assert "A job of prefork was delivered 1.00 times on average, the most." in whole
@@ -89,7 +89,7 @@ def test_all_that_a_picture_says_is_text_on_the_page(hang, sample):
         example().replace('"Deliveries of a job"', repr(evil)).replace('title="Deliveries"', f"title={evil!r}"),
     )
     hang("lost", simple("lost", title=evil))
-    whole = page(*sample)
+    whole = page_of(*sample)
     assert evil not in whole
     assert whole.count("&lt;i&gt;x&lt;/i&gt;&amp;") >= 6  # two headings, two links, a label and a caption
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from msgspec import to_builtins
+from pages import page_of
 from sample_run import make_run
 
 from producer.analysis.summary import summarise
@@ -11,7 +12,6 @@ from producer.analysis.usl import fit
 from producer.plan.axis import parse_axis
 from producer.plan.lanes import parse_lanes
 from producer.report.charts.gallery.scaling import scaling
-from producer.report.charts.page import page
 from producer.report.formats import number
 from producer.report.plain import plain
 from producer.rundir.reader import read_run
@@ -124,7 +124,7 @@ def test_the_ideal_goes_by_the_fewest_nodes_that_were_measured(sample):
 def test_two_numbers_of_nodes_are_drawn_without_a_law(sample):
     found = scaling(*swept(sample, {1: 100.0, 2: 160.0}))
     assert [trace.name for trace in found.figure.data] == ["threads", "threads: ideal"]
-    assert "no law of scaling: it takes 3 numbers of nodes" in found.shows
+    assert "no scaling fit: measure at least 3 node counts" in found.shows
     assert [row[6] for row in found.table.rows] == ["-", "-"]
 
 
@@ -146,7 +146,7 @@ def test_in_a_browser_every_median_has_its_mark_and_the_legend_is_above_the_char
     summary, run = plain(summarise(read_run(found))), read_run(found)
     picture = scaling(summary, run)
     path = tmp_path / "report.html"
-    path.write_text(page(summary, run), encoding="utf-8")
+    path.write_text(page_of(summary, run), encoding="utf-8")
     errors = []
     with browsers.opened(browser, "file:///") as window:
         window.on("pageerror", lambda error: errors.append(str(error)))

@@ -50,7 +50,8 @@ def load(due, wait_s, *, lane="prefork", number=0, planned_s=30.0, service_s=0.5
 def drawn(*loads, phases=(), events=(), thresholds=(), acks="early"):
     trials, records, sent, samples = zip(*loads, strict=True)
     run = Run(
-        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=list(phases))),
+        path=Path("run"),
+        manifest=manifest_of(recorded(kind="load", phases=[{"rate": "1/s", "mix": {}, **each} for each in phases])),
         trials=trials, records=pl.concat(records), sent=pl.concat(sent),
         samples=pl.concat(samples), children=records[0].clear(), pings=[],
         events=events,

@@ -18,7 +18,7 @@ def drawn(sample, *verdicts):
 
 
 def test_rows_stand_in_the_order_of_the_report_and_the_lanes_on_the_axis(sample):
-    latency = judged(measure="latency", percentile="p99_9")
+    latency = judged(measure="latency", percentile="p99.9")
     found = drawn(sample, judged("cpu"), latency, judged("io"))
     assert found.figure.layout.yaxis.categoryarray == ("cpu<br>capacity", "cpu<br>latency p99.9", "io<br>capacity")
     assert found.figure.layout.xaxis.title.text == "prefork / threads"

@@ -1,0 +1,54 @@
+"""A kind of run, as far as reports have to know: its words, the parts of its report and its tests for CI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from producer.analysis.summary import Summary
+    from producer.plan.run_settings import RunSettings
+    from producer.report.parts import Prose, Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """
+    One thing that was asked of a run, as a test for a CI server.
+
+    Attributes:
+        name: What was asked.
+        lane: Key of the lane it was asked of.
+        failure: Why it was not met, as a sentence; empty if it was.
+    """
+
+    name: str
+    lane: str
+    failure: str = ""
+
+
+def no_checks(summary: Summary) -> Iterable[Check]:  # noqa: ARG001 - as of any kind
+    """Return nothing: such a run is asked for nothing but to be valid."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportKind:
+    """
+    A kind of run.
+
+    Attributes:
+        name: Its name, as in the settings.
+        asked: Returns what was done, in a few words.
+        parts: Yields what follows the heading.
+        checks: Returns what was asked of its lanes.
+        between: What stands between its lanes in the heading.
+    """
+
+    name: str
+    asked: Callable[[RunSettings], str]
+    parts: Callable[[Summary], Iterator[Table | Prose]]
+    checks: Callable[[Summary], Iterable[Check]] = no_checks
+    between: str = " against "
