@@ -94,8 +94,10 @@ def test_an_early_end_comes_before_the_figures(said):
     parts = said(load_lane("prefork"), aborted=Aborted(lane="prefork", at_s=12.4, why="lost == 0"))
     assert list(parts)[1:3] == ["Ended early", "Load"]
     assert parts["Ended early"].lines == [
-        "prefork: lost == 0 was broken after 12 s; no more was sent from then on, and the lanes after it were not "
-        "loaded."
+        (
+            "prefork: lost == 0 was broken after 12 s; no more was sent from then on, and the lanes after it were not "
+            "loaded."
+        )
     ]
 
 
