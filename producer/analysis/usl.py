@@ -135,7 +135,7 @@ def _times(nodes: Floats, per_s: Floats) -> Floats:
 
 
 def _gives_one_node_time(times: Floats) -> bool:
-    """Check whether one node takes any time for a job: without a trial on one node, a fit may say none."""
+    """Check whether one node takes any time for a job; a fit without a trial on one node may give none."""
     return bool(times[:2].sum() > SETTLED * times[2])
 
 

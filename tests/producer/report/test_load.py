@@ -93,12 +93,11 @@ def test_lanes_that_were_changed_differently_did_not_get_the_same_jobs(said):
 def test_an_early_end_comes_before_the_figures(said):
     parts = said(load_lane("prefork"), aborted=Aborted(lane="prefork", at_s=12.4, why="lost == 0"))
     assert list(parts)[1:3] == ["Ended early", "Load"]
-    assert parts["Ended early"].lines == [
-        (
-            "prefork: lost == 0 was broken after 12 s; no more was sent from then on, and the lanes after it were not "
-            "loaded."
-        )
-    ]
+    (line,) = parts["Ended early"].lines
+    assert line == (
+        "prefork: lost == 0 was broken after 12 s; no more was sent from then on, and the lanes after it were not "
+        "loaded."
+    )
 
 
 def test_a_load_that_nothing_happened_to_has_neither(said):
