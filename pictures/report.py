@@ -1,5 +1,5 @@
 """
-Draws the pictures of README.md and writes its report, from the race and the sweep in pictures/runs: `make pictures`.
+Draws the pictures of README.md and docs/a-race.md, and fills in their reports, from pictures/runs: `make pictures`.
 
 Needs Chromium. To show newer runs, put their directories there in place of the old ones, without report.html and logs.
 """
@@ -18,20 +18,28 @@ from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
 from producer.report.document import document
-from producer.report.terminal import show
+from producer.report.terminal import console_for, show, show_parts
 from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from producer.report.charts.picture import Picture
+    from producer.report.parts import Prose, Table
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "a-race.md")
+"""The pages that have a report or pictures between marks."""
+
 FOLDER = ROOT / "docs" / "pictures"
 COLUMNS = 120
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
-"""The keys of the pictures that README.md shows, by kind of run."""
+"""The keys of the pictures that are shown, by kind of run."""
+
+ANSWER = ("Capacity", "What you give up", "What to run")
+"""The beginnings of the titles of the parts of a report that README.md shows."""
 
 
 def stored(kind: str) -> Path:
@@ -42,7 +50,7 @@ def stored(kind: str) -> Path:
 
 @cache
 def shown() -> tuple[Picture, ...]:
-    """Return the pictures that README.md shows, in its order."""
+    """Return the pictures that are shown, in order."""
     return tuple(
         picture
         for kind, keys in SHOWN.items()
@@ -52,34 +60,65 @@ def shown() -> tuple[Picture, ...]:
     )
 
 
-def filled(readme: str) -> str:
-    """Return README.md with the report and pictures of the stored runs between its marks."""
-    report = StringIO()
-    show(document(summarise(read_run(stored("race")))), stored("race").name, report)
-    lines = "\n".join(line.rstrip() for line in report.getvalue().splitlines())
-    parts = {"verdict": f"```text\n{lines}\n```", "pictures": "\n\n".join(map(_embedded, shown()))}
+def filled(text: str, folder: str) -> str:
+    """
+    Fill in the reports and pictures of the stored runs between the marks of a page.
+
+    Args:
+        text: The page.
+        folder: Where its pictures are, from the page.
+    """
+    whole = list(document(summarise(read_run(stored("race")))))
+    answer = [part for part in whole if part.title.startswith(ANSWER)]
+    first, *_ = embedded = [_embedded(picture, folder) for picture in shown()]
+    parts = {
+        "verdict": _shown(whole, stored("race").name),
+        "answer": _shown(answer, None),
+        "pictures": "\n\n".join(embedded),
+        "picture": first,
+    }
     for mark, part in parts.items():
         between = re.compile(f"(?<=<!-- {mark} -->\n).*(?=<!-- /{mark} -->)", re.DOTALL)
-        readme = between.sub(lambda _, part=part: f"{part}\n", readme)  # type: ignore[misc]
-    return readme
+        text = between.sub(lambda _, part=part: f"{part}\n", text)  # type: ignore[misc]
+    return text
 
 
-def _embedded(picture: Picture) -> str:
+def _shown(parts: Sequence[Table | Prose], directory: str | None) -> str:
+    stream = StringIO()
+    if directory is None:
+        show_parts(parts, console_for(stream))
+    else:
+        show(parts, directory, stream)
+    lines = "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines())
+    return f"```text\n{lines}\n```"
+
+
+def _embedded(picture: Picture, folder: str) -> str:
     words = textwrap.fill(f"{picture.shows} {picture.reads}", COLUMNS, break_long_words=False, break_on_hyphens=False)
-    return f"![{picture.title}](docs/pictures/{picture.key}.png)\n\n{words}"
+    return f"![{picture.title}]({folder}/{picture.key}.png)\n\n{words}"
+
+
+def fill_all() -> dict[Path, str]:
+    """Return every page as it should be."""
+    found = {}
+    for page in PAGES:
+        folder = FOLDER.relative_to(page.parent).as_posix()
+        found[page] = filled(page.read_text(encoding="utf-8"), folder)
+    return found
 
 
 def main() -> int:
-    """Draw the pictures and write README.md; return the exit code."""
+    """Draw the pictures and fill in the pages; return the exit code."""
     try:
         files = export(shown(), FOLDER, "png")
     except PoolraceError as error:
         print(f"make pictures: {error}")
         return error.exit_code
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page, text in fill_all().items():
+        page.write_text(text, encoding="utf-8")
     for file in files:
         print(f"{file.relative_to(ROOT)}  {file.stat().st_size / 1e3:.0f} kB")
-    print(f"{README.name}  its report and pictures")
+    print(f"{', '.join(page.name for page in PAGES)}  reports and pictures")
     return 0
 
 

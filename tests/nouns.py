@@ -92,7 +92,7 @@ def figures_of(settlement=None, memory_per_slot_bytes=None, *, offered_per_s=1.0
 def load_lane(lane, **others):
     """What a load found on a lane: rates of 1 a second, and what is given."""
     default = {"phases": (), "workloads": (), "thresholds": (), "given_up_s": None}
-    return LoadLane(**shallow(figures_of()), lane=lane, **{**default, **others})
+    return LoadLane(lane=lane, **{**shallow(figures_of()), **default, **others})
 
 
 def limit_lane(lane, held_per_s, broke_per_s, probes=(), **others):

@@ -77,6 +77,7 @@ class World:
         running: Keys of the lanes whose nodes run.
         at_work: By trial, those that ran when it began.
         sent: By trial, its order as it stands.
+        free_at: By lane, when each of its slots is free, on this clock.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class World:
         self.running, self.at_work, self.sent = set(), {}, {}
         self._planned, self._order_of_plans = [], count()
         self._publisher, self._revisions, self._counts = None, None, [0, 0]
-        self._free_at, self._done, self._sampled_at = {}, [], {}
+        self.free_at, self._done, self._sampled_at = {}, [], {}
         self._run_id = ""
         self.shipped = 0
 
@@ -206,7 +207,7 @@ class World:
         outcome = self.outcome(lane, seq)
         if outcome is None or lane.key not in self.running:
             return
-        free_at = self._free_at.setdefault(lane.key, [0.0] * lane.slots)
+        free_at = self.free_at.setdefault(lane.key, [0.0] * lane.slots)
         slot = free_at.index(min(free_at))
         started_at = max(self.now_s + WAY_S, free_at[slot])
         call = order.calls[order.plan.parts[seq] if order.plan.parts is not None else 0]

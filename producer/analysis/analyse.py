@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def capacity_per_s(finished_at: NDArray[np.float64], slots: int) -> float | None:
     """
-    Steady completion rate over a backlog.
+    Return the steady completion rate over a backlog.
 
     The first `slots` completions only fill the pipe; the clock runs from the last of them, f_w, to the last job of
     all: (N - w) / (f_N - f_w) with w = slots. The tail, when some slots are already idle, is inside.
@@ -55,7 +55,7 @@ def analyse(
     trials: Sequence[Trial], sent: pl.DataFrame, records: pl.DataFrame, children: pl.DataFrame | None = None
 ) -> Analysis:
     """
-    All numbers of a run, from what was sent and what came back.
+    Compute all numbers of a run from what was sent and what came back.
 
     Args:
         trials: What was measured when, on which lane.
@@ -126,7 +126,7 @@ def _by_trial(table: pl.DataFrame) -> Callable[[int], pl.DataFrame]:
 
 
 def _failures(records: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
-    """One row for each failed job, named by the exception or, where there is none, by the outcome."""
+    """Return one row for each failed job, named by the exception or, without one, by the outcome."""
     failed = fates.filter(pl.col("fate") == Fate.FAILED.value).select(KEY)
     return (
         records.filter(pl.col("outcome").is_in([Outcome.FAILED.label, Outcome.REJECTED.label]))
@@ -139,7 +139,7 @@ def _failures(records: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_lane(measured: Sequence[_Measured]) -> list[list[_Measured]]:
-    """Trials of the same workload on the same lane together, in the order of the first; without the warm-up."""
+    """Group trials by workload and lane, in the order of the first of each; the warm-up is left out."""
     groups: dict[tuple[str, str], list[_Measured]] = {}
     for part in measured:
         if part.trial.kind is not Kind.WARM_UP:
@@ -148,7 +148,7 @@ def _by_lane(measured: Sequence[_Measured]) -> list[list[_Measured]]:
 
 
 def _trial_result(part: _Measured) -> TrialResult:
-    """The numbers of one trial."""
+    """Return the numbers of one trial."""
     trial, times = part.trial, latency(part.successes, part.sent)
     return TrialResult(
         trial=trial.trial,
@@ -168,14 +168,14 @@ def _trial_result(part: _Measured) -> TrialResult:
 
 
 def _trial_capacity_per_s(part: _Measured) -> float | None:
-    """Only a backlog shows the capacity; at a held rate completions follow the arrivals."""
+    """Return the capacity, which only a backlog shows: at a held rate completions follow the arrivals."""
     if part.trial.kind is not Kind.CAPACITY:
         return None
     return capacity_per_s(floats(part.successes, "finished_at"), part.trial.slots)
 
 
 def _achieved_per_s(part: _Measured) -> float | None:
-    """Jobs that succeeded, over the time from the first one due to the last one finished."""
+    """Return jobs that succeeded, over the time from the first one due to the last one finished."""
     if not part.successes.height:
         return None
     first_due_at, last_finished_at = floats(part.sent, "due_at").min(), floats(part.successes, "finished_at")[-1]
@@ -184,14 +184,14 @@ def _achieved_per_s(part: _Measured) -> float | None:
 
 
 def _cpu_s_per_job(parts: Sequence[_Measured]) -> float | None:
-    """CPU seconds of the nodes over jobs done, of all trials together; None if a trial's are unknown."""
+    """Return CPU seconds of the nodes over jobs done, of all trials together; None if a trial's are unknown."""
     known = [part.trial.cpu_s for part in parts if part.trial.cpu_s is not None]
     done = sum(part.settlement.done for part in parts)
     return sum(known) / done if done and len(known) == len(parts) else None
 
 
 def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
-    """The numbers of one workload on one lane."""
+    """Return the numbers of one workload on one lane."""
     first = parts[0].trial
     backlogs = [part for part in parts if part.trial.kind is Kind.CAPACITY]
     held = [part for part in parts if part.trial.kind in {Kind.LATENCY, Kind.LOAD}]
@@ -212,13 +212,13 @@ def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
 
 
 def _count_failures(parts: Sequence[_Measured]) -> dict[str, int]:
-    """Failed jobs by class of the exception, most frequent first."""
+    """Count failed jobs by class of the exception, most frequent first."""
     counts = Counter(name for part in parts for name in part.failures["exception"])
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _pooled_latency(parts: Sequence[_Measured]) -> Latency | None:
-    """Percentiles over the raw records of several trials."""
+    """Return percentiles over the raw records of several trials."""
     if not parts:
         return None
     return latency(pl.concat(part.successes for part in parts), pl.concat(part.sent for part in parts))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 FULL = 0.7
-"""A node is counted on for this part of its capacity: beyond it, waiting grows faster than work."""
+"""The part of its capacity that a node is counted on for: beyond it, waiting grows faster than work."""
 
 MEMORY_ROOM = 1.5
-"""A limit is set at so many times what was measured: a node that reaches its limit is killed."""
+"""A memory limit as a multiple of what was measured: a node that reaches its limit is killed."""
 
 MIB = 2**20
 
@@ -123,7 +123,7 @@ def _answer(run: Run, app: AppSettings, workload: WorkloadSummary, lanes: Sequen
 
 def cpu_share(run: Run, workload: str, lane: str) -> float | None:
     """
-    How much of the time that a task held its slot it held the CPU, in its trials at a held rate; None without any.
+    Return the part of the time in its slot that a task held the CPU, in trials at a held rate; None without any.
 
     There it waits for the CPU least. Over all deliveries that ended, from 0 to 1.
     """
@@ -134,7 +134,7 @@ def cpu_share(run: Run, workload: str, lane: str) -> float | None:
 
 
 def started_per_job(run: Run, workload: str) -> float:
-    """How many jobs each one starts, with those that these start in turn; 0 for a task that starts none."""
+    """Return how many jobs each one starts, with those that these start in turn; 0 if it starts none."""
     trials = [t.trial for t in run.trials if t.workload == workload]
     sent = run.sent.filter(pl.col("trial").is_in(trials)).height
     started = run.children.filter(pl.col("trial").is_in(trials) & (pl.col("outcome") != "retried"))
@@ -152,7 +152,7 @@ def sureness(verdicts: Sequence[Verdict]) -> str:
 
 
 def nodes_for(rate_per_s: float | None, capacity_per_s: float | None) -> int | None:
-    """How many such nodes a rate takes, each at 70 % of its capacity; nodes that share a machine do less."""
+    """Return how many such nodes a rate takes, each at 70 % of its capacity; nodes that share a machine do less."""
     if not rate_per_s or not capacity_per_s:
         return None
     # Rounded first: 63 / (0.7 * 90) is a little more than 1 for a computer.
@@ -160,7 +160,7 @@ def nodes_for(rate_per_s: float | None, capacity_per_s: float | None) -> int | N
 
 
 def compose_service(command: str, pool: str, memory_bytes: float | None) -> str:
-    """The service of such a node, for a compose file."""
+    """Return the service of such a node, for a compose file."""
     lines = [f"worker-{pool}:", "  image: YOUR_IMAGE", f"  command: {command}", "  stop_grace_period: 60s"]
     if memory_bytes:
         lines.append(f"  mem_limit: {math.ceil(memory_bytes * MEMORY_ROOM / MIB)}m")

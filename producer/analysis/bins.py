@@ -32,7 +32,7 @@ SHORT_S, FEWEST = 20.0, 20
 
 STEPS = (1, 2, 5)
 _BEGUN = pl.coalesce(pl.col("started_at").fill_nan(None), "finished_at")
-"""When a job that is acknowledged early is: as a slot takes it, or as it is dropped."""
+"""The instants at which a job is acknowledged early: as a slot takes it, or as it is dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

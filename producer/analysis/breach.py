@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountedJobs:
     """
-    What was recorded of the jobs that count.
+    The records of the jobs that count.
 
     Attributes:
         trial: Of which.
@@ -107,7 +107,7 @@ def _first_sample(threshold: Threshold, limit: float, seen: CountedJobs) -> floa
 
 
 def _last_kept(threshold: Threshold, limit: float, seen: CountedJobs) -> float | None:
-    """The second after the last up to which the rate, from the first that counts, was kept; that first if never."""
+    """Return the second after the last up to which the rate, from the first that counts, was kept."""
     column, frame = ("sent_at", seen.sent) if threshold.of == "sent" else ("finished_at", seen.done)
     at_s = np.sort(frame[column].drop_nulls().to_numpy()) - seen.trial.began_at
     duration_s = seen.trial.planned_s or (float(at_s[-1]) if len(at_s) else 0.0)

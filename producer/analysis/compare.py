@@ -45,7 +45,7 @@ SOFTWARE = ("python", "implementation", "free_threaded", "gil", "versions", "sys
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureChange:
     """
-    How one figure of one lane changed from the first run to the second.
+    The change of one figure of one lane from the first run to the second.
 
     Attributes:
         workload: What the jobs did.
@@ -83,7 +83,7 @@ class Difference:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """
-    What changed from one run to another.
+    The changes from one run to another.
 
     Attributes:
         first: Name of the first run's directory.

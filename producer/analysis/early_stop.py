@@ -1,4 +1,4 @@
-"""What is known of a load while it runs, to end it when a threshold is broken or cannot be kept any more. Pure."""
+"""The running figures of a load, to end it when a threshold is broken or can no longer be kept. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ FINISHED = "finished_at"
 T = TypeVar("T", bound=np.generic)
 
 SEEN = {"failed": Outcome.FAILED, "revoked": Outcome.REVOKED, "retried": Outcome.RETRIED}
-"""Counts that only grow, so that they can be told before the end."""
+"""Counts that only grow, so that they can be judged before the end."""
 
 
 class Batch(Protocol):
     """
-    What came in of a trial since the last look.
+    The records of a trial that came in since the last look.
 
     Attributes:
         began_at: When the trial began, in seconds since the epoch.
@@ -56,7 +56,7 @@ class Batch(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FiguresSoFar:
     """
-    What thresholds are held against before the end; rates are not among it.
+    The figures that thresholds are held against before the end; rates are not among them.
 
     Attributes:
         spreads: By stage, the percentiles of the jobs that have ended.
@@ -139,7 +139,7 @@ class RunningFigures:
         return ours.filter(self._counts(ours["due_at"].to_numpy() - snapshot.began_at))
 
     def broken(self, lane: str) -> Judgement | None:
-        """The first threshold that what is known does not keep; one of which nothing is known yet is kept."""
+        """Return the first threshold that is broken so far; one of which nothing is known yet is not."""
         figures = self._figures(lane)
         for threshold in self._thresholds:
             judged = threshold.judge(figures)
@@ -148,7 +148,7 @@ class RunningFigures:
         return None
 
     def cannot_pass(self, jobs: int) -> bool:
-        """Whether some threshold would be broken even if all the other jobs of the plan took no time at all."""
+        """Check whether some threshold would be broken even if all other jobs of the plan took no time."""
         return any(
             np.count_nonzero(self._known(t.of) > t.limit) > _allowed_beyond(jobs, t.name)
             for t in self._thresholds
@@ -173,7 +173,7 @@ class RunningFigures:
 
 
 def can_tell_early(threshold: Threshold) -> bool:
-    """Whether a threshold can be judged before the end: not what is lost, nor a rate, whose last jobs are to come."""
+    """Check whether a threshold can be judged before the end: not lost jobs, nor a rate, which takes all jobs."""
     return threshold.name in (*STATISTICS, *SEEN, MEMORY)
 
 

@@ -1,4 +1,4 @@
-"""When the generator itself was too late for its figures to be used. Pure."""
+"""The load generator: whether it was too late for its figures to be used. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ sojourn of minutes."""
 
 
 def lag_bound_s(median_sojourn_s: float) -> float:
-    """The publish lag, in seconds at p99, above which a run is not valid: 10 ms, or a quarter of the median sojourn."""
+    """Return the p99 publish lag above which a run is not valid: 10 ms, or a quarter of the median sojourn."""
     return max(LAG_FLOOR_S, LAG_SHARE * median_sojourn_s)
 
 

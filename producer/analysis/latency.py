@@ -114,5 +114,5 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
 
 
 def floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:
-    """A column as numpy sees it; null becomes NaN."""
+    """Return a column as numpy sees it; null becomes NaN."""
     return frame[column].cast(pl.Float64).to_numpy()

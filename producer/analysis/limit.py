@@ -1,4 +1,4 @@
-"""What a search for the limit found on each lane: its probes, the bracket and whether it was confirmed. Pure."""
+"""The limit of each lane: the probes of a search, its bracket, and whether it was confirmed. Pure."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Probe(ProbeFigures):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitLane:
     """
-    What a search found on a lane.
+    The limit of a lane.
 
     Attributes:
         lane: The lane's key.
@@ -85,7 +85,7 @@ class LimitLane:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSummary:
     """
-    What a search for the limit found.
+    The findings of a search for the limit.
 
     Attributes:
         lanes: One entry a lane, in the order of their first probe.
@@ -95,7 +95,7 @@ class LimitSummary:
 
     @property
     def met(self) -> bool:
-        """Whether the limit of each lane was found and confirmed."""
+        """True if the limit of each lane was found and confirmed."""
         return all(lane.confirmed for lane in self.lanes)
 
 

@@ -132,7 +132,7 @@ class LaneFigures(LoadFigures):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadLane(LaneFigures):
     """
-    What a load found on a lane; its own figures are those of the phases that count.
+    The findings of a load on a lane; its own figures are those of the phases that count.
 
     Attributes:
         lane: The lane's key.
@@ -164,7 +164,7 @@ class ProbeFigures(LaneFigures):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSummary:
     """
-    What a load found.
+    The findings of a load.
 
     Attributes:
         lanes: One entry a lane, in the order in which they were loaded.
@@ -178,7 +178,7 @@ class LoadSummary:
 
     @property
     def met(self) -> bool:
-        """Whether no threshold was broken."""
+        """True if no threshold was broken."""
         return not self.aborted and all(judged.kept for lane in self.lanes for judged in lane.thresholds)
 
 
@@ -242,7 +242,7 @@ def _judge(threshold: Threshold, figures: LaneFigures, seen: _Seen, counted: Seq
 
 
 class _Seen:
-    """What was recorded of one trial, with every job's offset from its start."""
+    """The tables of one trial, with every job's offset from its start."""
 
     def __init__(self, run: Run, trial: Trial, fates: pl.DataFrame) -> None:
         self.trial = trial
@@ -308,7 +308,7 @@ class _Seen:
         return memory_per_slot_bytes(self._samples, lane=self.trial.lane, windows=[window], slots=self.trial.slots)
 
     def part(self, stretches: Sequence[PhaseWindow]) -> CountedJobs:
-        """The jobs due in some stretches, to see since when they broke a threshold."""
+        """Return the jobs due in some windows, to find since when they broke a threshold."""
         return CountedJobs(
             trial=self.trial,
             sent=self._chosen(self._sent, stretches, None),

@@ -24,7 +24,7 @@ def memory_per_slot_bytes(
     column: Literal["pss_bytes", "private_bytes"] = "pss_bytes",
 ) -> float | None:
     """
-    What a slot costs in memory while its lane works.
+    Return what a slot costs in memory while its lane works.
 
     The median over time of each node's proportional set size, summed over the lane's nodes, divided by their slots.
 

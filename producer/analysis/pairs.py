@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 Measure = Literal["capacity", "latency"]
-"""What is compared: jobs per second, of which more is better, or seconds, of which fewer are."""
+"""The measures: jobs per second, of which more is better, or seconds, of which fewer are."""
 
 MAX_FAILED_SHARE = 0.01
 """A lane that fails more of its jobs than this is not ranked: failing is often faster than working."""
@@ -26,7 +26,7 @@ MAX_FAILED_SHARE = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedValues:
     """
-    What two lanes measured in the same rounds.
+    The values of two lanes in the same rounds.
 
     Attributes:
         measure: What the values are: `capacity` in jobs per second or `latency` in seconds.
@@ -56,7 +56,7 @@ class PairedValues:
 
     @property
     def higher_is_better(self) -> bool:
-        """Whether the larger value wins."""
+        """True if the larger value wins."""
         return self.measure == "capacity"
 
     @property
@@ -68,7 +68,7 @@ class PairedValues:
 
 def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
     """
-    The comparisons of a race: every two lanes, on each workload and measure that both ran.
+    Return the comparisons of a race: every two lanes, on each workload and measure that both ran.
 
     Latency is compared at the highest percentile that is firm in every trial of the comparison. A trial counts only if
     every job of it was done.
@@ -83,7 +83,7 @@ def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
 
 
 def _paired(trials: Sequence[TrialResult], results: Sequence[TrialResult], a: str, b: str) -> PairedValues:
-    """Two lanes' trials of one kind and workload, round by round."""
+    """Pair two lanes' trials of one kind and workload, round by round."""
     measure: Measure = "capacity" if trials[0].kind is Kind.CAPACITY else "latency"
     workload = trials[0].workload
     percentile = _shared_percentile([trial for trial in trials if trial.lane in (a, b)])
@@ -101,12 +101,12 @@ def _paired(trials: Sequence[TrialResult], results: Sequence[TrialResult], a: st
 
 
 def _shared_percentile(trials: Sequence[TrialResult]) -> str:
-    """The highest percentile that is firm in every trial that counts."""
+    """Return the highest percentile that is firm in every trial that counts."""
     return choose_percentile([trial.sojourn.n for trial in trials if trial.sojourn and _all_done(trial)])
 
 
 def _value(trial: TrialResult, percentile: str) -> float | None:
-    """The number by which a trial is compared; None if it must not count."""
+    """Return the number by which a trial is compared; None if it must not count."""
     if not _all_done(trial):
         return None
     if trial.kind is Kind.CAPACITY:
@@ -115,12 +115,12 @@ def _value(trial: TrialResult, percentile: str) -> float | None:
 
 
 def _all_done(trial: TrialResult) -> bool:
-    """Whether every job was done, once."""
+    """Check whether every job was done, once."""
     return trial.settlement.done == trial.settlement.sent
 
 
 def _failed_share(results: Sequence[TrialResult], workload: str, lane: str) -> float:
-    """Share of the lane's jobs of this workload that failed, whatever was measured."""
+    """Return the share of the lane's jobs of this workload that failed, whatever was measured."""
     return Settlement.sum(
         result.settlement
         for result in results

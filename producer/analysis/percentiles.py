@@ -17,11 +17,11 @@ PER_MILLE: Mapping[str, int] = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999
 """Each percentile by its name, in thousandths so that ranks are counted in whole numbers."""
 
 FIRM_BEYOND = 10
-"""A percentile with fewer values beyond it rests on a handful of jobs."""
+"""The values beyond a percentile that make it firm: with fewer it rests on a handful of jobs."""
 
 
 def values_beyond(n: int, name: str) -> int:
-    """How many of n values rank above the percentile of this name, e.g. 10 of 1,000 above p99."""
+    """Return how many of n values rank above the percentile of this name, e.g. 10 of 1,000 above p99."""
     return n - _rank(n, name)
 
 
@@ -31,14 +31,14 @@ def _field(name: str) -> str:
 
 
 def _rank(n: int, name: str) -> int:
-    """The nearest rank, from 1: the smallest that has at least the percentile's share of n values at or below it."""
+    """Return the nearest rank, from 1: the smallest with at least the percentile's share of n values at or below it."""
     return -(-n * PER_MILLE[name] // 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
     """
-    How values are spread, in seconds. Every percentile is one of the values (nearest rank), none is interpolated.
+    The spread of values, in seconds. Every percentile is one of the values (nearest rank), none is interpolated.
 
     Attributes:
         n: How many values there were; at least 1.
@@ -63,12 +63,12 @@ class Percentiles:
         return float(getattr(self, _field(name)))
 
     def firm(self, name: str) -> bool:
-        """Whether at least ten values lie beyond this percentile, e.g. `firm("p99")` from 1,000 values on."""
+        """Check whether at least ten values lie beyond this percentile, e.g. `firm("p99")` from 1,000 values on."""
         return values_beyond(self.n, name) >= FIRM_BEYOND
 
 
 def percentiles(values: NDArray[np.float64]) -> Percentiles | None:
-    """The spread of values in any order; NaN, a value that was not taken, is left out. None without values."""
+    """Return the spread of values in any order; NaN, a value that was not taken, is left out. None without values."""
     ranked = np.sort(values[~np.isnan(values)])
     n = len(ranked)
     if n == 0:
@@ -78,7 +78,7 @@ def percentiles(values: NDArray[np.float64]) -> Percentiles | None:
 
 
 def choose_percentile(ns: Sequence[int]) -> str:
-    """The highest percentile that is firm in every trial, given each trial's number of jobs; p50 if none is."""
+    """Return the highest percentile that is firm in every trial, given each one's number of jobs; p50 if none is."""
     fewest = min(ns, default=0)
     firm = [name for name in PER_MILLE if values_beyond(fewest, name) >= FIRM_BEYOND]
     return firm[-1] if firm else "p50"

@@ -1,4 +1,4 @@
-"""What a core costs whoever reads a report: no run knows it, so it is told to the report. Pure."""
+"""The price of a core-hour: given to the report, not stored in the run. Pure."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Price:
     currency: str = ""
 
     def of_jobs(self, cpu_s_per_job: float | None) -> float | None:
-        """What the CPU time of a million jobs costs, if no core idles that is paid for; None if it is not known."""
+        """Return the price of the CPU time of a million jobs, if no core idles that is paid for; None if unknown."""
         return None if cpu_s_per_job is None else cpu_s_per_job * MILLION / HOUR_S * self.core_hour
 
 
 def parse_price(text: str) -> Price:
     """
-    A price from a number and, if there is one, its currency.
+    Parse a price: a number and, if there is one, its currency.
 
     Raises:
-        UsageError: If it is none; says what is.
+        UsageError: If it is not a price; the message shows one.
     """
     found = _WRITTEN.fullmatch(text.strip())
     core_hour = float(found["number"]) if found else math.nan

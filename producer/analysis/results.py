@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
     """
-    What one trial measured.
+    The figures of one trial.
 
     Attributes:
         trial: Its number within the run.
@@ -28,7 +28,7 @@ class TrialResult:
         round: Trials of one kind and workload with the same round form a pair.
         settlement: What became of its jobs.
         rate_per_s: The held arrival rate; None for a backlog.
-        capacity_per_s: Steady completion rate over a backlog; None for other kinds and when it cannot be told.
+        capacity_per_s: Steady completion rate over a backlog; None for other kinds and where it is unknown.
         achieved_per_s: Jobs that succeeded, per second from the first one due to the last one finished.
         sojourn: Finished minus due.
         publish_lag: Sent minus due.
@@ -72,7 +72,7 @@ class PingTimes:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneResult:
     """
-    What one lane did with one workload, over all trials but those of the warm-up.
+    The figures of one workload on one lane, over all trials but those of the warm-up.
 
     Attributes:
         workload: What the jobs did.

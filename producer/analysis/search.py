@@ -1,5 +1,5 @@
 """
-A bracketed search for the highest rate that passes. Pure: it is told what came of each rate, and says which is next.
+A bracketed search for the highest rate that passes. Pure: it is given the result of each rate, and returns the next.
 
 First the rate doubles until one fails, or halves until one passes; then each probe goes to the geometric middle of
 the bracket, until its ends are within the precision; then the lower end is confirmed by a repeat. If that fails, the
@@ -55,7 +55,7 @@ class Search:
 
     @property
     def narrow(self) -> bool:
-        """Whether the bracket is as narrow as asked, or cannot be closed from above."""
+        """True if the bracket is as narrow as asked, or cannot be closed from above."""
         if self.held_per_s is None:
             return False
         if self.broke_per_s is None:
@@ -64,17 +64,17 @@ class Search:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing left to probe."""
+        """True if there is nothing left to probe."""
         hopeless = self.broke_per_s is not None and self.broke_per_s <= self._lowest_per_s
         return self.confirmed or hopeless or self._probes >= MAX_PROBES
 
     @property
     def confirming(self) -> bool:
-        """Whether the next probe repeats one that passed."""
+        """True if the next probe repeats one that passed."""
         return self.narrow and not self.over
 
     def next_per_s(self) -> float:
-        """The next rate to probe, while the search is not over."""
+        """Return the next rate to probe, while the search is not over."""
         held, broke = self.held_per_s, self.broke_per_s
         if held is not None and self.narrow:
             return held
@@ -87,7 +87,7 @@ class Search:
         return sqrt(held * broke)
 
     def tell(self, rate_per_s: float, *, passed: bool) -> None:
-        """What came of the probe at a rate."""
+        """Record whether the probe at a rate passed."""
         confirming = self.confirming and rate_per_s == self.held_per_s
         self._probes += 1
         if passed:

@@ -1,5 +1,5 @@
 """
-What became of every job: each one that was sent is settled exactly once.
+The settlement of jobs: each one that was sent is settled exactly once.
 
 A node writes one record per delivery, so a job may have none, one or several. `settle` gives each job one fate by
 taking the first line that is true:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Fate(StrEnum):
-    """How a job was settled."""
+    """The fates of jobs."""
 
     DONE = "done"
     FAILED = "failed"
@@ -56,7 +56,7 @@ FATES = pl.Enum([fate.value for fate in Fate])
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """
-    How many jobs met each fate; the counts always add up to `sent`.
+    The number of jobs that met each fate; the counts always add up to `sent`.
 
     Attributes:
         sent: Jobs that the publisher tried to send.
@@ -87,13 +87,13 @@ class Settlement:
 
     @classmethod
     def sum(cls, settlements: Iterable[Self]) -> Self:
-        """Several settlements as one."""
+        """Return several settlements as one."""
         each = list(settlements)
         counts = {fate.value: sum(one.count(fate) for one in each) for fate in Fate}
         return cls(sent=sum(one.sent for one in each), **counts)
 
     def count(self, fate: Fate) -> int:
-        """How many jobs met this fate."""
+        """Return how many jobs met this fate."""
         value: int = getattr(self, fate.value)
         return value
 
@@ -104,7 +104,7 @@ class Settlement:
 
     @property
     def complete(self) -> bool:
-        """Whether every job came to exactly one end."""
+        """True if every job came to exactly one end."""
         return self.done + self.failed + self.revoked == self.sent
 
     @property
@@ -151,20 +151,20 @@ def settle(sent: pl.DataFrame, records: pl.DataFrame, trials: Sequence[Trial]) -
 
 
 def _endings(records: pl.DataFrame) -> pl.DataFrame:
-    """Per job: how many of its deliveries ended in each way."""
+    """Count, per job, how many of its deliveries ended in each way."""
     outcome = pl.col("outcome")
     return records.group_by(KEY).agg(outcome.eq(ending.label).sum().alias(ending.label) for ending in Outcome)
 
 
 def _still_queued(trials: Sequence[Trial]) -> pl.DataFrame:
-    """The jobs that were on the broker when their trial was given up."""
+    """Return the jobs that were on the broker when their trial was given up."""
     keys = {(trial.trial, seq) for trial in trials for seq in trial.queued}
     schema = dict.fromkeys(KEY, pl.UInt32)
     return pl.DataFrame(sorted(keys), schema=schema, orient="row").with_columns(queued=True)
 
 
 def _fate() -> pl.Expr:
-    """The list at the top of this module, line by line."""
+    """Build the list at the top of this module, line by line."""
     times = {ending: pl.col(ending.label).fill_null(0) for ending in Outcome}
     unraised = times[Outcome.SUCCEEDED] + times[Outcome.IGNORED]
     rules = (
@@ -200,5 +200,5 @@ def unsettled(fates: pl.DataFrame, trials: Sequence[Trial]) -> list[Unsettled]:
 
 
 def count_unknown_records(sent: pl.DataFrame, records: pl.DataFrame) -> int:
-    """Records of jobs that were never sent: of another run, or a publisher's list cut short."""
+    """Count records of jobs that were never sent: of another run, or missing from a publisher's list."""
     return records.select(KEY).join(sent.select(KEY), on=KEY, how="anti").height

@@ -1,4 +1,4 @@
-"""Estimates and tests that verdicts and comparisons share."""
+"""The statistics of verdicts, comparisons and fits: t-test, Holm, Welch, pairs that are needed, intervals."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 
 LEAST_TRIALS = 3
+"""Trials of a run below which Welch's test says nothing."""
 
 CONFIDENCE = 0.95
-
 SIGNIFICANCE = 0.05
+OUTSIDE = (1 - CONFIDENCE) / 2
+"""The share that lies beyond each end of an interval."""
 
 POWER = 0.8
-"""How likely the advised number of pairs should settle the question, if lanes and noise are as they were."""
+"""The probability with which the advised number of pairs settles the question, if lanes and noise are as they were."""
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, float | None, float | None, float]:
     """
-    Ratio of geometric means, second over first, with its 95 % interval and the p-value of equality.
+    Return the ratio of geometric means, second over first, its 95 % interval, and the p-value of equality.
 
     Too few values give no interval and a p-value of 1.
     """
@@ -38,15 +42,15 @@ def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None
     if error == 0:
         return math.exp(difference), math.exp(difference), math.exp(difference), float(difference == 0)
     freedom = sum(parts) ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
-    half = float(stdtrit(freedom, 0.975)) * error
+    half = float(stdtrit(freedom, 1 - OUTSIDE)) * error
     p = 2 * float(stdtr(freedom, -abs(difference) / error))
     return math.exp(difference), math.exp(difference - half), math.exp(difference + half), p
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Estimate:
+class LogRatio:
     """
-    What the usable pairs say of the logarithm of a / b.
+    The logarithm of a ratio a / b, estimated from pairs.
 
     Attributes:
         pairs: How many there are.
@@ -60,13 +64,13 @@ class _Estimate:
 
     @property
     def standard_error(self) -> float:
-        """How far the mean is likely to be off."""
+        """The standard error of the mean."""
         return self.sd / math.sqrt(self.pairs)
 
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of the 95 % t-interval; needs two pairs. A point if all pairs agree."""
-        half_width = float(stdtrit(self.pairs - 1, (1 + CONFIDENCE) / 2)) * self.standard_error
+        half_width = float(stdtrit(self.pairs - 1, 1 - OUTSIDE)) * self.standard_error
         return self.mean - half_width, self.mean + half_width
 
     @property
@@ -79,7 +83,7 @@ class _Estimate:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """
-    P-values adjusted for their number by Holm's method, in the order given.
+    Return p-values adjusted for their number by Holm's method, in the order given.
 
     The smallest of m is multiplied by m, the next by m - 1, and so on; none may end below one before it, or above 1.
     """
@@ -88,3 +92,47 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = floor
     return adjusted
+
+
+def pairs_needed(ratio: LogRatio, log_margin: float, comparisons: int, at_most: int) -> int | None:
+    """
+    Return the smallest number of pairs that settles a comparison in four races of five; None if it is too large.
+
+    The observed mean and standard deviation are taken for the true ones. Beyond the margin a lane should win even if
+    this is the comparison that Holm's method treats worst; within it the interval should fit into the margin.
+
+    Args:
+        ratio: Estimated from the pairs so far.
+        log_margin: The logarithm of the ratio up to which lanes show no difference.
+        comparisons: The number of comparisons of the race.
+        at_most: The largest number to consider.
+    """
+    pairs = np.arange(ratio.pairs + 1, at_most + 1)
+    standard_error = ratio.sd / np.sqrt(pairs)
+    luck = stdtrit(pairs - 1, POWER) * standard_error
+    distance = abs(ratio.mean) - log_margin
+    if distance > 0:
+        doubt = stdtrit(pairs - 1, 1 - SIGNIFICANCE / comparisons / 2) * standard_error
+        enough = (doubt + luck <= abs(ratio.mean)) & (luck <= distance)
+    else:
+        enough = stdtrit(pairs - 1, 1 - OUTSIDE) * standard_error + luck <= -distance
+    return int(pairs[enough.argmax()]) if enough.any() else None
+
+
+def widened_residuals(residuals: NDArray[np.float64], parameters: int) -> NDArray[np.float64]:
+    """
+    Return the residuals of a fit as wide as the errors behind them are likely to be.
+
+    The parameters took their part of what the values are off by, and few values say little of how much that was:
+    Student's t makes up for both. There must be more values than parameters.
+    """
+    spare = len(residuals) - parameters
+    factor = math.sqrt(len(residuals) / spare) * stdtrit(spare, 1 - OUTSIDE) / ndtri(1 - OUTSIDE)
+    widened: NDArray[np.float64] = residuals * factor
+    return widened
+
+
+def quantile_intervals(samples: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Return the lower and the upper ends between which 95 % of each column's values lie."""
+    low, high = np.quantile(samples, [OUTSIDE, 1 - OUTSIDE], axis=0)
+    return low.tolist(), high.tolist()

@@ -1,5 +1,5 @@
 """
-What a run found, as plain data: recomputed from the run directory alone, written as `summary.json`.
+The summary of a run: recomputed from the run directory alone, written as `summary.json`.
 
 `docs/run-directory.md` describes every key. A change of meaning changes `SCHEMA`.
 """
@@ -41,7 +41,7 @@ SCHEMA = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
     """
-    Which run it is.
+    The identity of a run.
 
     Attributes:
         id: 16 hexadecimal digits.
@@ -59,7 +59,7 @@ class RunFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """
-    What a run found. `load`, `limit` and `sweep` are None for runs of other kinds.
+    The summary of a run. `load`, `limit` and `sweep` are None for runs of other kinds.
 
     Attributes:
         schema: Version of the summary.
@@ -107,7 +107,7 @@ class Summary:
 
     @property
     def met(self) -> bool:
-        """Whether nothing that was asked of the lanes was broken."""
+        """True if nothing that was asked of the lanes was broken."""
         return all(part.met for part in (self.load, self.limit) if part)
 
 

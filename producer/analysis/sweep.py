@@ -1,4 +1,4 @@
-"""What a sweep found at each value, and what follows from it. Pure."""
+"""The findings of a sweep: each value, the best one, the knee, the crossover and the scaling. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SweepPoint:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    What the values say of a lane.
+    The conclusions of the values for a lane.
 
     Attributes:
         lane: The lane's key.
@@ -97,7 +97,7 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossover:
     """
-    Where threads stop keeping up with prefork, by the verdicts on capacity.
+    The CPU share at which threads stop keeping up with prefork, by the verdicts on capacity.
 
     Attributes:
         threads_hold_to: The highest CPU share at which they are no worse; None if there is none.
@@ -111,7 +111,7 @@ class Crossover:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneScaling:
     """
-    How a lane scales with its nodes.
+    The scaling of a lane over its nodes.
 
     Attributes:
         lane: The lane's key.
@@ -125,7 +125,7 @@ class LaneScaling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSummary:
     """
-    What a sweep found.
+    The findings of a sweep.
 
     Attributes:
         axis: What was varied.

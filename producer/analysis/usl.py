@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+
+from producer.analysis.stats import quantile_intervals, widened_residuals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,16 +28,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_VALUES = 3
-"""Numbers of nodes without which three parameters are no law."""
+"""Node counts that a fit of three parameters needs."""
 
 RESAMPLES = 400
-"""Fits for an interval; more of them would tell its ends no better than the trials do."""
-
-OUTSIDE = 0.025
-"""Which part of the fits lies beyond each end of an interval."""
+"""Fits for an interval; more would not make its ends more certain than the trials do."""
 
 STEPS, SETTLED = 40, 1e-9
-"""Steps of a fit at most, and the change of a parameter, as a part, at which it is done."""
+"""The most steps of a fit, and the relative change of a parameter at which it is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +73,14 @@ class Law:
     peak: float | None
 
     def per_s(self, nodes: float) -> float:
-        """Throughput of so many nodes, in jobs/s."""
+        """Return the throughput of a number of nodes, in jobs/s."""
         lost = self.contention.value * (nodes - 1) + self.coherency.value * nodes * (nodes - 1)
         return self.one_node_per_s * nodes / (1 + lost)
 
 
 def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: int = RESAMPLES) -> Law | None:
     """
-    The law of some trials.
+    Fit the law to some trials.
 
     Args:
         measured: By number of nodes, what each trial gave in jobs/s, above 0.
@@ -90,7 +88,7 @@ def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: in
         resamples: How often it is fitted again, for the intervals.
 
     Returns:
-        None if there are fewer than `LEAST_VALUES` numbers of nodes, or what one does cannot be told from them.
+        None if there are fewer than `LEAST_VALUES` numbers of nodes, or they do not show what one node does.
     """
     known = {nodes: values for nodes, values in measured.items() if len(values)}
     if len(known) < LEAST_VALUES:
@@ -98,7 +96,7 @@ def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: in
     nodes = np.concatenate([np.full(len(values), float(count)) for count, values in known.items()])
     per_s = np.concatenate([np.asarray(values, dtype=np.float64) for values in known.values()])
     times = _times(nodes, per_s)
-    if not _tell_of_one(times):
+    if not _gives_one_node_time(times):
         return None
     one_s, contention, coherency = _parameters(times)
     lows, highs = _intervals(nodes, per_s, times, np.random.default_rng(seed), resamples)
@@ -111,38 +109,38 @@ def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: in
     )
 
 
-def _stretches(nodes: Floats) -> Floats:
-    """What d, s and c count for with so many nodes; a row for each trial."""
+def _weights(nodes: Floats) -> Floats:
+    """Return the weights of d, s and c for each trial, by its number of nodes."""
     return np.column_stack([1 / nodes, np.ones_like(nodes), nodes - 1])
 
 
 def _times(nodes: Floats, per_s: Floats) -> Floats:
     """
-    The times d, s and c, none below 0, with the least squares of the logarithms: a trial is off by a part of its rate.
+    Fit the times d, s and c, none below 0, by least squares of logarithms: a trial is off by a part of its rate.
 
     Gauss and Newton's steps, each of them least squares that keep what is looked for from falling below 0.
     """
     from scipy.optimize import nnls  # half a second, which every other report need not wait for
 
     unit = float(np.exp(np.log(per_s).mean()))  # so that times are near 1, whatever the rates are
-    stretches, rates = _stretches(nodes), per_s / unit
-    found = nnls(stretches * rates[:, None], np.ones_like(rates))[0]
+    weights, rates = _weights(nodes), per_s / unit
+    found = nnls(weights * rates[:, None], np.ones_like(rates))[0]
     for _ in range(STEPS):
-        before, between = found, stretches @ found
-        found = nnls(stretches / between[:, None], 1 - np.log(rates * between))[0]
+        before, between = found, weights @ found
+        found = nnls(weights / between[:, None], 1 - np.log(rates * between))[0]
         if np.abs(found - before).max() <= SETTLED * found.max():
             break
     times: Floats = found / unit
     return times
 
 
-def _tell_of_one(times: Floats) -> bool:
-    """Whether one node would take any time for a job; if 1 was not measured, what was may say that it takes none."""
+def _gives_one_node_time(times: Floats) -> bool:
+    """Check whether one node takes any time for a job; a fit without a trial on one node may give none."""
     return bool(times[:2].sum() > SETTLED * times[2])
 
 
 def _parameters(times: Floats) -> tuple[float, float, float]:
-    """Seconds from job to job of one node, contention and coherency."""
+    """Return seconds from job to job of one node, contention and coherency."""
     one_s = float(times[0] + times[1])
     return one_s, float(times[1]) / one_s, float(times[2]) / one_s
 
@@ -151,23 +149,20 @@ def _intervals(
     nodes: Floats, per_s: Floats, times: Floats, rng: np.random.Generator, resamples: int
 ) -> tuple[Sequence[float | None], Sequence[float | None]]:
     """
-    Lower and upper ends for contention and coherency: what trials are off the law is dealt out anew, and fitted again.
+    Return lower and upper ends for contention and coherency: residuals are dealt out anew, and it is fitted again.
 
-    Three parameters have taken their part of what trials are off by, and few trials tell little of how much that is:
-    Student's t makes up for both. Without a trial more than parameters nothing can be told.
+    There are no intervals without more trials than parameters.
     """
-    trials, spare = len(per_s), len(per_s) - len(times)
-    if not spare:
+    trials = len(per_s)
+    if trials == len(times):
         return (None, None), (None, None)
-    law = 1 / (_stretches(nodes) @ times)
-    off = np.log(per_s / law) * math.sqrt(trials / spare) * stdtrit(spare, 1 - OUTSIDE) / ndtri(1 - OUTSIDE)
+    law = 1 / (_weights(nodes) @ times)
+    off = widened_residuals(np.log(per_s / law), len(times))
     dealt = (law * np.exp(rng.choice(off, trials)) for _ in range(resamples))
-    fits = [found for found in (_times(nodes, each) for each in dealt) if _tell_of_one(found)]
+    fits = [found for found in (_times(nodes, each) for each in dealt) if _gives_one_node_time(found)]
     if not fits:
         return (None, None), (None, None)
-    again = np.array([_parameters(found)[1:] for found in fits])
-    low, high = np.quantile(again, [OUTSIDE, 1 - OUTSIDE], axis=0)
-    return low.tolist(), high.tolist()
+    return quantile_intervals(np.array([_parameters(found)[1:] for found in fits]))
 
 
 def _estimate(value: float, low: float | None, high: float | None) -> Estimate:

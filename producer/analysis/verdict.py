@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from producer.analysis.pairs import Measure
-from producer.analysis.stats import SIGNIFICANCE, _Estimate, holm
-from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT, _advice, _Bar, _Case, _left_out_note, _reason
+from producer.analysis.stats import SIGNIFICANCE, LogRatio, holm
+from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT, Bar, Case, advice, left_out_note, reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ MARGIN = 0.05
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """
-    What one comparison of a race came to.
+    The outcome of one comparison of a race.
 
     Attributes:
         measure: `capacity` or `latency`.
@@ -78,7 +78,7 @@ class Verdict:
 
 def judge(comparisons: Sequence[PairedValues], margin: float = MARGIN) -> list[Verdict]:
     """
-    The verdicts of a race, in the order of its comparisons.
+    Return the verdicts of a race, in the order of its comparisons.
 
     Args:
         comparisons: All comparisons of the race together, since each one more is one more chance to be fooled.
@@ -86,24 +86,24 @@ def judge(comparisons: Sequence[PairedValues], margin: float = MARGIN) -> list[V
     """
     if not 0 < margin < 1:
         raise ValueError(f"margin {margin!r}: must be above 0 and below 1, e.g. 0.05")
-    cases = [_Case(values=values, estimate=_estimate(values)) for values in comparisons]
+    cases = [Case(values=values, estimate=_estimate(values)) for values in comparisons]
     adjusted = holm([case.estimate.p_value if case.testable else 1.0 for case in cases])
-    bar = _Bar(margin=margin, comparisons=len(cases))
+    bar = Bar(margin=margin, comparisons=len(cases))
     return [_verdict(case, p_adjusted, bar) for case, p_adjusted in zip(cases, adjusted, strict=True)]
 
 
-def _estimate(comparison: PairedValues) -> _Estimate:
-    """Logarithms of a / b over the pairs in which both values are known and above zero."""
+def _estimate(comparison: PairedValues) -> LogRatio:
+    """Estimate a / b from the pairs in which both values are known and above zero."""
     logs = [math.log(a / b) for a, b in comparison.values if a and b and 0 < a < math.inf and 0 < b < math.inf]
-    return _Estimate(
+    return LogRatio(
         pairs=len(logs),
         mean=float(np.mean(logs)) if logs else 0.0,
         sd=float(np.std(logs, ddof=1)) if len(logs) > 1 else 0.0,
     )
 
 
-def _verdict(case: _Case, p_adjusted: float, bar: _Bar) -> Verdict:
-    """Word, reason and advice of one comparison."""
+def _verdict(case: Case, p_adjusted: float, bar: Bar) -> Verdict:
+    """Return word, reason and advice of one comparison."""
     values, estimate = case.values, case.estimate
     low, high = map(math.exp, estimate.interval) if estimate.pairs > 1 else (None, None)
     word = _word(case, p_adjusted, bar)
@@ -120,13 +120,13 @@ def _verdict(case: _Case, p_adjusted: float, bar: _Bar) -> Verdict:
         left_out=case.left_out,
         p_adjusted=p_adjusted if case.testable else None,
         word=word,
-        reason=_reason(case, word, p_adjusted, bar) + _left_out_note(case.left_out),
-        advice=_advice(case, bar) if word == NO_VERDICT else None,
+        reason=reason(case, word, p_adjusted, bar) + left_out_note(case.left_out),
+        advice=advice(case, bar) if word == NO_VERDICT else None,
     )
 
 
-def _word(case: _Case, p_adjusted: float, bar: _Bar) -> str:
-    """The rules at the top of this module."""
+def _word(case: Case, p_adjusted: float, bar: Bar) -> str:
+    """Apply the rules at the top of this module."""
     if not case.testable:
         return NO_VERDICT
     low, high = case.estimate.interval

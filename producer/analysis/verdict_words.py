@@ -1,4 +1,4 @@
-"""Puts a verdict into sentences."""
+"""The words of a verdict: a comparison in sentences. Pure."""
 
 from __future__ import annotations
 
@@ -6,29 +6,22 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.special import stdtrit
-
-from producer.analysis.stats import CONFIDENCE, POWER, SIGNIFICANCE, _Estimate
+from producer.analysis.stats import CONFIDENCE, LogRatio, pairs_needed
 
 if TYPE_CHECKING:
     from producer.analysis.pairs import PairedValues
 
 NO_DIFFERENCE = "no difference"
-
 NO_VERDICT = "no verdict"
 
-MIN_PAIRS = 3
-
-ADVISED_PAIRS = 5
-
-MAX_ADVISED_PAIRS = 100
+MIN_PAIRS, ADVISED_PAIRS, MAX_ADVISED_PAIRS = 3, 5, 100
+"""Pairs that a verdict needs, that a race should have, and beyond which more are no advice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Bar:
+class Bar:
     """
-    What a verdict must pass.
+    The bar that a verdict must pass.
 
     Attributes:
         margin: Lanes that differ by less than this share are equal.
@@ -45,15 +38,15 @@ class _Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    """A comparison with what its usable pairs say."""
+class Case:
+    """A comparison with the ratio that its usable pairs give."""
 
     values: PairedValues
-    estimate: _Estimate
+    estimate: LogRatio
 
     @property
     def testable(self) -> bool:
-        """Whether the lanes may be ranked at all."""
+        """True if the lanes may be ranked at all."""
         return self.estimate.pairs >= MIN_PAIRS and not self.values.failing
 
     @property
@@ -62,8 +55,8 @@ class _Case:
         return len(self.values.values) - self.estimate.pairs
 
 
-def _reason(case: _Case, word: str, p_adjusted: float, bar: _Bar) -> str:
-    """Why it is this word, in a sentence."""
+def reason(case: Case, word: str, p_adjusted: float, bar: Bar) -> str:
+    """Return why it is this word, in a sentence."""
     values, estimate = case.values, case.estimate
     if values.failing:
         shares = " and ".join(f"{lane} failed {_percent(share)} of its jobs" for lane, share in values.failing.items())
@@ -80,15 +73,15 @@ def _reason(case: _Case, word: str, p_adjusted: float, bar: _Bar) -> str:
     return f"{_ratio_sentence(case)}: equal lanes may show as much by chance, {chance}"
 
 
-def _ratio_sentence(case: _Case) -> str:
-    """The ratio as it was measured, whichever lane is better."""
+def _ratio_sentence(case: Case) -> str:
+    """Return the ratio as it was measured, whichever lane is better."""
     low, high = case.estimate.interval
     ratio = f"{case.values.a} / {case.values.b} is {math.exp(case.estimate.mean):.2f}"
     return f"{ratio} {_certainty(low, high, case.estimate.pairs)}"
 
 
-def _winning_sentence(case: _Case, winner: str) -> str:
-    """The ratio as the better lane's advantage, always above 1."""
+def _winning_sentence(case: Case, winner: str) -> str:
+    """Return the ratio as the better lane's advantage, always above 1."""
     values, estimate = case.values, case.estimate
     loser = values.b if winner == values.a else values.a
     low, high = sorted(math.copysign(1, estimate.mean) * end for end in estimate.interval)
@@ -100,25 +93,26 @@ def _winning_sentence(case: _Case, winner: str) -> str:
 
 
 def _certainty(low: float, high: float, pairs: int) -> str:
-    """Interval, from its ends as logarithms, and number of pairs."""
+    """Return the interval, from its ends as logarithms, and the number of pairs."""
     return f"({CONFIDENCE * 100:.0f} % interval {math.exp(low):.2f} to {math.exp(high):.2f}, {_pairs(pairs)})"
 
 
-def _left_out_note(left_out: int) -> str:
-    """What a reason adds when pairs do not count."""
+def left_out_note(left_out: int) -> str:
+    """Return what a reason adds when pairs do not count."""
     if not left_out:
         return ""
     return f"; {_pairs(left_out)} left out: a job failed, was lost or ran twice, or a value is missing"
 
 
-def _advice(case: _Case, bar: _Bar) -> str:
-    """What would bring a verdict, in a sentence."""
+def advice(case: Case, bar: Bar) -> str:
+    """Return what would bring a verdict, in a sentence."""
     if case.values.failing:
         return "See what the jobs raised, make them pass on both lanes, and race again"
     if case.estimate.pairs < MIN_PAIRS:
         also = " and see why pairs were left out" if case.left_out else ""
         return f"Race at least {ADVISED_PAIRS} pairs{also}"
-    needed, noise = _pairs_needed(case.estimate, bar), _percent(math.expm1(case.estimate.sd))
+    needed = pairs_needed(case.estimate, bar.log_margin, bar.comparisons, MAX_ADVISED_PAIRS)
+    noise = _percent(math.expm1(case.estimate.sd))
     if needed:
         return f"About {needed} pairs would likely settle it, fewer on a quieter machine: pairs vary by {noise} now"
     return (
@@ -127,30 +121,11 @@ def _advice(case: _Case, bar: _Bar) -> str:
     )
 
 
-def _pairs_needed(estimate: _Estimate, bar: _Bar) -> int | None:
-    """
-    The smallest number of pairs that settles the question in four races of five; None if more than 100.
-
-    Takes the observed mean and standard deviation for the true ones. Beyond the margin a lane should win even if this
-    is the comparison that Holm's method treats worst; within it the interval should fit into the margin.
-    """
-    pairs = np.arange(estimate.pairs + 1, MAX_ADVISED_PAIRS + 1)
-    standard_error = estimate.sd / np.sqrt(pairs)
-    luck = stdtrit(pairs - 1, POWER) * standard_error
-    distance = abs(estimate.mean) - bar.log_margin
-    if distance > 0:
-        doubt = stdtrit(pairs - 1, 1 - SIGNIFICANCE / bar.comparisons / 2) * standard_error
-        enough = (doubt + luck <= abs(estimate.mean)) & (luck <= distance)
-    else:
-        enough = stdtrit(pairs - 1, (1 + CONFIDENCE) / 2) * standard_error + luck <= -distance
-    return int(pairs[enough.argmax()]) if enough.any() else None
-
-
 def _pairs(number: int) -> str:
-    """A number of pairs in words."""
+    """Return a number of pairs in words."""
     return "1 pair" if number == 1 else f"{number} pairs"
 
 
 def _percent(share: float) -> str:
-    """A share as a reader sees it: 5 %, 1.5 %."""
+    """Return a share as a reader sees it: 5 %, 1.5 %."""
     return f"{100 * share:.1f}".removesuffix(".0") + " %"

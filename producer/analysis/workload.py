@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadSummary:
     """
-    What a run found with one workload.
+    The findings of a run with one workload.
 
     Attributes:
         workload: Its name.

@@ -1,4 +1,4 @@
-"""Numbers as readers see them. The only place where seconds become milliseconds and bytes become MiB."""
+"""Numbers as readers see them: the only place where seconds become milliseconds and bytes become MiB."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NONE = "-"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, thousands apart: 1,630, 85.1, 0.042."""
+    """Format three significant digits, thousands apart: 1,630, 85.1, 0.042."""
     if value is None:
         return NONE
     if value == 0:
@@ -18,37 +18,37 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: int | None) -> str:
-    """A whole number, thousands apart."""
+    """Format a whole number, thousands apart."""
     return NONE if value is None else f"{value:,}"
 
 
 def milliseconds(value_s: float | None) -> str:
-    """Seconds as milliseconds."""
+    """Format seconds as milliseconds."""
     return NONE if value_s is None else number(value_s * 1000)
 
 
 def seconds(value_s: float | None) -> str:
-    """Seconds, with the unit."""
+    """Format seconds, with the unit."""
     return NONE if value_s is None else f"{number(value_s)} s"
 
 
 def mebibytes(value_bytes: float | None) -> str:
-    """Bytes as MiB."""
+    """Format bytes as MiB."""
     return NONE if value_bytes is None else f"{number(value_bytes / 2**20)} MiB"
 
 
 def gibibytes(value_bytes: float | None) -> str:
-    """Bytes as GiB."""
+    """Format bytes as GiB."""
     return NONE if value_bytes is None else f"{number(value_bytes / 2**30)} GiB"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """A part of 1 as percent."""
+    """Format a part of 1 as percent."""
     return NONE if share is None else f"{share * 100:.{digits}f} %"
 
 
 def ratio(value: float | None, low: float | None, high: float | None) -> str:
-    """A ratio with its interval."""
+    """Format a ratio with its interval."""
     if value is None:
         return NONE
     if low is None or high is None:
@@ -57,5 +57,5 @@ def ratio(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def instant(at: float | None) -> str:
-    """Seconds since the epoch as a date and time."""
+    """Format seconds since the epoch as a date and time."""
     return NONE if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -34,7 +34,7 @@ def _prose(part: Prose) -> str:
 
 
 def _item(line: str) -> str:
-    """A list item; the lines after its first, such as the end of a log, are shown as they are."""
+    """Format a list item; the lines after its first, such as the end of a log, are shown as they are."""
     first, _, rest = line.partition("\n")
     quoted = ["", "  ```", *(f"  {each}" for each in rest.splitlines()), "  ```"] if rest else []
     return "\n".join([f"- {_escape(first)}", *quoted])

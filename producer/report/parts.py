@@ -1,4 +1,4 @@
-"""What reports are made of: tables and sentences, without saying how they look."""
+"""The parts of reports: tables and sentences, without saying how they look."""
 
 from __future__ import annotations
 

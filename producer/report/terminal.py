@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PLAIN_WIDTH = 110
-"""Of a report that goes to a file or a pipe, where there is no terminal to ask."""
+"""The width of a report that goes to a file or a pipe."""
 
 
 def show(parts: Iterable[Table | Prose], directory: str, stream: TextIO) -> None:
@@ -27,7 +27,7 @@ def show(parts: Iterable[Table | Prose], directory: str, stream: TextIO) -> None
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console on a stream: as wide as the terminal, or of a fixed width where there is none."""
+    """Return a console on a stream: as wide as the terminal, or of a fixed width where there is none."""
     is_terminal = stream.isatty()
     return Console(file=stream, width=None if is_terminal else PLAIN_WIDTH, highlight=False, soft_wrap=False)
 

@@ -10,7 +10,7 @@ import pytest
 from click.exceptions import Exit
 from click.testing import CliRunner
 
-from pictures.report import SHOWN, filled, stored
+from pictures.report import PAGES, SHOWN, fill_all, stored
 from poolrace.contract import Outcome
 from poolrace.workloads import declarations
 from producer.analysis.settle import Fate
@@ -90,9 +90,8 @@ def test_help_of_every_command_ends_with_examples_that_its_own_parser_takes(comm
 def test_the_exit_codes_of_the_page_are_those_of_the_help() -> None:
     codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
     assert re.findall(r"^\| (\d+) \| (.+) \|$", read("docs/command-line.md"), re.MULTILINE) == codes
-    assert [
-        code for code, _ in codes if f"{code} " not in read("README.md").split("Exit codes: ")[1].split("\n")[0]
-    ] == []
+    readme = read("README.md").split("Exit codes: ")[1].split("\n\n")[0]
+    assert [code for code, _ in codes if f"{code} " not in readme] == []
 
 
 def test_variables_of_the_page_set_the_options_beside_them() -> None:
@@ -218,9 +217,10 @@ def test_no_document_names_a_registry_or_a_path_of_a_machine() -> None:
     ] == []
 
 
-def test_the_report_and_the_pictures_in_the_readme_are_what_the_program_says_of_the_stored_runs() -> None:
-    """Whoever changes what a report says, or stores newer runs, makes them again: make pictures."""
-    assert filled(read("README.md")) == read("README.md")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_reports_and_pictures_of_a_page_are_those_of_the_stored_runs(page: Path) -> None:
+    """After a change of a report's words, or with newer runs, `make pictures` fills them in again."""
+    assert fill_all()[page] == page.read_text()
 
 
 @pytest.mark.parametrize("kind", SHOWN)

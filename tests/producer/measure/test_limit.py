@@ -79,9 +79,9 @@ def test_a_rate_at_which_the_queue_grows_is_not_held_however_loose_the_slo(limit
         World(service_s=SERVICE_S), "--lane", "threads:2", "--slo", "max(sojourn) < 20s", "--precision", "0.1",
         "--from", "40/s",
     )  # fmt: skip
-    (lane,) = summary["limit"]["lanes"]
-    assert (code, lane["probes"][0]["passed"], lane["broken_by"].partition(" by ")[0]) == (0, False, "queue wait grew")
-    assert 32.0 < lane["broke_per_s"] <= lane["held_per_s"] * 1.1
+    (lane,) = summary.limit.lanes
+    assert (code, lane.probes[0].passed, lane.broken_by.partition(" by ")[0]) == (0, False, "queue wait grew")
+    assert 32.0 < lane.broke_per_s <= lane.held_per_s * 1.1
 
 
 def test_an_slo_that_no_rate_meets_has_no_limit_and_an_exit_code_of_its_own(limit):

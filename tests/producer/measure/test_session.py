@@ -1,17 +1,17 @@
 """How a run ends, in order or not: the exit code, what is said, and what is kept. On a simulated world."""
 
 import json
+import signal
 
 import pytest
 from world import World, fails_with
 
 from poolrace.contract import Outcome
 from producer.errors import FleetError
-from producer.interrupts import held
-from producer.measure import session
 from producer.report.summary_json import from_json
 from producer.rundir.events import EventKind
 from producer.rundir.trials import Kind
+from producer.rundir.writer import RunWriter
 
 RACE = ("race", "--workload", "sleep", "--concurrency", "2", "--pairs", "2", "--duration", "2s")
 ENDS_S = 10.0
@@ -70,7 +70,7 @@ def test_a_slot_that_takes_no_job_is_told_with_where_to_look(race, tmp_path):
     world = World()
 
     def deafen():
-        world._free_at["threads"] = [0.0, float("inf")]
+        world.free_at["threads"] = [0.0, float("inf")]
 
     world.at(0.5, deafen)
     ended = race(world, "--lane", "threads:2", "--lane", "prefork:2")
@@ -172,25 +172,22 @@ def test_a_bug_keeps_its_traceback_and_marks_the_run(monkeypatch, tmp_path):
     assert (manifest["status"], manifest["reason"]) == ("invalid", "ZeroDivisionError: of a bug")
 
 
+@pytest.mark.usefixtures("interrupts_installed")
 def test_an_interrupt_while_a_trial_is_written_waits_until_it_is(race, monkeypatch):
     """Files of a trial are written together: a signal comes between none of them."""
-    world, came = World(), []
-    write = session.RunWriter.add_trial
+    write = RunWriter.add_table
 
-    def add_trial(writer, trial):
-        if trial.trial == 5:
-            with held():
-                from producer import interrupts
+    def add_table(writer, table, trial, frame):
+        if (table, trial) == ("records", 5):
+            signal.raise_signal(signal.SIGINT)
+        write(writer, table, trial, frame)
 
-                interrupts._on_signal(2, None)
-                came.append(interrupts._waiting)
-        write(writer, trial)
-
-    monkeypatch.setattr(session.RunWriter, "add_trial", add_trial)
-    ended = race(world)
-    assert (ended.code, came) == (130, [True])
-    assert [trial.trial for trial in ended.run.trials][-1] == 5
+    monkeypatch.setattr(RunWriter, "add_table", add_table)
+    ended = race(World())
+    assert (ended.code, ended.err.splitlines()[-1]) == (130, "poolrace: Interrupted.")
+    assert [trial.trial for trial in ended.run.trials] == [0, 1, 2, 3, 4, 5]
     assert 5 in ended.run.sent["trial"]
+    assert 5 in ended.run.records["trial"]
 
 
 def session_of(*words):
