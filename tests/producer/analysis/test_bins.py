@@ -1,19 +1,13 @@
 """A trial in bins: each instant in its own, the backlog at its highest, and nothing of a job that is not known."""
 
-from pathlib import Path
-
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jobs import BEGAN_AT, a_job, a_run, a_trial
 
 from producer.analysis.bins import MOST_BINS, backlog, bin_length_s, binned, edges_of, length_s, per_s, waits
-from producer.rundir.run import Run
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
-from producer.rundir.trials import Kind, Trial
 
-ZERO = 1_700_000_000.0
 SECONDS = edges_of(3.5, 1.0)
 """Bins of a second from 0 to 4 s."""
 
@@ -95,45 +89,32 @@ def test_where_no_job_was_begun_no_wait_is_known():
     assert np.isnan(waits(s(), s(), SECONDS)).all()
 
 
-def a_run(records, samples=(), *, planned_s=None, unsent=()):
-    """A trial of jobs given by the seconds at which they were sent, received, started and finished, and by fate."""
-    rows, sent = [], []
-    for seq, (sent_s, *rest, outcome) in enumerate(records):
-        received, started, finished = (None if each is None else ZERO + each for each in rest)
-        job = {"trial": 0, "seq": seq, "due_at": ZERO + sent_s, "sent_at": ZERO + sent_s}
-        sent.append({**job, "part": 0, "accepted_at": None if seq in unsent else ZERO + sent_s})
-        if outcome:
-            rows.append({**job, "lane": "threads", "node": "a", "received_at": received, "started_at": started,
-                         "finished_at": finished, "outcome": outcome})  # fmt: skip
-    seen = [{"lane": lane, "node": node, "at": ZERO + at_s, "cpu_s": cpu_s} for lane, node, at_s, cpu_s in samples]
-    trial = Trial(
-        trial=0, kind=Kind.LOAD, workload="cpu", lane="threads", round=0, jobs=len(sent), rate_per_s=None, slots=1,
-        began_at=ZERO, ended_at=ZERO + 4, planned_s=planned_s,
-    )  # fmt: skip
-    return Run(
-        path=Path("run"), manifest={}, trials=[trial], records=pl.DataFrame(rows, schema=RECORD_SCHEMA),
-        sent=pl.DataFrame(sent, schema=SENT_SCHEMA), samples=pl.DataFrame(seen, schema=SAMPLE_SCHEMA),
-        children=pl.DataFrame([], schema=RECORD_SCHEMA), pings=[],
-    )  # fmt: skip
+def run_of(*jobs, samples=(), planned_s=None):
+    seen = [{"lane": lane, "node": node, "at": BEGAN_AT + at_s, "cpu_s": cpu_s} for lane, node, at_s, cpu_s in samples]
+    return a_run(a_trial(ended_at=BEGAN_AT + 4, planned_s=planned_s), jobs, samples=seen)
 
 
 def cut(run, *, acks_late=False):
     return binned(run, run.trials[0], 1.0, acks_late=acks_late)
 
 
-JOB = (0.0, 0.5, 1.5, 2.5, "succeeded")
+JOB = a_job(broker_s=0.5, wait_s=1.0, service_s=1.0)
 """Sent at 0, received at 0.5, started at 1.5 and finished at 2.5 s."""
 
 
+DROPPED = a_job(broker_s=0.5, wait_s=1.0, service_s=0.0, outcome="revoked", started_at=None)
+"""Received at 0.5 and dropped at 1.5 s."""
+
+
 def test_a_trial_is_as_long_as_its_plan_or_as_its_last_end():
-    run = a_run([JOB])
+    run = run_of(JOB)
     assert length_s(run, run.trials[0]) == 2.5
-    planned = a_run([JOB], planned_s=9.0)
+    planned = run_of(JOB, planned_s=9.0)
     assert length_s(planned, planned.trials[0]) == 9.0
 
 
 def test_rates_backlog_and_waits_of_one_job():
-    found = cut(a_run([JOB]))
+    found = cut(run_of(JOB))
     assert found.at_s.tolist() == [0.5, 1.5, 2.5]
     assert found.offered_per_s.tolist() == [1, 0, 0]
     assert found.started_per_s.tolist() == [0, 1, 0]
@@ -144,32 +125,32 @@ def test_rates_backlog_and_waits_of_one_job():
 
 
 def test_a_late_acknowledgement_comes_with_the_end():
-    assert cut(a_run([JOB]), acks_late=True).backlog.tolist() == [1, 1, 1]
+    assert cut(run_of(JOB), acks_late=True).backlog.tolist() == [1, 1, 1]
 
 
 def test_a_job_that_was_dropped_before_a_slot_took_it_is_settled_as_it_is_dropped():
-    assert cut(a_run([(0.0, 0.5, None, 1.5, "revoked"), JOB])).backlog.tolist() == [2, 2, 0]
+    assert cut(run_of(DROPPED, JOB)).backlog.tolist() == [2, 2, 0]
 
 
 def test_a_retry_settles_nothing_and_finishes_nothing():
-    found = cut(a_run([(0.0, 0.5, 0.75, 2.5, "retried")]))
+    found = cut(run_of(a_job(broker_s=0.5, wait_s=0.25, service_s=1.75, outcome="retried")))
     assert found.backlog.tolist() == [1, 1, 1]
     assert found.finished_per_s.tolist() == [0, 0, 0]
 
 
 def test_a_failed_job_is_settled_and_not_finished():
-    found = cut(a_run([(0.0, 0.5, 0.75, 2.5, "failed")]))
+    found = cut(run_of(a_job(broker_s=0.5, wait_s=0.25, service_s=1.75, outcome="failed")))
     assert (found.finished_per_s.sum(), found.backlog[-1]) == (0, 0)
 
 
 def test_a_job_that_the_broker_refused_was_offered_and_is_no_backlog():
-    found = cut(a_run([JOB, (0.25, None, None, None, "")], unsent={1}))
+    found = cut(run_of(JOB, a_job(0.25, accepted=False, outcome=None)))
     assert found.offered_per_s.tolist() == [2, 0, 0]
     assert found.backlog.tolist() == [1, 1, 0]
 
 
 def test_a_job_of_which_no_node_reported_is_ready_to_the_end():
-    found = cut(a_run([JOB, (0.25, None, None, None, "")]))
+    found = cut(run_of(JOB, a_job(0.25, outcome=None)))
     assert found.ready.tolist() == [1, 1, 1]
 
 
@@ -179,7 +160,7 @@ def test_cores_are_cpu_seconds_between_samples_of_the_lanes_own_nodes():
         ("threads", "a", 1.5, 0.75), ("prefork", "c", 0.0, 0.0), ("prefork", "c", 1.0, 1.0), ("threads", "d", 1.0, 0.0),
         ("threads", "b", 60.0, 9.0),
     ]  # fmt: skip
-    cores = cut(a_run([JOB], samples)).cores
+    cores = cut(run_of(JOB, samples=samples)).cores
     assert {node: (at_s.tolist(), used.tolist()) for node, (at_s, used) in cores.items()} == {
         "a": ([1.5], [1.0]), "b": ([2.0], [1.5]),
     }  # fmt: skip
@@ -187,6 +168,6 @@ def test_cores_are_cpu_seconds_between_samples_of_the_lanes_own_nodes():
 
 def test_many_samples_are_thinned():
     samples = [("threads", "a", at / 400, at / 400) for at in range(1000)]
-    (_, (at_s, used)), *_ = cut(a_run([JOB], samples)).cores.items()
+    (_, (at_s, used)), *_ = cut(run_of(JOB, samples=samples)).cores.items()
     assert len(at_s) <= MOST_BINS
-    assert used == pytest.approx(np.ones(len(used)), abs=1e-3)  # instants since 1970 are a little coarse
+    assert used == pytest.approx(np.ones(len(used)))

@@ -1,31 +1,20 @@
 """The phases of a load by time, as far as it came."""
 
-from pathlib import Path
-
 import polars as pl
 import pytest
-from recorded import manifest_of, recorded
+from jobs import a_run, a_trial
 
 from producer.analysis.phases import PhaseWindow, phase_windows, whole_window
 from producer.plan.run_settings import PlannedPhase
-from producer.rundir.run import Run
-from producer.rundir.trials import Kind, Trial
+from producer.rundir.trials import Kind
 
 SETTLE = PlannedPhase(name="settle", rate="1/s", duration_s=2.0, mix={"cpu": 1.0}, counts=False)
 STEADY = PlannedPhase(name="steady", rate="1/s", duration_s=3.0, mix={"cpu": 1.0}, counts=True)
 
 
 def windows(*phases, planned_s=None, kind=Kind.LOAD):
-    trial = Trial(
-        trial=0, kind=kind, workload="cpu", lane="threads", round=0, jobs=1, rate_per_s=None, slots=1, began_at=100.0,
-        ended_at=104.5, planned_s=planned_s,
-    )  # fmt: skip
-    empty = pl.DataFrame()
-    run = Run(
-        path=Path("run"), manifest=manifest_of(recorded(kind="load", phases=phases)), trials=[trial],
-        records=empty, sent=empty, samples=empty, children=empty, pings=[],
-    )  # fmt: skip
-    return phase_windows(run, trial), whole_window(trial)
+    trial = a_trial(kind=kind, began_at=100.0, ended_at=104.5, planned_s=planned_s)
+    return phase_windows(a_run(trial, [], settings={"phases": phases}), trial), whole_window(trial)
 
 
 def spans(found):
@@ -56,16 +45,8 @@ def test_what_is_no_load_has_no_phases():
 
 
 def test_a_run_of_another_kind_has_no_phases():
-    trial = Trial(
-        trial=0, kind=Kind.LATENCY, workload="cpu", lane="threads", round=0, jobs=1, rate_per_s=1.0, slots=1,
-        began_at=100.0, ended_at=104.5,
-    )  # fmt: skip
-    empty = pl.DataFrame()
-    race = Run(
-        path=Path("run"), manifest=manifest_of(recorded()), trials=[trial], records=empty, sent=empty, samples=empty,
-        children=empty, pings=[],
-    )  # fmt: skip
-    assert phase_windows(race, trial) == []
+    trial = a_trial(kind=Kind.LATENCY)
+    assert phase_windows(a_run(trial, [], settings={"kind": "race"}), trial) == []
 
 
 def test_a_job_is_in_the_phase_that_begins_as_it_is_due():

@@ -1,16 +1,15 @@
 """Trials that stand side by side are of one kind and one workload, one a lane."""
 
+from jobs import a_trial
+
 from producer.report.charts.last_trials import last_of_each_lane
-from producer.rundir.trials import Kind, Trial
+from producer.rundir.trials import Kind
 
 KINDS = (Kind.LOAD, Kind.LATENCY)
 
 
 def trial(number, kind, lane, workload="cpu"):
-    return Trial(
-        trial=number, kind=kind, workload=workload, lane=lane, round=0, jobs=1, rate_per_s=None, slots=1, began_at=0.0,
-        ended_at=1.0,
-    )  # fmt: skip
+    return a_trial(trial=number, kind=kind, lane=lane, workload=workload)
 
 
 def chosen(*trials, lanes=("prefork", "threads"), workload="cpu"):
