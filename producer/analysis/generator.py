@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from producer.analysis.latency import Latency
-    from producer.analysis.load import LoadFigures
 
 LAG_FLOOR_S = 0.010
 LAG_SHARE = 0.25
@@ -27,6 +26,6 @@ def was_late(latency: Latency) -> bool:
     return lag is not None and sojourn is not None and lag.p99 > lag_bound_s(sojourn.p50)
 
 
-def missed_the_rate(figures: LoadFigures) -> bool:
-    """Return whether the generator sent clearly less than it was to."""
-    return figures.generator_per_s < LEAST_SHARE * figures.offered_per_s
+def missed_the_rate(generator_per_s: float, offered_per_s: float) -> bool:
+    """Return whether the generator sent clearly less than was offered."""
+    return generator_per_s < LEAST_SHARE * offered_per_s

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from producer.analysis.limit import LimitSummary
-    from producer.analysis.load import LoadSummary
     from producer.analysis.results import Analysis
-    from producer.analysis.sweep import SweepSummary
     from producer.analysis.verdict import Verdict
     from producer.rundir.run import Run
 
@@ -19,18 +16,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindParts:
     """
-    The parts of a summary that only one kind of run has.
+    The part of a summary that only one kind of run has.
 
     Attributes:
-        load: Of a load.
-        limit: Of a search for the limit.
-        sweep: Of a sweep.
+        found: The value of the summary's field that has the kind's name; None for a kind without one.
         problems: Why its figures may not be used, a sentence each.
     """
 
-    load: LoadSummary | None = None
-    limit: LimitSummary | None = None
-    sweep: SweepSummary | None = None
+    found: object = None
     problems: tuple[str, ...] = ()
 
 

@@ -102,7 +102,7 @@ class LimitSummary:
 def limit_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:  # noqa: ARG001 - as of any kind
     """Return what a search found on each lane, and where the limit may be the generator's own."""
     lanes = limit_lanes(run, analysis.fates)
-    return KindParts(limit=LimitSummary(lanes=lanes), problems=tuple(filter(None, map(_generators_limit, lanes))))
+    return KindParts(found=LimitSummary(lanes=lanes), problems=tuple(filter(None, map(_generators_limit, lanes))))
 
 
 def _generators_limit(lane: LimitLane) -> str | None:
@@ -140,7 +140,7 @@ def probe(run: Run, trial: Trial, fates: pl.DataFrame, slo: Sequence[Threshold])
         rate_per_s=trial.rate_per_s or 0.0,
         passed=all(each.kept for each in judged) and trial.given_up_s is None and not growing,
         growing=growing,
-        late=was_late(figures.latency) or missed_the_rate(figures),
+        late=was_late(figures.latency) or missed_the_rate(figures.generator_per_s, figures.offered_per_s),
         given_up_s=trial.given_up_s,
         thresholds=judged,
     )

@@ -186,7 +186,8 @@ def load_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> Kin
     """Return what a load found on each lane, and where its generator was too slow."""
     lanes = load_lanes(run, analysis.fates)
     found = LoadSummary(lanes=lanes, aborted=run.manifest.aborted, changes=run.manifest.changes)
-    return KindParts(load=found, problems=tuple(_short_of_the_rate(lane) for lane in lanes if missed_the_rate(lane)))
+    short = [lane for lane in lanes if missed_the_rate(lane.generator_per_s, lane.offered_per_s)]
+    return KindParts(found=found, problems=tuple(map(_short_of_the_rate, short)))
 
 
 def _short_of_the_rate(lane: LoadLane) -> str:

@@ -7,7 +7,7 @@ The summary of a run: recomputed from the run directory alone, written as `summa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from producer.analysis.analyse import analyse
 from producer.analysis.answer import Answer, answers
@@ -101,9 +101,9 @@ class Summary:
     lanes: tuple[LaneFacts, ...]
     workloads: tuple[WorkloadSummary, ...]
     answers: tuple[Answer, ...]
-    load: LoadSummary | None
-    limit: LimitSummary | None
-    sweep: SweepSummary | None
+    load: LoadSummary | None = None
+    limit: LimitSummary | None = None
+    sweep: SweepSummary | None = None
 
     @property
     def met(self) -> bool:
@@ -124,6 +124,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
     race = manifest.settings.race  # a load has none, and compares nothing
     verdicts = judge(pair(analysis.trials), race.margin) if race else []
     parts = kind.summarise(run, analysis, verdicts)
+    part: dict[str, Any] = {} if parts.found is None else {kind.name: parts.found}
     stray = unsettled(analysis.fates, run.trials)
     problems = (*problems_of(run, analysis, stray), *parts.problems)
     lanes = tuple(lane_facts(run, lane) for lane in manifest.settings.lanes)
@@ -148,9 +149,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         lanes=lanes,
         workloads=workloads,
         answers=answers(run, workloads, lanes) if kind.recommends else (),
-        load=parts.load,
-        limit=parts.limit,
-        sweep=parts.sweep,
+        **part,
     )
 
 

@@ -146,7 +146,7 @@ class SweepSummary:
 
 def sweep_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:
     """Return what a sweep found at each value."""
-    return KindParts(sweep=sweep_summary(run, analysis, verdicts))
+    return KindParts(found=sweep_summary(run, analysis, verdicts))
 
 
 def sweep_summary(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> SweepSummary | None:
