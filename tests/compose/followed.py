@@ -32,8 +32,8 @@ after `docker kill`, which it takes for a wish to stop.
 TRANSPORTS = """
 import json, secrets
 from celery import Celery
-from producer.commands import broker_from_environment
-from producer.control import Control
+from producer.cli._broker import broker_from_environment
+from producer.fleet.control import Control
 control, run_id = Control(Celery(broker=broker_from_environment())), secrets.token_hex(8)
 told = control.hello(run_id, (), 3)
 control.goodbye(run_id, sorted(told))

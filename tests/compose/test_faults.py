@@ -13,7 +13,7 @@ PATIENCE_S = 60
 
 FILL = """
 import sys, time, redis
-from producer.commands import broker_from_environment
+from producer.cli._broker import broker_from_environment
 broker = redis.Redis.from_url(broker_from_environment())
 broker.set("test.hold", 1)
 size = 1 << 20
@@ -32,7 +32,7 @@ broker.delete("test.filler")
 
 EMPTY = """
 import redis
-from producer.commands import broker_from_environment
+from producer.cli._broker import broker_from_environment
 redis.Redis.from_url(broker_from_environment()).delete("test.hold")
 """
 KILL_REDIS = 'for entry in /proc/[0-9]*; do [ "$(cut -d" " -f4 $entry/stat)" = 1 ] && kill -9 ${entry#/proc/}; done'
