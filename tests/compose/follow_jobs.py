@@ -11,6 +11,7 @@ import json
 import secrets
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -114,7 +115,7 @@ def fates(sent: pl.DataFrame, follower: Follower, wanted: dict[str, Any]) -> dic
     named = settled.filter(pl.col("fate") != "done").cast({"fate": pl.String})
     return {
         queue: {
-            "tally": tally(settled, number).to_dict(),
+            "tally": asdict(tally(settled, number)),
             "named": {
                 fate: named.filter((pl.col("trial") == number) & (pl.col("fate") == fate))["seq"].to_list()
                 for fate in named.filter(pl.col("trial") == number)["fate"].unique()
