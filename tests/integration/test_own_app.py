@@ -231,7 +231,7 @@ def test_a_task_that_the_app_does_not_register_is_told_with_those_near_it(tmp_pa
         (("--app", "newsletter:app"), "say what to send: --jobs FILE"),
         (
             ("--app", "newsletter:app", "--jobs", "jobs.jsonl", "--workload", "cpu"),
-            "--workload cpu: no task of the jobs",
+            "--workload 'cpu': no task of the jobs",
         ),
         (("--app", "newsletter:app", "--jobs", "jobs.jsonl", "--queue", "x", "--queue", "y"), "--queue"),
         (

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 from clocks import two_seconds_ahead
+from msgspec import to_builtins
+from recorded import recorded
 
 from poolrace.clock import THIS_MACHINE, BrokerClock
 from producer.analysis.settle import settle, tally
@@ -38,7 +40,7 @@ class Site:
     def runner(self, folder, grace_s=0.5, publishers=None, clock=THIS_MACHINE):
         """A runner with a run of its own."""
         run_id = secrets.token_hex(8)
-        writer = RunWriter.create(folder, "run", {"run_id": run_id, "settings": {}})
+        writer = RunWriter.create(folder, "run", {"run_id": run_id, "settings": to_builtins(recorded())})
         node = self.fleet.nodes(self.lane)[0]
         with Collector(self.fleet.app, run_id, lane_of={node: self.lane.key}) as collector:
             runner = TrialRunner(
