@@ -88,4 +88,4 @@ def test_a_node_that_runs_another_transport_than_its_lane_ends_the_race(tmp_path
         cwd=APPS / "switched", capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 3
-    assert "runs the stock transport, and its lane is atomic. Have its app leave broker_transport alone" in done.stderr
+    assert "runs the stock transport, and its lane is atomic. Remove broker_transport from its app" in done.stderr
