@@ -33,10 +33,10 @@ down: setup  ## end that stack in order; what was accepted is kept
 PYTEST := $(BIN)/python -m pytest
 TOGETHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test: setup  ## the tests, some with real brokers and nodes: under five minutes on two cores, without Docker or a browser
+test: setup  ## the tests, some with real brokers and nodes, without Docker or a browser
 	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
 
-test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario; some six minutes
+test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
 	@$(PYTEST) --ignore tests/compose -m heavy $(TOGETHER)
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
