@@ -15,6 +15,7 @@ from producer.analysis.latency import first_successes, latency
 from producer.analysis.memory import memory_per_slot_bytes
 from producer.analysis.percentiles import Percentiles, Spread, choose_percentile, percentiles
 from producer.analysis.settle import Settlement
+from producer.rundir.schema import RECORD_SCHEMA
 from producer.rundir.trials import Kind, Trial
 
 SENT = {
@@ -23,26 +24,6 @@ SENT = {
     "due_at": pl.Float64,
     "sent_at": pl.Float64,
     "accepted_at": pl.Float64,
-}
-RECORDS = {
-    "trial": pl.UInt32,
-    "seq": pl.UInt32,
-    "lane": pl.String,
-    "node": pl.String,
-    "pool": pl.String,
-    "pid": pl.UInt32,
-    "thread_id": pl.UInt32,
-    "due_at": pl.Float64,
-    "sent_at": pl.Float64,
-    "received_at": pl.Float64,
-    "started_at": pl.Float64,
-    "finished_at": pl.Float64,
-    "cpu_s": pl.Float64,
-    "attempt": pl.UInt16,
-    "redelivered": pl.Boolean,
-    "gil": pl.Boolean,
-    "outcome": pl.String,
-    "exception": pl.String,
 }
 SAMPLES = {"lane": pl.String, "node": pl.String, "at": pl.Float64, "pss_bytes": pl.Int64}
 
@@ -73,7 +54,7 @@ def delivery(seq, *, trial=0, due=0.0, sent=0.0, received=0.0, started=0.0, fini
 
 
 def records_of(*deliveries):
-    return pl.DataFrame(list(deliveries), schema=RECORDS)
+    return pl.DataFrame(list(deliveries), schema=RECORD_SCHEMA)
 
 
 def sent_of(*jobs):
