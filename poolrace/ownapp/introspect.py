@@ -8,6 +8,7 @@ are made into messages here, since only the app knows its serialisers and its ta
 from __future__ import annotations
 
 import base64
+import contextlib
 import difflib
 import importlib
 import inspect
@@ -195,6 +196,10 @@ def main() -> None:
         found = {"error": str(error)}
     json.dump(found, out)
     out.flush()
+    # What the app has printed waits in a buffer where standard output is a pipe, and `_exit` flushes nothing.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # the app may have closed or replaced it
+            stream.flush()
     # Threads that the app has started would keep this process alive, although its work is done.
     os._exit(0)
 

@@ -142,7 +142,8 @@ def test_the_answer_is_json_even_if_the_app_prints(folder):
     done = subprocess.run(
         [sys.executable, "-m", "poolrace.ownapp.introspect"],
         input=json.dumps({**question(app="talkative:app"), "broker": True}),
-        env={**os.environ, "PYTHONPATH": str(Path(introspect.__file__).parents[2])},
+        # Empty means buffered, as a newcomer's Python is.
+        env={**os.environ, "PYTHONPATH": str(Path(introspect.__file__).parents[2]), "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         timeout=60,
