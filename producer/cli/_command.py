@@ -109,10 +109,9 @@ def group(text: str | None, *, epilog: str) -> Callable[[Callable[..., None]], G
 def _naming_what_was_given(context: click.Context) -> Iterator[None]:
     try:
         yield
-    except click.MissingParameter:
-        raise
-    except click.BadParameter as error:
-        if error.param is None:
+    except click.UsageError as error:
+        error.ctx = error.ctx or context
+        if not isinstance(error, click.BadParameter) or isinstance(error, click.MissingParameter) or not error.param:
             raise
         raise UsageError(f"{_source(context, error.param)}: {error.message}") from error
     except PoolraceError as error:

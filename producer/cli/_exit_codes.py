@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,14 @@ def exit_code_of(command: Callable[..., int], *arguments: Any) -> int:
         # The reader of our output has gone, as in `poolrace report … | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def usage_error(error: click.ClickException) -> UsageError:
+    """Return what click says of a command line, which takes it several lines, as an error of ours: in one."""
+    said = re.sub(r"\s+", " ", error.format_message())
+    said += "" if said.endswith((".", "?")) else "."
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return UsageError(f"{said} See: {context.command_path if context else 'poolrace'} --help")
 
 
 def print_error(error: PoolraceError) -> int:

@@ -21,7 +21,8 @@ from click.shell_completion import CompletionItem
 import producer.cli
 from poolrace import __version__
 from producer import interrupts
-from producer.cli._exit_codes import exit_code_of
+from producer.cli._exit_codes import exit_code_of, print_error, usage_error
+from producer.errors import InterruptedRunError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -69,9 +70,22 @@ class LazyGroup(click.Group):
             self, ctx, incomplete
         )
 
-    def invoke(self, ctx: click.Context) -> None:
-        """Run a subcommand and end with its exit code."""
-        raise SystemExit(exit_code_of(super().invoke, ctx))
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Read the command line, run what it names and end with the exit code; an error is one line."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            code = error.exit_code
+        except click.ClickException as error:
+            code = print_error(usage_error(error))
+        except click.Abort:
+            code = print_error(InterruptedRunError("Interrupted."))
+        raise SystemExit(code)
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run a subcommand and return its exit code."""
+        return exit_code_of(super().invoke, ctx)
 
 
 @click.group(

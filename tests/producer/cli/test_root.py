@@ -104,6 +104,32 @@ def test_an_unknown_command_is_told(refused):
     assert "No such command 'rase'" in refused("rase")
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["limit"], "Missing option '--slo'. See: poolrace limit --help"),
+        (["export", "x"], "Choose from: csv, jsonl, hgrm, trace, openmetrics. See: poolrace export --help"),
+        (["compare", "x"], "Missing argument 'SECOND'. See: poolrace compare --help"),
+        (["load", "--lane"], "Option '--lane' requires an argument. See: poolrace load --help"),
+        (["race", "cpu"], "Got unexpected extra argument (cpu). See: poolrace race --help"),
+        (["secrets", "mak"], "No such command 'mak'. Did you mean 'make'? See: poolrace secrets --help"),
+        (["--nothing"], "No such option '--nothing'. See: poolrace --help"),
+    ],
+)
+def test_what_is_wrong_with_a_command_line_is_one_line_that_names_the_help(poolrace, words, line):
+    code, out, err = poolrace(*words)
+    assert (code, out) == (2, "")
+    assert [*err.splitlines()] == [err.rstrip("\n")]
+    assert err.startswith("poolrace: ")
+    assert err.endswith(f"{line}\n")
+
+
+def test_the_command_alone_shows_the_subcommands(poolrace):
+    code, out, err = poolrace()
+    assert (code, out) == (2, "")
+    assert "  race " in err
+
+
 @pytest.mark.parametrize("command", ["report", "compare"])
 def test_a_folder_that_is_no_run_directory_is_told(refused, command):
     folders = ["nowhere"] * (2 if command == "compare" else 1)
