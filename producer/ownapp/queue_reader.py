@@ -60,34 +60,42 @@ class QueueReader:
             )
 
     def read(self) -> None:
-        """Read the queues once, and note the jobs that are new."""
+        """Read the queues once, and note the jobs that are new, in the order in which they came."""
         at = time.time()
-        for queue in self._queues:
-            for step in self._channel.priority_steps:
-                self._read_list(queue, self._channel._q_for_pri(queue, step), at)  # noqa: SLF001 - no public name
-        # Read after the lists, so that a job that a node takes in between is not missed.
-        for queue, message in self._unacked():
+        waiting = [
+            (queue, message)
+            for queue in self._queues
+            for step in self._channel.priority_steps
+            for message in self._waiting(self._channel._q_for_pri(queue, step))  # noqa: SLF001 - no public name
+        ]
+        # Read after the lists, so that a job that a node takes in between is not missed; noted before them, since what
+        # has been taken came before what waits.
+        for queue, message in (*self._unacked(), *waiting):
             self._note(message, queue, at)
         self._has_read = True
 
-    def _read_list(self, queue: str, key: str, at: float) -> None:
-        """Read the pages of a list until one has no new job: new jobs are put at the left."""
-        place = 0
-        while page := self._client.lrange(key, place, place + PAGE - 1):
-            new = [self._note(_plain(raw), queue, at) for raw in page]
-            if not any(new):
-                return
-            place += PAGE
+    def _waiting(self, key: str) -> list[Mapping[str, Any]]:
+        """Read the pages of a list until one has no new job: new jobs are put at the left. Return the oldest first."""
+        found: list[Mapping[str, Any]] = []
+        while page := self._client.lrange(key, len(found), len(found) + PAGE - 1):
+            found += map(_plain, page)
+            if not any(self._is_new(message) for message in found[-len(page) :]):
+                break
+        return found[::-1]
 
     def _unacked(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         tags = set(self._client.hkeys(self._channel.unacked_key))
-        fresh = list(tags - self._tags)
+        fresh = sorted(tags - self._tags, key=self._taken_at)
         self._tags = tags
         taken = self._client.hmget(self._channel.unacked_key, fresh) if fresh else []
         for raw in taken:
             if raw is not None:  # not acknowledged in between
                 message, exchange, routing_key = json.loads(raw)
                 yield from ((queue, message) for queue in self._queues if self._goes_to(queue, exchange, routing_key))
+
+    def _taken_at(self, tag: bytes) -> float:
+        """Return when a node took a message, which kombu keeps beside it; 0 if it has been acknowledged."""
+        return float(self._client.zscore(self._channel.unacked_index_key, tag) or 0.0)
 
     def _goes_to(self, queue: str, exchange: str, routing_key: str) -> bool:
         if routing_key == queue:
@@ -101,18 +109,23 @@ class QueueReader:
             for key, pattern, bound in table
         )
 
-    def _note(self, message: Mapping[str, Any], queue: str, at: float) -> bool:
-        """Note a message; return true if it is new."""
-        headers = _headers(message)
-        # A message that is not Celery's has no id; its body stands for it.
-        task_id = str(headers.get("id") or hash(str(message.get("body"))))
-        if task_id in self.jobs or task_id in self.before:
-            return False
+    def _is_new(self, message: Mapping[str, Any]) -> bool:
+        task_id = _id_of(message)
+        return task_id not in self.jobs and task_id not in self.before
+
+    def _note(self, message: Mapping[str, Any], queue: str, at: float) -> None:
+        if not self._is_new(message):
+            return
+        headers, task_id = _headers(message), _id_of(message)
         if not self._has_read or headers.get("retries") or headers.get("redelivered"):
             self.before.add(task_id)
         else:
             self.jobs[task_id] = decoded(message, queue, at)
-        return True
+
+
+def _id_of(message: Mapping[str, Any]) -> str:
+    # A message that is not Celery's has no id; its body stands for it.
+    return str(_headers(message).get("id") or hash(str(message.get("body"))))
 
 
 def _plain(raw: bytes) -> Mapping[str, Any]:

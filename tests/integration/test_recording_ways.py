@@ -114,6 +114,18 @@ def test_a_job_that_a_node_has_taken_is_seen(site, queue):
     assert [job.args for job in reader.jobs.values()] == [[7]]
 
 
+def test_jobs_of_one_look_are_noted_in_the_order_in_which_they_came(site, queue):
+    """More than a page, the first of them with a node already; all have the time of the look."""
+    with site.app.connection_for_read() as connection:
+        reader = QueueReader(connection, [queue])
+        reader.read()
+        for number in range(PAGE + 20):
+            site.app.send_task("foreign.ok", [number], queue=queue)
+        with taker(site, queue, 5):
+            reader.read()
+    assert [job.args[0] for job in reader.jobs.values()] == list(range(PAGE + 20))
+
+
 def test_a_job_that_was_taken_is_known_by_its_queues_binding(site, queue):
     bound = Queue(queue, Exchange(f"exchange of {queue}"), routing_key="another.name")
     with site.app.connection_for_read() as looking, site.app.connection_for_read() as taking:
