@@ -52,6 +52,7 @@ class Site:
 
     def close(self):
         self._connection.release()
+        self.app.close()  # with the connections from which it sent
 
     def start_node(self, name, pool, **settings):
         """A node of the foreign app, once it answers, on a queue of its own."""
