@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from poolrace.contract import Outcome
-from producer.analysis.latency import Latency, first_successes, floats, latency
+from producer.analysis.latency import Latency, after_lead_in, first_successes, floats, latency
 from producer.analysis.percentiles import Spread
 from producer.analysis.results import Analysis, LaneResult, TrialResult
 from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
+from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind, Trial
 
@@ -166,7 +167,7 @@ def _by_lane(measured: Sequence[_Measured]) -> list[list[_Measured]]:
 
 def _trial_result(part: _Measured) -> TrialResult:
     """Return the numbers of one trial."""
-    trial, times = part.trial, latency(part.successes, part.sent)
+    trial, times = part.trial, _latency([part])
     return TrialResult(
         trial=trial.trial,
         kind=trial.kind,
@@ -181,7 +182,17 @@ def _trial_result(part: _Measured) -> TrialResult:
         publish_lag=times.publish_lag,
         cpu_s_per_job=_cpu_s_per_job([part]),
         negative=times.negative,
+        sojourns_s=_sojourns_s(part),
     )
+
+
+def _sojourns_s(part: _Measured) -> NDArray[np.float64]:
+    """Return the sojourn of each job by its number; NaN of one that did not succeed, or was due in the lead-in."""
+    jobs = after_lead_in(part.successes, [part.trial])
+    seqs: NDArray[np.uint32] = part.sent["seq"].to_numpy()
+    took_s = np.full(int(seqs.max()) + 1 if len(seqs) else 0, np.nan)
+    took_s[jobs["seq"].to_numpy()] = STAGES["sojourn"].durations_s(jobs)
+    return took_s
 
 
 def _trial_capacity_per_s(part: _Measured) -> float | None:
@@ -226,8 +237,8 @@ def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
         failures=_count_failures(parts),
         capacity_per_s=Spread.of(map(_trial_capacity_per_s, backlogs)),
         rate_per_s=rate_per_s.median if rate_per_s else None,
-        backlog=_pooled_latency(backlogs),
-        latency=_pooled_latency(held),
+        backlog=_latency(backlogs) if backlogs else None,
+        latency=_latency(held) if held else None,
         backlog_cpu_s_per_job=_cpu_s_per_job(backlogs),
         latency_cpu_s_per_job=_cpu_s_per_job(held),
     )
@@ -239,8 +250,8 @@ def _count_failures(parts: Sequence[_Measured]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _pooled_latency(parts: Sequence[_Measured]) -> Latency | None:
-    """Return percentiles over the raw records of several trials."""
-    if not parts:
-        return None
-    return latency(pl.concat(part.successes for part in parts), pl.concat(part.sent for part in parts))
+def _latency(parts: Sequence[_Measured]) -> Latency:
+    """Return percentiles over the raw records of some trials together, at least one; lead-ins are left out."""
+    trials = [part.trial for part in parts]
+    successes, sent = (pl.concat(tables) for tables in zip(*((p.successes, p.sent) for p in parts), strict=True))
+    return latency(after_lead_in(successes, trials), after_lead_in(sent, trials))

@@ -14,7 +14,11 @@ from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
+
+    from producer.rundir.trials import Trial
 
 
 CANNOT_BE_NEGATIVE = ("broker_wait", "slot_wait", "service")
@@ -94,6 +98,15 @@ def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None)
 def with_returns(records: pl.DataFrame) -> pl.DataFrame:
     """Add when each delivery returned, which in records, where the jobs that it started are apart, is its finish."""
     return records.with_columns(returned_at=pl.col("finished_at"))
+
+
+def after_lead_in(jobs: pl.DataFrame, trials: Iterable[Trial]) -> pl.DataFrame:
+    """Return the jobs that figures of latency are made from: all but those due in the lead-in of their trial."""
+    ends_at = {trial.trial: trial.began_at + trial.lead_in_s for trial in trials if trial.lead_in_s > 0}
+    if not ends_at:
+        return jobs
+    ends = pl.col("trial").replace_strict(ends_at, default=float("-inf"), return_dtype=pl.Float64)
+    return jobs.filter(pl.col("due_at") >= ends)
 
 
 def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:

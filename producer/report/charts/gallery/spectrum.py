@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from producer.analysis.latency import first_successes
+from producer.analysis.latency import after_lead_in, first_successes
 from producer.analysis.percentiles import percentiles
 from producer.plan.stages import STAGES
 from producer.report.charts.labels import escaped
@@ -115,7 +115,7 @@ class _Line:
 
 
 def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
-    jobs = first_successes(run.records, run.children)
+    jobs = after_lead_in(first_successes(run.records, run.children), run.trials)
     for workload in summary.workloads:
         for lane in workload.lanes:
             frame = _jobs_of(run, jobs, workload.workload, lane.lane)
