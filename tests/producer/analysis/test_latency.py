@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from producer.analysis.analyse import analyse
-from producer.analysis.latency import after_lead_in
+from producer.analysis.latency import after_lead_in, groups_of
 from producer.analysis.settle import Settlement
 from producer.rundir.schema import RECORD_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind, Trial
@@ -72,3 +72,32 @@ def test_a_trial_of_which_nothing_came_back_has_a_sojourn_of_no_job():
     assert np.isnan(trial.sojourns_s).tolist() == [True, True]
     (nothing,) = analyse([TRIAL], sent.clear(), records.clear()).trials
     assert nothing.sojourns_s.tolist() == []
+
+
+def test_a_group_is_a_trial():
+    jobs = pl.concat([jobs_of(1.0, 2.0, trial=7), jobs_of(1.0, trial=3), jobs_of(5.0, trial=7)])
+    assert groups_of(jobs).tolist() == [1, 1, 0, 1]
+
+
+def test_a_single_trial_is_cut_into_stretches_by_when_jobs_were_due():
+    assert groups_of(jobs_of(100.0, 109.5, 101.9, 102.0, 110.0)).tolist() == [0, 4, 0, 1, 4]
+
+
+@pytest.mark.parametrize(("jobs", "stretches"), [(2, 5), (1_199, 5), (1_200, 6), (2_000, 10), (9_000, 10)])
+def test_a_stretch_has_two_hundred_jobs_or_there_are_five(jobs, stretches):
+    found = groups_of(jobs_of(*np.linspace(0.0, 1.0, jobs)))
+    assert (found[0], found[-1]) == (0, stretches - 1)
+
+
+@pytest.mark.parametrize("due_at", [(), (5.0,), (5.0, 5.0, 5.0)])
+def test_jobs_due_at_once_are_one_group(due_at):
+    assert groups_of(jobs_of(*due_at)).tolist() == [0] * len(due_at)
+
+
+def test_a_lane_has_intervals_from_its_trials_and_a_single_trial_from_its_stretches():
+    trials = [replace(TRIAL, trial=number) for number in range(3)]
+    parts = [tables(*1.0 + np.arange(40) % 7, trial=number) for number in range(3)]
+    sent, records = (pl.concat(frames) for frames in zip(*parts, strict=True))
+    of_three = analyse(trials, sent, records)
+    assert None not in of_three.lanes[0].latency.sojourn.interval("p50")
+    assert None not in of_three.trials[0].sojourn.interval("p50")
