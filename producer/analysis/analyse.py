@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def capacity_per_s(started_at: NDArray[np.float64], finished_at: NDArray[np.float64], slots: int) -> float | None:
+def capacity_per_s(
+    started_at: NDArray[np.float64],
+    finished_at: NDArray[np.float64],
+    slots: int,
+    jobs: NDArray[np.int64] | None = None,
+) -> float | None:
     """
     Return the steady rate at which a lane works off a backlog.
 
@@ -45,27 +50,28 @@ def capacity_per_s(started_at: NDArray[np.float64], finished_at: NDArray[np.floa
     (`python -m benchmarks.truth.capacity`).
 
     Args:
-        started_at: When each job began to hold its slot.
-        finished_at: When each let go of it, in the same order.
+        started_at: When each stretch in which a job holds a slot began.
+        finished_at: When each ended, in the same order.
         slots: Jobs that the lane runs at once.
+        jobs: Which job each stretch belongs to: one that starts others has theirs, too. None if each is a job.
 
     Returns:
-        Jobs per second; None if there are too few jobs (at most twice the slots) or the window has no length.
+        Jobs per second; None if there are too few stretches (at most twice the slots) or the window has no length.
     """
     if slots < 1:
         raise ValueError(f"slots {slots!r}: must be 1 or more")
-    jobs = len(started_at)
-    if jobs <= 2 * slots:
+    if len(started_at) <= 2 * slots:
         return None
     starts = np.sort(started_at)
     begin_at, end_at = float(starts[2 * slots - 1]), float(starts[-1])
     if not end_at > begin_at:
         return None
-    took_s = finished_at - started_at
     inside_s = np.clip(finished_at, begin_at, end_at) - np.clip(started_at, begin_at, end_at)
-    # A job that took no time, by a clock that is not fine enough, is in the window or not.
+    # What took no time, by a clock that is not fine enough, is in the window or not.
     at_once = (begin_at <= started_at) & (started_at < end_at)
-    parts = np.divide(inside_s, took_s, out=at_once.astype(np.float64), where=took_s > 0)
+    of = np.arange(len(starts)) if jobs is None else np.unique(jobs, return_inverse=True)[1]
+    within, held_s, in_all_s = (np.bincount(of, each) for each in (at_once, inside_s, finished_at - started_at))
+    parts = np.divide(held_s, in_all_s, out=within / np.bincount(of), where=in_all_s > 0)
     return float(parts.sum()) / (end_at - begin_at)
 
 
@@ -103,6 +109,7 @@ class _Measured:
         sent: What the publisher sent.
         successes: One record for each job that succeeded, in the order in which they finished.
         failures: One row for each failed job, with the class of its exception.
+        children: Records of the jobs that its jobs started, under their numbers.
     """
 
     trial: Trial
@@ -110,6 +117,7 @@ class _Measured:
     sent: pl.DataFrame
     successes: pl.DataFrame
     failures: pl.DataFrame
+    children: pl.DataFrame
 
 
 def _measure(
@@ -125,6 +133,7 @@ def _measure(
         first_successes(records, children).join(sent.select(KEY), on=KEY, how="semi", maintain_order="left")
     )
     failures_of = _by_trial(_failures(records, fates))
+    children_of = _by_trial(records.clear() if children is None else children)
     return [
         _Measured(
             trial=trial,
@@ -132,6 +141,7 @@ def _measure(
             sent=sent_of(trial.trial),
             successes=successes_of(trial.trial),
             failures=failures_of(trial.trial),
+            children=children_of(trial.trial),
         )
         for trial in trials
     ]
@@ -199,12 +209,19 @@ def _trial_capacity_per_s(part: _Measured) -> float | None:
     """
     Return the capacity, which only a backlog shows: at a held rate completions follow the arrivals.
 
-    A job holds its slot from the start of the delivery that succeeded until it returned, whatever it has started.
+    A job holds a slot from the start of the delivery that succeeded until it returned, and those that it started hold
+    slots of the same lane.
     """
     if part.trial.kind is not Kind.CAPACITY:
         return None
-    successes = part.successes
-    return capacity_per_s(floats(successes, "started_at"), floats(successes, "returned_at"), part.trial.slots)
+    held = pl.concat([
+        part.successes.select("seq", "started_at", ended_at="returned_at"),
+        part.children.join(part.successes, on="seq", how="semi")
+        .drop_nulls(["started_at", "finished_at"])
+        .select("seq", "started_at", ended_at="finished_at"),
+    ])  # fmt: skip
+    started_at, ended_at = floats(held, "started_at"), floats(held, "ended_at")
+    return capacity_per_s(started_at, ended_at, part.trial.slots, held["seq"].to_numpy())
 
 
 def _achieved_per_s(part: _Measured) -> float | None:

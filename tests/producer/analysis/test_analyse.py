@@ -186,6 +186,18 @@ def test_equal_jobs_have_the_capacity_of_their_slots_however_many_there_are(data
     assert capacity_of(equal_jobs(jobs, slots, took_s), slots) == pytest.approx(slots / took_s, rel=1e-9)
 
 
+def test_a_job_that_starts_others_counts_by_the_time_of_all_of_them():
+    """40 jobs of 1 s on 4 slots each start one more of 1 s, which come when all have run: 2 s of 4 slots a job."""
+    stretches = np.array(equal_jobs(80, 4, 1.0))
+    assert capacity_per_s(*stretches.T, 4, np.tile(np.arange(40), 2)) == pytest.approx(2.0)
+
+
+def test_stretches_of_a_job_are_one_job():
+    # 1 slot. From the 2nd start, 0, to the last, 3: number 7 by 1 of 1 s, 8 by 1 + 2 of 1 + 8 s, 9 by 2 of 3 s.
+    stretches = np.array([(0, 1), (0, 1), (1, 2), (1, 9), (2, 3), (3, 4)], dtype=float)
+    assert capacity_per_s(*stretches.T, 1, np.array([7, 8, 9, 8, 9, 9])) == pytest.approx((1 + 3 / 9 + 2 / 3) / 3)
+
+
 @given(st.integers(1, 8), st.integers(17, 99), st.floats(min_value=0.001, max_value=1))
 def test_time_between_two_jobs_of_a_slot_is_part_of_the_time(slots, jobs, gap_s):
     assert capacity_of(equal_jobs(jobs, slots, 0.5, gap_s), slots) == pytest.approx(slots / (0.5 + gap_s))

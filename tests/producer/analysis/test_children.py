@@ -258,6 +258,25 @@ def test_the_numbers_of_a_run_are_those_with_its_children():
     assert without.lanes[0].latency.sojourn.max == 3.0
 
 
+def test_the_capacity_of_jobs_that_start_others_is_that_of_slots_which_all_of_them_hold():
+    """20 jobs of 1 s on 2 slots, each with a child of 1 s that runs when all jobs have: a job a second."""
+    trial = Trial(
+        trial=0, kind=Kind.CAPACITY, workload="resize", lane="threads", round=0, jobs=20, rate_per_s=None, slots=2,
+        began_at=0.0, ended_at=50.0,
+    )  # fmt: skip
+    sent = pl.DataFrame(
+        [{"trial": 0, "seq": n, "part": 0, "due_at": 0.0, "sent_at": 0.0} for n in range(20)], SENT_SCHEMA
+    )
+    records = table(*(row(n, started=float(n // 2), finished=n // 2 + 1.0) for n in range(20)))
+    children = table(
+        *(row(n, started=10.0 + n // 2, finished=11.0 + n // 2) for n in range(20)),
+        row(3, started=None, finished=30.0, outcome="revoked"),
+        row(77, started=0.0, finished=99.0),
+    )
+    assert analyse([trial], sent, records, children).trials[0].capacity_per_s == pytest.approx(1.0)
+    assert analyse([trial], sent, records).trials[0].capacity_per_s == pytest.approx(2.0)
+
+
 def jobs_of(*weights, calls=2):
     return Jobs(
         workload="mix", calls=tuple(Call(f"shop.{number}") for number in range(calls)), expected_s=0.0, weights=weights
