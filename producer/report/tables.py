@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from producer.analysis.summary import Summary
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
-INTERVALS = "In brackets the 95 % interval of each percentile; - where too few jobs lie beyond it to say."
+INTERVALS = "In brackets the 95 % interval of each percentile; - where jobs or trials are too few to say."
 STAGES = ("sojourn", "sojourn_from_sent", "publish_lag", "broker_wait", "slot_wait", "service")
 
 
@@ -159,10 +159,9 @@ def results(summary: Summary) -> Iterator[LaneResult]:
 
 def percentile_cell(found: Percentiles | None, name: str) -> str:
     """Return a percentile in ms with its interval; nothing where it would be the maximum again."""
-    value = value_cell(found, name)
-    if found is None or value == NONE or found.interval(name) == (None, None):
-        return value
-    return f"{value} {interval(*map(milliseconds, found.interval(name)))}"
+    if found is None or found.is_maximum(name):
+        return NONE
+    return f"{milliseconds(found.statistic(name))} {interval(*map(milliseconds, found.interval(name)))}"
 
 
 def value_cell(found: Percentiles | None, name: str) -> str:
