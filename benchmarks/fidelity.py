@@ -47,6 +47,9 @@ LAG_PROMISE = Promise(most=1.0)
 BARE_S = 3.0
 
 SLOTS = 8
+JOBS = 403
+"""No multiple of the slots: the last round of jobs is not full."""
+
 SLEEP_S = 0.05
 IDEAL_PER_S = SLOTS / SLEEP_S
 SLEEP_PROMISE = Promise(least=0.95)
@@ -59,7 +62,7 @@ LANES = (Lane(key="prefork", pool="prefork", slots=SLOTS), Lane(key="threads", p
 SLEEPING = Jobs(workload="sleep", calls=(Call("worker.sleep", (round(SLEEP_S * 1e6),)),), expected_s=SLEEP_S)
 
 
-def measure(*, rounds: int = 3, duration_s: float = 10.0, jobs: int = 400) -> list[Figure]:
+def measure(*, rounds: int = 3, duration_s: float = 10.0, jobs: int = JOBS) -> list[Figure]:
     """Start a fleet as a race does; measure the lag beside it while it is idle, and then the capacity of its slots."""
     settings = RaceSettings(lanes=LANES, workloads=(SLEEPING.workload,))
     with tempfile.TemporaryDirectory() as folder, _open(settings, Path(folder)) as (fleet, runner, path):

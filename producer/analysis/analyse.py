@@ -11,44 +11,68 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from poolrace.contract import Outcome
-from producer.analysis.latency import Latency, first_successes, floats, latency
+from producer.analysis.latency import Latency, after_lead_in, first_successes, floats, latency
 from producer.analysis.percentiles import Spread
 from producer.analysis.results import Analysis, LaneResult, TrialResult
 from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
+from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
-def capacity_per_s(finished_at: NDArray[np.float64], slots: int) -> float | None:
+def capacity_per_s(
+    started_at: NDArray[np.float64],
+    finished_at: NDArray[np.float64],
+    slots: int,
+    jobs: NDArray[np.int64] | None = None,
+) -> float | None:
     """
-    Return the steady completion rate over a backlog.
+    Return the steady rate at which a lane works off a backlog.
 
-    The first `slots` completions only fill the pipe; the clock runs from the last of them, f_w, to the last job of
-    all: (N - w) / (f_N - f_w) with w = slots. The tail, when some slots are already idle, is inside.
+    The window runs from the 2w-th start, w = slots, when w jobs have ended and as many have taken their slots, to the
+    last start: within it every slot has a next job. Each job counts by the part of its time that lies in the window, so
+    that one which straddles an end is neither left out nor counted whole:
+
+        sum over jobs of overlap([started, finished], window) / (finished - started), over the length of the window
+
+    For equal jobs that is w / (duration + gap between two), however many jobs there are. A window from the w-th start
+    would be longer, but there all slots begin a job at once, which favours short ones: with 8 jobs a slot of a mix of
+    short and long ones it is 7 % too high, and this 1 % too low. One from the w-th finish has a gap too many
+    (`python -m benchmarks.truth.capacity`).
 
     Args:
-        finished_at: When each job finished, ascending.
+        started_at: When each stretch in which a job holds a slot began.
+        finished_at: When each ended, in the same order.
         slots: Jobs that the lane runs at once.
+        jobs: Which job each stretch belongs to: one that starts others has theirs, too. None if each is a job.
 
     Returns:
-        Jobs per second; None if there are too few jobs (at most twice the slots) or no time passed.
+        Jobs per second; None if there are too few stretches (at most twice the slots) or the window has no length.
     """
     if slots < 1:
         raise ValueError(f"slots {slots!r}: must be 1 or more")
-    jobs = len(finished_at)
-    if jobs <= 2 * slots:
+    if len(started_at) <= 2 * slots:
         return None
-    span_s = float(finished_at[-1] - finished_at[slots - 1])
-    return (jobs - slots) / span_s if span_s > 0 else None
+    starts = np.sort(started_at)
+    begin_at, end_at = float(starts[2 * slots - 1]), float(starts[-1])
+    if not end_at > begin_at:
+        return None
+    inside_s = np.clip(finished_at, begin_at, end_at) - np.clip(started_at, begin_at, end_at)
+    # What took no time, by a clock that is not fine enough, is in the window or not.
+    at_once = (begin_at <= started_at) & (started_at < end_at)
+    of = np.arange(len(starts)) if jobs is None else np.unique(jobs, return_inverse=True)[1]
+    within, held_s, in_all_s = (np.bincount(of, each) for each in (at_once, inside_s, finished_at - started_at))
+    parts = np.divide(held_s, in_all_s, out=within / np.bincount(of), where=in_all_s > 0)
+    return float(parts.sum()) / (end_at - begin_at)
 
 
 def analyse(
@@ -85,6 +109,7 @@ class _Measured:
         sent: What the publisher sent.
         successes: One record for each job that succeeded, in the order in which they finished.
         failures: One row for each failed job, with the class of its exception.
+        children: Records of the jobs that its jobs started, under their numbers.
     """
 
     trial: Trial
@@ -92,6 +117,7 @@ class _Measured:
     sent: pl.DataFrame
     successes: pl.DataFrame
     failures: pl.DataFrame
+    children: pl.DataFrame
 
 
 def _measure(
@@ -107,6 +133,7 @@ def _measure(
         first_successes(records, children).join(sent.select(KEY), on=KEY, how="semi", maintain_order="left")
     )
     failures_of = _by_trial(_failures(records, fates))
+    children_of = _by_trial(records.clear() if children is None else children)
     return [
         _Measured(
             trial=trial,
@@ -114,6 +141,7 @@ def _measure(
             sent=sent_of(trial.trial),
             successes=successes_of(trial.trial),
             failures=failures_of(trial.trial),
+            children=children_of(trial.trial),
         )
         for trial in trials
     ]
@@ -149,7 +177,7 @@ def _by_lane(measured: Sequence[_Measured]) -> list[list[_Measured]]:
 
 def _trial_result(part: _Measured) -> TrialResult:
     """Return the numbers of one trial."""
-    trial, times = part.trial, latency(part.successes, part.sent)
+    trial, times = part.trial, _latency([part])
     return TrialResult(
         trial=trial.trial,
         kind=trial.kind,
@@ -164,14 +192,36 @@ def _trial_result(part: _Measured) -> TrialResult:
         publish_lag=times.publish_lag,
         cpu_s_per_job=_cpu_s_per_job([part]),
         negative=times.negative,
+        sojourns_s=_sojourns_s(part),
     )
 
 
+def _sojourns_s(part: _Measured) -> NDArray[np.float64]:
+    """Return the sojourn of each job by its number; NaN of one that did not succeed, or was due in the lead-in."""
+    jobs = after_lead_in(part.successes, [part.trial])
+    seqs: NDArray[np.uint32] = part.sent["seq"].to_numpy()
+    took_s = np.full(int(seqs.max()) + 1 if len(seqs) else 0, np.nan)
+    took_s[jobs["seq"].to_numpy()] = STAGES["sojourn"].durations_s(jobs)
+    return took_s
+
+
 def _trial_capacity_per_s(part: _Measured) -> float | None:
-    """Return the capacity, which only a backlog shows: at a held rate completions follow the arrivals."""
+    """
+    Return the capacity, which only a backlog shows: at a held rate completions follow the arrivals.
+
+    A job holds a slot from the start of the delivery that succeeded until it returned, and those that it started hold
+    slots of the same lane.
+    """
     if part.trial.kind is not Kind.CAPACITY:
         return None
-    return capacity_per_s(floats(part.successes, "finished_at"), part.trial.slots)
+    held = pl.concat([
+        part.successes.select("seq", "started_at", ended_at="returned_at"),
+        part.children.join(part.successes, on="seq", how="semi")
+        .drop_nulls(["started_at", "finished_at"])
+        .select("seq", "started_at", ended_at="finished_at"),
+    ])  # fmt: skip
+    started_at, ended_at = floats(held, "started_at"), floats(held, "ended_at")
+    return capacity_per_s(started_at, ended_at, part.trial.slots, held["seq"].to_numpy())
 
 
 def _achieved_per_s(part: _Measured) -> float | None:
@@ -204,8 +254,8 @@ def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
         failures=_count_failures(parts),
         capacity_per_s=Spread.of(map(_trial_capacity_per_s, backlogs)),
         rate_per_s=rate_per_s.median if rate_per_s else None,
-        backlog=_pooled_latency(backlogs),
-        latency=_pooled_latency(held),
+        backlog=_latency(backlogs) if backlogs else None,
+        latency=_latency(held) if held else None,
         backlog_cpu_s_per_job=_cpu_s_per_job(backlogs),
         latency_cpu_s_per_job=_cpu_s_per_job(held),
     )
@@ -217,8 +267,8 @@ def _count_failures(parts: Sequence[_Measured]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _pooled_latency(parts: Sequence[_Measured]) -> Latency | None:
-    """Return percentiles over the raw records of several trials."""
-    if not parts:
-        return None
-    return latency(pl.concat(part.successes for part in parts), pl.concat(part.sent for part in parts))
+def _latency(parts: Sequence[_Measured]) -> Latency:
+    """Return percentiles over the raw records of some trials together, at least one; lead-ins are left out."""
+    trials = [part.trial for part in parts]
+    successes, sent = (pl.concat(tables) for tables in zip(*((p.successes, p.sent) for p in parts), strict=True))
+    return latency(after_lead_in(successes, trials), after_lead_in(sent, trials))

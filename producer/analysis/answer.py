@@ -53,7 +53,7 @@ class Answer:
         memory_bytes: Memory of a node; None if unknown.
         capacity_per_s: Capacity of the lane, in jobs per second; None if unknown.
         rate_per_s: The arrival rate that was held.
-        p99_s: From due to finished at that rate, in seconds.
+        p99_s: From due to finished at that rate, in seconds; None with fewer than 100 jobs.
         nodes: Nodes for that rate, each at 70 % of its capacity.
         command: The command that starts such a node.
         compose: The service of such a node, for a compose file.
@@ -114,7 +114,7 @@ def _answer(run: Run, app: AppSettings, workload: WorkloadSummary, lanes: Sequen
         memory_bytes=memory_bytes,
         capacity_per_s=capacity_per_s,
         rate_per_s=measured.rate_per_s,
-        p99_s=sojourn.p99 if sojourn else None,
+        p99_s=sojourn.p99 if sojourn and not sojourn.is_maximum("p99") else None,
         nodes=nodes_for(measured.rate_per_s, capacity_per_s and capacity_per_s / lane.nodes),
         command=chosen.command,
         compose=compose_service(chosen.command, lane.pool, memory_bytes),

@@ -50,7 +50,7 @@ class TrialBins:
         ready: Jobs of the backlog that no node had taken, at the moment of each bin in which the backlog was highest.
         unacked: Those that one had taken and not acknowledged, at the same moment.
         wait_p50_s: Queue wait of the jobs started in each bin, the median; NaN without any.
-        wait_p99_s: The same, the 99th percentile.
+        wait_max_s: The same, the longest: of the few jobs of a bin a rarer percentile would be that again.
         cores: By node, instants and CPU seconds per second since the sample before.
     """
 
@@ -63,7 +63,7 @@ class TrialBins:
     ready: Counts
     unacked: Counts
     wait_p50_s: Floats
-    wait_p99_s: Floats
+    wait_max_s: Floats
     cores: Mapping[str, tuple[Floats, Floats]]
 
     @property
@@ -111,7 +111,7 @@ def binned(run: Run, trial: Trial, bin_s: float, *, acks_late: bool) -> TrialBin
         _offsets(finals if acks_late else finals.with_columns(finished_at=_BEGUN), "finished_at", trial),
         edges,
     )
-    p50_s, p99_s = waits(begun_s, STAGES["queue_wait"].durations_s(started), edges)
+    p50_s, max_s = waits(begun_s, STAGES["queue_wait"].durations_s(started), edges)
     return TrialBins(
         trial=trial,
         bin_s=bin_s,
@@ -122,7 +122,7 @@ def binned(run: Run, trial: Trial, bin_s: float, *, acks_late: bool) -> TrialBin
         ready=ready,
         unacked=unacked,
         wait_p50_s=p50_s,
-        wait_p99_s=p99_s,
+        wait_max_s=max_s,
         cores=dict(_cores(run, trial, span_s)),
     )
 
@@ -170,16 +170,16 @@ def backlog(sent_s: Floats, taken_s: Floats, settled_s: Floats, edges: Floats) -
 
 
 def waits(begun_s: Floats, waits_s: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    """Return the median and the 99th percentile of the waits of the jobs begun in each bin; NaN without any."""
-    p50, p99 = np.full(len(edges) - 1, np.nan), np.full(len(edges) - 1, np.nan)
+    """Return the median and the longest of the waits of the jobs begun in each bin; NaN without any."""
+    p50, most = np.full(len(edges) - 1, np.nan), np.full(len(edges) - 1, np.nan)
     places = _places(begun_s, edges)
     order = np.argsort(places, kind="stable")
     bins, first = np.unique(places[order], return_index=True)
     # Where no job was started, there is one part all the same, an empty one.
     for place, part in zip(bins, np.split(waits_s[order], first[1:])[: len(bins)], strict=True):
         if found := percentiles(part):
-            p50[place], p99[place] = found.p50, found.p99
-    return p50, p99
+            p50[place], most[place] = found.p50, found.max
+    return p50, most
 
 
 def _offsets(frame: pl.DataFrame, column: str, trial: Trial) -> Floats:

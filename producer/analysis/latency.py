@@ -14,8 +14,16 @@ from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
+    from producer.rundir.trials import Trial
+
+
+FEWEST_STRETCHES, MOST_STRETCHES, JOBS_A_STRETCH = 5, 10, 200
+"""A single trial is cut into so many parts of equal length, by when its jobs were due, each with enough jobs that a
+queue which was long at the end of one part hardly is at the end of the next."""
 
 CANNOT_BE_NEGATIVE = ("broker_wait", "slot_wait", "service")
 """Stages that show by a value below zero that clocks disagree."""
@@ -96,9 +104,18 @@ def with_returns(records: pl.DataFrame) -> pl.DataFrame:
     return records.with_columns(returned_at=pl.col("finished_at"))
 
 
+def after_lead_in(jobs: pl.DataFrame, trials: Iterable[Trial]) -> pl.DataFrame:
+    """Return the jobs that figures of latency are made from: all but those due in the lead-in of their trial."""
+    ends_at = {trial.trial: trial.began_at + trial.lead_in_s for trial in trials if trial.lead_in_s > 0}
+    if not ends_at:
+        return jobs
+    ends = pl.col("trial").replace_strict(ends_at, default=float("-inf"), return_dtype=pl.Float64)
+    return jobs.filter(pl.col("due_at") >= ends)
+
+
 def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
     """
-    Compute the percentiles of every stage.
+    Compute the percentiles of every stage, with their intervals.
 
     Args:
         successes: One record a job, as `first_successes` returns them.
@@ -106,11 +123,33 @@ def latency(successes: pl.DataFrame, sent: pl.DataFrame) -> Latency:
     """
     took_s = {name: stage.durations_s(sent if stage.of_all_sent else successes) for name, stage in STAGES.items()}
     below_zero = np.any([took_s[name] < 0 for name in CANNOT_BE_NEGATIVE], axis=0)
+    of_sent, of_successes = groups_of(sent), groups_of(successes)
     return Latency(
-        **{name: percentiles(values) for name, values in took_s.items()},
-        cpu=percentiles(floats(successes, "cpu_s")),
+        **{
+            name: percentiles(values, of_sent if STAGES[name].of_all_sent else of_successes)
+            for name, values in took_s.items()
+        },
+        cpu=percentiles(floats(successes, "cpu_s"), of_successes),
         negative=int(np.count_nonzero(below_zero)),
     )
+
+
+def groups_of(jobs: pl.DataFrame) -> NDArray[np.int64]:
+    """
+    Return the number of each job's group, from 0: its jobs resemble each other, because they waited in the same queue.
+
+    A group is a trial; of a single one it is a stretch, a fifth to a tenth of the time in which its jobs were due.
+    """
+    trials = jobs["trial"].rank("dense").cast(pl.Int64).to_numpy() - 1
+    if not len(trials) or trials.any():
+        return trials
+    due_at = floats(jobs, "due_at")
+    span_s = float(due_at.max() - due_at.min())
+    if not span_s > 0:
+        return trials
+    stretches = min(max(len(trials) // JOBS_A_STRETCH, FEWEST_STRETCHES), MOST_STRETCHES)
+    found: NDArray[np.int64] = ((due_at - due_at.min()) / span_s * stretches).astype(np.int64)
+    return found.clip(max=stretches - 1)
 
 
 def floats(frame: pl.DataFrame, column: str) -> NDArray[np.float64]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from producer.analysis.latency import Latency
 from producer.analysis.percentiles import Percentiles, Spread
@@ -13,6 +15,7 @@ from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,8 @@ class TrialResult:
         publish_lag: Sent minus due.
         cpu_s_per_job: CPU seconds of the lane's nodes per job done; None if unknown.
         negative: Jobs with a wait below zero.
+        sojourns_s: Sojourn of each job, by its number; NaN where it did not succeed or was due in the lead-in. Lanes of
+            a round had the same jobs due at the same times, so their jobs compare one by one.
     """
 
     trial: int
@@ -49,6 +54,7 @@ class TrialResult:
     publish_lag: Percentiles | None
     cpu_s_per_job: float | None
     negative: int
+    sojourns_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

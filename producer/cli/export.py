@@ -62,7 +62,7 @@ Formats: csv, jsonl (one row a delivery); hgrm (HdrHistogram's percentile distri
 @option("--lane", metavar="KEY", help="This lane alone, e.g. threads.")
 @option("--workload", metavar="NAME", help="This workload alone, e.g. io.")
 @option("--kind", type=OneOf([kind.value for kind in Kind]), help="Trials of this kind alone.")
-@option("--warm-up", is_flag=True, help="Warm-up trials, too, and a load's phases that do not count.")
+@option("--warm-up", is_flag=True, help="Warm-up trials, too, lead-ins, and a load's phases that do not count.")
 @option("--output", metavar="FILE", help="The file to write; - is the standard output. [default: -]")
 @option(
     "--push",

@@ -122,5 +122,6 @@ class RunningTrial:
             ended_at=self.began_at,
             parts=tuple(call.workload for call in jobs.calls),
             planned_s=self._planned_s,
+            lead_in_s=self.spec.lead_in_s,
             given_up_s=self._given_up_s,
         )

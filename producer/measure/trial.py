@@ -137,7 +137,7 @@ class TrialRunner:
             FleetError: If the broker, a node or a publisher is gone.
         """
         number, self._next = self._next, self._next + 1
-        spec = replace(spec, plan=with_calls(spec.plan, spec.jobs))
+        spec = replace(spec, plan=with_calls(spec.plan, spec.jobs, spec.mix_seed))
         order = Order(
             run_id=self._run_id,
             trial=number,

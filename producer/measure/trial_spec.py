@@ -28,7 +28,9 @@ class TrialSpec:
         lane: The lane that it runs on.
         plan: When each job is due.
         round: The round; trials of one kind and workload with the same round form a pair.
+        mix_seed: The seed of what each job of a mix is; the same on every lane of a round, another one in each round.
         planned_s: The duration of the plan in seconds, where its last job does not end it.
+        lead_in_s: Jobs that are due earlier are in no figure of latency, in seconds from the trial's beginning.
         ping: Ping the lane's nodes while it runs.
         on_tick: Called once a second with a snapshot, and with what can steer the trial.
     """
@@ -38,7 +40,9 @@ class TrialSpec:
     lane: Lane
     plan: Plan
     round: int = 0
+    mix_seed: int = 0
     planned_s: float | None = None
+    lead_in_s: float = 0.0
     ping: bool = False
     on_tick: Callable[[TrialSnapshot, TrialControl], None] | None = None
 

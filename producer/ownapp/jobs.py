@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.errors import UsageError
 from producer.plan.jobs import Call, Jobs, Message
-from producer.plan.mix import sample_mix
+from producer.plan.mix import deal_mix
 from producer.plan.own_app import MIX
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def draw_many(weights: Sequence[float], jobs: int, seed: int) -> tuple[int, ...]
     """Draw by weight which message each of some jobs is."""
     if len(set(weights)) == 1 and len(weights) >= jobs:
         return tuple(range(len(weights)))
-    return tuple(sample_mix(weights, jobs, seed, dtype="uint32").tolist())
+    return tuple(deal_mix(weights, jobs, seed, dtype="uint32").tolist())
 
 
 def message_of(made: Mapping[str, Any]) -> Message:

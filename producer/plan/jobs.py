@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from producer.plan.mix import sample_mix
+from producer.plan.mix import deal_mix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +44,18 @@ class Jobs:
         return cls(workload=workload, calls=(Call(workload=workload, task=task, args=args),), expected_s=expected_s)
 
 
-def with_calls(plan: Plan, jobs: Jobs) -> Plan:
-    """Return a plan with a call for each job, drawn by weight and the same on every lane."""
+def with_calls(plan: Plan, jobs: Jobs, seed: int) -> Plan:
+    """
+    Return a plan with a call for each job: each call has its exact share, in a random order.
+
+    Args:
+        plan: When the jobs are due; one that says what each job is stays as it is.
+        jobs: The calls, with their weights.
+        seed: The same on every lane of a round, and another one in each round.
+    """
     if plan.parts is not None or len(jobs.calls) == 1 or not jobs.weights:
         return plan
-    return replace(plan, parts=sample_mix(jobs.weights, plan.jobs, seed=plan.jobs))
+    return replace(plan, parts=deal_mix(jobs.weights, plan.jobs, seed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,19 +16,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def sample_mix(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
+def deal_mix(weights: Sequence[float], jobs: int, seed: int, dtype: str = "uint8") -> NDArray[Any]:
     """
-    Draw the part of a mix that each of some jobs is: at random, but the same on every lane and in every process.
+    Deal jobs to the parts of a mix: to each its exact share, in an order drawn at random.
+
+    A share that is no whole number of jobs is rounded down or up, and up as often, over many seeds, as it lies above.
+    So every share is exact to within one job, and a part that is due a third of a job is there in every third round:
+    rounding the largest remainders up would leave it out of all of them. The same seed deals the same on every lane
+    and in every process.
 
     Args:
         weights: Share of each part; they need not add up to 1.
         jobs: The number of jobs.
-        seed: The seed of the draw.
+        seed: The seed of the order, and of what is rounded up.
         dtype: The type of the result; the default holds as many parts as a plan can have.
     """
-    shares = np.array(weights, dtype=np.float64)
-    drawn = np.random.default_rng(seed).choice(len(shares), size=jobs, p=shares / shares.sum())
-    return drawn.astype(dtype)
+    draw = np.random.default_rng(seed)
+    # The shares laid end to end, in jobs; where whole jobs begin is drawn once for all of them.
+    ends = np.cumsum(np.array(weights, dtype=np.float64))
+    whole = np.minimum(np.floor(ends / ends[-1] * jobs + draw.random()), jobs).astype(np.int64)
+    return draw.permutation(np.repeat(np.arange(len(ends), dtype=dtype), np.diff(whole, prepend=0)))
 
 
 def parse_mix(text: str, name: str, allowed: Sequence[str] = WORKLOADS) -> dict[str, float]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.arrivals import MAX_JOBS, Plan, seed_for
-from producer.plan.mix import mix_text, sample_mix
+from producer.plan.mix import deal_mix, mix_text
 from producer.plan.profile import Profile, Segment, plan_arrivals
 from producer.plan.run_settings import PlannedPhase
 
@@ -204,7 +204,7 @@ class _Drawing:
 
     def _parts(self, mix: Mapping[str, float], jobs: int, *names: str | int) -> NDArray[np.uint8]:
         weights = [mix.get(workload, 0.0) for workload in self._workloads]
-        return sample_mix(weights, jobs, seed_for(self._seed, *names))
+        return deal_mix(weights, jobs, seed_for(self._seed, *names))
 
     def _parts_of_phases(self, due_s: NDArray[np.float64], number: int) -> NDArray[np.uint8]:
         """Draw the workloads of jobs whose rate was changed and whose mix was not: each phase has its own mix."""

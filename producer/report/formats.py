@@ -47,6 +47,11 @@ def percent(share: float | None, digits: int = 0) -> str:
     return NONE if share is None else f"{share * 100:.{digits}f} %"
 
 
+def interval(low: str, high: str) -> str:
+    """Format the ends of an interval."""
+    return f"[{low}, {high}]"
+
+
 def ratio(value: float | None, low: float | None, high: float | None) -> str:
     """Format a ratio with its interval."""
     if value is None:

@@ -8,7 +8,7 @@ from producer.plan.mix import mix_text
 from producer.report.formats import NONE, count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import cost
+from producer.report.tables import cost, value_cell
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -96,9 +96,10 @@ def _probe_row(lane: str, probe: Probe) -> list[str]:
         number(probe.rate_per_s),
         "passed" if probe.passed else "FAILED",
         number(probe.finished_per_s),
-        *(milliseconds(probe.statistic("sojourn", name)) for name in ("p50", "p99", "max")),
+        *(value_cell(probe.latency.sojourn, name) for name in ("p50", "p99")),
+        milliseconds(probe.statistic("sojourn", "max")),
         milliseconds(probe.growth_s),
-        milliseconds(probe.statistic("publish_lag", "p99")) + (" late" if probe.late else ""),
+        value_cell(probe.latency.publish_lag, "p99") + (" late" if probe.late else ""),
         count(probe.settlement.sent),
         NONE if probe.given_up_s is None else f"{probe.given_up_s:.0f} s",
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from producer.report.formats import count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import corrected, cost, latency, per_job
+from producer.report.tables import INTERVALS, corrected, cost, latency, per_job, percentile_cell
 from producer.rundir.events import change_text
 
 if TYPE_CHECKING:
@@ -98,14 +98,16 @@ def _rates_by(one: str, parts: Iterable[tuple[str, str, LoadFigures]]) -> Table:
         title=f"By {one}: jobs per second; sojourn in ms, of the jobs due in it",
         columns=["lane", one, "offered/s", "finished/s", "p50", "p99", "max", "jobs", "done", "failed"],
         rows=[[lane, name, *_part_cells(part)] for lane, name, part in parts if part.settlement.sent],
+        note=INTERVALS,
     )
 
 
 def _part_cells(part: LoadFigures) -> list[str]:
-    settled = part.settlement
+    settled, sojourn = part.settlement, part.latency.sojourn
     return [
         *map(number, (part.offered_per_s, part.finished_per_s)),
-        *(milliseconds(part.statistic("sojourn", name)) for name in ("p50", "p99", "max")),
+        *(percentile_cell(sojourn, name) for name in ("p50", "p99")),
+        milliseconds(sojourn.max if sojourn else None),
         *map(count, (settled.sent, settled.done, settled.failed)),
     ]
 

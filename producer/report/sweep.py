@@ -8,7 +8,7 @@ from producer.analysis.usl import LEAST_VALUES
 from producer.report.formats import mebibytes, milliseconds, number, ratio
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import percentile_cell
+from producer.report.tables import INTERVALS, percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,8 @@ def values(sweep: SweepSummary) -> Table:
             for row in point.lanes
             if row.lane == lane
         ],
-        note="Memory is that of all nodes of a lane (PSS). The rate held at a value is the same for all lanes.",
+        note="Memory is that of all nodes of a lane (PSS). The rate held at a value is the same for all lanes. "
+        f"{INTERVALS}",
     )
 
 

@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from producer.analysis.percentiles import FIRM_BEYOND
-from producer.report.formats import NONE, count, mebibytes, milliseconds, number, seconds
+from producer.report.formats import NONE, count, interval, mebibytes, milliseconds, number, seconds
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from producer.analysis.percentiles import Percentiles
     from producer.analysis.price import Price
     from producer.analysis.results import LaneResult
     from producer.analysis.summary import Summary
 
-UNSURE = "~"
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
+INTERVALS = "In brackets the 95 % interval of each percentile; - where jobs or trials are too few to say."
 STAGES = ("sojourn", "sojourn_from_sent", "publish_lag", "broker_wait", "slot_wait", "service")
 
 
 def latency(summary: Summary) -> Table:
-    """Return sojourn times at the held rate, a row a workload and lane."""
+    """Return sojourn times at the held rate, a row a workload and lane; without percentiles that no lane can tell."""
+    names = [name for name in PERCENTILES if any(map(partial(_tells, name=name), results(summary)))]
     return Table(
         title="Latency: from due to finished at a held arrival rate, in ms",
-        columns=["workload", "lane", "rate/s", *PERCENTILES, "max", "jobs"],
-        rows=[_latency_row(result) for result in results(summary)],
-        note=f"{UNSURE} marks a percentile with fewer than {FIRM_BEYOND} jobs beyond it: take it as a hint.",
+        columns=["workload", "lane", "rate/s", *names, "max", "jobs"],
+        rows=[_latency_row(result, names) for result in results(summary)],
+        note=INTERVALS,
     )
 
 
-def _latency_row(result: LaneResult) -> list[str]:
+def _tells(result: LaneResult, name: str) -> bool:
+    """Check whether a lane's sojourn times tell a percentile from the largest of them."""
     sojourn = result.latency.sojourn if result.latency else None
-    cells = [percentile_cell(sojourn, name) for name in PERCENTILES]
+    return sojourn is not None and not sojourn.is_maximum(name)
+
+
+def _latency_row(result: LaneResult, names: Sequence[str]) -> list[str]:
+    sojourn = result.latency.sojourn if result.latency else None
+    cells = [percentile_cell(sojourn, name) for name in names]
     most, jobs = (milliseconds(sojourn.max), count(sojourn.n)) if sojourn else (NONE, NONE)
     return [result.workload, result.lane, number(result.rate_per_s), *cells, most, jobs]
 
 
 def corrected(summary: Summary) -> Table:
-    """Return where the time went, and what a tool that forgets its own lateness would have said."""
+    """
+    Return where the time went, and what a tool that forgets its own lateness would have said.
+
+    It is that of the rarest percentile, up to p99, that every lane can tell.
+    """
+    known = [result for result in results(summary) if result.latency and result.latency.sojourn]
+    told = (name for name in ("p99", "p90") if all(map(partial(_tells, name=name), known)))
+    name = next(told, "p50")
     return Table(
-        title="Where the p99 comes from, each stage on its own, in ms",
+        title=f"Where the {name} comes from, each stage on its own, in ms",
         columns=["workload", "lane", "from due", "from sent", "publish lag", "in broker", "waits for slot", "runs"],
         rows=[
-            [result.workload, result.lane, *(_stage_cell(result, stage) for stage in STAGES)]
+            [result.workload, result.lane, *(_stage_cell(result, stage, name) for stage in STAGES)]
             for result in results(summary)
         ],
         note="From due counts the generator's own lateness, from sent hides it.",
     )
 
 
-def _stage_cell(result: LaneResult, stage: str) -> str:
-    found = result.latency.stage(stage) if result.latency else None
-    return milliseconds(found.p99) if found else NONE
+def _stage_cell(result: LaneResult, stage: str, name: str) -> str:
+    return value_cell(result.latency.stage(stage) if result.latency else None, name)
 
 
 def cost(summary: Summary) -> Table:
@@ -145,7 +158,12 @@ def results(summary: Summary) -> Iterator[LaneResult]:
 
 
 def percentile_cell(found: Percentiles | None, name: str) -> str:
-    """Return a percentile in ms, marked if few values lie beyond it."""
-    if found is None:
+    """Return a percentile in ms with its interval; nothing where it would be the maximum again."""
+    if found is None or found.is_maximum(name):
         return NONE
-    return milliseconds(found.statistic(name)) + ("" if found.firm(name) else UNSURE)
+    return f"{milliseconds(found.statistic(name))} {interval(*map(milliseconds, found.interval(name)))}"
+
+
+def value_cell(found: Percentiles | None, name: str) -> str:
+    """Return a percentile in ms, without its interval."""
+    return NONE if found is None or found.is_maximum(name) else milliseconds(found.statistic(name))

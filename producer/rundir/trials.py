@@ -38,6 +38,8 @@ class Trial:
         parts: Workloads of the jobs; the table `sent` has an index into them for each job.
         planned_s: The length of the plan; None if it ends with its last job.
         given_up_s: When sending stopped because the trial could not pass any more; None if all was sent.
+        lead_in_s: Jobs that were due earlier, in seconds from `began_at`, are settled and in no figure of latency: they
+            found a lane that had been idle.
     """
 
     trial: int
@@ -55,6 +57,7 @@ class Trial:
     parts: tuple[str, ...] = ()
     planned_s: float | None = None
     given_up_s: float | None = None
+    lead_in_s: float = 0.0
 
 
 def rate_per_s(trial: Trial) -> float:

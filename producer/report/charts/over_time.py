@@ -89,13 +89,13 @@ def over_time(lanes: Sequence[LaneOverTime]) -> go.Figure:
 
 
 def _add_lines(figure: go.Figure, lane: LaneOverTime, place: int) -> None:
-    offered, started, finished, p50, p99 = (LOOKS[number] for number in (3, 1, 0, 0, 1))
+    offered, started, finished, p50, longest = (LOOKS[number] for number in (3, 1, 0, 0, 1))
     lines = (
         ("offered", RATES, lane.bins.offered_per_s, offered.colour, "dot"),
         ("started", RATES, lane.bins.started_per_s, started.colour, "dash"),
         ("finished", RATES, lane.bins.finished_per_s, finished.colour, "solid"),
         ("queue wait p50", WAIT, lane.bins.wait_p50_s * 1000, p50.colour, "solid"),
-        ("queue wait p99", WAIT, lane.bins.wait_p99_s * 1000, p99.colour, "dash"),
+        ("longest queue wait", WAIT, lane.bins.wait_max_s * 1000, longest.colour, "dash"),
     )
     for name, row, y, colour, dash in lines:
         figure.add_scatter(

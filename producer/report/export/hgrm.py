@@ -14,7 +14,7 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.stages import STAGES
-from producer.report.export.rows import counted_jobs, counted_successes
+from producer.report.export.rows import counted_jobs, counted_successes, timed
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def stage_s(run: Run, choice: Choice, what: str) -> NDArray[np.float64]:
     jobs = counted_jobs(run, choice)
     _must_be_one(jobs)
     stage = STAGES[what]
-    rows = run.sent.join(jobs, on=KEY, how="semi") if stage.of_all_sent else counted_successes(run, choice)
+    sent = timed(run.sent.join(jobs, on=KEY, how="semi"), run, choice)
+    rows = sent if stage.of_all_sent else counted_successes(run, choice)
     took_s = stage.durations_s(rows)
     return np.sort(took_s[~np.isnan(took_s)])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from producer.analysis.latency import first_successes
+from producer.analysis.latency import after_lead_in, first_successes
 from producer.analysis.phases import phase_windows
 from producer.errors import UsageError
 from producer.rundir.schema import KEY, RECORD_SCHEMA
@@ -47,7 +47,7 @@ class Choice:
         lane: Key of the only lane; None for all.
         workload: The only workload, e.g. `io`; None for all.
         kind: The only kind of trial; None for all but warm-up trials.
-        warm_up: Whether warm-up trials, and phases of a load that do not count, belong to it.
+        warm_up: Whether warm-up trials, phases of a load that do not count, and jobs of a lead-in belong to it.
     """
 
     lane: str | None = None
@@ -134,13 +134,20 @@ def counted_successes(run: Run, choice: Choice) -> pl.DataFrame:
     """
     Return the instants of each counted job that succeeded, with kind, workload and lane, in the order they finished.
 
+    Those due in the lead-in of their trial are left out, as from any figure of latency, unless `choice.warm_up`.
+
     Raises:
         UsageError: As `deliveries`.
     """
     jobs = counted_jobs(run, choice)
     ours = run.records.filter(pl.col("trial").is_in(jobs["trial"].unique().implode()))
     children = run.children.filter(pl.col("trial").is_in(jobs["trial"].unique().implode()))
-    return first_successes(ours, children).join(jobs, on=KEY, how="inner", maintain_order="left")
+    return timed(first_successes(ours, children).join(jobs, on=KEY, how="inner", maintain_order="left"), run, choice)
+
+
+def timed(jobs: pl.DataFrame, run: Run, choice: Choice) -> pl.DataFrame:
+    """Return the jobs that figures of latency are made from: without lead-ins, or with them with `choice.warm_up`."""
+    return jobs if choice.warm_up else after_lead_in(jobs, run.trials)
 
 
 def jobs_of(run: Run, choice: Choice) -> pl.DataFrame:

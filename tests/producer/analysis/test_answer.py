@@ -248,6 +248,14 @@ def test_an_answer_says_which_node_at_what_cost():
     )
 
 
+@pytest.mark.parametrize(("jobs", "p99_s"), [(99, None), (100, 0.25)])
+def test_a_p99_that_would_be_the_maximum_again_is_not_told(jobs, p99_s):
+    found = workload()
+    latency = latency_of(sojourn=percentiles_of(0.25, n=jobs))
+    found = replace(found, lanes=tuple(replace(lane, latency=latency) for lane in found.lanes))
+    assert answers(run_of(), [found], LANES)[0].p99_s == p99_s
+
+
 def test_all_tasks_together_are_no_part_of_anything():
     (found,) = answers(run_of(), [workload("mix")], LANES)
     assert found.share is None

@@ -1,25 +1,58 @@
-"""Mixes: each workload has its share, and every process draws the same."""
+"""Mixes: each workload has its exact share, and every process deals the same."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.errors import UsageError
-from producer.plan.mix import mix_text, parse_mix, sample_mix
+from producer.plan.mix import deal_mix, mix_text, parse_mix
 from producer.plan.workloads import WORKLOADS
 
 
-def test_shares_are_those_that_were_asked_for():
-    message_index = sample_mix([1, 9], 20_000, 3)
-    assert 0.08 < (message_index == 0).mean() < 0.12
+def counts(weights, jobs, seed):
+    return np.bincount(deal_mix(weights, jobs, seed), minlength=len(weights)).tolist()
 
 
-def test_a_part_without_a_share_is_never_drawn():
-    assert set(sample_mix([0, 1, 0], 500, 3)) == {1}
+@pytest.mark.parametrize(("jobs", "shares"), [(40, [30, 10]), (75, [56, 19]), (13, [10, 3])])
+def test_shares_are_those_that_were_asked_for(jobs, shares):
+    """Three quarters of 40 jobs are 30; of 75 they are 56.25 and of 13 they are 9.75, which are rounded."""
+    for seed in range(20):
+        assert counts([75, 25], jobs, seed) == pytest.approx(shares, abs=0 if jobs == 40 else 1)
 
 
-def test_the_same_seed_draws_the_same_and_another_does_not():
-    first, again, other = (sample_mix([1, 1], 100, seed).tolist() for seed in (3, 3, 4))
+@given(
+    st.lists(st.floats(0, 1e6), min_size=1, max_size=12).filter(any),
+    st.integers(0, 400),
+    st.integers(0, 2**53),
+)
+def test_every_share_is_exact_to_within_a_job(weights, jobs, seed):
+    dealt = counts(weights, jobs, seed)
+    assert sum(dealt) == jobs
+    for count, weight in zip(dealt, weights, strict=True):
+        assert abs(count - jobs * weight / sum(weights)) < 1 + 1e-6
+        assert weight or not count
+
+
+def test_what_is_left_of_a_job_is_dealt_in_as_many_of_many_rounds():
+    """Of 10 jobs a part with 3 % is due 0.3: in 300 of 1,000 rounds, give or take 3 x 14.5."""
+    rare = [counts([3, 97], 10, seed)[0] for seed in range(1_000)]
+    assert set(rare) == {0, 1}
+    assert sum(rare) == pytest.approx(300, abs=44)
+
+
+def test_the_order_is_random():
+    """Of ten jobs of each of two parts the first is of one as often as of the other."""
+    first = [int(deal_mix([1, 1], 20, seed)[0]) for seed in range(1_000)]
+    assert sum(first) == pytest.approx(500, abs=48)
+
+
+def test_a_part_without_a_share_is_never_dealt():
+    assert set(deal_mix([0, 1, 0], 500, 3)) == {1}
+
+
+def test_the_same_seed_deals_the_same_and_another_does_not():
+    first, again, other = (deal_mix([1, 1], 100, seed).tolist() for seed in (3, 3, 4))
     assert first == again != other
 
 

@@ -52,10 +52,11 @@ def test_a_workload_without_a_share_is_known_but_never_drawn():
     assert set(planned(found).parts.tolist()) == {NOOP}
 
 
-def test_shares_of_a_mix_are_those_of_its_jobs():
-    parts = planned(script(phase("500/s", 10.0, {"noop": 1.0, "sleep": 3.0}))).parts
-    assert 0.22 < (parts == NOOP).mean() < 0.28
-    assert set(parts.tolist()) == {NOOP, SLEEP}
+def test_shares_of_a_mix_are_exact_over_a_phase():
+    found = script(phase("50/s", 2.0, {"noop": 1.0, "sleep": 3.0}), phase("60/s", 2.0, {"noop": 1.0, "sleep": 1.0}))
+    parts = planned(found).parts.tolist()
+    assert [parts[:100].count(NOOP), parts[100:].count(NOOP)] == [25, 60]
+    assert set(parts) == {NOOP, SLEEP}
 
 
 def test_a_phase_without_a_rate_sends_nothing_and_takes_its_time():

@@ -3,6 +3,7 @@
 import errno
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -120,6 +121,14 @@ def test_parts_are_read_in_the_order_of_the_trials(written):
     for trial in (10, 2):
         written.add_table("sent", trial, SENT.with_columns(pl.lit(trial, pl.UInt32).alias("trial")))
     assert read_run(written.path).sent["trial"].to_list() == [0, 0, 2, 2, 10, 10]
+
+
+def test_a_trial_of_before_there_was_a_lead_in_has_none(written):
+    line = {**to_builtins(TRIAL), "trial": 7}
+    del line["lead_in_s"]
+    with (written.path / "trials.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    assert read_run(written.path).trials[-1] == replace(TRIAL, trial=7, lead_in_s=0.0)
 
 
 def test_an_empty_part_leaves_no_file(written):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import plotly.graph_objects as go
 
-from producer.analysis.percentiles import FIRM_BEYOND, Percentiles, percentiles
+from producer.analysis.percentiles import Percentiles, percentiles
 from producer.report.charts.labels import escaped
 from producer.report.charts.layout import layout, logarithmic
 from producer.report.charts.picture import Drawn, picture
@@ -16,10 +16,12 @@ from producer.report.charts.swept import lane_keys, lane_of
 from producer.report.charts.theme import INK, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
-from producer.report.tables import percentile_cell
+from producer.report.tables import INTERVALS, percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from producer.analysis.results import LaneResult
     from producer.analysis.summary import Summary
@@ -95,15 +97,20 @@ def _groups(run: Run, workloads: Sequence[str], lanes: Mapping[str, str]) -> lis
 
 
 def _group(workload: str, lane: str, pings: Sequence[Mapping[str, Any]]) -> _Group:
-    answered = [each["rtt_s"] for each in pings if each["rtt_s"] is not None]
+    answered = [each for each in pings if each["rtt_s"] is not None]
     return _Group(
         workload=workload,
         lane=lane,
-        trips_s=answered,
-        found=percentiles(np.array(answered, dtype=np.float64)),
+        trips_s=[each["rtt_s"] for each in answered],
+        found=percentiles(np.array([each["rtt_s"] for each in answered], dtype=np.float64), _trials(answered)),
         silent=len(pings) - len(answered),
         waited_s=max((each["timeout_s"] for each in pings if each["rtt_s"] is None), default=0.0),
     )
+
+
+def _trials(pings: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    """Return the number of each ping's trial, from 0: those of a trial resemble each other."""
+    return np.unique([each["trial"] for each in pings], return_inverse=True)[1].astype(np.int64)
 
 
 def _figure(groups: Sequence[_Group], shares: Mapping[str, float | None], lanes: Sequence[str]) -> go.Figure:
@@ -206,8 +213,5 @@ def _table(groups: Sequence[_Group], shares: Mapping[str, float | None]) -> Tabl
         title="Control round trips, in ms",
         columns=["workload", "CPU share", "lane", "p50", "p99", "max", "pings", "no answer"],
         rows=rows,
-        note=(
-            "CPU share is of the lane where jobs wait least for a core; ~ marks a percentile with fewer than "
-            f"{FIRM_BEYOND} pings beyond it."
-        ),
+        note=f"CPU share is of the lane where jobs wait least for a core. {INTERVALS}",
     )

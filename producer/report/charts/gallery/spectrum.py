@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from producer.analysis.latency import first_successes
+from producer.analysis.latency import after_lead_in, first_successes
 from producer.analysis.percentiles import percentiles
 from producer.plan.stages import STAGES
 from producer.report.charts.labels import escaped
@@ -17,6 +17,7 @@ from producer.report.charts.swept import lane_of
 from producer.report.charts.theme import style_of
 from producer.report.formats import milliseconds
 from producer.report.parts import Table
+from producer.report.tables import INTERVALS, PERCENTILES, percentile_cell
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ POINTS = 400
 """Of a line at most; ranks are taken closer together the rarer they are."""
 
 ROW = 340
-STATISTICS = ("p50", "p90", "p99", "p99.9", "max")
 
 
 @picture(
@@ -115,7 +115,7 @@ class _Line:
 
 
 def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
-    jobs = first_successes(run.records, run.children)
+    jobs = after_lead_in(first_successes(run.records, run.children), run.trials)
     for workload in summary.workloads:
         for lane in workload.lanes:
             frame = _jobs_of(run, jobs, workload.workload, lane.lane)
@@ -196,7 +196,8 @@ def _table(summary: Summary) -> Table:
             workload.workload,
             lane_of(summary, lane.lane),
             STAGES[stage].title,
-            *(milliseconds(found.statistic(name) if found else None) for name in STATISTICS),
+            *(percentile_cell(found, name) for name in PERCENTILES),
+            milliseconds(found.max if found else None),
         ]
         for workload in summary.workloads
         for lane in workload.lanes
@@ -204,4 +205,9 @@ def _table(summary: Summary) -> Table:
         for stage in LINES
         for found in [lane.latency.stage(stage)]
     ]
-    return Table(title="Percentiles in ms", columns=["workload", "lane", "stage", *STATISTICS], rows=rows)
+    return Table(
+        title="Percentiles in ms",
+        columns=["workload", "lane", "stage", *PERCENTILES, "max"],
+        rows=rows,
+        note=INTERVALS,
+    )

@@ -118,8 +118,8 @@ def _shows(lanes: Sequence[LaneOverTime]) -> str:
     lines = "; ".join(
         f"{lane.key} finished {count(_jobs(lane, lane.bins.finished_per_s))} of "
         f"{count(_jobs(lane, lane.bins.offered_per_s))} jobs, "
-        f"with a backlog of {count(int(lane.bins.backlog.max()))} at most and a queue wait p99 of "
-        f"{milliseconds(_highest(lane.bins.wait_p99_s))} ms in its worst bin"
+        f"with a backlog of {count(int(lane.bins.backlog.max()))} and a queue wait of "
+        f"{milliseconds(_highest(lane.bins.wait_max_s))} ms at most"
         for lane in lanes
     )
     bins = f"in bins of {seconds(lanes[0].bins.bin_s)}"
@@ -163,7 +163,7 @@ def _table(lanes: Sequence[LaneOverTime], elsewhere: Sequence[str]) -> Table:
             *(number(float(rate.max())) for rate in _rates(lane)),
             *(count(int(jobs.max())) for jobs in (lane.bins.backlog, lane.bins.ready, lane.bins.unacked)),
             milliseconds(_highest(lane.bins.wait_p50_s)),
-            milliseconds(_highest(lane.bins.wait_p99_s)),
+            milliseconds(_highest(lane.bins.wait_max_s)),
             _most_cores(lane),
             _marks(lane),
         ]
@@ -181,7 +181,7 @@ def _table(lanes: Sequence[LaneOverTime], elsewhere: Sequence[str]) -> Table:
             "of it ready",
             "of it unacked",
             "wait p50 ms",
-            "wait p99 ms",
+            "wait max ms",
             "cores",
             "phases and events",
         ],

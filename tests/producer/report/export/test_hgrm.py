@@ -1,6 +1,7 @@
 """The percentile distribution: HdrHistogram's levels and its layout, from the raw values."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,12 @@ def test_a_stage_that_no_job_has_is_refused(race):
     with pytest.raises(UsageError, match="no job of the choice has it"):
         hgrm(failed, ONE, "sojourn")
     assert len(stage_s(failed, ONE, "publish_lag")) == 12  # they were sent
+
+
+@pytest.mark.parametrize("what", ["sojourn", "publish_lag"])
+def test_jobs_of_a_lead_in_are_in_no_distribution_unless_asked_for(race, what):
+    """All jobs are due as their trial begins, so with a lead-in none is left."""
+    led_in = replace(race, trials=[replace(trial, lead_in_s=0.5) for trial in race.trials])
+    with pytest.raises(UsageError, match="no job of the choice has it"):
+        hgrm(led_in, ONE, what)
+    assert len(stage_s(led_in, replace(ONE, warm_up=True), what)) == 12

@@ -81,6 +81,14 @@ def test_jobs_are_counted_by_lane_workload_kind_and_outcome(race):
     assert found[key("jobs_total", **PREFORK, outcome="succeeded")] == 9
 
 
+def test_jobs_of_a_lead_in_are_counted_and_in_no_histogram(race):
+    trials = [replace(trial, lead_in_s=0.5 if trial.kind is Kind.LATENCY else 0.0) for trial in race.trials]
+    found = samples_of(replace(race, trials=trials))
+    held = {**PREFORK, "kind": "latency"}
+    assert found[key("jobs_total", **held, outcome="succeeded")] == 12
+    assert key("sojourn_seconds_count", **held) not in found
+
+
 def test_a_histogram_counts_what_took_at_most_so_long(race):
     # Two jobs end after each of 100.05, 200.05, … 600.05 ms; the added shift keeps them off the bounds.
     shifted = race.records.with_columns(pl.col("started_at", "finished_at") + 0.00005)

@@ -96,7 +96,7 @@ def test_the_spectrum_has_a_line_a_stage_and_lane_in_milliseconds(sample):
     ]  # fmt: skip
     (service,) = traces(found, name="threads: service")
     assert set(np.round(service.y, 3)) == {50.0}
-    assert column(found, "p50")[3] == "100"
+    assert column(found, "p50")[3] == "100 [100, 100]"
     assert column(found, "stage")[:4] == ["sojourn", "sojourn from sent", "queue wait", "service"]
 
 
