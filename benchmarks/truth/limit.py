@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +123,7 @@ class LimitTruth:
     probes: float
 
 
+@cache
 def true_limit_per_s(queue: Queue, *, jobs: int = STEADY_JOBS) -> float:
     """Return the rate at which the steady state's 99th percentile of the sojourn is the bound."""
     if queue.random:
