@@ -26,11 +26,12 @@ from producer.measure.limit import LimitSettings
 from producer.plan.lanes import parse_lanes
 from producer.plan.settings import default_of
 from producer.plan.thresholds import parse_threshold
+from producer.report.formats import number
 from producer.report.progress.display import Silent
 from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -275,11 +276,27 @@ def _search(truth: float, parts: Floats, rng: np.random.Generator, precision: fl
     return search
 
 
-def search_real_nodes(*, probe_s: float = 10.0, seed: int = 1) -> tuple[float, Sequence[LimitLane]]:
-    """Search on real nodes whose jobs sleep; return what their slots could do without any delay, and what was found."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealSearch:
+    """
+    What a search found on real nodes whose jobs sleep.
+
+    Attributes:
+        ideal_per_s: What their slots could do without any delay, in jobs per second.
+        lane: The limit that was found.
+        others_cores: Cores that other programs used meanwhile; None if unknown.
+    """
+
+    ideal_per_s: float
+    lane: LimitLane
+    others_cores: float | None
+
+
+def search_real_nodes(*, probe_s: float = 10.0, seed: int = 1) -> RealSearch:
+    """Search on a node of threads whose jobs sleep for a known time and come in even steps."""
     with tempfile.TemporaryDirectory() as folder:
         settings = LimitSettings(
-            lanes=parse_lanes(("threads",), concurrency=SLOTS, prefetch=4, acks="early"),
+            lanes=parse_lanes(("threads",), concurrency=SLOTS, prefetch=4, acks="early", least=1),
             workloads=("sleep",),
             mix={"sleep": 1.0},
             job_s=SLEEP_S,
@@ -294,7 +311,8 @@ def search_real_nodes(*, probe_s: float = 10.0, seed: int = 1) -> tuple[float, S
         if error is not None:
             raise error
         run = read_run(path)
-        return SLOTS / SLEEP_S, limit_lanes(run, settle(run.sent, run.records, run.trials))
+        (lane,) = limit_lanes(run, settle(run.sent, run.records, run.trials))
+        return RealSearch(ideal_per_s=SLOTS / SLEEP_S, lane=lane, others_cores=run.manifest.others_cores)
 
 
 @click.command()
@@ -303,12 +321,13 @@ def search_real_nodes(*, probe_s: float = 10.0, seed: int = 1) -> tuple[float, S
 def main(*, searches: int, real: bool) -> None:
     """Print how often the interval of a limit holds the truth."""
     if real:
-        ideal_per_s, lanes = search_real_nodes()
-        for lane in lanes:
-            click.echo(
-                f"{lane.lane}: ideal {ideal_per_s:.0f}/s, limit {lane.limit_per_s:.1f}/s, "
-                f"{lane.low_per_s:.1f} to {lane.high_per_s:.1f}/s, {len(lane.probes)} probes"
-            )
+        real_search = search_real_nodes()
+        lane = real_search.lane
+        click.echo(
+            f"{lane.lane}: ideal {number(real_search.ideal_per_s)}/s, limit {number(lane.limit_per_s)}/s, "
+            f"{number(lane.low_per_s)} to {number(lane.high_per_s)}/s, {len(lane.probes)} probes, "
+            f"others used {number(real_search.others_cores)} cores"
+        )
         return
     click.echo(f"{'queue':28} probe  truth/s  pass there  held  above  found  error  width  probes")
     for queue in QUEUES:

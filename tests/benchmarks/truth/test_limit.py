@@ -67,6 +67,6 @@ def test_searches_of_a_queue_find_its_limit():
 
 @pytest.mark.heavy
 def test_real_nodes_whose_jobs_sleep_have_a_limit_below_what_their_slots_could_do_without_any_delay():
-    ideal_per_s, (lane,) = search_real_nodes(probe_s=1.0)
-    assert ideal_per_s == 160
-    assert 0 < lane.limit_per_s < 1.2 * ideal_per_s
+    found = search_real_nodes(probe_s=1.0)
+    assert found.ideal_per_s == 160
+    assert 0 < found.lane.limit_per_s < 1.2 * found.ideal_per_s
