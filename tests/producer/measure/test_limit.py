@@ -39,7 +39,8 @@ def test_the_limit_of_each_lane_is_found_within_the_precision(limit):
         assert lane.low_per_s < capacity_per_s * 1.01
         assert lane.high_per_s > capacity_per_s
         assert lane.low_per_s <= lane.limit_per_s <= lane.high_per_s <= lane.low_per_s * 1.1
-        assert "p99(sojourn) < 200ms" in lane.broken_by
+        # A little above its capacity the queue grows, before the SLO is broken.
+        assert "queue wait grew" in lane.broken_by or "p99(sojourn) < 200ms" in lane.broken_by
     assert [lane.lane for lane in summary.limit.lanes] == ["prefork", "threads"]
     assert summary.settlement.done == summary.settlement.sent == run.sent.height
 
