@@ -28,8 +28,8 @@ def measure(*, rounds: int = 1, probe_s: float = 10.0, precision: float = 0.02) 
     """Search once a round on both pools, with their probes in turn."""
     found: dict[str, list[tuple[float, float]]] = {}
     for turn in range(rounds):
-        for lane, held_per_s in _search(turn, probe_s, precision).items():
-            found.setdefault(lane, []).append((held_per_s, IDEAL_PER_S))
+        for lane, limit_per_s in _search(turn, probe_s, precision).items():
+            found.setdefault(lane, []).append((limit_per_s, IDEAL_PER_S))
     name = f"limit of sleep({SLEEP_S * 1000:.0f} ms) on {SLOTS} slots / the ideal"
     return [Figure.of(f"{lane}: {name}", pairs, jobs_per_s, PROMISE) for lane, pairs in found.items()]
 
@@ -53,4 +53,4 @@ def _search(seed: int, probe_s: float, precision: float) -> dict[str, float]:
             raise error
         run = read_run(path)
         fates = settle(run.sent, run.records, run.trials)
-        return {lane.lane: lane.held_per_s or 0.0 for lane in limit_lanes(run, fates)}
+        return {lane.lane: lane.limit_per_s or 0.0 for lane in limit_lanes(run, fates)}

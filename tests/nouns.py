@@ -95,12 +95,13 @@ def load_lane(lane, **others):
     return LoadLane(lane=lane, **{**shallow(figures_of()), **default, **others})
 
 
-def limit_lane(lane, held_per_s, broke_per_s, probes=(), **others):
+def limit_lane(lane, limit_per_s, low_per_s, high_per_s, probes=(), **others):
     """What a search found on a lane."""
-    default = {"confirmed": True, "broken_by": None, "generator_late": False}
+    default = {"broken_by": None, "generator_late": False}
     return LimitLane(
-        lane=lane, held_per_s=held_per_s, broke_per_s=broke_per_s, probes=tuple(probes), **{**default, **others}
-    )
+        lane=lane, limit_per_s=limit_per_s, low_per_s=low_per_s, high_per_s=high_per_s, probes=tuple(probes),
+        **{**default, **others},
+    )  # fmt: skip
 
 
 def shallow(noun):

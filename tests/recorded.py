@@ -19,7 +19,7 @@ LOAD = {
     "scenario": "", "profile": "10/s", "replay": False, "duration_s": 6.0, "offered_per_s": 10.0, "phases": [],
     "thresholds": [], "abort_after_s": None, "payload_bytes": 0, "priority": None,
 }  # fmt: skip
-LIMIT = {"slo": [], "mix": {"sleep": 1.0}, "probe_s": 4.0, "precision": 0.05, "first_per_s": None}
+LIMIT = {"slo": [], "mix": {"sleep": 1.0}, "probe_s": 4.0, "precision": 0.05, "most_probes": 20, "first_per_s": None}
 SWEEP = {"axis": "concurrency", "base": LANES, "points": [], "memory_bytes": None}
 PARTS = {
     "race": {"race": RACE},

@@ -1,1 +1,1 @@
-"""Checks of what Poolrace says against a truth that is known otherwise: by theory, by simulation, or by an observer."""
+"""Whether what a report says is true: each promise against a truth that is known, simulated or by construction."""

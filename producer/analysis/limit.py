@@ -1,14 +1,14 @@
-"""The limit of each lane: the probes of a search, its bracket, and whether it was confirmed. Pure."""
+"""The limit of each lane: the probes of its search, and the interval that they leave. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from producer.analysis.generator import missed_the_rate, was_late
 from producer.analysis.kind import KindParts, RunKind
+from producer.analysis.limit_fit import fit
 from producer.analysis.load import ProbeFigures, probe_figures
-from producer.analysis.search import Search
 from producer.plan.thresholds import Judgement, parse_threshold
 from producer.rundir.trials import Kind
 
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
     from producer.analysis.results import Analysis
     from producer.analysis.verdict import Verdict
-    from producer.plan.run_settings import LimitOptions
     from producer.plan.thresholds import Threshold
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
-
-PROBES = frozenset({Kind.PROBE, Kind.CONFIRMATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +31,6 @@ class Probe(ProbeFigures):
 
     Attributes:
         trial: Number of its trial.
-        kind: `probe`, or `confirmation` for the repeat of a rate that passed.
         rate_per_s: The rate that was to be held.
         passed: Whether the lane held it.
         growing: Whether the queue wait grew by too much.
@@ -44,7 +40,6 @@ class Probe(ProbeFigures):
     """
 
     trial: int
-    kind: Kind
     rate_per_s: float
     passed: bool
     growing: bool
@@ -60,26 +55,35 @@ class LimitLane:
 
     Attributes:
         lane: The lane's key.
-        held_per_s: The highest rate held, in jobs per second; None if none was.
-        broke_per_s: The lowest rate above it that was not; None if each was.
-        confirmed: Whether the held rate passed again and the bracket is as narrow as was asked.
-        broken_by: What broke the upper end, in words; None if nothing did.
-        generator_late: Whether the generator was late there, so that the limit may be its own.
+        limit_per_s: The rate at which three of five probes pass, in jobs per second; None unless at least one passed
+            and one failed.
+        low_per_s: The lower end of its 90 % interval; the highest rate that was probed where none failed, and None
+            where none passed.
+        high_per_s: The upper end; the lowest rate that was probed where none passed, and None where none failed.
+        broken_by: What broke the lowest rate above the limit that failed, in words; None if none failed.
+        generator_late: Whether the generator was late where the lane broke, so that the limit may be its own.
         probes: Every probe, in order.
     """
 
     lane: str
-    held_per_s: float | None
-    broke_per_s: float | None
-    confirmed: bool
+    limit_per_s: float | None
+    low_per_s: float | None
+    high_per_s: float | None
     broken_by: str | None
     generator_late: bool
     probes: tuple[Probe, ...]
 
     @property
-    def breaking_probe(self) -> Probe | None:
-        """The first probe that failed at the upper end; None if each rate was held."""
-        return next((each for each in self.probes if each.rate_per_s == self.broke_per_s and not each.passed), None)
+    def holds_a_rate(self) -> bool:
+        """True if any probe passed."""
+        return self.low_per_s is not None
+
+    @property
+    def width(self) -> float | None:
+        """The length of the interval, as a part of its lower end; None if an end is not known."""
+        if self.limit_per_s is None or not self.low_per_s or self.high_per_s is None:
+            return None
+        return self.high_per_s / self.low_per_s - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +99,8 @@ class LimitSummary:
 
     @property
     def met(self) -> bool:
-        """True if the limit of each lane was found and confirmed."""
-        return all(lane.confirmed for lane in self.lanes)
+        """True if each lane holds some rate."""
+        return all(lane.holds_a_rate for lane in self.lanes)
 
 
 def limit_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:  # noqa: ARG001 - as of any kind
@@ -106,12 +110,12 @@ def limit_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> Ki
 
 
 def _generators_limit(lane: LimitLane) -> str | None:
-    broke = lane.breaking_probe
-    if broke is None or not broke.late:
+    late = late_probe(lane.probes, breaking_probe(lane.probes, lane.limit_per_s), lane.high_per_s)
+    if late is None:
         return None
     return (
-        f"The generator was late when {lane.lane} broke at {broke.rate_per_s:.1f}/s; it sent "
-        f"{broke.generator_per_s:.1f}/s. The limit may be its own. Use a quieter machine, or more --publishers."
+        f"The generator was late when {lane.lane} broke at {late.rate_per_s:.1f}/s; it sent "
+        f"{late.generator_per_s:.1f}/s. The limit may be its own. Use a quieter machine, or more --publishers."
     )
 
 
@@ -123,9 +127,9 @@ def limit_lanes(run: Run, fates: pl.DataFrame) -> tuple[LimitLane, ...]:
     slo = [parse_threshold(text) for text in options.slo]
     probes: dict[str, list[Probe]] = {}
     for trial in run.trials:
-        if trial.kind in PROBES:
+        if trial.kind is Kind.PROBE:
             probes.setdefault(trial.lane, []).append(probe(run, trial, fates, slo))
-    return tuple(_lane(lane, found, options) for lane, found in probes.items())
+    return tuple(_lane(lane, found) for lane, found in probes.items())
 
 
 def probe(run: Run, trial: Trial, fates: pl.DataFrame, slo: Sequence[Threshold]) -> Probe:
@@ -136,7 +140,6 @@ def probe(run: Run, trial: Trial, fates: pl.DataFrame, slo: Sequence[Threshold])
     return Probe(
         **{field.name: getattr(figures, field.name) for field in fields(figures)},
         trial=trial.trial,
-        kind=trial.kind,
         rate_per_s=trial.rate_per_s or 0.0,
         passed=all(each.kept for each in judged) and trial.given_up_s is None and not growing,
         growing=growing,
@@ -156,21 +159,49 @@ def _growing(figures: ProbeFigures) -> bool:
     return service is not None and figures.growth_s is not None and figures.growth_s > service.p50
 
 
-def _lane(lane: str, probes: Sequence[Probe], options: LimitOptions) -> LimitLane:
-    search = Search(probes[0].rate_per_s, precision=options.precision)
-    for each in probes:
-        search.tell(each.rate_per_s, passed=each.passed)
-    found = LimitLane(
+def _lane(lane: str, probes: Sequence[Probe]) -> LimitLane:
+    found = fit([(each.rate_per_s, each.passed) for each in probes])
+    passed = [each.rate_per_s for each in probes if each.passed]
+    failed = [each.rate_per_s for each in probes if not each.passed]
+    limit_per_s = found.limit_per_s if found else None
+    broke = breaking_probe(probes, limit_per_s)
+    high_per_s = found.high_per_s if found else min(failed, default=None)
+    return LimitLane(
         lane=lane,
-        held_per_s=search.held_per_s,
-        broke_per_s=search.broke_per_s,
-        confirmed=search.confirmed,
-        broken_by=None,
-        generator_late=False,
+        limit_per_s=limit_per_s,
+        low_per_s=found.low_per_s if found else max(passed, default=None),
+        high_per_s=high_per_s,
+        broken_by=_broken_by(broke) if broke else None,
+        generator_late=late_probe(probes, broke, high_per_s) is not None,
         probes=tuple(probes),
     )
-    broke = found.breaking_probe
-    return replace(found, broken_by=_broken_by(broke), generator_late=broke.late) if broke else found
+
+
+def breaking_probe(probes: Sequence[Probe], limit_per_s: float | None) -> Probe | None:
+    """
+    Return the probe that shows what breaks a lane: the lowest above its limit that failed, else the highest below.
+
+    Of several at one rate it is the first. None if no probe failed.
+    """
+    failed = [each for each in probes if not each.passed]
+    above = [each for each in failed if limit_per_s is None or each.rate_per_s >= limit_per_s]
+    if above:
+        return min(above, key=lambda each: each.rate_per_s)
+    return max(failed, key=lambda each: each.rate_per_s, default=None)
+
+
+def late_probe(probes: Sequence[Probe], broke: Probe | None, high_per_s: float | None) -> Probe | None:
+    """
+    Return the lowest probe that failed with a late generator, if at least half of those near the limit did.
+
+    Near are all that failed up to the upper end of the limit's interval, or up to what shows what breaks the lane. What
+    failed far above says nothing of the limit, and one late probe among many does not make the limit the generator's.
+    """
+    if broke is None or high_per_s is None:
+        return None
+    near = [each for each in probes if not each.passed and each.rate_per_s <= max(broke.rate_per_s, high_per_s)]
+    late = [each for each in near if each.late]
+    return min(late, key=lambda each: each.rate_per_s) if late and 2 * len(late) >= len(near) else None
 
 
 def _broken_by(broke: Probe) -> str:

@@ -1,19 +1,28 @@
 """
-A bracketed search for the highest rate that passes. Pure: it is given the result of each rate, and returns the next.
+A search for the limit: where to probe next, and when to stop. Pure: it is given the result of each rate.
 
-First the rate doubles until one fails, or halves until one passes; then each probe goes to the geometric middle of
-the bracket, until its ends are within the precision; then the lower end is confirmed by a repeat. If that fails, the
-bracket moves below it, and the search goes on.
+First the rate doubles until one fails, or halves until one passes. Then each probe goes to the rate that is expected
+to narrow the limit's interval most, until it is as narrow as asked or there have been enough probes. A failure below a
+rate that passed, or a pass above one that failed, is tried again where that tells more than anything else.
 """
 
 from __future__ import annotations
 
-from math import sqrt
+from typing import TYPE_CHECKING
+
+from producer.analysis.limit_fit import fit, most_telling_per_s
+
+if TYPE_CHECKING:
+    from producer.analysis.limit_fit import Fit, Probed
 
 STEP = 2.0
 LOWEST_PER_S = 1.0
 HIGHEST_PER_S = 20_000.0
-MAX_PROBES = 40
+MOST_PROBES = 18
+"""Each one beyond these would narrow the interval by less than a thirtieth."""
+
+ENDS = 2
+"""How often the lowest rate must fail, or the highest pass, until there is nothing to look for between them."""
 
 
 class Search:
@@ -21,9 +30,8 @@ class Search:
     One lane's search.
 
     Attributes:
-        held_per_s: The highest rate that passed and is below all that failed; None before there is one.
-        broke_per_s: The lowest rate that failed; None before there is one.
-        confirmed: The held rate passed twice, and the bracket is as narrow as asked.
+        probes: Every rate so far, and whether it passed.
+        fit: Where the limit lies by them; None until one has passed and one has failed.
     """
 
     def __init__(
@@ -31,6 +39,7 @@ class Search:
         first_per_s: float,
         *,
         precision: float,
+        most_probes: int = MOST_PROBES,
         lowest_per_s: float = LOWEST_PER_S,
         highest_per_s: float = HIGHEST_PER_S,
     ) -> None:
@@ -39,62 +48,50 @@ class Search:
 
         Args:
             first_per_s: The first rate to probe.
-            precision: How far apart the ends of the bracket may stay, as a part of the lower one.
+            precision: How long the limit's interval may be, as a part of its lower end.
+            most_probes: It ends after so many, however long the interval is.
             lowest_per_s: Below this no rate is probed.
             highest_per_s: Above this none is, either.
         """
-        self.held_per_s: float | None = None
-        self.broke_per_s: float | None = None
-        self.confirmed = False
-        self._first_per_s = min(max(first_per_s, lowest_per_s), highest_per_s)
+        self.probes: list[Probed] = []
+        self.fit: Fit | None = None
         self._precision = precision
+        self._most_probes = most_probes
         self._lowest_per_s = lowest_per_s
         self._highest_per_s = highest_per_s
-        self._passed: list[float] = []
-        self._probes = 0
+        self._first_per_s = self._allowed(first_per_s)
 
     @property
     def narrow(self) -> bool:
-        """True if the bracket is as narrow as asked, or cannot be closed from above."""
-        if self.held_per_s is None:
-            return False
-        if self.broke_per_s is None:
-            return self.held_per_s >= self._highest_per_s
-        return self.broke_per_s <= self.held_per_s * (1 + self._precision)
+        """True if the interval is as narrow as was asked."""
+        return self.fit is not None and self.fit.width <= self._precision
 
     @property
     def over(self) -> bool:
         """True if there is nothing left to probe."""
-        hopeless = self.broke_per_s is not None and self.broke_per_s <= self._lowest_per_s
-        return self.confirmed or hopeless or self._probes >= MAX_PROBES
+        return self.narrow or self._at_an_end or len(self.probes) >= self._most_probes
 
     @property
-    def confirming(self) -> bool:
-        """True if the next probe repeats one that passed."""
-        return self.narrow and not self.over
+    def _at_an_end(self) -> bool:
+        """True if not even the lowest rate passed, or the highest did, and no probe says otherwise."""
+        return self.fit is None and any(
+            self.probes.count(end) >= ENDS for end in ((self._lowest_per_s, False), (self._highest_per_s, True))
+        )
 
     def next_per_s(self) -> float:
         """Return the next rate to probe, while the search is not over."""
-        held, broke = self.held_per_s, self.broke_per_s
-        if held is not None and self.narrow:
-            return held
-        if held is None and broke is None:
+        if not self.probes:
             return self._first_per_s
-        if broke is None:
-            return min((held or 0.0) * STEP, self._highest_per_s)
-        if held is None:
-            return max(broke / STEP, self._lowest_per_s)
-        return sqrt(held * broke)
+        if self.fit:
+            return self._allowed(most_telling_per_s(self.probes))
+        rates = [rate for rate, _ in self.probes]
+        all_passed = self.probes[0][1]
+        return self._allowed(max(rates) * STEP if all_passed else min(rates) / STEP)
 
     def tell(self, rate_per_s: float, *, passed: bool) -> None:
         """Record whether the probe at a rate passed."""
-        confirming = self.confirming and rate_per_s == self.held_per_s
-        self._probes += 1
-        if passed:
-            self._passed.append(rate_per_s)
-            self.held_per_s = max(self.held_per_s or 0.0, rate_per_s)
-            self.confirmed = confirming
-        else:
-            self.broke_per_s = min(self.broke_per_s or rate_per_s, rate_per_s)
-            self._passed = [each for each in self._passed if each < rate_per_s]
-            self.held_per_s = max(self._passed, default=None)
+        self.probes.append((rate_per_s, passed))
+        self.fit = fit(self.probes)
+
+    def _allowed(self, rate_per_s: float) -> float:
+        return min(max(rate_per_s, self._lowest_per_s), self._highest_per_s)

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import fdtrc, ndtri, stdtr, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+
+NOTHING = 1e-12
+"""A square of a logarithm that is only rounding."""
 
 LEAST_TRIALS = 3
 """Trials of a run below which Welch's test says nothing."""
@@ -119,6 +122,31 @@ def pairs_needed(ratio: LogRatio, log_margin: float, comparisons: int, at_most: 
     return int(pairs[enough.argmax()]) if enough.any() else None
 
 
+def lack_of_fit(groups: Sequence[NDArray[np.float64]], fitted: Sequence[float], parameters: int) -> float:
+    """
+    Return the p-value that a fit is off the means of its groups by no more than chance.
+
+    The F-test of lack of fit: by how much values of one group differ shows what chance does.
+
+    Args:
+        groups: The values of each group.
+        fitted: What the fit has for each of them.
+        parameters: Of the fit.
+
+    Returns:
+        1 where there are no more groups than parameters, or no group has several values.
+    """
+    of_fit = len(groups) - parameters
+    of_chance = sum(len(group) - 1 for group in groups)
+    if of_fit < 1 or of_chance < 1:
+        return 1.0
+    misfit = sum(len(group) * (group.mean() - value) ** 2 for group, value in zip(groups, fitted, strict=True))
+    chance = sum(((group - group.mean()) ** 2).sum() for group in groups)
+    if chance <= NOTHING * len(groups):
+        return float(misfit <= NOTHING * len(groups))
+    return float(fdtrc(of_fit, of_chance, misfit / of_fit / (chance / of_chance)))
+
+
 def widened_residuals(residuals: NDArray[np.float64], parameters: int) -> NDArray[np.float64]:
     """
     Return the residuals of a fit as wide as the errors behind them are likely to be.
@@ -134,5 +162,6 @@ def widened_residuals(residuals: NDArray[np.float64], parameters: int) -> NDArra
 
 def quantile_intervals(samples: NDArray[np.float64]) -> tuple[list[float], list[float]]:
     """Return the lower and the upper ends between which 95 % of each column's values lie."""
-    low, high = np.quantile(samples, [OUTSIDE, 1 - OUTSIDE], axis=0)
+    # Of the values themselves: some may be infinite, and nothing lies half-way to that.
+    low, high = np.quantile(samples, [OUTSIDE, 1 - OUTSIDE], axis=0, method="inverted_cdf")
     return low.tolist(), high.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from poolrace.pools import POOLS
@@ -15,7 +16,7 @@ from producer.analysis.verdict import Verdict
 from producer.analysis.verdict_words import NO_DIFFERENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from producer.analysis.results import Analysis, LaneResult
     from producer.plan.run_settings import PlannedPoint, SweepOptions
@@ -178,10 +179,8 @@ def _point(run: Run, analysis: Analysis, verdicts: Sequence[Verdict], point: Pla
 
 
 def _lane(run: Run, result: LaneResult, base: str) -> SweepLane:
-    trials = [trial for trial in run.trials if (trial.lane, trial.workload) == (result.lane, result.workload)]
-    # Its turns and what lies between them: a short turn may have no sample of its own.
-    window = (min(trial.began_at for trial in trials), max(trial.ended_at for trial in trials))
-    per_slot = memory_per_slot_bytes(run.samples, lane=result.lane, windows=[window], slots=result.slots)
+    windows = list(_visits(run, result))
+    per_slot = memory_per_slot_bytes(run.samples, lane=result.lane, windows=windows, slots=result.slots)
     return SweepLane(
         lane=base,
         slots=result.slots,
@@ -193,6 +192,18 @@ def _lane(run: Run, result: LaneResult, base: str) -> SweepLane:
         cpu_s_per_job=result.backlog_cpu_s_per_job,
         settlement=result.settlement,
     )
+
+
+def _visits(run: Run, result: LaneResult) -> Iterator[tuple[float, float]]:
+    """
+    Yield from when to when a lane worked at its value, once for each time that the sweep came to it.
+
+    What lies between the turns of a visit is in it: a short turn may have no sample of its own.
+    """
+    for workload, trials in groupby(run.trials, key=lambda trial: trial.workload):
+        turns = [trial for trial in trials if trial.lane == result.lane]
+        if workload == result.workload and turns:
+            yield min(trial.began_at for trial in turns), max(trial.ended_at for trial in turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,12 @@ b = c / (d + s). What is looked for is three times that are not negative, and a 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from producer.analysis.stats import quantile_intervals, widened_residuals
+from producer.analysis.stats import lack_of_fit, quantile_intervals, widened_residuals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,9 @@ LEAST_VALUES = 3
 RESAMPLES = 400
 """Fits for an interval; more would not make its ends more certain than the trials do."""
 
+UNLIKELY = 0.01
+"""The p-value below which the law does not fit."""
+
 STEPS, SETTLED = 40, 1e-9
 """The most steps of a fit, and the relative change of a parameter at which it is done."""
 
@@ -45,7 +48,7 @@ class Estimate:
     Attributes:
         value: That fits best.
         low: The lower end; None where the trials are too few to tell.
-        high: The upper end; None with `low`.
+        high: The upper end; None with `low`, and of a peak where it lies beyond what was measured.
     """
 
     value: float
@@ -63,14 +66,24 @@ class Law:
         contention: Which part of the work is done by one node at a time, from 0 to 1.
         coherency: What each pair of nodes costs both, as a part of a job's time on one node; 0 for nothing.
         largest: The most nodes that were measured; the law says nothing beyond.
-        peak: Nodes with which throughput is highest, 1 or more, if they are fewer than the most measured; else None.
+        peak: Nodes with which throughput is highest, 1 or more; None unless the whole interval of coherency lies above
+            0, they are fewer than the most measured, and the law fits. The upper end of its interval is None if it lies
+            beyond the most measured.
+        misfit: By which part the law is off a value's trials at worst, if it is off by more than they differ among
+            themselves; None where it fits.
     """
 
     one_node_per_s: float
     contention: Estimate
     coherency: Estimate
     largest: int
-    peak: float | None
+    peak: Estimate | None
+    misfit: float | None
+
+    @property
+    def has_a_peak(self) -> bool:
+        """True if the trials show that enough nodes do less than fewer do, wherever that begins."""
+        return bool(self.coherency.low) and self.misfit is None
 
     def per_s(self, nodes: float) -> float:
         """Return the throughput of a number of nodes, in jobs/s."""
@@ -100,12 +113,16 @@ def fit(measured: Mapping[int, Sequence[float]], *, seed: int = 1, resamples: in
         return None
     one_s, contention, coherency = _parameters(times)
     lows, highs = _intervals(nodes, per_s, times, np.random.default_rng(seed), resamples)
+    known_coherency = _estimate(coherency, lows[1], highs[1])
+    peak = _estimate(_peak(contention, coherency), lows[2], highs[2])
+    misfit = _misfit(known, times)
     return Law(
         one_node_per_s=1 / one_s,
         contention=_estimate(contention, lows[0], highs[0]),
-        coherency=_estimate(coherency, lows[1], highs[1]),
+        coherency=known_coherency,
         largest=max(known),
-        peak=_peak(contention, coherency, max(known)),
+        peak=_measured(peak, max(known)) if known_coherency.low and misfit is None else None,
+        misfit=misfit,
     )
 
 
@@ -134,6 +151,15 @@ def _times(nodes: Floats, per_s: Floats) -> Floats:
     return times
 
 
+def _misfit(known: Mapping[int, Sequence[float]], times: Floats) -> float | None:
+    """Return by which part the law is off at worst, if chance would seldom have it so far off; else None."""
+    logs = [np.log(values) for values in known.values()]
+    law = -np.log(_weights(np.array(list(known), dtype=np.float64)) @ times)
+    if lack_of_fit(logs, law.tolist(), len(times)) > UNLIKELY:
+        return None
+    return max(abs(math.expm1(value - each.mean())) for each, value in zip(logs, law, strict=True))
+
+
 def _gives_one_node_time(times: Floats) -> bool:
     """Check whether one node takes any time for a job; a fit without a trial on one node may give none."""
     return bool(times[:2].sum() > SETTLED * times[2])
@@ -149,20 +175,22 @@ def _intervals(
     nodes: Floats, per_s: Floats, times: Floats, rng: np.random.Generator, resamples: int
 ) -> tuple[Sequence[float | None], Sequence[float | None]]:
     """
-    Return lower and upper ends for contention and coherency: residuals are dealt out anew, and it is fitted again.
+    Return lower and upper ends for contention, coherency and the peak.
 
-    There are no intervals without more trials than parameters.
+    Residuals are dealt out anew, and it is fitted again. There are no intervals without more trials than parameters.
     """
+    unknown = (None, None, None)
     trials = len(per_s)
     if trials == len(times):
-        return (None, None), (None, None)
+        return unknown, unknown
     law = 1 / (_weights(nodes) @ times)
     off = widened_residuals(np.log(per_s / law), len(times))
     dealt = (law * np.exp(rng.choice(off, trials)) for _ in range(resamples))
     fits = [found for found in (_times(nodes, each) for each in dealt) if _gives_one_node_time(found)]
     if not fits:
-        return (None, None), (None, None)
-    return quantile_intervals(np.array([_parameters(found)[1:] for found in fits]))
+        return unknown, unknown
+    found = [_parameters(each)[1:] for each in fits]
+    return quantile_intervals(np.array([(*each, _peak(*each)) for each in found]))
 
 
 def _estimate(value: float, low: float | None, high: float | None) -> Estimate:
@@ -171,8 +199,13 @@ def _estimate(value: float, low: float | None, high: float | None) -> Estimate:
     return Estimate(value=value, low=min(low, value), high=max(high, value))
 
 
-def _peak(contention: float, coherency: float, largest: int) -> float | None:
-    if not coherency:
+def _peak(contention: float, coherency: float) -> float:
+    """Return the nodes with which throughput is highest; infinite if it never falls."""
+    return max(1.0, math.sqrt((1 - contention) / coherency)) if coherency else math.inf
+
+
+def _measured(peak: Estimate, largest: int) -> Estimate | None:
+    """Return what of a peak lies within the nodes that were measured; None if the peak itself does not."""
+    if peak.value >= largest:
         return None
-    peak = max(1.0, math.sqrt((1 - contention) / coherency))
-    return peak if peak < largest else None
+    return replace(peak, high=None if peak.high is None or peak.high >= largest else peak.high)

@@ -1,9 +1,9 @@
 """
 Find the highest arrival rate at which each lane keeps an SLO.
 
-Every probe is a trial of its own at one rate, on an idle lane with an empty queue; the lanes take turns. The bracket
-between the highest rate held and the lowest one broken is narrowed until it is as small as asked, and its lower end is
-confirmed by a repeat with other arrivals.
+Every probe is a trial of its own at one rate, on an idle lane with an empty queue; the lanes take turns. All probes
+together give the limit with its 90 % interval, and each goes where it narrows that most, until it is as narrow as
+asked or there have been enough.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from producer.analysis.search import HIGHEST_PER_S
 from producer.cli._command import command, option
 from producer.cli._exit_codes import EXIT_CODES
 from producer.cli._options import fleet_options, fleet_settings, output_options, run, shares_of
-from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Duration, Rate, Share
+from producer.cli._param_types import MIX_OF_ANY, THRESHOLD, Count, Duration, Rate, Share
 from producer.errors import UsageError
 from producer.measure.limit import LimitSettings
 from producer.plan.settings import default_of
@@ -60,7 +60,14 @@ Examples:
     "--precision",
     type=Share(0.005, 0.5),
     default=default_of(LimitSettings, "precision"),
-    help="How far apart the highest rate held and the lowest one broken may be.",
+    help="How long the limit's interval may be, as a part of its lower end.",
+)
+@option(
+    "--probes",
+    "most_probes",
+    type=Count(2, 200),
+    default=default_of(LimitSettings, "most_probes"),
+    help="Probes that a lane has at most.",
 )
 @option("--from", "first_per_s", type=Rate(HIGHEST_PER_S), help="The first rate. [default: from the warm-up]")
 @fleet_options
@@ -76,6 +83,7 @@ def limit_settings(
     mix: str | None,
     probe_s: float,
     precision: float,
+    most_probes: int,
     first_per_s: float | None,
     **shared: Any,
 ) -> LimitSettings:
@@ -97,5 +105,6 @@ def limit_settings(
         mix=shares,
         probe_s=probe_s,
         precision=precision,
+        most_probes=most_probes,
         first_per_s=first_per_s,
     )

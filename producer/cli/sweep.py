@@ -1,8 +1,8 @@
 """
 Race the pools at several values of one thing, and find the knee or crossover.
 
-At each value the lanes take turns, as in a race; values follow one another, so that a machine that changes meanwhile
-shows between them. Nodes of one value run only while it is measured.
+At each value the lanes take turns, as in a race, and the values take turns as well: each round comes to every value
+once, and the next one in another order. Nodes of a value are started for its turn and run only meanwhile.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from producer.analysis.limit import probe
-from producer.analysis.search import Search
+from producer.analysis.search import MOST_PROBES, Search
 from producer.analysis.settle import settle
-from producer.measure.progress import Bracket
+from producer.measure.progress import LimitSoFar
 from producer.measure.session import warm_up
 from producer.measure.trial_spec import TrialSpec
 from producer.measure.watch import Watch
@@ -48,7 +48,8 @@ class LimitSettings(FleetSettings):
         slo: The thresholds that a lane must keep to hold a rate.
         mix: The shares of the workloads.
         probe_s: The duration of each probe in seconds.
-        precision: How far apart the highest rate held and the lowest one broken may be, as a part of the former.
+        precision: How long the limit's interval may be, as a part of its lower end.
+        most_probes: How many probes a lane has at most.
         first_per_s: The first rate to probe; None to take it from the warm-up.
     """
 
@@ -57,7 +58,8 @@ class LimitSettings(FleetSettings):
     slo: tuple[Threshold, ...]
     mix: Mapping[str, float]
     probe_s: float = 10.0
-    precision: float = 0.05
+    precision: float = 0.1
+    most_probes: int = MOST_PROBES
     first_per_s: float | None = None
 
     def run_settings(self) -> RunSettings:
@@ -67,6 +69,7 @@ class LimitSettings(FleetSettings):
             mix=dict(self.mix),
             probe_s=self.probe_s,
             precision=self.precision,
+            most_probes=self.most_probes,
             first_per_s=self.first_per_s,
         )
         return replace(FleetSettings.run_settings(self), limit=options)
@@ -94,39 +97,41 @@ class LaneSearch:
         self._session = session
         self._jobs = jobs
         self._lane = lane
-        self._probes = 0
         slowest = min(map(rate_per_s, warm_up(session.runner, lane, jobs, session.progress)))
-        self.search = Search(settings.first_per_s or FIRST_SHARE * slowest, precision=settings.precision)
+        self.search = Search(
+            settings.first_per_s or FIRST_SHARE * slowest,
+            precision=settings.precision,
+            most_probes=settings.most_probes,
+        )
 
     def probe(self) -> None:
-        """Hold the next rate, record whether it passed, and report the bracket."""
-        rate, confirming = self.search.next_per_s(), self.search.confirming
+        """Hold the next rate, record whether it passed, and report where the limit lies."""
+        rate = self.search.next_per_s()
         plan = self._plan(rate)
         watch = ProbeWatch(self._settings, self._lane, plan, self._session.progress)
         trial = self._session.runner.measure(
             TrialSpec(
-                kind=Kind.CONFIRMATION if confirming else Kind.PROBE,
+                kind=Kind.PROBE,
                 jobs=self._jobs,
                 lane=self._lane,
                 plan=plan,
-                round=self._probes,
+                round=len(self.search.probes),
                 planned_s=self._settings.probe_s,
                 on_tick=watch.on_tick,
             )
         )
-        self._probes += 1
         passed = watch.can_pass and self._passed(trial)
         self.search.tell(rate, passed=passed)
+        found = self.search.fit
         self._session.progress.probe(
-            Bracket(
+            LimitSoFar(
                 lane=self._lane.key,
-                probes=self._probes,
+                probes=len(self.search.probes),
                 rate_per_s=rate,
-                confirming=confirming,
                 passed=passed,
-                held_per_s=self.search.held_per_s,
-                broke_per_s=self.search.broke_per_s,
-                confirmed=self.search.confirmed,
+                low_per_s=found.low_per_s if found else None,
+                high_per_s=found.high_per_s if found else None,
+                over=self.search.over,
             )
         )
 
@@ -134,7 +139,7 @@ class LaneSearch:
         held = Segment(begin_per_s=rate, end_per_s=rate, duration_s=self._settings.probe_s)
         profile = Profile(text=f"{rate:g}/s", segments=(held,))
         script = Script(phases=(Phase(name="probe", profile=profile, mix=self._settings.mix),))
-        seed = seed_for(self._settings.seed, "probe", self._probes)
+        seed = seed_for(self._settings.seed, "probe", len(self.search.probes))
         return script.plan_jobs(self._settings.workloads, self._settings.arrivals, seed)
 
     def _passed(self, trial: Trial) -> bool:

@@ -29,29 +29,27 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bracket:
+class LimitSoFar:
     """
-    The rates between which a lane's limit lies, after a probe.
+    Where a lane's limit lies, after a probe.
 
     Attributes:
         lane: The lane's key.
         probes: Probes of the lane so far.
         rate_per_s: The rate that the last probe held, in jobs per second.
-        confirming: The last probe repeated a rate that had passed.
-        passed: Every threshold was kept at that rate.
-        held_per_s: The highest rate that passed; None if none has.
-        broke_per_s: The lowest rate that failed; None if none has.
-        confirmed: The search has ended with a confirmed limit.
+        passed: Whether the lane held it.
+        low_per_s: The lower end of the limit's interval; None until one probe has passed and one has failed.
+        high_per_s: The upper end.
+        over: It was the last probe.
     """
 
     lane: str
     probes: int
     rate_per_s: float
-    confirming: bool
     passed: bool
-    held_per_s: float | None
-    broke_per_s: float | None
-    confirmed: bool
+    low_per_s: float | None
+    high_per_s: float | None
+    over: bool
 
 
 class Progress(Protocol):
@@ -69,7 +67,7 @@ class Progress(Protocol):
     def score(self, score: Score) -> None:
         """Report the score of a trial of a race."""
 
-    def probe(self, bracket: Bracket) -> None:
+    def probe(self, limit: LimitSoFar) -> None:
         """Report a probe of a search for the limit."""
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:

@@ -1,24 +1,38 @@
-"""The sweep: a small race at each value of one setting, on lanes and jobs that differ in nothing else."""
+"""
+The sweep: a small race at each value of one setting, on lanes and jobs that differ in nothing else.
+
+The values take turns: in each round every value is raced once, and the next round has them in another order. So what
+changes meanwhile on the machine, and what differs from one start of a node to the next, is spread over all values.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from producer.measure.race import Race, trials_a_workload
+from producer.analysis.analyse import analyse
+from producer.measure.race import LEAST_RATE_PER_S, backlog_jobs, balanced, score
 from producer.measure.sizing import sized_jobs
+from producer.measure.trial_spec import TrialSpec
+from producer.plan.arrivals import backlog, held, seed_for
 from producer.plan.jobs import with_payload
 from producer.plan.run_settings import PlannedPoint, SweepOptions
 from producer.plan.settings import RaceSettings
+from producer.rundir.reader import read_trial
+from producer.rundir.trials import Kind, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producer.measure.session import Session
+    from producer.plan.arrivals import Plan
     from producer.plan.axis import Axis
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
     from producer.plan.run_settings import RunSettings
+    from producer.rundir.trials import Trial
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,18 +94,92 @@ class SweepSettings(RaceSettings):
 
 
 def measure_sweep(settings: SweepSettings, session: Session) -> None:
-    """Race at each value in turn; lanes of a point run only while it is raced."""
-    axis = settings.axis
-    session.progress.begin(len(axis.values) * trials_a_workload(replace(settings, lanes=tuple(settings.kept))))
-    for text, value in zip(axis.texts, axis.values, strict=True):
-        lanes = settings.at(value)
-        started = () if settings.starts_all else lanes
-        for lane in started:
-            session.start(lane)
-        jobs = replace(_jobs(settings, session, value, settings.label(text)), workload=settings.label(text))
-        Race(replace(settings, lanes=tuple(lanes)), session.runner, session.progress).workload(jobs)
-        for lane in started:
-            session.stop(lane)
+    """Race at every value in each round; lanes of a value run only while it is raced."""
+    points = [
+        _Point(settings, session, value, text)
+        for text, value in zip(settings.axis.texts, settings.axis.values, strict=True)
+    ]
+    session.progress.begin(sum(point.trials for point in points))
+    for round_ in range(settings.pairs):
+        for point in there_and_back(points, round_):
+            point.race(round_)
+
+
+def there_and_back(points: Sequence[T], round_: int) -> list[T]:
+    """
+    Return the order of values in a round: every other one is the one before it in reverse.
+
+    So two rounds leave nothing of a machine that becomes slower evenly. Each two rounds begin at another value, about
+    a fifth further on: there an odd round leaves the least of it.
+    """
+    turn = round_ // 2 * max(1, round(len(points) / 5)) % len(points)
+    order = [*points[turn:], *points[:turn]]
+    return order[::-1] if round_ % 2 else order
+
+
+class _Point:
+    """
+    A value of a sweep, which is raced once a round.
+
+    Attributes:
+        trials: Trials that it takes in all rounds together, warm-ups included.
+    """
+
+    def __init__(self, settings: SweepSettings, session: Session, value: Any, text: str) -> None:
+        self._settings = replace(settings, lanes=tuple(settings.at(value)))
+        self._session = session
+        self._starts = not settings.starts_all
+        self._jobs = replace(_jobs(settings, session, value, settings.label(text)), workload=settings.label(text))
+        self._backlog: Plan | None = None
+        self._held_per_s = 0.0
+        warm_ups = settings.pairs if self._starts else 1
+        self.trials = len(self._settings.lanes) * (2 * settings.pairs + warm_ups)
+
+    def race(self, round_: int) -> None:
+        """Measure capacity and then latency on each lane, on nodes that are started for it where they are varied."""
+        lanes = self._settings.lanes
+        for lane in lanes if self._starts else ():
+            self._session.start(lane)
+        if self._starts or self._backlog is None:
+            self._warm_up()
+        self._race(balanced(lanes, round_), round_)
+        for lane in lanes if self._starts else ():
+            self._session.stop(lane)
+
+    def _warm_up(self) -> None:
+        trials = [self._session.runner.warm_up(self._jobs, lane) for lane in self._settings.lanes]
+        for trial in trials:
+            self._tell(trial)
+        if self._backlog is None:
+            self._backlog = backlog(backlog_jobs(self._settings, list(map(rate_per_s, trials))))
+
+    def _race(self, lanes: Sequence[Lane], round_: int) -> None:
+        assert self._backlog is not None
+        trials = [self._measure(Kind.CAPACITY, lane, self._backlog, round_) for lane in lanes]
+        if not self._held_per_s:
+            # Of the first round, and then kept: at one rate the trials of all rounds are of one thing.
+            slower = min(map(self._capacity_per_s, trials))
+            self._held_per_s = max(self._settings.utilisation * slower, LEAST_RATE_PER_S)
+        seed = seed_for(self._settings.seed, self._jobs.workload, round_)
+        plan = held(self._held_per_s, self._settings.trial_s, self._settings.arrivals, seed)
+        for lane in lanes:
+            self._measure(Kind.LATENCY, lane, plan, round_)
+
+    def _measure(self, kind: Kind, lane: Lane, plan: Plan, round_: int) -> Trial:
+        spec = TrialSpec(kind=kind, jobs=self._jobs, lane=lane, plan=plan, round=round_, ping=kind is Kind.CAPACITY)
+        trial, records = self._session.runner.measure_with_records(spec)
+        self._session.progress.score(score(trial, records))
+        self._tell(trial)
+        return trial
+
+    def _capacity_per_s(self, trial: Trial) -> float:
+        run = read_trial(self._session.writer.path, trial)
+        (found,) = analyse(run.trials, run.sent, run.records, run.children).trials
+        return found.capacity_per_s or rate_per_s(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        what = f"{trial.workload} {trial.kind} {trial.lane}"
+        self._session.progress.trial(f"{what}: {trial.jobs} jobs, {rate_per_s(trial):.0f}/s")
 
 
 def _jobs(settings: SweepSettings, session: Session, value: Any, label: str) -> Jobs:

@@ -101,6 +101,18 @@ def poisson(rate_per_s: float, duration_s: float, seed: int) -> Plan:
     return Plan(due_s=np.sort(generator.random(jobs) * duration_s), rate_per_s=rate_per_s)
 
 
+def held(rate_per_s: float, duration_s: float, arrivals: str, seed: int) -> Plan:
+    """
+    Return a plan with a rate that is held, with `poisson` or `constant` arrivals.
+
+    If chance leaves a Poisson plan without any job, they are constant, so that something is measured.
+    """
+    if arrivals == "constant":
+        return constant(rate_per_s, duration_s)
+    plan = poisson(rate_per_s, duration_s, seed)
+    return plan if plan.jobs else constant(rate_per_s, duration_s)
+
+
 def _expected_jobs(rate_per_s: float, duration_s: float) -> float:
     """Return the mean number of arrivals, after checking rate and duration."""
     if not 0 < rate_per_s < np.inf:

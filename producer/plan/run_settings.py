@@ -112,7 +112,8 @@ class LimitOptions:
         slo: What must be kept at a rate for the lane to hold it, as it was written.
         mix: Shares of the workloads.
         probe_s: How long each probe takes, in seconds.
-        precision: How far apart the highest rate held and the lowest one broken may be, as a part of the former.
+        precision: How long the limit's interval may be, as a part of its lower end.
+        most_probes: How many probes a lane has at most.
         first_per_s: The first rate to probe, in jobs per second; None to take it from the warm-up.
     """
 
@@ -120,6 +121,7 @@ class LimitOptions:
     mix: Mapping[str, float]
     probe_s: float
     precision: float
+    most_probes: int
     first_per_s: float | None
 
 

@@ -1,37 +1,34 @@
-"""The report of a search for the limit: the bracket of each lane, and every probe."""
+"""The report of a search for the limit: where that of each lane lies, and every probe."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from producer.plan.mix import mix_text
-from producer.report.formats import NONE, count, milliseconds, number
+from producer.report.formats import NONE, count, milliseconds, number, percent
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
 from producer.report.tables import cost, value_cell
-from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from producer.analysis.limit import LimitLane, LimitSummary, Probe
     from producer.analysis.summary import Summary
-    from producer.plan.run_settings import RunSettings
+    from producer.plan.run_settings import LimitOptions, RunSettings
 
-KINDS = {Kind.PROBE: "probe", Kind.CONFIRMATION: "repeat"}
 PROBE_COLUMNS = (
-    "lane", "kind", "rate/s", "came", "finished/s", "p50", "p99", "max", "wait grew", "lag p99", "jobs", "given up",
+    "lane", "rate/s", "came", "finished/s", "p50", "p99", "max", "wait grew", "lag p99", "jobs", "given up",
 )  # fmt: skip
 
 
 def limit_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """Yield the limits side by side, what follows, and every probe."""
+    """Yield what each lane holds, the limits side by side, and every probe."""
     found, options = summary.limit, summary.settings.limit
     assert found
     assert options
+    yield Prose(title="What each lane holds", lines=[_sentence(lane, options) for lane in found.lanes])
     yield limits(found)
-    slo = ", ".join(options.slo)
-    yield Prose(title="What that means", lines=[_sentence(lane, slo) for lane in found.lanes])
     yield probes(found)
     yield cost(summary)
 
@@ -44,38 +41,52 @@ def asked(settings: RunSettings) -> str:
 
 
 def limits(found: LimitSummary) -> Table:
-    """Return the bracket of each lane."""
+    """Return the limit of each lane with its interval."""
     return Table(
         title="Limit: the highest arrival rate held, in jobs per second",
-        columns=["lane", "held", "broke at", "confirmed", "probes", "broken by"],
+        columns=["lane", "limit", "from", "to", "probes", "passed", "broken by"],
         rows=[
             [
                 lane.lane,
-                number(lane.held_per_s),
-                number(lane.broke_per_s),
-                "yes" if lane.confirmed else "no",
+                number(lane.limit_per_s),
+                number(lane.low_per_s),
+                number(lane.high_per_s),
                 str(len(lane.probes)),
+                str(sum(probe.passed for probe in lane.probes)),
                 lane.broken_by or NONE,
             ]
             for lane in found.lanes
         ],
-        note="The limit lies between held and broke at; held was repeated with other arrivals.",
+        note=(
+            "From and to are the 90 % interval of the limit, by all probes. At the limit itself two of five probes "
+            "fail; where the SLO has to be kept at all times, plan with less than from."
+        ),
     )
 
 
-def _sentence(lane: LimitLane, slo: str) -> str:
-    held, broke, name = lane.held_per_s, lane.broke_per_s, lane.lane
-    if held is None:
-        least = min((probe.rate_per_s for probe in lane.probes), default=None)
+def _sentence(lane: LimitLane, options: LimitOptions) -> str:
+    slo, name = ", ".join(options.slo), lane.lane
+    if lane.low_per_s is None:
         return (
-            f"{name}: no rate down to {number(least)}/s keeps {slo}. Ask for less, give jobs less work, or the lane "
-            "more slots."
+            f"{name}: no rate down to {number(lane.high_per_s)}/s keeps {slo}. Ask for less, give jobs less work, or "
+            "the lane more slots."
         )
-    if not lane.confirmed:
-        return f"{name}: holds about {number(held)}/s, not confirmed: the search ended before a repeat passed."
-    if broke is None:
-        return f"{name}: holds {number(held)}/s, the highest rate that is probed. Its limit lies above."
-    return f"{name}: holds {number(held)}/s with {slo}, and breaks at {number(broke)}/s."
+    if lane.limit_per_s is None:
+        return f"{name} holds {number(lane.low_per_s)}/s with {slo}, the most that was probed; its limit lies above."
+    return (
+        f"{name} holds {number(lane.limit_per_s)}/s with {slo}; the limit lies between {number(lane.low_per_s)} and "
+        f"{number(lane.high_per_s)}/s (90 %).{_why_wide(lane, options)}"
+    )
+
+
+def _why_wide(lane: LimitLane, options: LimitOptions) -> str:
+    """Return why an interval is wider than was asked, and what to do; empty if it is not."""
+    if lane.width is None or lane.width <= options.precision:
+        return ""
+    return (
+        f" That is {percent(lane.width)} wide, and {percent(options.precision)} was asked: near the limit probes pass "
+        "and fail by chance. Use a longer --probe, or more --probes."
+    )
 
 
 def probes(found: LimitSummary) -> Table:
@@ -92,7 +103,6 @@ def probes(found: LimitSummary) -> Table:
 def _probe_row(lane: str, probe: Probe) -> list[str]:
     return [
         lane,
-        KINDS[probe.kind],
         number(probe.rate_per_s),
         "passed" if probe.passed else "FAILED",
         number(probe.finished_per_s),
@@ -106,11 +116,11 @@ def _probe_row(lane: str, probe: Probe) -> list[str]:
 
 
 def checks(summary: Summary) -> Iterator[Check]:
-    """Yield for each lane whether its limit was found."""
+    """Yield for each lane whether it holds any rate."""
     assert summary.limit
     for lane in summary.limit.lanes:
-        unsure = f"held {lane.held_per_s}, broke at {lane.broke_per_s}, in jobs per second"
-        yield Check(name="its limit is found and confirmed", lane=lane.lane, failure="" if lane.confirmed else unsure)
+        failure = "" if lane.holds_a_rate else f"no rate down to {number(lane.high_per_s)}/s keeps the SLO"
+        yield Check(name="it holds a rate with the SLO", lane=lane.lane, failure=failure)
 
 
 LIMIT = ReportKind(name="limit", asked=asked, parts=limit_parts, checks=checks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producer.analysis.usl import LEAST_VALUES
-from producer.report.formats import mebibytes, milliseconds, number, ratio
+from producer.report.formats import mebibytes, milliseconds, number, percent, ratio
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
 from producer.report.tables import INTERVALS, percentile_cell
@@ -108,16 +108,29 @@ def scaling_sentence(lane: str, law: Law | None) -> str:
     """Return what the law says of a lane, within what was measured."""
     if law is None:
         return f"{lane}: no scaling fit: measure at least {LEAST_VALUES} node counts, ideally including 1."
-    ends = (
-        f"throughput peaks at about {law.peak:.1f} nodes"
-        if law.peak is not None
-        else f"no peak up to the {law.largest} nodes that were measured, and nothing is said beyond"
-    )
     return (
         f"{lane}: one node does {number(law.one_node_per_s)}/s; of the work {_estimate(law.contention)} is done by "
         f"one node at a time (contention), and each pair of nodes costs {_estimate(law.coherency)} more (coherency); "
-        f"{ends}."
+        f"{_peak(law)}."
     )
+
+
+def _peak(law: Law) -> str:
+    if law.misfit is not None:
+        return (
+            f"but these values do not follow the law, which is off by up to {percent(law.misfit)}, more than their "
+            "trials differ: no peak is named"
+        )
+    if law.peak is None and law.has_a_peak:
+        return f"throughput peaks beyond the {law.largest} nodes that were measured, and nothing is said of where"
+    if law.peak is None:
+        return (
+            f"no peak is shown by these values, and nothing is said beyond the {law.largest} nodes that were measured"
+        )
+    low, high = law.peak.low, law.peak.high
+    assert low is not None
+    ends = f"{low:.1f} or more" if high is None else f"{low:.1f} to {high:.1f}"
+    return f"throughput peaks at about {law.peak.value:.1f} nodes ({ends})"
 
 
 def _estimate(found: Estimate) -> str:

@@ -14,7 +14,6 @@ class Kind(StrEnum):
     LATENCY = "latency"
     LOAD = "load"
     PROBE = "probe"
-    CONFIRMATION = "confirmation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from producer.measure.progress import Bracket, Score
+    from producer.measure.progress import LimitSoFar, Score
     from producer.measure.snapshot import LaneSnapshot
 
 
@@ -47,7 +47,7 @@ class Silent:
     def score(self, score: Score) -> None:
         """Do nothing."""
 
-    def probe(self, bracket: Bracket) -> None:
+    def probe(self, limit: LimitSoFar) -> None:
         """Do nothing."""
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
@@ -89,9 +89,9 @@ class Lines:
     def score(self, score: Score) -> None:
         """Do nothing: the line of the trial says it."""
 
-    def probe(self, bracket: Bracket) -> None:
-        """Print the probe and the bracket in a line."""
-        self.stage(probe_line(bracket))
+    def probe(self, limit: LimitSoFar) -> None:
+        """Print the probe and the limit in a line."""
+        self.stage(probe_line(limit))
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """Print its rates."""
@@ -123,9 +123,9 @@ class Bar:
         if self._scores:
             self._progress.race.add(score)
 
-    def probe(self, bracket: Bracket) -> None:
-        """Show the probe and the bracket beside the bar."""
-        self.stage(probe_line(bracket))
+    def probe(self, limit: LimitSoFar) -> None:
+        """Show the probe and the limit beside the bar."""
+        self.stage(probe_line(limit))
 
     def lane(self, now: LaneSnapshot, ended: int, of: int) -> None:
         """Show its rates; the last ones of the lanes before it stay."""
@@ -148,15 +148,12 @@ class _WithLanes(Progress):
         yield from super().get_renderables()
 
 
-def probe_line(bracket: Bracket) -> str:
-    """Put a probe and the bracket that it leaves into a line."""
-    what = "confirmation" if bracket.confirming else "probe"
-    outcome = "passed" if bracket.passed else "FAILED"
-    return (
-        f"{bracket.lane} {what} {bracket.probes} at {bracket.rate_per_s:.1f}/s: {outcome}; "
-        f"held {number(bracket.held_per_s)}/s, broke at {number(bracket.broke_per_s)}/s"
-        + (", confirmed" if bracket.confirmed else "")
-    )
+def probe_line(limit: LimitSoFar) -> str:
+    """Put a probe, and where the limit lies by all of them, into a line."""
+    line = f"{limit.lane} probe {limit.probes} at {limit.rate_per_s:.1f}/s: {'passed' if limit.passed else 'FAILED'}"
+    if limit.low_per_s is not None:
+        line += f"; the limit lies between {number(limit.low_per_s)} and {number(limit.high_per_s)}/s (90 %)"
+    return line + (", done" if limit.over else "")
 
 
 def line(now: LaneSnapshot, ended: int, of: int) -> str:

@@ -32,11 +32,13 @@ class RaceView:
 
     def __init__(self) -> None:
         self._scores: dict[str, dict[Row, list[float | None]]] = {}
+        self._latest: dict[Row, None] = {}
 
     def add(self, score: Score) -> None:
         """Add the score of a trial."""
-        rows = self._scores.setdefault(score.lane, {})
-        rows.setdefault((score.workload, score.kind), []).append(score.value)
+        row = score.workload, score.kind
+        self._scores.setdefault(score.lane, {}).setdefault(row, []).append(score.value)
+        self._latest = {**{each: None for each in self._latest if each != row}, row: None}
 
     def __bool__(self) -> bool:
         """Check whether any trial has ended."""
@@ -44,13 +46,18 @@ class RaceView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render as the terminal has room now."""
-        rows = self._rows()
-        lines = [_line(lane, rows[-1], found.get(rows[-1], [])) for lane, found in self._scores.items()]
+        rows, last = self._rows(), next(reversed(self._latest))
+        lines = [_line(lane, last, found.get(last, [])) for lane, found in self._scores.items()]
         yield arranged(options, lines, lambda width: self._panels(rows, width, marks_for(options)))
 
     def _rows(self) -> list[Row]:
-        """Return the latest rows of any lane, so that the same one stands at the same height on all."""
-        return list(dict.fromkeys(row for found in self._scores.values() for row in found))[-ROWS_KEPT:]
+        """
+        Return the rows of any lane that had a score last, in the order of their first: they do not jump with each.
+
+        The same one stands at the same height on all lanes.
+        """
+        latest = list(self._latest)[-ROWS_KEPT:]
+        return [row for row in dict.fromkeys(row for found in self._scores.values() for row in found) if row in latest]
 
     def _panels(self, rows: Sequence[Row], width: int, marks: str) -> list[RenderableType]:
         shown = room(width, LABEL)

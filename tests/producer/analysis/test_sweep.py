@@ -222,6 +222,21 @@ def test_memory_is_that_of_the_lane_between_its_first_and_its_last_turn(run_make
     assert [row.memory_bytes for row in point_.lanes] == [None, 70 * MIB]
 
 
+def test_memory_between_two_visits_of_a_value_is_none_of_it(run_maker):
+    """Nodes are started again for each visit, and are small at first; meanwhile others are at work."""
+    path = swept(run_maker)
+    run = read_run(path)
+    away = run.trials[4:8]
+    trials = [replace(trial, workload="nap") if trial in away else trial for trial in run.trials]
+    sample = run.samples.filter(lane="threads").head(1)
+    visited = (run.trials[0].began_at + 5, run.trials[-1].ended_at - 1)
+    seen = [(at, 70 * MIB) for at in visited] + [(away[1].began_at + part, MIB) for part in (0.0, 0.1, 0.2)]
+    samples = pl.concat([sample.with_columns(at=pl.lit(at), pss_bytes=pl.lit(pss, pl.Int64)) for at, pss in seen])
+    analysis = analyse(trials, run.sent, run.records)
+    found = sweep_summary(replace(run, samples=samples, trials=trials), analysis, [])
+    assert found.points[0].lanes[1].memory_bytes == 70 * MIB
+
+
 def test_lanes_of_a_value_go_by_the_names_that_were_given(run_maker):
     lanes = [replace(lane, key=f"{lane.key}-c4", slots=4) for lane in LANES_OF_TWO]
     found = figures(swept(run_maker, workload="other", lanes=lanes))

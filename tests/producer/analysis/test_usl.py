@@ -37,8 +37,46 @@ def test_what_is_done_by_one_at_a_time_bounds_all():
 
 def test_a_peak_is_told_where_it_was_measured():
     # sqrt((1 - 0.04) / 0.015) = 8.
-    assert fit(made_by(100, 0.04, 0.015)).peak == pytest.approx(8)
-    assert fit(made_by(100, 0.04, 0.015, nodes=(1, 2, 4))).peak is None
+    peak = fit(made_by(100, 0.04, 0.015)).peak
+    assert (peak.low, peak.value, peak.high) == pytest.approx((8, 8, 8), rel=1e-3)
+
+
+def test_a_peak_beyond_what_was_measured_is_there_and_not_told():
+    law = fit(made_by(100, 0.04, 0.015, nodes=(1, 2, 4)))
+    assert (law.peak, law.has_a_peak) == (None, True)
+
+
+def test_without_an_interval_of_coherency_above_zero_no_peak_is_told():
+    """The best fit has one; two trials a value that differ by a tenth do not show it."""
+    exact = made_by(100, 0.2, 0.02, nodes=(1, 2, 4, 8))
+    law = fit({n: [each * off for each, off in zip(values, (0.9, 1.1), strict=False)] for n, values in exact.items()})
+    assert law.coherency.value > 0
+    assert (law.coherency.low, law.peak, law.has_a_peak) == (0, None, False)
+
+
+def test_a_peak_whose_upper_end_lies_beyond_what_was_measured_has_none():
+    exact = made_by(100, 0.04, 0.017, nodes=(1, 2, 4, 8))  # sqrt(0.96 / 0.017) is 7.5
+    law = fit({n: [value * off for off in (0.97, 1.0, 1.03)] for n, (value, *_) in exact.items()})
+    assert law.peak.low < law.peak.value < 8
+    assert law.peak.high is None
+
+
+def test_values_that_follow_no_such_law_say_so_and_have_no_peak():
+    """Two nodes do twice as much as one, and more do no more: the law would have a peak at about four."""
+    trials = {n: [value * off for off in (0.98, 1.0, 1.02)] for n, value in ((1, 100), (2, 200), (4, 200), (8, 200))}
+    law = fit(trials)
+    assert law.coherency.low > 0
+    assert (law.peak, law.has_a_peak) == (None, False)
+    assert law.misfit == pytest.approx(
+        max(abs(law.per_s(n) / np.mean(each) - 1) for n, each in trials.items()), abs=0.01
+    )
+    assert law.misfit > 0.1
+
+
+@pytest.mark.parametrize("nodes", [(1, 2, 4), (1, 2, 4, 8)])
+def test_what_follows_the_law_or_has_no_more_values_than_parameters_fits(nodes):
+    assert fit(made_by(100, 0.2, 0.01, nodes=nodes)).misfit is None
+    assert fit({n: values[:1] for n, values in made_by(100, 0.2, 0.01, nodes=nodes).items()}).misfit is None
 
 
 @pytest.mark.parametrize("measured", [made_by(100, 0.1, 0.01), made_by(50, 0.9, 0), made_by(2000, 0, 0.2)])
@@ -49,7 +87,7 @@ def test_throughput_is_that_of_the_formula(measured):
 
 def test_a_second_node_that_only_harms_leaves_the_peak_at_one():
     # sqrt(1 / 1.5) would be at 0.8 nodes.
-    assert fit(made_by(100, 0, 1.5)).peak == 1
+    assert fit(made_by(100, 0, 1.5)).peak.value == 1
 
 
 def test_of_the_work_no_more_than_all_is_done_by_one_at_a_time():

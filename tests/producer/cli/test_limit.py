@@ -33,20 +33,20 @@ def test_no_words_but_the_slo_mean_the_defaults():
     found = asked(*SLO)
     assert found == LimitSettings(lanes=found.lanes, workloads=("io",), slo=found.slo, mix={"io": 1.0})
     assert [(lane.key, lane.slots) for lane in found.lanes] == [("prefork", 8), ("threads", 8)]
-    assert (found.probe_s, found.precision, found.first_per_s, found.arrivals) == (10.0, 0.05, None, "poisson")
+    assert (found.probe_s, found.precision, found.first_per_s, found.arrivals) == (10.0, 0.1, None, "poisson")
 
 
 def test_every_word_arrives_where_it_belongs():
     found = asked(
         "--slo", "p50(queue_wait) < 20ms", "--slo", "max(sojourn) <= 2s", "--mix", "cpu=1,io=9", "--probe", "30s",
-        "--precision", "0.02", "--from", "300/m", "--lane", "threads:3:acks=late", "--arrivals", "constant",
-        "--job-duration", "30ms", "--seed", "7", "--out", "elsewhere",
+        "--precision", "0.02", "--probes", "30", "--from", "300/m", "--lane", "threads:3:acks=late",
+        "--arrivals", "constant", "--job-duration", "30ms", "--seed", "7", "--out", "elsewhere",
     )  # fmt: skip
     assert [(each.name, each.of, each.operator, each.limit) for each in found.slo[:2]] == [
         ("p50", "queue_wait", "<", 0.02), ("max", "sojourn", "<=", 2.0),
     ]  # fmt: skip
     assert (found.mix, found.workloads) == ({"cpu": 1.0, "io": 9.0}, ("cpu", "io"))
-    assert (found.probe_s, found.precision, found.first_per_s) == (30.0, 0.02, 5.0)
+    assert (found.probe_s, found.precision, found.most_probes, found.first_per_s) == (30.0, 0.02, 30, 5.0)
     assert [(lane.key, lane.slots, lane.acks) for lane in found.lanes] == [("threads", 3, "late")]
     assert (found.arrivals, found.job_s, found.seed, found.out) == ("constant", 0.03, 7, Path("elsewhere"))
 
@@ -108,6 +108,7 @@ def test_without_a_time_that_must_not_be_exceeded_there_is_no_limit_to_find(word
         ([*SLO, "--probe", "0.5s"], "--probe '0.5s': must be a time from 1s to 3600s"),
         ([*SLO, "--precision", "0"], "--precision '0': must be a number from 0.005 to 0.5"),
         ([*SLO, "--precision", "5%"], "--precision '5%': must be a number"),
+        ([*SLO, "--probes", "1"], "--probes '1': must be a whole number from 2 to 200"),
         ([*SLO, "--from", "0/s"], "--from '0/s': must be a rate above 0 and up to 20,000/s"),
         ([*SLO, "--from", "20001/s"], "--from '20001/s': must be a rate"),
         ([*SLO, "--from", "fast"], "--from 'fast': must be a rate"),
@@ -123,5 +124,5 @@ def test_what_is_written_down_is_json_with_the_slo_as_it_was_written():
     plain = json.loads(json.dumps(found.to_dict()))
     assert plain["limit"]["slo"] == ["p99(sojourn) < 500ms", "failed == 0", "lost == 0"]
     assert (plain["kind"], plain["limit"]["mix"]) == ("limit", {"sleep": 3.0, "noop": 1.0})
-    assert (plain["limit"]["probe_s"], plain["limit"]["precision"]) == (10.0, 0.05)
+    assert (plain["limit"]["probe_s"], plain["limit"]["precision"], plain["limit"]["most_probes"]) == (10.0, 0.1, 18)
     assert "geheim" not in str(plain)

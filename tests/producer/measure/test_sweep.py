@@ -1,9 +1,14 @@
 """A sweep in a simulated world: the order of its races, which nodes run meanwhile, and what comes of it."""
 
+from itertools import groupby
+
+import numpy as np
 import pytest
 from world import World, fails_with
 
 from producer.errors import FleetError
+from producer.measure.sweep import there_and_back
+from producer.report.progress.display import Silent
 from producer.rundir.trials import Kind
 
 WORDS = ("sweep", "--concurrency", "2", "--pairs", "1", "--duration", "2s")
@@ -36,10 +41,95 @@ def test_nodes_of_one_value_are_gone_while_the_next_is_measured(sweep):
     ]  # fmt: skip
 
 
-def test_the_values_are_raced_one_after_the_other_and_the_figures_are_those_of_each(sweep):
+def visits(run):
+    """Values in the order in which the sweep came to them."""
+    return [value for value, _ in groupby(trial.lane.rpartition("-")[2] for trial in run.trials)]
+
+
+def test_the_values_take_turns_and_every_other_round_goes_back(sweep):
+    world = World()
+    ended = sweep(world, "--over", "concurrency=1,2,4", "--workload", "sleep", "--pairs", "3")
+    assert ended.code == 0
+    # c4 ends a round and begins the next, each time with nodes of its own.
+    assert visits(ended.run) == ["c1", "c2", "c4", "c2", "c1", "c2", "c4", "c1"]
+    assert [node.lane for node in ended.run.manifest.nodes if node.lane.startswith("threads")] == [
+        "threads-c1", "threads-c2", "threads-c4", "threads-c4", "threads-c2", "threads-c1", "threads-c2", "threads-c4",
+        "threads-c1",
+    ]  # fmt: skip
+    assert world.running == set()
+
+
+def test_each_round_has_a_trial_of_each_kind_of_each_lane_at_each_value_and_the_lanes_take_turns(sweep):
+    ended = sweep(World(), "--over", "concurrency=1,4", "--workload", "sleep", "--pairs", "2")
+    measured = [trial for trial in ended.run.trials if trial.kind in {Kind.CAPACITY, Kind.LATENCY}]
+    c4 = [(trial.kind.value, trial.round, trial.lane) for trial in measured if trial.lane.endswith("c4")]
+    first, second = ["prefork-c4", "threads-c4"], ["threads-c4", "prefork-c4"]
+    assert c4 == [
+        (kind, round_, lane)
+        for round_, lanes in ((0, first), (1, second))
+        for kind in ("capacity", "latency")
+        for lane in lanes
+    ]
+    assert all(verdict.pairs == 2 for point in ended.summary.sweep.points for verdict in point.verdicts)
+
+
+def test_the_backlog_and_the_rate_of_a_value_are_the_same_in_every_round(sweep):
+    world = World()
+    ended = sweep(world, "--lane", "threads", "--over", "concurrency=1,4", "--workload", "sleep", "--pairs", "3")
+    for lane, slots in (("threads-c1", 1), ("threads-c4", 4)):
+        trials = [trial for trial in ended.run.trials if trial.lane == lane]
+        (_jobs,) = {trial.jobs for trial in trials if trial.kind is Kind.CAPACITY}
+        (rate,) = {trial.rate_per_s for trial in trials if trial.kind is Kind.LATENCY}
+        # A slot does 16 jobs a second here, of which 70 % are held.
+        assert rate == pytest.approx(0.7 * 16 * slots, rel=0.05)
+        due = [tuple(world.sent[each.trial].plan.due_s) for each in trials if each.kind is Kind.LATENCY]
+        assert len(set(due)) == 3
+
+
+def test_jobs_that_are_varied_take_turns_too_on_the_same_nodes(sweep):
+    ended = sweep(World(), "--over", "payload=0,64KiB", "--workload", "noop", "--pairs", "2")
+    turns = [value for value, _ in groupby(trial.workload for trial in ended.run.trials if trial.workload != "hold")]
+    assert turns == ["noop payload=0", "noop payload=64KiB", "noop payload=0"]
+    warm_ups = [trial.workload for trial in ended.run.trials if trial.kind is Kind.WARM_UP and trial.workload != "hold"]
+    assert sorted(warm_ups) == ["noop payload=0"] * 2 + ["noop payload=64KiB"] * 2
+    assert len(ended.run.manifest.nodes) == 2
+
+
+@pytest.mark.parametrize(
+    ("over", "workload", "trials"), [("concurrency=1,4", "sleep", 24), ("payload=0,1", "noop", 20)]
+)
+def test_progress_is_told_of_every_trial(sweep, monkeypatch, over, workload, trials):
+    """Two lanes at two values, two rounds of two kinds; and a warm-up for each time that nodes are started."""
+    begun = []
+    monkeypatch.setattr(Silent, "begin", lambda _, trials: begun.append(trials))
+    ended = sweep(World(), "--over", over, "--workload", workload, "--pairs", "2")
+    assert begun == [trials]
+    assert len([trial for trial in ended.run.trials if trial.workload != "hold"]) == trials
+
+
+def test_every_round_has_each_value_once_and_every_other_is_the_one_before_it_in_reverse():
+    values = list(range(7))
+    rounds = [there_and_back(values, round_) for round_ in range(8)]
+    assert all(sorted(order) == values for order in rounds)
+    assert all(rounds[n + 1] == rounds[n][::-1] for n in range(0, 8, 2))
+    assert rounds[0] == values
+    assert rounds[2] == [1, 2, 3, 4, 5, 6, 0]
+
+
+@pytest.mark.parametrize("values", range(2, 12))
+@pytest.mark.parametrize("rounds", [2, 3, 4, 5])
+def test_a_machine_that_becomes_slower_evenly_looks_little_like_the_effect_of_the_value(values, rounds):
+    """By the slope of the mean place over the value: 1 where values follow one another, 0 where nothing is left."""
+    places = np.zeros(values)
+    for round_ in range(rounds):
+        for place, value in enumerate(there_and_back(range(values), round_)):
+            places[value] += place / rounds
+    slope = np.polyfit(range(values), places, 1)[0]
+    assert abs(slope) < (1e-9 if rounds % 2 == 0 else 0.35)
+
+
+def test_the_figures_are_those_of_each_value(sweep):
     ended = sweep(World(), "--over", "concurrency=1,4", "--workload", "sleep", "--memory", "10GiB")
-    order = [trial.lane.rpartition("-")[2] for trial in ended.run.trials]
-    assert order == sorted(order)
     # One slot of prefork does 32 a second here, one of threads 16.
     found = [[(row.slots, row.capacity_per_s.median) for row in point.lanes] for point in ended.summary.sweep.points]
     assert found == [

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from producer.plan.arrivals import MAX_JOBS, Plan, backlog, constant, poisson, seed_for, split
+from producer.plan.arrivals import MAX_JOBS, Plan, backlog, constant, held, poisson, seed_for, split
 
 RATES = st.floats(min_value=0.01, max_value=1_000)
 DURATIONS = st.floats(min_value=0.01, max_value=20)
@@ -102,6 +102,16 @@ def test_successive_poisson_gaps_are_unrelated():
     """Correlation of 10,000 pairs has a standard deviation of 1/sqrt(10,000) = 0.01; 5 sigma is 0.05."""
     gaps_s = np.diff(poisson(200, 50, 4).due_s)
     assert abs(np.corrcoef(gaps_s[:-1], gaps_s[1:])[0, 1]) < 0.05
+
+
+def test_a_held_rate_has_the_arrivals_that_were_asked_for():
+    assert np.array_equal(held(20, 5, "poisson", 3).due_s, poisson(20, 5, 3).due_s)
+    assert np.array_equal(held(20, 5, "constant", 3).due_s, constant(20, 5).due_s)
+
+
+def test_a_held_rate_of_which_chance_leaves_no_job_has_one_nevertheless():
+    seed = next(seed for seed in range(100) if not poisson(0.5, 1, seed).jobs)
+    assert held(0.5, 1, "poisson", seed).due_s.tolist() == [0.0]
 
 
 def test_a_plan_cannot_be_changed():

@@ -103,13 +103,10 @@ def test_a_load_that_was_ended_early_is_a_failure_even_if_its_threshold_is_kept_
     assert counts(suite) == {"tests": "3", "failures": "1", "errors": "0"}
 
 
-def test_a_limit_that_was_not_confirmed_is_a_failure(suite_of):
-    lanes = (
-        limit_lane("prefork", held_per_s=80.0, broke_per_s=83.0, confirmed=True),
-        limit_lane("threads", held_per_s=None, broke_per_s=1.0, confirmed=False),
-    )
+def test_a_lane_that_holds_no_rate_is_a_failure(suite_of):
+    lanes = (limit_lane("prefork", 81.0, 80.0, 83.0), limit_lane("threads", None, None, 1.0))
     suite = suite_of(kind="limit", limit=LimitSummary(lanes=lanes))
     assert cases(suite)[1:] == [
-        ("poolrace.limit.prefork", "its limit is found and confirmed", ""),
-        ("poolrace.limit.threads", "its limit is found and confirmed", "failure"),
+        ("poolrace.limit.prefork", "it holds a rate with the SLO", ""),
+        ("poolrace.limit.threads", "it holds a rate with the SLO", "failure"),
     ]

@@ -174,9 +174,10 @@ def test_a_sweep_that_was_cut_short_before_its_first_value_has_a_heading_and_no_
 LAW = Law(
     one_node_per_s=100.0,
     contention=Estimate(value=0.25, low=0.2, high=0.3),
-    coherency=Estimate(value=0.01, low=0.0, high=0.02),
+    coherency=Estimate(value=0.01, low=0.005, high=0.02),
     largest=16,
-    peak=8.7,
+    peak=Estimate(value=8.7, low=7.25, high=11.5),
+    misfit=None,
 )
 
 
@@ -185,7 +186,8 @@ def test_a_law_of_scaling_is_told_with_its_intervals_and_where_it_peaks(said):
     *_, told, bound = parts["What that means"].lines
     assert told == (
         "threads: one node does 100/s; of the work 0.250 (0.200 to 0.300) is done by one node at a time (contention), "
-        "and each pair of nodes costs 0.010 (0.000 to 0.020) more (coherency); throughput peaks at about 8.7 nodes."
+        "and each pair of nodes costs 0.010 (0.005 to 0.020) more (coherency); throughput peaks at about 8.7 nodes "
+        "(7.2 to 11.5)."
     )
     assert bound.startswith("All nodes shared the ")
     assert bound.endswith("that is how it scales, and more machines may scale further.")
@@ -197,8 +199,36 @@ def test_a_law_without_an_interval_says_what_gives_one(said):
     assert "0.250 (no interval from so few trials: use more --pairs) is done by one node at a time" in lines[0]
 
 
-def test_nothing_is_said_beyond_the_most_nodes_that_were_measured(said):
-    scaling = (LaneScaling(lane="threads", law=replace(LAW, peak=None)), LaneScaling(lane="prefork", law=None))
+SLIGHT = Estimate(value=0.01, low=0.0, high=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"peak": replace(LAW.peak, high=None)}, "; throughput peaks at about 8.7 nodes (7.2 or more)."),
+        (
+            {"peak": None},
+            "; throughput peaks beyond the 16 nodes that were measured, and nothing is said of where.",
+        ),
+        (
+            {"peak": None, "coherency": SLIGHT},
+            "; no peak is shown by these values, and nothing is said beyond the 16 nodes that were measured.",
+        ),
+        (
+            {"peak": None, "misfit": 0.142},
+            (
+                "; but these values do not follow the law, which is off by up to 14 %, more than their trials differ: "
+                "no peak is named."
+            ),
+        ),
+    ],
+)
+def test_of_a_peak_no_more_is_said_than_the_values_show(said, changes, told):
+    scaling = (LaneScaling(lane="threads", law=replace(LAW, **changes)),)
+    assert said([POINT], [], axis="nodes", scaling=scaling)["What that means"].lines[0].endswith(told)
+
+
+def test_too_few_numbers_of_nodes_have_no_law(said):
+    scaling = (LaneScaling(lane="threads", law=LAW), LaneScaling(lane="prefork", law=None))
     lines = said([POINT], [], axis="nodes", scaling=scaling)["What that means"].lines
-    assert lines[0].endswith("no peak up to the 16 nodes that were measured, and nothing is said beyond.")
     assert lines[1] == "prefork: no scaling fit: measure at least 3 node counts, ideally including 1."

@@ -95,7 +95,7 @@ class LaneSlots:
     missing=NOTHING_RAN,
     order=50,
     # Under a backlog slots are busy all the time.
-    trials=(Kind.CAPACITY, Kind.LOAD, Kind.CONFIRMATION, Kind.PROBE, Kind.LATENCY),
+    trials=(Kind.CAPACITY, Kind.LOAD, Kind.PROBE, Kind.LATENCY),
     compares=True,
 )
 def lanes(summary: Summary, run: Run) -> Drawn | None:

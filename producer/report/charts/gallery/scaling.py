@@ -16,12 +16,12 @@ from producer.report.parts import Table
 from producer.report.sweep import scaling_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from producer.analysis.percentiles import Spread
     from producer.analysis.summary import Summary
     from producer.analysis.sweep import SweepSummary
-    from producer.analysis.usl import Law
+    from producer.analysis.usl import Estimate, Law
     from producer.report.charts.theme import LaneStyle
     from producer.rundir.run import Run
 
@@ -52,18 +52,22 @@ def scaling(summary: Summary, _run: Run) -> Drawn | Missing | None:
     rule = cores if cores and 1 < cores <= most else None
     return Drawn(
         shows=" ".join(scaling_sentence(lane, law) for lane, law in laws.items()),
-        reads=_reads(cores, rule),
+        reads=_reads(laws.values(), cores, rule),
         figure=_figure(measured, laws, rule),
         table=_table(measured, laws),
     )
 
 
-def _reads(cores: int | None, rule: int | None) -> str:
+def _reads(laws: Iterable[Law | None], cores: int | None, rule: int | None) -> str:
+    bound = f"{f'{cores} ' if cores else ''}cores of this machine, which bounds what CPU-bound jobs can gain"
     upright = f"; the upright line is at the {rule} cores, beyond which nodes have no core each" if rule else ""
+    peaks = (
+        "; a bar across a curve is its peak, with the 95 % interval" if any(law and law.peak for law in laws) else ""
+    )
     return (
         "A mark is the median of a lane's trials, its line the range, the curve the Universal Scalability Law, and the "
-        f"thin dotted line what so many nodes would do if none waited for another{upright}; all nodes shared the "
-        f"{f'{cores} ' if cores else ''}cores of this machine, which bounds what CPU-bound jobs can gain."
+        f"thin dotted line what so many nodes would do if none waited for another{peaks}{upright}; all nodes shared "
+        f"the {bound}."
     )
 
 
@@ -100,6 +104,8 @@ def _figure(measured: Mapping[str, Sequence[Measured]], laws: Mapping[str, Law |
         )
         if law is not None:
             _add_law(figure, lane, law, own)
+            if law.peak is not None:
+                _add_peak(figure, lane, law, law.peak, own)
         most = points[-1][0]
         figure.add_scatter(
             x=[0, most],
@@ -129,6 +135,27 @@ def _add_law(figure: go.Figure, lane: str, law: Law, own: LaneStyle) -> None:
         legendgroup=lane,
         line={"color": own.colour, "dash": own.dash},
         hovertemplate="%{y:.3g} jobs/s<extra>%{fullData.name}</extra>",
+    )
+
+
+def _add_peak(figure: go.Figure, lane: str, law: Law, peak: Estimate, own: LaneStyle) -> None:
+    """Mark the peak on the curve, with its interval; where that has no upper end, up to the most measured."""
+    high = law.largest if peak.high is None else peak.high
+    figure.add_scatter(
+        x=[peak.value],
+        y=[law.per_s(peak.value)],
+        mode="markers",
+        name=f"{escaped(lane)}: peak",
+        legendgroup=lane,
+        showlegend=False,
+        marker={"color": own.colour, "symbol": "line-ns-open", "size": 14},
+        error_x={
+            "array": [high - peak.value],
+            "arrayminus": [peak.value - (peak.low or peak.value)],
+            "color": own.colour,
+            "thickness": 1.5,
+        },
+        hovertemplate="%{x:.1f} nodes<extra>%{fullData.name}</extra>",
     )
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from producer.analysis.summary import Summary
     from producer.plan.stages import Stage
     from producer.rundir.run import Run
+    from producer.rundir.trials import Trial
 
 LINES = {
     "sojourn": ("solid", 2.5),
@@ -51,9 +52,9 @@ ROW = 340
 @picture(
     key="spectrum",
     title="Latency spectrum at the held rate",
-    missing="No job was done at a held rate: a race and a load hold one on each lane.",
+    missing="No job was done at a held rate: a race, a load and a search for the limit hold one on each lane.",
     order=30,
-    trials=(Kind.LATENCY, Kind.LOAD, Kind.CONFIRMATION),
+    trials=(Kind.LATENCY, Kind.LOAD, Kind.PROBE),
     compares=True,
 )
 def spectrum(summary: Summary, run: Run) -> Drawn | None:
@@ -118,7 +119,7 @@ def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
     jobs = after_lead_in(first_successes(run.records, run.children), run.trials)
     for workload in summary.workloads:
         for lane in workload.lanes:
-            frame = _jobs_of(run, jobs, workload.workload, lane.lane)
+            frame = _jobs_of(run, _trials_of(summary, run, lane.lane), jobs, workload.workload)
             for stage in map(STAGES.__getitem__, LINES):
                 took_s = stage.durations_s(frame)
                 known_s = took_s[~np.isnan(took_s)]
@@ -131,9 +132,18 @@ def _lines(summary: Summary, run: Run) -> Iterator[_Line]:
                     )
 
 
-def _jobs_of(run: Run, jobs: pl.DataFrame, workload: str, lane: str) -> pl.DataFrame:
-    """Return the jobs of a workload at the held rate, of a mix those of its part."""
+def _trials_of(summary: Summary, run: Run, lane: str) -> list[Trial]:
+    """Return the trials of a lane at its held rate: of a search, the one at the highest rate that passed."""
     trials = [trial for trial in spectrum.trials_of(run) if trial.lane == lane]
+    if summary.limit is None:
+        return trials
+    probes = {probe.trial: probe for each in summary.limit.lanes for probe in each.probes}
+    held = [trial for trial in trials if probes[trial.trial].passed]
+    return [max(held, key=lambda trial: probes[trial.trial].rate_per_s)] if held else []
+
+
+def _jobs_of(run: Run, trials: Sequence[Trial], jobs: pl.DataFrame, workload: str) -> pl.DataFrame:
+    """Return the jobs of a workload in some trials, of a mix those of its part."""
     whole = {trial.trial for trial in trials if trial.workload == workload}
     if whole:
         return jobs.filter(jobs["trial"].is_in(list(whole)))

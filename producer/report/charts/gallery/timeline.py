@@ -47,7 +47,7 @@ MOST_NAMED = 2 * MOST_MARKS
     missing=NOTHING_ENDED,
     order=40,
     # What holds a rate for longest first.
-    trials=(Kind.LOAD, Kind.CONFIRMATION, Kind.PROBE, Kind.LATENCY, Kind.CAPACITY),
+    trials=(Kind.LOAD, Kind.PROBE, Kind.LATENCY, Kind.CAPACITY),
 )
 def timeline(summary: Summary, run: Run) -> Drawn | Missing:
     """Draw a trial of each lane over time, side by side, with a load's phases and what happened while it ran."""

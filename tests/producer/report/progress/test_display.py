@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from producer.errors import UsageError
-from producer.measure.progress import Score
+from producer.measure.progress import LimitSoFar, Score
 from producer.measure.snapshot import LaneSnapshot
 from producer.report.progress.display import Bar, Lines, Silent, _WithLanes, line, progress_for
 from producer.rundir.trials import Kind
@@ -55,6 +55,25 @@ def test_the_last_trial_is_always_said(clock):
     lines.trial("first")
     lines.trial("second")
     assert stream.getvalue().splitlines()[1:] == ["2/2 trials, about 0 s left; second"]
+
+
+PROBE = LimitSoFar(
+    lane="threads", probes=5, rate_per_s=41.26, passed=True, low_per_s=37.0, high_per_s=45.0, over=False
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "threads probe 5 at 41.3/s: passed; the limit lies between 37.0 and 45.0/s (90 %)"),
+        ({"over": True}, "threads probe 5 at 41.3/s: passed; the limit lies between 37.0 and 45.0/s (90 %), done"),
+        ({"passed": False, "low_per_s": None, "high_per_s": None}, "threads probe 5 at 41.3/s: FAILED"),
+    ],
+)
+def test_a_probe_is_told_with_where_the_limit_lies_by_then(clock, changes, told):
+    stream = io.StringIO()
+    Lines(stream, clock).probe(replace(PROBE, **changes))
+    assert stream.getvalue() == f"{told}\n"
 
 
 def test_silence_says_nothing(capsys):

@@ -62,6 +62,14 @@ def test_only_the_latest_rows_are_shown():
     assert "concurrency=19"[:12] in shown[-1]
 
 
+def test_a_row_that_has_its_turn_again_is_shown_again_at_the_place_that_it_had():
+    """Values of a sweep take turns: the first of many has long been out of sight when the next round comes to it."""
+    many = [capacity("prefork", float(slots), f"c{slots:02}") for slots in range(20)]
+    shown = [line.split("jobs/s")[0].strip(" │") for line in seen(*many, capacity("prefork", 7.0, "c00"))]
+    assert [row for row in shown if row.startswith("c")] == ["c00", *(f"c{slots}" for slots in range(13, 20))]
+    assert seen(*many, capacity("prefork", 7.0, "c00"), width=33) == ["prefork 7.00 c00 jobs/s"]
+
+
 @pytest.mark.parametrize("width", [10, 20, 34, 60, 79, 300])
 def test_whatever_the_width_no_line_is_longer(width):
     scores = [capacity("prefork", 60.0), capacity("a-lane-with-a-long-name", 30.0), wait("prefork", 0.1)]

@@ -60,7 +60,7 @@ def test_from_a_run_directory_the_law_is_what_the_trials_say(tmp_path):
     assert [row[1:3] for row in picture.table.rows] == [["1", "20.0"], ["2", "32.0"], ["4", "40.0"]]
     assert "of the work 0.167 (" in picture.shows
     assert "each pair of nodes costs 0.042 (" in picture.shows
-    assert "no peak up to the 4 nodes that were measured, and nothing is said beyond" in picture.shows
+    assert "throughput peaks beyond the 4 nodes that were measured" in picture.shows
 
 
 def test_marks_are_medians_with_their_range_and_the_curve_is_the_law(sample):
@@ -90,8 +90,27 @@ def test_the_table_has_what_was_measured_beside_what_the_law_says(sample):
 def test_it_says_what_the_law_says_and_what_bounds_it(sample):
     found = scaling(*over_nodes(sample, CAPACITY, cores=3))
     assert "is done by one node at a time (contention)" in found.shows
-    assert "no peak up to the 4 nodes that were measured" in found.shows
+    assert "throughput peaks beyond the 4 nodes that were measured" in found.shows
     assert "all nodes shared the 3 cores of this machine" in found.reads
+
+
+@pytest.mark.parametrize("trials", [(0.98, 1.0, 1.02), (0.99, 1.0, 1.01)])
+def test_a_peak_that_the_values_show_is_marked_on_the_curve_with_its_interval(sample, trials):
+    """The square root of 0.9 / 0.1 is 3 nodes."""
+    exact = {nodes: 100 * nodes / (1 + 0.1 * (nodes - 1) + 0.1 * nodes * (nodes - 1)) for nodes in (1, 2, 4, 8)}
+    law = fit({nodes: [per_s * off for off in trials] for nodes, per_s in exact.items()})
+    found = scaling(*over_nodes(sample, exact, scaling=(LaneScaling(lane="threads", law=law),)))
+    _, _, peak, _ = found.figure.data
+    assert (peak.x[0], peak.y[0]) == (pytest.approx(3, rel=0.01), pytest.approx(law.per_s(law.peak.value)))
+    (above,), (below,) = peak.error_x.array, peak.error_x.arrayminus
+    assert (above, below) == pytest.approx((law.peak.high - law.peak.value, law.peak.value - law.peak.low))
+    assert "a bar across a curve is its peak" in found.reads
+
+
+def test_without_a_peak_none_is_marked_or_told(sample):
+    found = scaling(*over_nodes(sample, CAPACITY))
+    assert [trace.name for trace in found.figure.data] == ["threads", "threads: law", "threads: ideal"]
+    assert "peak" not in found.reads
 
 
 @pytest.mark.parametrize(("cores", "drawn"), [(1, False), (2, True), (4, True), (5, False), (None, False)])
