@@ -1,19 +1,24 @@
 """The nouns of a summary, with defaults for what a test does not care for."""
 
+import math
 from dataclasses import asdict, fields, replace
 
+import numpy as np
 from recorded import LANES
 
 from producer.analysis.lane_facts import LaneFacts
 from producer.analysis.latency import Latency
 from producer.analysis.limit import LimitLane
 from producer.analysis.load import LaneFigures, LoadLane
+from producer.analysis.pairs import PairedValues
 from producer.analysis.percentiles import Percentiles, Spread
-from producer.analysis.results import LaneResult
+from producer.analysis.recommendation import Recommendation
+from producer.analysis.results import LaneResult, TrialResult
 from producer.analysis.settle import Settlement
 from producer.analysis.sweep import SweepLane, SweepPoint
 from producer.analysis.verdict import Verdict
 from producer.plan.stages import STAGES
+from producer.rundir.trials import Kind
 
 
 def spread(median, n=3):
@@ -32,13 +37,49 @@ def latency_of(negative=0, **stages):
     return Latency(**{**dict.fromkeys((*STAGES, "cpu")), **stages}, negative=negative)
 
 
-def verdict(word="no difference", a="prefork", b="threads", measure="capacity", **others):
-    """A verdict on two lanes."""
+def trial_result(lane="threads", turn=0, kind=Kind.CAPACITY, workload="sleep", *, n=100, capacity_per_s=None,
+                 sojourns_s=(), fates=(), **others):  # fmt: skip
+    """A trial of a round, of n jobs, all done unless `fates` says otherwise."""
+    fates = dict(fates)
     default = {
-        "workload": "sleep", "percentile": None, "ratio": 1.0, "low": 0.99, "high": 1.01, "pairs": 5, "left_out": 0,
-        "p_adjusted": 0.5, "reason": "", "advice": None,
+        "trial": 0, "rate_per_s": None, "achieved_per_s": None, "sojourn": None, "publish_lag": None,
+        "cpu_s_per_job": None, "negative": 0,
+    }  # fmt: skip
+    return TrialResult(
+        lane=lane,
+        round=turn,
+        kind=kind,
+        workload=workload,
+        settlement=Settlement(sent=n, done=n - sum(fates.values()), **fates),
+        capacity_per_s=capacity_per_s,
+        sojourns_s=np.array(sojourns_s, dtype=float),
+        **{**default, **others},
+    )
+
+
+def paired(ratios, a="prefork", b="threads", **others):
+    """The ratios of two lanes, round by round."""
+    return PairedValues(**{"measure": "capacity", "workload": "sleep", "a": a, "b": b, "ratios": ratios, **others})
+
+
+def from_logs(*logs, **others):
+    """Two lanes whose ratios have the given natural logarithms."""
+    return paired([math.exp(log) for log in logs], **others)
+
+
+def verdict(word="no difference", a="prefork", b="threads", measure="capacity", **others):
+    """A verdict on two lanes, settled unless it is open."""
+    default = {
+        "workload": "sleep", "ratio": 1.0, "low": 0.99, "high": 1.01, "confidence": 0.95, "pairs": 5, "left_out": 0,
+        "p_adjusted": 0.5, "sure": "open" if word == "open" else "settled", "probability": None, "reason": "",
+        "advice": None,
     }  # fmt: skip
     return Verdict(measure=measure, a=a, b=b, word=word, **{**default, **others})
+
+
+def recommendation(lane="threads", **others):
+    """A recommendation of a lane, or of none, of which nothing is known but what is given."""
+    return Recommendation(lane=lane, **{"why": "", **others})
 
 
 def lane_result(lane="threads", workload="sleep", **others):

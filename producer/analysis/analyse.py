@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from poolrace.contract import Outcome
+from producer.analysis.disturbance import clock_jump, lateness, losses, with_crowds
 from producer.analysis.latency import Latency, after_lead_in, first_successes, floats, latency
 from producer.analysis.percentiles import Spread
 from producer.analysis.results import Analysis, LaneResult, TrialResult
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+
+PAIRED = frozenset({Kind.CAPACITY, Kind.LATENCY})
+"""The kinds of trials that are compared round by round."""
 
 
 def capacity_per_s(
@@ -89,16 +94,25 @@ def analyse(
     """
     fates = settle(sent, records, trials)
     measured = _measure(trials, sent, records, fates, children)
+    results = with_crowds(list(map(_trial_result, measured)), trials)
     return Analysis(
-        trials=tuple(map(_trial_result, measured)),
-        lanes=tuple(map(_lane_result, _by_lane(measured))),
+        trials=tuple(results),
+        lanes=tuple(map(_lane_result, _by_lane(_undisturbed(measured, results)))),
         settlement=tally(fates),
         unknown_records=count_unknown_records(sent, records),
         fates=fates,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _undisturbed(measured: Sequence[_Measured], results: Sequence[TrialResult]) -> list[_Measured]:
+    """Leave out disturbed rounds; where there is no other of a kind and workload, they are all that can be shown."""
+    aside = {(each.kind, each.workload, each.round) for each in results if each.disturbed}
+    kept = [part for part in measured if (part.trial.kind, part.trial.workload, part.trial.round) not in aside]
+    known = {(part.trial.kind, part.trial.workload) for part in kept}
+    return [part for part in measured if part in kept or (part.trial.kind, part.trial.workload) not in known]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Measured:
     """
     A trial with what is known of its jobs.
@@ -192,8 +206,18 @@ def _trial_result(part: _Measured) -> TrialResult:
         publish_lag=times.publish_lag,
         cpu_s_per_job=_cpu_s_per_job([part]),
         negative=times.negative,
+        start=trial.start,
+        disturbed=_disturbance(part, times),
         sojourns_s=_sojourns_s(part),
     )
+
+
+def _disturbance(part: _Measured, times: Latency) -> str:
+    """Return why a trial of a race does not count, as far as it shows by itself; empty if nothing disturbed it."""
+    if part.trial.kind not in PAIRED:
+        return ""
+    late = lateness(times) if part.trial.kind is Kind.LATENCY else ""
+    return losses(part.settlement) or clock_jump(part.trial) or late
 
 
 def _sojourns_s(part: _Measured) -> NDArray[np.float64]:

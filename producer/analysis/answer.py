@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from producer.analysis.sureness import sureness
 from producer.rundir.schema import KEY
 from producer.rundir.trials import Kind
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from producer.analysis.lane_facts import LaneFacts
-    from producer.analysis.verdict import Verdict
+    from producer.analysis.results import LaneResult
     from producer.analysis.workload import WorkloadSummary
     from producer.plan.run_settings import AppSettings
     from producer.rundir.run import Run
@@ -44,7 +45,7 @@ class Answer:
         started_per_job: Jobs that each job starts.
         lane: Key of the lane to use; None if none is recommended.
         why: Why it is this lane, or none.
-        sure: The verdict on capacity with its interval, as text.
+        sure: How sure that is: the verdicts on capacity of the lane, each with its range, as text.
         advice: What to do where there is no answer.
         pool: Pool of the lane.
         concurrency: Slots of each of its nodes.
@@ -54,7 +55,8 @@ class Answer:
         capacity_per_s: Capacity of the lane, in jobs per second; None if unknown.
         rate_per_s: The arrival rate that was held.
         p99_s: From due to finished at that rate, in seconds; None with fewer than 100 jobs.
-        nodes: Nodes for that rate, each at 70 % of its capacity.
+        nodes: Nodes for that rate, each at 70 % of its capacity; None where the run chose the rate itself, since then
+            one is enough by construction.
         command: The command that starts such a node.
         compose: The service of such a node, for a compose file.
     """
@@ -95,7 +97,7 @@ def _answer(run: Run, app: AppSettings, workload: WorkloadSummary, lanes: Sequen
         started_per_job=started_per_job(run, name),
         lane=chosen.lane,
         why=chosen.why,
-        sure=sureness(workload.verdicts),
+        sure=sureness(chosen, workload.verdicts),
         advice=chosen.advice,
     )
     if chosen.lane is None or chosen.command is None:
@@ -115,7 +117,7 @@ def _answer(run: Run, app: AppSettings, workload: WorkloadSummary, lanes: Sequen
         capacity_per_s=capacity_per_s,
         rate_per_s=measured.rate_per_s,
         p99_s=sojourn.p99 if sojourn and not sojourn.is_maximum("p99") else None,
-        nodes=nodes_for(measured.rate_per_s, capacity_per_s and capacity_per_s / lane.nodes),
+        nodes=nodes_for(asked_per_s(run, measured), capacity_per_s and capacity_per_s / lane.nodes),
         command=chosen.command,
         compose=compose_service(chosen.command, lane.pool, memory_bytes),
     )
@@ -141,14 +143,10 @@ def started_per_job(run: Run, workload: str) -> float:
     return started.join(run.sent.select(KEY), on=KEY, how="semi").height / sent if sent else 0.0
 
 
-def sureness(verdicts: Sequence[Verdict]) -> str:
-    """Return what the answer rests on: the verdict on capacity, with its interval."""
-    found = next((verdict for verdict in verdicts if verdict.measure == "capacity"), None)
-    if found is None:
-        return "nothing was compared"
-    if found.ratio is None or found.low is None:
-        return found.word
-    return f"{found.word}: {found.a} / {found.b} {found.ratio:.2f} [{found.low:.2f}, {found.high:.2f}]"
+def asked_per_s(run: Run, measured: LaneResult) -> float | None:
+    """Return the rate that was held if the user fixed it; None if it followed from the capacity."""
+    race = run.manifest.settings.race
+    return measured.rate_per_s if race and race.rate_per_s is not None else None
 
 
 def nodes_for(rate_per_s: float | None, capacity_per_s: float | None) -> int | None:

@@ -17,7 +17,7 @@ from producer.analysis.kinds import kind_of
 from producer.analysis.percentiles import choose_percentile
 from producer.analysis.stats import holm, welch
 from producer.analysis.verdict import MARGIN
-from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
+from producer.analysis.verdict_words import NO_DIFFERENCE, OPEN
 from producer.errors import UsageError
 from producer.rundir.schema import COMPLETE
 from producer.rundir.trials import Kind
@@ -54,7 +54,7 @@ class FigureChange:
         ratio: Second over first, geometric means; None without values.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        word: `faster`, `slower`, `no difference` or `no verdict`, of the second run.
+        word: `faster`, `slower`, `no difference` or `open`, of the second run.
     """
 
     workload: str
@@ -228,9 +228,9 @@ def _change(key: Key, estimate: tuple[float | None, float | None, float | None, 
 
 def _word(measure: str, ratio: float | None, low: float | None, high: float | None, p: float) -> str:
     if ratio is None or low is None or high is None:
-        return NO_VERDICT
+        return OPEN
     if low >= 1 / (1 + MARGIN) and high <= 1 + MARGIN:
         return NO_DIFFERENCE
     if p < 0.05 and not 1 / (1 + MARGIN) <= ratio <= 1 + MARGIN:
         return "faster" if (ratio > 1) == (measure == "capacity") else "slower"
-    return NO_VERDICT
+    return OPEN

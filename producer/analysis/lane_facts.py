@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -22,7 +23,8 @@ class LaneFacts(Lane):
 
     Attributes:
         node: Name of its first node; None if none was ready.
-        ready_s: From starting that node until every slot had begun a first job, in seconds; None if it ran already.
+        ready_s: From starting its nodes until every slot had begun a first job, in seconds, the median of its starts;
+            None if they ran already.
         hello: What that node says of itself; None if none was ready.
         gil_in_slots: The global lock, seen from inside: `on`, `off` or `mixed`; None if no job ran.
         memory_per_slot_bytes: Proportional set size of its nodes by slot; None if unknown.
@@ -39,11 +41,13 @@ class LaneFacts(Lane):
 
 def lane_facts(run: Run, lane: Lane) -> LaneFacts:
     """Return what is known of a lane as it ran."""
-    node = next((node for node in run.manifest.nodes if node.lane == lane.key), None)
+    nodes = [node for node in run.manifest.nodes if node.lane == lane.key]
+    node = next(iter(nodes), None)
+    ready_s = [each.ready_s for each in nodes if each.ready_s is not None]
     return LaneFacts(
         **asdict(lane),
         node=node.node if node else None,
-        ready_s=node.ready_s if node else None,
+        ready_s=median(ready_s) if ready_s else None,
         hello=node.hello if node else None,
         gil_in_slots=_gil(run.records, lane),
         memory_per_slot_bytes=lane_memory_per_slot_bytes(run, lane),

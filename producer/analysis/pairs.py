@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, get_args
 
-from producer.analysis.percentiles import choose_percentile
+import numpy as np
+
 from producer.analysis.settle import Settlement
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from producer.analysis.results import TrialResult
 
@@ -26,27 +30,27 @@ MAX_FAILED_SHARE = 0.01
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedValues:
     """
-    The values of two lanes in the same rounds.
+    The ratios of two lanes, round by round.
 
     Attributes:
-        measure: What the values are: `capacity` in jobs per second or `latency` in seconds.
+        measure: What is compared: `capacity` in jobs per second, or `latency`, the sojourn times of the same jobs.
         workload: What the jobs did.
         a: Key of one lane.
         b: Key of the other.
-        values: One pair a round, a's value first; None where a trial's value is missing or must not count.
+        ratios: a's value over b's, in the order of the rounds; None where a value is missing or must not count.
+        starts: Which start of the lanes' nodes each round ran on, from 1; empty for the first of all.
         failed_share_a: Share of a's jobs of this workload that failed, from 0 to 1.
         failed_share_b: The same for b.
-        percentile: Which percentile of the sojourn times a latency is, e.g. `p99`; None if it is none.
     """
 
     measure: Measure
     workload: str
     a: str
     b: str
-    values: Sequence[tuple[float | None, float | None]]
+    ratios: Sequence[float | None]
+    starts: Sequence[int] = ()
     failed_share_a: float = 0.0
     failed_share_b: float = 0.0
-    percentile: str | None = None
 
     def __post_init__(self) -> None:
         if self.measure not in get_args(Measure):
@@ -70,8 +74,9 @@ def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
     """
     Return the comparisons of a race: every two lanes, on each workload and measure that both ran.
 
-    Latency is compared at the highest percentile that is firm in every trial of the comparison. A trial counts only if
-    every job of it was done.
+    Latency is compared job by job: both lanes of a round are sent the same jobs at the same times, so the ratio of a
+    round is the geometric mean over its jobs of one lane's sojourn time over the other's. A trial counts only if every
+    job of it was done, and a round only if nothing disturbed it.
     """
     comparisons = []
     for kind, workload in dict.fromkeys((result.kind, result.workload) for result in results):
@@ -84,34 +89,49 @@ def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
 
 def _paired(trials: Sequence[TrialResult], results: Sequence[TrialResult], a: str, b: str) -> PairedValues:
     """Pair two lanes' trials of one kind and workload, round by round."""
-    measure: Measure = "capacity" if trials[0].kind is Kind.CAPACITY else "latency"
     workload = trials[0].workload
-    percentile = _shared_percentile([trial for trial in trials if trial.lane in (a, b)])
-    values = {(trial.lane, trial.round): _value(trial, percentile) for trial in trials}
+    disturbed = {trial.round for trial in trials if trial.disturbed}
+    found = {(trial.lane, trial.round): trial for trial in trials}
+    rounds = sorted({trial.round for trial in trials} - disturbed)
     return PairedValues(
-        measure=measure,
+        measure="capacity" if trials[0].kind is Kind.CAPACITY else "latency",
         workload=workload,
         a=a,
         b=b,
-        values=[(values.get((a, turn)), values.get((b, turn))) for turn in sorted({trial.round for trial in trials})],
+        ratios=[_ratio(found.get((a, turn)), found.get((b, turn))) for turn in rounds],
+        starts=[next(trial.start for trial in trials if trial.round == turn) for turn in rounds],
         failed_share_a=_failed_share(results, workload, a),
         failed_share_b=_failed_share(results, workload, b),
-        percentile=percentile if measure == "latency" else None,
     )
 
 
-def _shared_percentile(trials: Sequence[TrialResult]) -> str:
-    """Return the highest percentile that is firm in every trial that counts."""
-    return choose_percentile([trial.sojourn.n for trial in trials if trial.sojourn and _all_done(trial)])
-
-
-def _value(trial: TrialResult, percentile: str) -> float | None:
-    """Return the number by which a trial is compared; None if it must not count."""
-    if not _all_done(trial):
+def _ratio(a: TrialResult | None, b: TrialResult | None) -> float | None:
+    """Return one trial's value over the other's; None if one must not count."""
+    if a is None or b is None or not (_all_done(a) and _all_done(b)):
         return None
-    if trial.kind is Kind.CAPACITY:
-        return trial.capacity_per_s
-    return trial.sojourn.statistic(percentile) if trial.sojourn else None
+    if a.kind is Kind.CAPACITY:
+        return a.capacity_per_s / b.capacity_per_s if a.capacity_per_s and b.capacity_per_s else None
+    return ratio_of_jobs(a.sojourns_s, b.sojourns_s)
+
+
+def ratio_of_jobs(a_s: NDArray[np.float64], b_s: NDArray[np.float64]) -> float | None:
+    """
+    Return the geometric mean over the jobs that both lanes did of a's time over b's.
+
+    Args:
+        a_s: Sojourn times of one lane by sequence number, in seconds; NaN where there is none.
+        b_s: The same of the other.
+
+    Returns:
+        The ratio; None without a job of both, or with a time that is not above zero.
+    """
+    jobs = min(len(a_s), len(b_s))
+    a, b = a_s[:jobs], b_s[:jobs]
+    both = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[both], b[both]
+    if not len(a) or min(a.min(), b.min()) <= 0:
+        return None
+    return math.exp(float(np.mean(np.log(a / b))))
 
 
 def _all_done(trial: TrialResult) -> bool:

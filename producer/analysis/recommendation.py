@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poolrace.pools import gives_up
 from producer.analysis.memory import lane_memory_per_slot_bytes
-from producer.analysis.verdict_words import NO_VERDICT
+from producer.analysis.verdict import MARGIN, Sureness
+from producer.analysis.verdict_words import NO_DIFFERENCE, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 
+WORST_SHARE = 0.75
+"""The most by which a recommended lane may be slower in its worst case: beyond it either may be four times as fast."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
     """
@@ -24,7 +30,10 @@ class Recommendation:
 
     Attributes:
         lane: The lane's key; None if none is recommended.
-        why: Why it is this lane, or none.
+        why: Why it is this lane, or none, in a few words.
+        sure: How sure it is that no other lane is faster by more than the margin: settled, likely or open.
+        worst_share: What part of its jobs it may do less than the fastest other lane, by the intervals, from 0 to 1.
+        memory_ratio: Its memory per slot over that of the other lanes, the least of them; None if unknown.
         advice: What to do where there is none; None if there is nothing to do.
         pool: Its pool.
         concurrency: Slots of each of its nodes.
@@ -36,6 +45,9 @@ class Recommendation:
 
     lane: str | None
     why: str
+    sure: Sureness = "open"
+    worst_share: float | None = None
+    memory_ratio: float | None = None
     advice: str | None = None
     pool: str | None = None
     concurrency: int | None = None
@@ -54,51 +66,112 @@ def no_recommendation(kind: str) -> Recommendation:
     return Recommendation(lane=None, why=f"a {kind} recommends no lane", advice="Race them: poolrace race")
 
 
-def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> Recommendation:
+def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict], margin: float = MARGIN) -> Recommendation:
     """
     Return the lane to use for a workload, why, and what it gives up.
 
-    Capacity decides. Where it shows no difference, latency does, and where that names no lane, memory per slot.
-    Without a verdict on capacity there is no recommendation.
+    It rests on the intervals of capacity: a lane may be taken if no other is faster by more than the margin, even where
+    it is not proven to be faster itself. If several may be taken, latency decides where it is settled, and else the
+    memory per slot. If none may, the one whose worst case is smaller is taken, with that worst case said. Only if that
+    exceeds `WORST_SHARE` there is none.
+
+    Args:
+        run: The run, for the memory and the app's name.
+        lanes: Its lanes.
+        verdicts: The verdicts on one workload.
+        margin: Lanes that differ by less than this share are equal.
     """
-    capacity = [verdict for verdict in verdicts if verdict.measure == "capacity"]
-    latency = [verdict for verdict in verdicts if verdict.measure == "latency"]
-    undecided = [verdict for verdict in capacity if verdict.word == NO_VERDICT]
-    if undecided or not capacity:
-        advice = undecided[0].advice if undecided else None
-        return Recommendation(lane=None, why="no verdict on capacity", advice=advice)
-    keys = _unbeaten([lane.key for lane in lanes], capacity)
-    if len(keys) == 1:
-        return _choice(run, lanes, keys[0], "capacity decides")
-    keys = _unbeaten(keys, latency)
-    if len(keys) == 1:
-        return _choice(run, lanes, keys[0], "no difference in capacity, and latency decides")
-    decided = latency and all(verdict.word != NO_VERDICT for verdict in latency)
-    return _by_memory(run, lanes, keys, "shows none either" if decided else "has no verdict")
+    worst = worst_shares([each for each in verdicts if each.measure == "capacity"])
+    if not worst:
+        return Recommendation(lane=None, why="too few good pairs to judge by", advice=_first_advice(verdicts))
+    memory = {lane.key: lane_memory_per_slot_bytes(run, lane) for lane in lanes}
+    allowed = margin / (1 + margin)
+    may = [key for key, share in worst.items() if share <= allowed]
+    if may:
+        unbeaten = _unbeaten(may, [each for each in verdicts if each.measure == "latency"])
+        best = min(unbeaten, key=lambda key: (memory[key] or float("inf"), worst[key]))
+    else:
+        best = min(worst, key=lambda key: (worst[key], memory[key] or float("inf")))
+        if worst[best] > WORST_SHARE:
+            why = f"any lane may do {percent(worst[best])} less than the other"
+            return Recommendation(
+                lane=None, why=why, worst_share=worst[best], advice="Take the race on, or use a quieter machine"
+            )
+    found = _choice(run, lanes, best)
+    others = [memory[key] for key in worst if key != best]
+    lightest = min((each for each in others if each), default=None)
+    own = memory[best]
+    found = replace(
+        found,
+        sure="settled" if may else _likely_enough(best, verdicts),
+        worst_share=worst[best],
+        memory_ratio=own / lightest if own and lightest else None,
+    )
+    return replace(found, why=_why(found, verdicts))
+
+
+def worst_shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """
+    Return by what part each lane may be slower than another, by the intervals, from 0 to 1.
+
+    Lanes that cannot be ranked, and those without an interval, are left out.
+
+    Args:
+        verdicts: The verdicts on the capacity of one workload.
+    """
+    log_worst: dict[str, float] = {}
+    for each in verdicts:
+        if each.low and each.high and not each.advice:
+            for key, ahead in ((each.a, -math.log(each.low)), (each.b, math.log(each.high))):
+                log_worst[key] = max(log_worst.get(key, 0.0), ahead)
+    return {key: -math.expm1(-ahead) for key, ahead in log_worst.items()}
 
 
 def _unbeaten(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
-    beaten = {verdict.b if verdict.winner == verdict.a else verdict.a for verdict in verdicts if verdict.winner}
-    return [key for key in keys if key not in beaten]
+    beaten = {each.b if each.winner == each.a else each.a for each in verdicts if each.winner in keys}
+    return [key for key in keys if key not in beaten] or list(keys)
 
 
-def _by_memory(run: Run, lanes: Sequence[Lane], keys: Sequence[str], latency: str) -> Recommendation:
-    known = {lane.key: lane_memory_per_slot_bytes(run, lane) for lane in lanes if lane.key in keys}
-    if any(value is None for value in known.values()):
-        advice = "Memory could not be measured here, so take the pool whose limits suit you"
-        return Recommendation(lane=None, why=f"no difference in capacity, and latency {latency}", advice=advice)
-    best = min(known, key=lambda key: known[key] or 0.0)
-    why = f"no difference in capacity, latency {latency}, and it needs the least memory per slot"
-    return _choice(run, lanes, best, why)
+def _likely_enough(key: str, verdicts: Sequence[Verdict]) -> Sureness:
+    """Return likely if every comparison of capacity says that the lane is likely the better one, or no worse."""
+    ours = [each for each in verdicts if each.measure == "capacity" and key in (each.a, each.b)]
+    return "likely" if all(each.word in (key, NO_DIFFERENCE) for each in ours) else "open"
 
 
-def _choice(run: Run, lanes: Sequence[Lane], key: str, why: str) -> Recommendation:
+def _why(found: Recommendation, verdicts: Sequence[Verdict]) -> str:
+    """Return what speaks for a lane: that it is faster, or else its worst case; and its memory where it is less."""
+    ours = [each for each in verdicts if each.measure == "capacity" and found.lane in (each.a, each.b)]
+    if ours and not found.worst_share and all(each.word == found.lane for each in ours):
+        gains = [each.reason.partition(", by ")[0].partition(" does ")[2] for each in ours]
+        words = ["does " + ", ".join(gains)]
+    else:
+        words = [f"at worst {percent(found.worst_share)} slower" if found.worst_share else "not slower"]
+    if found.memory_ratio is not None and found.memory_ratio < LESS_MEMORY:
+        words.append(f"{memory_text(found.memory_ratio)} of the memory")
+    return ", ".join(words)
+
+
+LESS_MEMORY = 0.95
+FRACTIONS = {"half": 1 / 2, "a third": 1 / 3, "a quarter": 1 / 4, "a fifth": 1 / 5, "a tenth": 1 / 10}
+
+
+def memory_text(ratio: float) -> str:
+    """Return a part of the memory as a reader says it: a fifth, a quarter, half, or else in per cent."""
+    name, near = min(FRACTIONS.items(), key=lambda item: abs(math.log(item[1] / ratio)))
+    return name if abs(near - ratio) <= near * 0.1 else percent(ratio)
+
+
+def _first_advice(verdicts: Sequence[Verdict]) -> str | None:
+    return next((each.advice for each in verdicts if each.measure == "capacity" and each.advice), None)
+
+
+def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
     lane = next(lane for lane in lanes if lane.key == key)
     flags = " ".join(lane.worker_flags())
     app = run.manifest.settings.app
     return Recommendation(
         lane=key,
-        why=why,
+        why="",
         pool=lane.pool,
         concurrency=lane.concurrency,
         nodes=lane.nodes,

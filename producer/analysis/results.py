@@ -37,6 +37,8 @@ class TrialResult:
         publish_lag: Sent minus due.
         cpu_s_per_job: CPU seconds of the lane's nodes per job done; None if unknown.
         negative: Jobs with a wait below zero.
+        start: Which start of its lane's nodes it ran on, from 1.
+        disturbed: Why it does not count, e.g. "the generator was late"; empty if nothing disturbed it.
         sojourns_s: Sojourn of each job, by its number; NaN where it did not succeed or was due in the lead-in. Lanes of
             a round had the same jobs due at the same times, so their jobs compare one by one.
     """
@@ -54,6 +56,8 @@ class TrialResult:
     publish_lag: Percentiles | None
     cpu_s_per_job: float | None
     negative: int
+    start: int = 1
+    disturbed: str = ""
     sojourns_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
 

@@ -1,4 +1,4 @@
-"""The statistics of verdicts, comparisons and fits: t-test, Holm, Welch, pairs that are needed, intervals."""
+"""The statistics of verdicts, comparisons and fits: t-test, Holm, Welch, intervals."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 OUTSIDE = (1 - CONFIDENCE) / 2
 """The share that lies beyond each end of an interval."""
-
-POWER = 0.8
-"""The probability with which the advised number of pairs settles the question, if lanes and noise are as they were."""
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> tuple[float | None, float | None, float | None, float]:
@@ -71,17 +68,17 @@ class LogRatio:
         return self.sd / math.sqrt(self.pairs)
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """Ends of the 95 % t-interval; needs two pairs. A point if all pairs agree."""
-        half_width = float(stdtrit(self.pairs - 1, 1 - OUTSIDE)) * self.standard_error
-        return self.mean - half_width, self.mean + half_width
-
-    @property
     def p_value(self) -> float:
         """Of the two-sided t-test that the lanes are equal; needs two pairs."""
         if self.standard_error == 0:
             return 0.0 if self.mean else 1.0
         return 2 * float(stdtr(self.pairs - 1, -abs(self.mean) / self.standard_error))
+
+    def probability_above(self, log_ratio: float) -> float:
+        """Return how probable it is, by these pairs alone, that the true log ratio is above this; needs two pairs."""
+        if self.standard_error == 0:
+            return float(self.mean > log_ratio)
+        return float(stdtr(self.pairs - 1, (self.mean - log_ratio) / self.standard_error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -95,31 +92,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = floor
     return adjusted
-
-
-def pairs_needed(ratio: LogRatio, log_margin: float, comparisons: int, at_most: int) -> int | None:
-    """
-    Return the smallest number of pairs that settles a comparison in four races of five; None if it is too large.
-
-    The observed mean and standard deviation are taken for the true ones. Beyond the margin a lane should win even if
-    this is the comparison that Holm's method treats worst; within it the interval should fit into the margin.
-
-    Args:
-        ratio: Estimated from the pairs so far.
-        log_margin: The logarithm of the ratio up to which lanes show no difference.
-        comparisons: The number of comparisons of the race.
-        at_most: The largest number to consider.
-    """
-    pairs = np.arange(ratio.pairs + 1, at_most + 1)
-    standard_error = ratio.sd / np.sqrt(pairs)
-    luck = stdtrit(pairs - 1, POWER) * standard_error
-    distance = abs(ratio.mean) - log_margin
-    if distance > 0:
-        doubt = stdtrit(pairs - 1, 1 - SIGNIFICANCE / comparisons / 2) * standard_error
-        enough = (doubt + luck <= abs(ratio.mean)) & (luck <= distance)
-    else:
-        enough = stdtrit(pairs - 1, 1 - OUTSIDE) * standard_error + luck <= -distance
-    return int(pairs[enough.argmax()]) if enough.any() else None
 
 
 def lack_of_fit(groups: Sequence[NDArray[np.float64]], fitted: Sequence[float], parameters: int) -> float:

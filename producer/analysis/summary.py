@@ -24,7 +24,8 @@ from producer.analysis.validity import problems_of, status_of, warnings_of
 from producer.analysis.verdict import judge
 from producer.analysis.workload import WorkloadSummary, with_ping_and_price
 from producer.plan.run_settings import RunSettings
-from producer.rundir.machine import Machine, Noise
+from producer.rundir.machine import Machine
+from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from producer.analysis.results import Analysis
     from producer.analysis.verdict import Verdict
     from producer.rundir.run import Run
+    from producer.rundir.trials import Trial
 
 SCHEMA = 2
 
@@ -48,12 +50,14 @@ class RunFacts:
         directory: Name of its directory.
         began_at: When it began, in seconds since 1970; None if it did not get that far.
         ended_at: When it ended.
+        measured_s: How long it measured, in seconds: from its first trial to its last one, on each start of the nodes.
     """
 
     id: str
     directory: str
     began_at: float | None
     ended_at: float | None
+    measured_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,6 @@ class Summary:
         warnings: What to bear in mind, a sentence each.
         settings: What was asked.
         machine: The machine it ran on; None if it did not get that far.
-        noise: How quiet the machine was just before.
         others_cores: Cores' worth of CPU time that other programs used while trials ran; None if unknown.
         price: What the reader pays for a core; None if nothing was said of it.
         settlement: What became of all jobs.
@@ -92,7 +95,6 @@ class Summary:
     warnings: tuple[str, ...]
     settings: RunSettings
     machine: Machine | None
-    noise: Noise | None
     others_cores: float | None
     price: Price | None
     settlement: Settlement
@@ -132,7 +134,11 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
     return Summary(
         schema=SCHEMA,
         run=RunFacts(
-            id=manifest.run_id, directory=run.path.name, began_at=manifest.began_at, ended_at=manifest.ended_at
+            id=manifest.run_id,
+            directory=run.path.name,
+            began_at=manifest.began_at,
+            ended_at=manifest.ended_at,
+            measured_s=measured_s(run.trials),
         ),
         status=status_of(run),
         valid=not problems,
@@ -140,7 +146,6 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         warnings=tuple(warnings_of(run, analysis)),
         settings=manifest.settings,
         machine=manifest.machine,
-        noise=manifest.noise,
         others_cores=manifest.others_cores,
         price=price,
         settlement=analysis.settlement,
@@ -151,6 +156,15 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         answers=answers(run, workloads, lanes) if kind.recommends else (),
         **part,
     )
+
+
+def measured_s(trials: Sequence[Trial]) -> float:
+    """Return how long was measured, the start of nodes apart, however far its parts are from each other."""
+    starts: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if trial.kind is not Kind.WARM_UP:
+            starts.setdefault(trial.start, []).append(trial)
+    return sum(max(t.ended_at for t in each) - min(t.began_at for t in each) for each in starts.values())
 
 
 def _workloads(
@@ -169,4 +183,7 @@ def _workloads(
 
 
 def _recommendation(run: Run, kind: RunKind, verdicts: Sequence[Verdict]) -> Recommendation:
-    return recommend(run, run.manifest.settings.lanes, verdicts) if kind.recommends else no_recommendation(kind.name)
+    race = run.manifest.settings.race
+    if not kind.recommends or race is None:
+        return no_recommendation(kind.name)
+    return recommend(run, run.manifest.settings.lanes, verdicts, race.margin)

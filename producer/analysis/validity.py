@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from producer.analysis.analyse import PAIRED
 from producer.analysis.generator import lag_bound_s, was_late
-from producer.analysis.settle import Fate
+from producer.analysis.pairs import pair
+from producer.analysis.sequential import LEAST_PAIRS
+from producer.analysis.settle import Fate, Settlement
+from producer.analysis.starts import start_warnings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, RUNNING
 
 if TYPE_CHECKING:
@@ -39,12 +44,53 @@ def problems_of(run: Run, analysis: Analysis, stray: Sequence[Unsettled]) -> Ite
     if status_of(run) != COMPLETE:
         reason = run.manifest.reason or "it was cut short before it could say why."
         yield f"The run is {status_of(run)}: {reason}"
-    settlement = analysis.settlement
-    if settlement.missing or settlement.duplicated:
-        counts = {name: count for name, count in settlement.counts.items() if count and name != Fate.DONE}
-        yield f"Of {settlement.sent} jobs not all came to one end: {_words(counts)}."
-    yield from map(_named, stray[:NAMED_TRIALS])
-    yield from filter(None, map(_late_generator, analysis.lanes))
+    counted = Settlement.sum(trial.settlement for trial in analysis.trials if not trial.disturbed)
+    if counted.missing or counted.duplicated:
+        counts = {name: count for name, count in counted.counts.items() if count and name != Fate.DONE}
+        yield f"Of {counted.sent} jobs not all came to one end: {_words(counts)}."
+    aside = {trial.trial for trial in analysis.trials if trial.disturbed}
+    yield from map(_named, [group for group in stray if group.trial not in aside][:NAMED_TRIALS])
+    if run.manifest.settings.race:
+        yield from _too_often_disturbed(analysis, min(LEAST_PAIRS, run.manifest.settings.race.pairs or LEAST_PAIRS))
+    else:
+        yield from filter(None, map(_late_generator, analysis.lanes))
+
+
+def _too_often_disturbed(analysis: Analysis, least: int) -> Iterator[str]:
+    """Yield what has too few good rounds because others were disturbed; more time might have brought them."""
+    for (kind, workload), rounds in _rounds(analysis).items():
+        good = [turn for turn, reasons in rounds.items() if not reasons]
+        reasons = Counter(reason for found in rounds.values() for reason in found)
+        if reasons and len(good) < least:
+            yield (
+                f"{workload}, {kind}: {len(good)} good rounds of {len(rounds)}, at least {least} are needed: "
+                f"{_counted(reasons)}. Use a quieter machine, fewer slots or more --publishers, or give it more time: "
+                "poolrace race --continue RUN."
+            )
+
+
+def _rounds(analysis: Analysis) -> dict[tuple[str, str], dict[int, set[str]]]:
+    """Return why the rounds of each kind and workload do not count, by round; nothing for one that does."""
+    found: dict[tuple[str, str], dict[int, set[str]]] = {}
+    for trial in analysis.trials:
+        if trial.kind in PAIRED:
+            reasons = found.setdefault((trial.kind, trial.workload), {}).setdefault(trial.round, set())
+            reasons.update(filter(None, [trial.disturbed]))
+    return found
+
+
+def _counted(reasons: Mapping[str, int]) -> str:
+    """Return reasons by how often they were one."""
+    most_first = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} ({count})" for reason, count in most_first)
+
+
+def _repeated(analysis: Analysis) -> list[str]:
+    """Return how many rounds do not count, and why."""
+    rounds = [reasons for found in _rounds(analysis).values() for reasons in found.values()]
+    reasons = Counter(reason for found in rounds for reason in found)
+    aside = sum(map(bool, rounds))
+    return [f"{aside} of {len(rounds)} rounds were disturbed and do not count: {_counted(reasons)}."] if aside else []
 
 
 def _named(group: Unsettled) -> str:
@@ -71,11 +117,7 @@ def _late_generator(lane: LaneResult) -> str | None:
 
 def warnings_of(run: Run, analysis: Analysis) -> list[str]:
     """Return what to bear in mind about the figures of a run."""
-    warnings = []
-    noise = run.manifest.noise
-    if noise and noise.advice:
-        warnings.append(noise.advice)
-    warnings += _crowded(run)
+    warnings = [*_repeated(analysis), *_crowded(run), *start_warnings(pair(analysis.trials))]
     short = sorted({lane.workload for lane in analysis.lanes if _short(lane)})
     if short:
         warnings.append(f"Jobs shorter than 5 ms measure Celery, not the pool: {', '.join(short)}.")

@@ -37,7 +37,8 @@ class RaceOptions:
     The options of a race, and of the small races of a sweep.
 
     Attributes:
-        pairs: Trials of each kind on each lane, per workload.
+        pairs: Trials of each kind on each lane, per workload; None if they went where they decided most.
+        at_most_s: How long it could measure, in seconds; None for as long as it took.
         trial_s: How long a trial should take, in seconds.
         utilisation: The held arrival rate as a part of the slower lane's capacity.
         rate_per_s: The arrival rate to hold instead, in jobs per second; None to take it from the capacity.
@@ -45,12 +46,13 @@ class RaceOptions:
         quick: The user asked for the short form.
     """
 
-    pairs: int
+    pairs: int | None
     trial_s: float
     utilisation: float
     rate_per_s: float | None
     margin: float
     quick: bool
+    at_most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

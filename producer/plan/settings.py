@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -139,7 +140,9 @@ class RaceSettings(FleetSettings):
     The settings of a race.
 
     Attributes:
-        pairs: Trials of each kind on each lane, per workload.
+        pairs: Trials of each kind on each lane, per workload; None to put them where they decide most.
+        at_most_s: When to stop measuring even if something is open, in seconds from when the nodes are ready; None to
+            go on until all is settled, or the pairs that were named are done.
         trial_s: How long a trial should take, in seconds.
         utilisation: The held arrival rate as a part of the slower lane's capacity.
         rate_per_s: The arrival rate to hold instead; of all jobs together, where they are a user's app's.
@@ -149,17 +152,29 @@ class RaceSettings(FleetSettings):
 
     kind: ClassVar[str] = "race"
 
-    pairs: int = 5
+    pairs: int | None = None
+    at_most_s: float | None = None
     trial_s: float = 1.0
     utilisation: float = 0.7
     rate_per_s: float | None = None
     margin: float = 0.05
     quick: bool = False
 
+    @property
+    def least_s(self) -> float:
+        """The time that one round of capacity and of latency takes on every lane, warm-up included, in seconds."""
+        return math.ceil(len(self.workloads) * len(self.lanes) * (2 * self.trial_s + ROUND_EXTRA_S))
+
+    @property
+    def lead_in_s(self) -> float:
+        """How long a held rate runs before its jobs count, in seconds: an idle lane would flatter itself."""
+        return LEAD_IN * self.trial_s
+
     def run_settings(self) -> RunSettings:
         """Return what the manifest records."""
         options = RaceOptions(
             pairs=self.pairs,
+            at_most_s=self.at_most_s,
             trial_s=self.trial_s,
             utilisation=self.utilisation,
             rate_per_s=self.rate_per_s,
@@ -169,8 +184,17 @@ class RaceSettings(FleetSettings):
         return replace(FleetSettings.run_settings(self), race=options)
 
 
-QUICK_PAIRS = 3
-QUICK_TRIAL_S = 0.4
+AT_MOST_S = 90.0
+"""How long a race measures unless it is told otherwise."""
+
+LEAD_IN = 0.25
+"""The lead-in of a held rate, as a part of what is counted: more brings hardly more (docs/measurement.md)."""
+
+ROUND_EXTRA_S = 1.5
+"""What a round takes on a lane beside its two trials: warm-up, lead-in, and the wait for the last records."""
+
+QUICK_AT_MOST_S = 20.0
+QUICK_TRIAL_S = 0.5
 QUICK_WORKLOADS = ("cpu", "io")
 """The short form of a race: what it has instead of the defaults above."""
 

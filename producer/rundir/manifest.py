@@ -8,7 +8,7 @@ from typing import Any
 
 from producer.plan.run_settings import RunSettings
 from producer.plan.script import Change
-from producer.rundir.machine import Machine, Noise
+from producer.rundir.machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,6 @@ class Manifest:
         began_at: When it began, in seconds since 1970.
         ended_at: When it ended.
         machine: The machine it ran on.
-        noise: How quiet the machine was just before.
         others_cores: Cores' worth of CPU time that other programs used while trials ran.
         sizes: Of the jobs, by workload.
         broker: Its address, without a password.
@@ -108,7 +107,6 @@ class Manifest:
     began_at: float | None = None
     ended_at: float | None = None
     machine: Machine | None = None
-    noise: Noise | None = None
     others_cores: float | None = None
     sizes: Mapping[str, Size | None] = field(default_factory=dict)
     broker: str | None = None

@@ -37,6 +37,9 @@ class Trial:
         parts: Workloads of the jobs; the table `sent` has an index into them for each job.
         planned_s: The length of the plan; None if it ends with its last job.
         given_up_s: When sending stopped because the trial could not pass any more; None if all was sent.
+        start: Which start of its lane's nodes it ran on, from 1.
+        others_cores: Cores' worth of CPU time that other programs used meanwhile; None if unknown.
+        clock_jump_s: By how much the clock of the machine that sends was set meanwhile, in seconds.
         lead_in_s: Jobs that were due earlier, in seconds from `began_at`, are settled and in no figure of latency: they
             found a lane that had been idle.
     """
@@ -56,6 +59,9 @@ class Trial:
     parts: tuple[str, ...] = ()
     planned_s: float | None = None
     given_up_s: float | None = None
+    start: int = 1
+    others_cores: float | None = None
+    clock_jump_s: float = 0.0
     lead_in_s: float = 0.0
 
 

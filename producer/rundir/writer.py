@@ -16,7 +16,9 @@ Each file is complete as soon as it is there, so a run that is cut short keeps t
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -86,10 +88,30 @@ class RunWriter:
             ) from error
         return writer
 
+    @classmethod
+    def reopen(cls, path: Path) -> RunWriter:
+        """
+        Open a run that has ended, in order or not, to go on with it.
+
+        Raises:
+            UsageError: If it cannot be read or written to.
+        """
+        try:
+            writer = cls(path, json.loads((path / "manifest.json").read_text()))
+            writer.update_manifest(status=RUNNING, reason=None, ended_at=None)
+        except (OSError, ValueError, InvalidRunError) as error:
+            raise UsageError(f"{path}: cannot be taken on ({error}). Copy the run directory, or race anew.") from error
+        return writer
+
+    @property
+    def next_trial(self) -> int:
+        """The number of the next trial."""
+        return 1 + max((json.loads(line)["trial"] for line in _lines(self.path / "trials.jsonl")), default=-1)
+
     def move_to(self, clock: BrokerClock) -> None:
         """Move events and the run's beginning to the broker's clock, which is known once there is a broker."""
         self.events.now = clock.now
-        if began_at := self.manifest.get("began_at"):
+        if not self.next_trial and (began_at := self.manifest.get("began_at")):
             self.update_manifest(began_at=clock.at(began_at))
 
     @property
@@ -145,6 +167,55 @@ class RunWriter:
             except OSError:
                 file.truncate(end)  # half a line would make the lines before it unreadable, too
                 raise
+
+
+def mend(path: Path) -> None:
+    """
+    Remove what a process that was killed left half written in a run directory: half a line, tables without a trial.
+
+    Raises:
+        UsageError: If it cannot be read or written to.
+    """
+    try:
+        for name in ("trials.jsonl", "pings.jsonl", EVENTS):
+            _cut_after_last_line(path / name)
+        known = {json.loads(line)["trial"] for line in _lines(path / "trials.jsonl")}
+        for table in TABLES:
+            for part in (path / table).glob("*.parquet"):
+                if int(part.name.split("-")[0]) not in known:
+                    part.unlink()
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path}: cannot be taken on ({error}). Copy the run directory, or race anew.") from error
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[None]:
+    """
+    Keep a run directory for this process while it is measured.
+
+    Raises:
+        UsageError: If another process measures it.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(folder)
+        raise UsageError(f"{path}: is being measured right now. Wait until that has ended.") from error
+    try:
+        yield
+    finally:
+        os.close(folder)
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _cut_after_last_line(file: Path) -> None:
+    if file.exists() and not (raw := file.read_bytes()).endswith(b"\n"):
+        with file.open("rb+") as opened:
+            opened.truncate(raw.rfind(b"\n") + 1)
 
 
 @contextmanager

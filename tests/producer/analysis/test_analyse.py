@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import product
 
 import msgspec
 import numpy as np
@@ -304,8 +305,28 @@ def test_a_trial_of_which_nothing_came_back_has_no_numbers():
     assert found.trials[0].settlement == Settlement(sent=1, lost=1)
     for name in ("capacity_per_s", "achieved_per_s", "sojourn", "cpu_s_per_job"):
         assert getattr(found.trials[0], name) is None
-    assert found.lanes[0].capacity_per_s is None
-    assert found.lanes[0].latency is None
+    assert found.trials[0].disturbed == "a job was lost"
+    # No round is good, so the disturbed one is all that there is to show.
+    assert [lane.settlement for lane in found.lanes] == [Settlement(sent=1, lost=1)]
+
+
+def test_the_figures_of_a_lane_are_those_of_its_good_rounds():
+    """In the second round the other lane lost a job, so this lane's trial does not count either."""
+    trials = [trial_of(n, lane=lane, round=turn) for n, (turn, lane) in enumerate(product(range(3), "ab"))]
+    records = records_of(*(delivery(0, trial=n) for n in (0, 1, 2, 4, 5)))
+    found = analyse(trials, sent_of(*((n, 0, 0.0, 0.0) for n in range(6))), records)
+    assert [each.disturbed for each in found.trials] == ["", "", "", "a job was lost", "", ""]
+    assert [(lane.lane, lane.settlement) for lane in found.lanes] == [
+        (lane, Settlement(sent=2, done=2)) for lane in "ab"
+    ]
+    assert found.settlement == Settlement(sent=6, done=5, lost=1)
+
+
+@pytest.mark.parametrize("kind", [Kind.LOAD, Kind.PROBE, Kind.WARM_UP])
+def test_a_trial_that_is_in_no_pair_is_not_set_aside(kind):
+    """A limit or a load must see the jobs that it lost."""
+    found = analyse([trial_of(kind=kind)], sent_of((0, 0, 1.0, 1.0)), records_of())
+    assert found.trials[0].disturbed == ""
 
 
 def test_unknown_cpu_time_of_a_node_stays_unknown():
@@ -376,7 +397,7 @@ def test_failures_are_counted_once_a_job_and_add_up():
         delivery(6, outcome="retried", exception="TimeoutError"),
         delivery(6),
     )
-    (lane,) = analyse([trial_of()], sent_for(records), records).lanes
+    (lane,) = analyse([trial_of(kind=Kind.LOAD)], sent_for(records), records).lanes
     assert lane.failures == {"KeyError": 2, "OSError": 1, "ValueError": 1, "rejected": 1}
     assert sum(lane.failures.values()) == lane.settlement.failed == 5
     assert next(iter(lane.failures)) == "KeyError"

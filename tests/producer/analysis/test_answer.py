@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nouns import facts_of, lane_result, latency_of, percentiles_of, spread, verdict
+from nouns import facts_of, lane_result, latency_of, percentiles_of, recommendation, spread, verdict
 from recorded import manifest_of, recorded
 
 from producer.analysis.answer import (
@@ -17,7 +17,6 @@ from producer.analysis.answer import (
     cpu_share,
     nodes_for,
     started_per_job,
-    sureness,
 )
 from producer.analysis.recommendation import Recommendation
 from producer.analysis.summary import summarise
@@ -84,8 +83,8 @@ def workload(name="resize", lane="threads", latency=True, capacity=True, verdict
         latency=latency_of(sojourn=percentiles_of(0.25)) if latency else None,
     )
     other = replace(measured, lane="prefork", rate_per_s=7.0, capacity_per_s=spread(1.0))
-    chosen = Recommendation(lane=lane, why="capacity decides", command=COMMAND)
-    unknown = Recommendation(lane=None, why="no verdict on capacity", advice="More pairs")
+    chosen = recommendation(lane, why="at worst 2 % slower", command=COMMAND)
+    unknown = recommendation(None, why="too few good pairs to judge by", advice="Give the race more time")
     return WorkloadSummary(
         workload=name,
         size=None,
@@ -201,28 +200,13 @@ def test_a_service_of_unknown_memory_has_no_limit():
     assert compose_service("c", "prefork", None).splitlines()[-1] == "  stop_grace_period: 60s"
 
 
-VERDICT = verdict("threads", ratio=0.5, low=0.4444, high=0.6)
-
-
-def test_an_answer_is_as_sure_as_the_verdict_on_capacity():
-    assert sureness([replace(VERDICT, measure="latency", ratio=9.0), VERDICT]) == (
-        "threads: prefork / threads 0.50 [0.44, 0.60]"
-    )
-
-
-@pytest.mark.parametrize("unknown", ["ratio", "low"])
-def test_without_an_interval_a_verdict_is_its_word(unknown):
-    assert sureness([replace(VERDICT, **{unknown: None}, word="no verdict")]) == "no verdict"
-
-
-@pytest.mark.parametrize("verdicts", [[], [replace(VERDICT, measure="latency")]])
-def test_without_a_verdict_on_capacity_nothing_was_compared(verdicts):
-    assert sureness(verdicts) == "nothing was compared"
+VERDICT = verdict("threads", ratio=0.5, low=0.4444, high=0.6, reason="it does more")
 
 
 def test_an_answer_says_which_node_at_what_cost():
-    run = run_of([trial_of(0)], [ran(0, 0, 1.0, 0.5)], [(0, 0)], [ran(0, 0)], app={**APP, "shares": {"resize": 0.25}})
-    (found,) = answers(run, [workload(verdicts=[VERDICT])], LANES)
+    asked = {"app": {**APP, "shares": {"resize": 0.25}}, "rate_per_s": 71.0}
+    run = run_of([trial_of(0)], [ran(0, 0, 1.0, 0.5)], [(0, 0)], [ran(0, 0)], **asked)
+    (found,) = answers(run, [workload(verdicts=[replace(VERDICT, measure="latency"), VERDICT])], LANES)
     # 8 slots x 10 MiB = 80 MiB, with half as much again 120; 71/s takes two nodes of 100/s at 70 %.
     assert found == Answer(
         workload="resize",
@@ -230,8 +214,8 @@ def test_an_answer_says_which_node_at_what_cost():
         cpu_share={"prefork": None, "threads": 0.5},
         started_per_job=1.0,
         lane="threads",
-        why="capacity decides",
-        sure="threads: prefork / threads 0.50 [0.44, 0.60]",
+        why="at worst 2 % slower",
+        sure="threads, settled: it does more",
         pool="threads",
         concurrency=8,
         prefetch=2,
@@ -256,6 +240,11 @@ def test_a_p99_that_would_be_the_maximum_again_is_not_told(jobs, p99_s):
     assert answers(run_of(), [found], LANES)[0].p99_s == p99_s
 
 
+def test_nodes_are_not_counted_for_a_rate_that_the_run_chose_itself():
+    (found,) = answers(run_of(), [workload()], LANES)
+    assert (found.rate_per_s, found.nodes) == (71.0, None)
+
+
 def test_all_tasks_together_are_no_part_of_anything():
     (found,) = answers(run_of(), [workload("mix")], LANES)
     assert found.share is None
@@ -273,7 +262,11 @@ def test_what_was_not_measured_is_none_and_the_pool_is_still_told():
 
 def test_without_a_lane_an_answer_says_why_and_what_to_do():
     (found,) = answers(run_of(), [workload(lane=None)], LANES)
-    assert (found.lane, found.why, found.advice) == (None, "no verdict on capacity", "More pairs")
+    assert (found.lane, found.why, found.advice) == (
+        None,
+        "too few good pairs to judge by",
+        "Give the race more time",
+    )
     assert found.cpu_share == {"prefork": None, "threads": None}
     assert (found.pool, found.nodes, found.command, found.compose) == (None,) * 4
 

@@ -77,7 +77,7 @@ def judged(**words):
 @pytest.mark.parametrize(
     ("words", "held", "lost"),
     [
-        ({"0": "no difference", "0.25": "threads", "0.5": "no verdict", "0.75": "prefork", "1": "prefork"}, 0.25, 0.75),
+        ({"0": "no difference", "0.25": "threads", "0.5": "open", "0.75": "prefork", "1": "prefork"}, 0.25, 0.75),
         ({"0": "no difference", "1": "no difference"}, 1.0, None),
         ({"0": "prefork", "1": "prefork"}, None, 0.0),
         ({"1": "prefork", "0": "threads"}, 0.0, 1.0),
@@ -89,7 +89,7 @@ def test_threads_hold_up_to_a_share_and_prefork_wins_from_another(words, held, l
 
 
 def test_shares_at_which_nothing_could_be_said_decide_nothing():
-    assert _crossover(judged(**{"0": "no verdict", "1": "no verdict"}), POOLS) == Crossover(
+    assert _crossover(judged(**{"0": "open", "1": "open"}), POOLS) == Crossover(
         threads_hold_to=None, prefork_wins_from=None
     )
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from producer.errors import UsageError
 from producer.plan.lanes import parse_lanes
-from producer.plan.settings import QUICK_PAIRS, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
+from producer.plan.settings import (
+    AT_MOST_S,
+    QUICK_AT_MOST_S,
+    QUICK_TRIAL_S,
+    QUICK_WORKLOADS,
+    RaceSettings,
+    default_of,
+)
 from producer.plan.units import parse_duration_s
 from producer.plan.workloads import CALLS_UPSTREAM, WORKLOADS
 from worker.workloads import WORKLOADS as REGISTRY
@@ -60,15 +67,34 @@ def test_workloads_are_named_once_each(workloads):
         RaceSettings(lanes=LANES, workloads=workloads)
 
 
-def test_quick_means_fewer_workloads_fewer_pairs_and_shorter_trials():
+def test_quick_means_fewer_workloads_less_time_and_shorter_trials():
     full = RaceSettings(lanes=LANES)
     assert set(QUICK_WORKLOADS) < set(full.workloads)
-    assert 3 <= QUICK_PAIRS < full.pairs
+    assert QUICK_AT_MOST_S < AT_MOST_S
     assert full.trial_s > QUICK_TRIAL_S
 
 
+def test_a_race_has_no_number_of_pairs_unless_it_is_given():
+    """Rounds go where they decide most."""
+    assert (RaceSettings(lanes=LANES).pairs, RaceSettings(lanes=LANES).at_most_s) == (None, None)
+
+
+def test_the_usual_times_are_enough_for_a_round_of_everything():
+    RaceSettings(lanes=LANES, at_most_s=AT_MOST_S)
+    RaceSettings(lanes=LANES, workloads=QUICK_WORKLOADS, trial_s=QUICK_TRIAL_S, at_most_s=QUICK_AT_MOST_S)
+
+
+def test_a_round_of_everything_takes_two_trials_and_what_is_beside_them_on_each_lane():
+    """A round of 3 workloads on 2 lanes: 2 trials of 1 s and 1.5 s beside them, six times."""
+    assert RaceSettings(lanes=LANES, workloads=("cpu", "io", "sleep")).least_s == 21.0
+
+
+def test_the_lead_in_is_a_quarter_of_what_is_counted():
+    assert RaceSettings(lanes=LANES, trial_s=3.0).lead_in_s == 0.75
+
+
 def test_a_default_is_that_of_the_field():
-    assert (default_of(RaceSettings, "pairs"), default_of(RaceSettings, "seed")) == (5, 1)
+    assert (default_of(RaceSettings, "margin"), default_of(RaceSettings, "seed")) == (0.05, 1)
     assert default_of(RaceSettings, "workloads") == RaceSettings(lanes=LANES).workloads
 
 
