@@ -46,5 +46,5 @@ def _result(values: PairedValues) -> Result:
     cores = describe().cores
     if values.workload == "cpu" and cores != CPU_CORES:
         return Skipped(name=name, reason=f"promised for {CPU_CORES} cores, and here are {cores:g}")
-    rounds = [(prefork, threads) for prefork, threads in values.values if prefork and threads]
+    rounds = [(ratio, 1.0) for ratio in values.ratios if ratio]
     return Figure.of(name, rounds, jobs_per_s, PROMISES[values.workload])

@@ -20,7 +20,7 @@ from producer.analysis.percentiles import percentiles
 from producer.fleet.local import LocalFleet
 from producer.measure.order import Order
 from producer.measure.publishers import Publishers
-from producer.measure.race import balanced
+from producer.measure.rounds import balanced
 from producer.measure.schedule import send_when_due
 from producer.measure.session import open_runner, start_nodes
 from producer.measure.trial_spec import TrialSpec

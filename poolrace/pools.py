@@ -83,7 +83,7 @@ class Pool:
         slot: The kind of one unit of its concurrency.
         is_raced: Whether a lane may have it. The pools that are raced are also the lanes of a race that names none.
         traits: Every feature.
-        gives_up: The losses of a team that chooses it, short enough for a verdict.
+        gives_up: The losses of a team that chooses it, the gravest first, each short enough for a line.
     """
 
     name: str
@@ -243,7 +243,7 @@ _PREFORK = Pool(
     gives_up=(
         "memory: every slot is a process with a heap of its own",
         "sharing: caches, connections and clients exist once in every child",
-        "fork safety: a library that starts threads before the fork (gRPC is one) can hang or crash in the children",
+        "fork safety: libraries that start threads before the fork (gRPC is one) can hang or crash a child",
     ),
 )
 
@@ -299,10 +299,10 @@ _THREADS = Pool(
     ),
     gives_up=(
         "no time limits: hard and soft limits are ignored silently",
+        "no crash isolation: os._exit, a segfault or the OOM killer in one job ends every job of the node",
         "no recycling: max-tasks-per-child and max-memory-per-child are ignored silently",
         "no terminate: revoke(terminate=True) is an error, and the job runs on",
         "no resizing: autoscale stops the node, pool_grow and pool_shrink are errors",
-        "no crash isolation: os._exit, a segfault or the OOM killer in one job ends every job of the node",
         "no parallel Python: one thread runs at a time, unless the interpreter is free-threaded",
     ),
 )

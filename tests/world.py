@@ -31,7 +31,6 @@ from poolrace.contract import (
     join_rows,
     records_queue,
 )
-from producer.fleet.machine import Noise
 from producer.measure import session, sizing
 from producer.measure.collector import Collector
 from producer.measure.pinger import NoPinger
@@ -49,8 +48,6 @@ WAY_S = 1 / 64
 READY_S = 1.0
 SERVICE_S = {"prefork": 1 / 32, "threads": 1 / 16}
 """By pool, how long a job holds a slot. Exact in binary, as all instants here: clocks can be shifted exactly."""
-
-QUIET = Noise(elapsed_s=0.3, lost_share=0.0, worst_gap_s=0.0, steal_share=None)
 
 
 def fails_with(error):
@@ -340,6 +337,7 @@ class World:
             control=self,
             monotonic=lambda: self.now_s,
             pinger=NoPinger,  # pings take the time of this machine, not the world's
+            first=writer.next_trial,
         )
 
     @contextmanager
@@ -365,7 +363,6 @@ class World:
         """Have every run of this process be on this world: fleet, publishers, and what is measured of the machine."""
         monkeypatch.setattr(session, "open_fleet", self.open_fleet)
         monkeypatch.setattr(session, "open_runner", self.open_runner)
-        monkeypatch.setattr(session, "noise", lambda: QUIET)
         monkeypatch.setattr(session, "OthersMeter", _NoOthers)
         monkeypatch.setattr(sizing, "calibrate", _sizes)
         self.now_s = self._began_s = float(math.floor(time.time()))

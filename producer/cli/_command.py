@@ -95,6 +95,10 @@ def option(*words: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(*words, cls=Option, **attributes)
 
 
+FULL_OPTION = option("--full", is_flag=True, help="Print the whole report, with every table, after the answer.")
+"""The option of commands that print what a run found."""
+
+
 def command(text: str | None, *, epilog: str) -> Callable[[Callable[..., int]], Command]:
     """Make a subcommand of a function that returns the exit code; the text is its help."""
     return click.command(cls=Command, help=text, epilog=epilog)

@@ -13,7 +13,7 @@ from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
 from poolrace.pools import RACED
 from producer.cli._broker import broker_from_environment
-from producer.cli._command import option
+from producer.cli._command import FULL_OPTION, option
 from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Share
 from producer.errors import UsageError
 from producer.ownapp import introspect
@@ -36,6 +36,7 @@ from producer.rundir.reader import read_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from producer.measure.session import EarlierPart
     from producer.plan.lanes import Lane
     from producer.plan.own_app import OwnApp
 
@@ -160,6 +161,7 @@ APP_OPTIONS = (
 )
 
 OUTPUT_OPTIONS = (
+    FULL_OPTION,
     option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON."),
     option(
         "--junit",
@@ -191,11 +193,19 @@ def fleet_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def run(settings: FleetSettings, *, as_json: bool, junit: Path | None, live: bool | None = None) -> int:
+def run(
+    settings: FleetSettings,
+    *,
+    as_json: bool,
+    full: bool,
+    junit: Path | None,
+    live: bool | None = None,
+    before: EarlierPart | None = None,
+) -> int:
     """Measure a run, report it, and return the exit code."""
     from producer.cli._run import run_and_report  # takes a while to import; a wrong option is reported without it
 
-    return run_and_report(settings, as_json=as_json, junit=junit, live=live)
+    return run_and_report(settings, as_json=as_json, full=full, junit=junit, live=live, before=before)
 
 
 def fleet_settings(options: Mapping[str, Any], *, least_lanes: int = 2, replay: bool = False) -> dict[str, Any]:

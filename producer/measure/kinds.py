@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from producer.measure.limit import LimitSettings, measure_limit
 from producer.measure.load import LoadSettings, measure_load
 from producer.measure.race import measure_race
-from producer.measure.session import run_session
+from producer.measure.session import NOTHING_BEFORE, EarlierPart, run_session
 from producer.measure.sweep import SweepSettings, measure_sweep
 from producer.plan.settings import RaceSettings
 
@@ -36,6 +36,8 @@ MEASURES: Mapping[str, Callable[[Any, Any], None]] = MappingProxyType(
 """The function that measures, by kind of run; it is given the settings and the session."""
 
 
-def measure_run(settings: FleetSettings, progress: Progress) -> tuple[Path, PoolraceError | None]:
+def measure_run(
+    settings: FleetSettings, progress: Progress, before: EarlierPart = NOTHING_BEFORE
+) -> tuple[Path, PoolraceError | None]:
     """Run what the settings ask for and write the run directory; return and raise what `run_session` does."""
-    return run_session(settings, progress, MEASURES[settings.kind])
+    return run_session(settings, progress, MEASURES[settings.kind], before)

@@ -58,8 +58,8 @@ class Progress(Protocol):
     def stage(self, text: str) -> None:
         """Report that a stage other than a trial has begun."""
 
-    def begin(self, trials: int) -> None:
-        """Report that measuring begins, with the number of trials."""
+    def begin(self, trials: int | None, at_most_s: float | None = None) -> None:
+        """Report that measuring begins, with the number of trials, or else the time that it may take, if known."""
 
     def trial(self, text: str) -> None:
         """Report that a trial has ended."""

@@ -1,115 +1,107 @@
-"""The race: interleaved trials over lanes, in balanced order."""
+"""
+The race: rounds of trials on the lanes, first the same number of everything, then where they decide most.
+
+Nodes are started a second time on the way, so that a start that happens to be a lucky one is seen.
+"""
 
 from __future__ import annotations
 
-from statistics import median
+import math
 from typing import TYPE_CHECKING
 
-from producer.measure.progress import Score
-from producer.measure.trial_spec import TrialSpec
-from producer.plan.arrivals import Plan, backlog, constant, poisson, seed_for
-from producer.plan.stages import STAGES
-from producer.rundir.trials import Kind, Trial, rate_per_s
+from producer.analysis.allocation import standing
+from producer.analysis.pairs import pair
+from producer.analysis.sequential import LEAST_PAIRS
+from producer.measure.rounds import Rounds, result_in
+from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping
 
-    import polars as pl
-
-    from producer.measure.progress import Progress
+    from producer.measure.rounds import Group
     from producer.measure.session import Session
-    from producer.measure.trial import TrialRunner
-    from producer.plan.jobs import Jobs
-    from producer.plan.lanes import Lane
     from producer.plan.settings import RaceSettings
 
-MIN_JOBS_A_SLOT = 4
-"""The fewest jobs a slot in a backlog: with fewer, its first and last round of jobs would be all of it."""
+KINDS = {"capacity": Kind.CAPACITY, "latency": Kind.LATENCY}
+"""The kind of trial that each measure is taken from; a held rate follows from capacity, which so comes first."""
 
-LEAST_RATE_PER_S = 1.0
+TRIES_A_PAIR = 3
+"""So many rounds are tried for each pair that is wanted, before a workload that is always disturbed is left."""
 
 
 def measure_race(settings: RaceSettings, session: Session) -> None:
-    """Race all workloads, one after the other, on the running lanes."""
-    session.progress.begin(len(settings.workloads) * trials_a_workload(settings))
-    race = Race(settings, session.runner, session.progress)
-    for workload in settings.workloads:
-        race.workload(session.jobs[workload])
+    """Race the workloads on the running lanes until all is settled, the time is up, or the pairs are done."""
+    session.progress.begin(_trials(settings, session), settings.at_most_s)
+    rounds = Rounds(settings, session.runner, session.progress, result_in(session.writer.path))
+    rounds.take_up(session.before.trials, session.before.results)
+    Race(settings, session, rounds).run()
 
 
-def trials_a_workload(settings: RaceSettings) -> int:
-    """Return the number of trials of each workload, warm-ups included."""
-    return len(settings.lanes) * (2 * settings.pairs + 1)
+def _trials(settings: RaceSettings, session: Session) -> int | None:
+    """Return how many trials there will be, warm-ups included, if nothing is disturbed; None if it is not known."""
+    if not settings.pairs or settings.at_most_s is not None or session.before.trials:
+        return None
+    warm_ups = 2 if session.can_restart and settings.pairs > 1 else 1
+    return len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups)
 
 
 class Race:
     """One race on one fleet."""
 
-    def __init__(self, settings: RaceSettings, runner: TrialRunner, progress: Progress) -> None:
+    def __init__(self, settings: RaceSettings, session: Session, rounds: Rounds) -> None:
         self._settings = settings
-        self._course = runner
-        self._progress = progress
+        self._session = session
+        self._rounds = rounds
+        self._monotonic = session.runner.monotonic
+        self._goal = settings.pairs or LEAST_PAIRS
+        self._again = session.can_restart and self._goal > 1 and rounds.start == 1
+        self._ends_s = math.inf if settings.at_most_s is None else self._monotonic() + settings.at_most_s
 
-    def workload(self, jobs: Jobs) -> None:
-        """Measure capacity, then latency at a rate below the slower lane's capacity, in as many rounds as pairs."""
-        rates = {}
+    def run(self) -> None:
+        """Measure round after round."""
+        while (group := self._next()) is not None:
+            if self._monotonic() + self._rounds.expected_s(group, self._settings.lanes) > self._ends_s:
+                return
+            self._rounds.measure(group, self._session.jobs[group[1]], self._settings.lanes)
+
+    def _next(self) -> Group | None:
+        """Return what the next round is of; None if there is nothing left to decide."""
+        if self._again:
+            # A recommendation rests on capacity: if time is short, it is there first.
+            first = {Kind.CAPACITY: math.ceil(self._goal / 2), Kind.LATENCY: self._goal // 2}
+            if (group := next(self._short_of(first), None)) is not None:
+                return group
+            self._restart()
+        group = next(self._short_of(dict.fromkeys(KINDS.values(), self._goal)), None)
+        return group if group or self._settings.pairs else self._most_decisive()
+
+    def _short_of(self, goals: Mapping[Kind, int]) -> Iterator[Group]:
+        """Yield what has fewer good rounds than wanted, what has the fewest first; capacity before latency."""
+        for kind, goal in goals.items():
+            found = {
+                workload: self._rounds.so_far((kind, workload), self._settings.lanes)
+                for workload in self._settings.workloads
+            }
+            short = [name for name, each in found.items() if each.good < goal and each.tried < TRIES_A_PAIR * goal]
+            yield from ((kind, workload) for workload in sorted(short, key=lambda name: found[name].good))
+
+    def _most_decisive(self) -> Group | None:
+        lanes = self._settings.lanes
+        comparisons = pair(self._rounds.results)
+        round_s = {
+            (each.measure, each.workload): self._rounds.expected_s((KINDS[each.measure], each.workload), lanes)
+            for each in comparisons
+        }
+        now = standing(comparisons, self._settings.margin, round_s)
+        return now.next and (KINDS[now.next[0]], now.next[1])
+
+    def _restart(self) -> None:
+        """Start the nodes of every lane again; the time that this takes is not measured in, and does not count."""
+        self._again = False
+        began_s = self._monotonic()
         for lane in self._settings.lanes:
-            trial = self._course.warm_up(jobs, lane)
-            rates[lane.key] = rate_per_s(trial)
-            self._tell(trial)
-        plan = backlog(backlog_jobs(self._settings, list(rates.values())))
-        capacities = self._rounds(Kind.CAPACITY, jobs, [plan] * self._settings.pairs, ping=True)
-        held = self._held_per_s(jobs.workload, min(median(found) for found in capacities.values()))
-        plans = [
-            self._arrivals(jobs.workload, max(held, LEAST_RATE_PER_S), pair) for pair in range(self._settings.pairs)
-        ]
-        self._rounds(Kind.LATENCY, jobs, plans)
-
-    def _held_per_s(self, workload: str, capacity_per_s: float) -> float:
-        asked, own_app = self._settings.rate_per_s, self._settings.own_app
-        if asked is None:
-            return self._settings.utilisation * capacity_per_s
-        return asked * (own_app.shares.get(workload, 1.0) if own_app else 1.0)
-
-    def _rounds(self, kind: Kind, jobs: Jobs, plans: Sequence[Plan], *, ping: bool = False) -> dict[str, list[float]]:
-        rates: dict[str, list[float]] = {lane.key: [] for lane in self._settings.lanes}
-        for round_, plan in enumerate(plans):
-            for lane in balanced(self._settings.lanes, round_):
-                trial, records = self._course.measure_with_records(
-                    TrialSpec(kind=kind, jobs=jobs, lane=lane, plan=plan, round=round_, ping=ping)
-                )
-                rates[lane.key].append(rate_per_s(trial))
-                self._progress.score(score(trial, records))
-                self._tell(trial)
-        return rates
-
-    def _arrivals(self, workload: str, rate: float, pair: int) -> Plan:
-        if self._settings.arrivals == "constant":
-            return constant(rate, self._settings.trial_s)
-        plan = poisson(rate, self._settings.trial_s, seed_for(self._settings.seed, workload, pair))
-        return plan if plan.jobs else constant(rate, self._settings.trial_s)
-
-    def _tell(self, trial: Trial) -> None:
-        what = f"{trial.workload} {trial.kind} {trial.lane}"
-        self._progress.trial(f"{what}: {trial.jobs} jobs, {rate_per_s(trial):.0f}/s")
-
-
-def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:
-    """Return the order of lanes in a round: rotated by one each round, reversed in every other full rotation."""
-    turn = round_ % len(lanes)
-    order = [*lanes[turn:], *lanes[:turn]]
-    return order[::-1] if (round_ // len(lanes)) % 2 else order
-
-
-def score(trial: Trial, records: pl.DataFrame) -> Score:
-    """Return the score of a trial, from its records."""
-    wait_s = records.select(STAGES["queue_wait"].took_s.median()).item()
-    value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
-    return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
-
-
-def backlog_jobs(settings: RaceSettings, rates_per_s: Sequence[float]) -> int:
-    """Return the jobs of a backlog, the same for every lane, so that a trial of a round lasts `trial_s` on average."""
-    mean_s_per_job = sum(1 / rate for rate in rates_per_s) / len(rates_per_s)
-    least = MIN_JOBS_A_SLOT * max(lane.slots for lane in settings.lanes)
-    return max(least, round(settings.trial_s / mean_s_per_job))
+            self._session.stop(lane)
+        for lane in self._settings.lanes:
+            self._session.start(lane)
+        self._rounds.start += 1
+        self._ends_s += self._monotonic() - began_s

@@ -124,4 +124,5 @@ class RunningTrial:
             planned_s=self._planned_s,
             lead_in_s=self.spec.lead_in_s,
             given_up_s=self._given_up_s,
+            start=self.spec.start,
         )

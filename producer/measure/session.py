@@ -17,7 +17,7 @@ from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet.attached import AttachedFleet
 from producer.fleet.local import LocalFleet, check_interpreter
-from producer.fleet.machine import OthersMeter, describe, noise
+from producer.fleet.machine import OthersMeter, describe
 from producer.measure.collector import Collector, finite
 from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
@@ -25,12 +25,13 @@ from producer.measure.sizing import sized_jobs
 from producer.measure.trial import TrialRunner
 from producer.plan.settings import FleetSettings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, INVALID
-from producer.rundir.writer import RunWriter
+from producer.rundir.writer import RunWriter, held_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from producer.analysis.results import TrialResult
     from producer.fleet import Fleet
     from producer.measure.progress import Progress
     from producer.plan.jobs import Jobs
@@ -40,6 +41,25 @@ if TYPE_CHECKING:
 
 
 S = TypeVar("S", bound=FleetSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierPart:
+    """
+    What has been measured of a run before it was taken on.
+
+    Attributes:
+        path: Its run directory; None if it begins.
+        trials: Its trials but for warm-ups.
+        results: Their figures.
+    """
+
+    path: Path | None = None
+    trials: Sequence[Trial] = ()
+    results: Sequence[TrialResult] = ()
+
+
+NOTHING_BEFORE = EarlierPart()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +73,8 @@ class Session:
         writer: The run directory.
         progress: The listener to progress.
         fleet: The broker and the nodes.
+        before: The trials of an earlier part of the run, and their figures.
+        can_restart: Whether the nodes are ours to start again.
     """
 
     runner: TrialRunner
@@ -60,6 +82,8 @@ class Session:
     writer: RunWriter
     progress: Progress
     fleet: Fleet
+    before: EarlierPart
+    can_restart: bool
 
     def start(self, lane: Lane) -> None:
         """
@@ -70,7 +94,7 @@ class Session:
         """
         self.progress.stage(f"Waiting for every slot of {lane.label}")
         nodes = start_nodes(self.fleet, lane, self.runner)
-        self.writer.update_manifest(nodes=[*self.writer.manifest["nodes"], *nodes])
+        self.writer.update_manifest(nodes=[*self.writer.manifest.get("nodes", []), *nodes])
 
     def stop(self, lane: Lane) -> None:
         """Stop what was started for a lane."""
@@ -78,7 +102,7 @@ class Session:
 
 
 def run_session(
-    settings: S, progress: Progress, measure: Callable[[S, Session], None]
+    settings: S, progress: Progress, measure: Callable[[S, Session], None], before: EarlierPart = NOTHING_BEFORE
 ) -> tuple[Path, PoolraceError | None]:
     """
     Run a session and write the run directory.
@@ -87,6 +111,7 @@ def run_session(
         settings: The settings of the run.
         progress: The listener to progress.
         measure: Runs the trials on the session, with the settings completed by the fleet that was found.
+        before: The part of the run that is there already.
 
     Returns:
         The run directory, and the error that ended the run early, or None. What was measured until then is in the
@@ -97,12 +122,22 @@ def run_session(
     """
     for lane in settings.lanes:
         check_interpreter(lane)
+    if before.path:
+        with held_alone(before.path):
+            return _measured(settings, RunWriter.reopen(before.path), progress, measure, before)
     run_id = secrets.token_hex(RUN_ID_BYTES)
     writer = RunWriter.create(
         settings.out, f"{settings.kind}-{run_id[:6]}", {"run_id": run_id, "settings": settings.to_dict()}
     )
+    with held_alone(writer.path):
+        return _measured(settings, writer, progress, measure, before)
+
+
+def _measured(
+    settings: S, writer: RunWriter, progress: Progress, measure: Callable[[S, Session], None], before: EarlierPart
+) -> tuple[Path, PoolraceError | None]:
     try:
-        _run(run_id, settings, writer, progress, measure)
+        _run(settings, writer, progress, measure, before)
     except PoolraceError as error:
         return _end_early(writer, error)
     except KeyboardInterrupt:
@@ -125,14 +160,15 @@ def _end_early(writer: RunWriter, error: PoolraceError) -> tuple[Path, PoolraceE
 
 
 def _run(
-    run_id: str,
     settings: S,
     writer: RunWriter,
     progress: Progress,
     measure: Callable[[S, Session], None],
+    before: EarlierPart,
 ) -> None:
-    progress.stage("Looking at the machine")
-    writer.update_manifest(began_at=time.time(), machine=describe(), noise=noise())
+    run_id = writer.manifest["run_id"]
+    if not before.path:
+        writer.update_manifest(began_at=time.time(), machine=describe(), nodes=[])
     progress.stage("Sizing jobs")
     jobs, sizes = sized_jobs(settings)
     writer.update_manifest(sizes=sizes)
@@ -141,8 +177,11 @@ def _run(
         settings = replace(settings, lanes=tuple(fleet.lanes))
         writer.update_manifest(settings=settings.to_dict())
         with open_runner(run_id, settings, fleet, writer) as (runner, collector):
-            writer.update_manifest(broker=fleet.broker.shown, nodes=[])
-            session = Session(runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet)
+            writer.update_manifest(broker=fleet.broker.shown)
+            session = Session(
+                runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet, before=before,
+                can_restart=not settings.attached,
+            )  # fmt: skip
             if settings.starts_all:
                 for lane in settings.lanes:
                     session.start(lane)
@@ -151,7 +190,7 @@ def _run(
             measure(settings, session)
             writer.update_manifest(
                 others_cores=others and others.cores(),
-                clocks=_clocks(collector),
+                clocks={**writer.manifest.get("clocks", {}), **_clocks(collector)},
                 status=COMPLETE,
                 ended_at=writer.events.now(),
             )
@@ -212,7 +251,11 @@ def open_runner(
         Publishers(fleet.broker.url, settings.publishers, clock) as publishers,
         Collector(fleet.app, run_id, lane_of=lane_of, events=writer.events) as collector,
     ):
-        runner = TrialRunner(run_id, fleet, writer, publishers, collector, clock=clock)
+        runner = TrialRunner(
+            run_id, fleet, writer, publishers, collector, clock=clock, first=writer.next_trial,
+            # Nodes that were running before are not our children, and would count as others.
+            others_meter=OthersMeter if not settings.attached else lambda: None,
+        )  # fmt: skip
         try:
             yield runner, collector
         finally:

@@ -10,27 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from producer.analysis.analyse import analyse
-from producer.measure.race import LEAST_RATE_PER_S, backlog_jobs, balanced, score
+from producer.measure.rounds import Rounds, result_in
 from producer.measure.sizing import sized_jobs
-from producer.measure.trial_spec import TrialSpec
-from producer.plan.arrivals import backlog, held, seed_for
 from producer.plan.jobs import with_payload
 from producer.plan.run_settings import PlannedPoint, SweepOptions
 from producer.plan.settings import RaceSettings
-from producer.rundir.reader import read_trial
-from producer.rundir.trials import Kind, rate_per_s
+from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from producer.measure.rounds import Group
     from producer.measure.session import Session
-    from producer.plan.arrivals import Plan
     from producer.plan.axis import Axis
     from producer.plan.jobs import Jobs
     from producer.plan.lanes import Lane
     from producer.plan.run_settings import RunSettings
-    from producer.rundir.trials import Trial
 
 T = TypeVar("T")
 
@@ -126,60 +121,31 @@ class _Point:
     """
 
     def __init__(self, settings: SweepSettings, session: Session, value: Any, text: str) -> None:
-        self._settings = replace(settings, lanes=tuple(settings.at(value)))
+        at_value = replace(settings, lanes=tuple(settings.at(value)))
+        self._lanes = at_value.lanes
         self._session = session
         self._starts = not settings.starts_all
         self._jobs = replace(_jobs(settings, session, value, settings.label(text)), workload=settings.label(text))
-        self._backlog: Plan | None = None
-        self._held_per_s = 0.0
+        self._rounds = Rounds(at_value, session.runner, session.progress, result_in(session.writer.path))
         warm_ups = settings.pairs if self._starts else 1
-        self.trials = len(self._settings.lanes) * (2 * settings.pairs + warm_ups)
+        self.trials = len(self._lanes) * (2 * settings.pairs + warm_ups)
 
     def race(self, round_: int) -> None:
         """Measure capacity and then latency on each lane, on nodes that are started for it where they are varied."""
-        lanes = self._settings.lanes
-        for lane in lanes if self._starts else ():
-            self._session.start(lane)
-        if self._starts or self._backlog is None:
-            self._warm_up()
-        self._race(balanced(lanes, round_), round_)
-        for lane in lanes if self._starts else ():
+        if self._starts:
+            self._rounds.start = round_ + 1
+            for lane in self._lanes:
+                self._session.start(lane)
+        for kind in (Kind.CAPACITY, Kind.LATENCY):
+            self._measure((kind, self._jobs.workload), good=round_ + 1)
+        for lane in self._lanes if self._starts else ():
             self._session.stop(lane)
 
-    def _warm_up(self) -> None:
-        trials = [self._session.runner.warm_up(self._jobs, lane) for lane in self._settings.lanes]
-        for trial in trials:
-            self._tell(trial)
-        if self._backlog is None:
-            self._backlog = backlog(backlog_jobs(self._settings, list(map(rate_per_s, trials))))
-
-    def _race(self, lanes: Sequence[Lane], round_: int) -> None:
-        assert self._backlog is not None
-        trials = [self._measure(Kind.CAPACITY, lane, self._backlog, round_) for lane in lanes]
-        if not self._held_per_s:
-            # Of the first round, and then kept: at one rate the trials of all rounds are of one thing.
-            slower = min(map(self._capacity_per_s, trials))
-            self._held_per_s = max(self._settings.utilisation * slower, LEAST_RATE_PER_S)
-        seed = seed_for(self._settings.seed, self._jobs.workload, round_)
-        plan = held(self._held_per_s, self._settings.trial_s, self._settings.arrivals, seed)
-        for lane in lanes:
-            self._measure(Kind.LATENCY, lane, plan, round_)
-
-    def _measure(self, kind: Kind, lane: Lane, plan: Plan, round_: int) -> Trial:
-        spec = TrialSpec(kind=kind, jobs=self._jobs, lane=lane, plan=plan, round=round_, ping=kind is Kind.CAPACITY)
-        trial, records = self._session.runner.measure_with_records(spec)
-        self._session.progress.score(score(trial, records))
-        self._tell(trial)
-        return trial
-
-    def _capacity_per_s(self, trial: Trial) -> float:
-        run = read_trial(self._session.writer.path, trial)
-        (found,) = analyse(run.trials, run.sent, run.records, run.children).trials
-        return found.capacity_per_s or rate_per_s(trial)
-
-    def _tell(self, trial: Trial) -> None:
-        what = f"{trial.workload} {trial.kind} {trial.lane}"
-        self._session.progress.trial(f"{what}: {trial.jobs} jobs, {rate_per_s(trial):.0f}/s")
+    def _measure(self, group: Group, good: int) -> None:
+        """Run a round of one kind, and once more if it was disturbed."""
+        self._rounds.measure(group, self._jobs, self._lanes)
+        if self._rounds.so_far(group, self._lanes).good < good:
+            self._rounds.measure(group, self._jobs, self._lanes)
 
 
 def _jobs(settings: SweepSettings, session: Session, value: Any, label: str) -> Jobs:

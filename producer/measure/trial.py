@@ -8,7 +8,7 @@ looks empty.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from producer.fleet import Fleet
+    from producer.fleet.machine import OthersMeter
     from producer.measure.collector import Collector
     from producer.measure.publishers import Publishers
     from producer.plan.lanes import Lane
@@ -48,12 +49,40 @@ GRACE_S = 10.0
 ROWS_A_PART = 20_000
 """A trial with more records than this writes them in parts."""
 
+CLOCK_READS = 5
 HOLD_S = 0.2
 HOLD_TRIES = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Instant:
+    """The same instant on the broker's clock and on one that nobody can set, in seconds."""
+
+    at: float
+    monotonic_s: float
+
+
+class UnfinishedTrialError(InvalidRunError):
+    """
+    Some jobs of a trial never came to an end.
+
+    Attributes:
+        trial: The trial; what is known of it has been written.
+    """
+
+    def __init__(self, why: str, trial: Trial) -> None:
+        super().__init__(why)
+        self.trial = trial
+
+
 class TrialRunner:
-    """Runs trials on a fleet, one after the other."""
+    """
+    Runs trials on a fleet, one after the other.
+
+    Attributes:
+        clock: The broker's clock.
+        monotonic: A clock that nobody can set, in seconds.
+    """
 
     def __init__(
         self,
@@ -68,6 +97,8 @@ class TrialRunner:
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
         pinger: type[Pinger | NoPinger] = Pinger,
+        others_meter: Callable[[], OthersMeter | None] = lambda: None,
+        first: int = 0,
     ) -> None:
         self._run_id = run_id
         self._fleet = fleet
@@ -78,9 +109,10 @@ class TrialRunner:
         self._looking = fleet.app.connection_for_read()
         self.clock = clock
         self._grace_s = grace_s
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._pinger = pinger
-        self._next = 0
+        self._others_meter = others_meter
+        self._next = first
 
     def close(self) -> None:
         """Release the connections."""
@@ -123,7 +155,7 @@ class TrialRunner:
         Run a trial.
 
         Raises:
-            InvalidRunError: If some of its jobs never come to an end.
+            UnfinishedTrialError: If some of its jobs never come to an end.
             FleetError: If the broker, a node or a publisher is gone.
         """
         return self.measure_with_records(spec)[0]
@@ -133,7 +165,7 @@ class TrialRunner:
         Run a trial; return its records too, in the layout of `RECORD_SCHEMA`, and of a long one the last of them.
 
         Raises:
-            InvalidRunError: If some of its jobs never come to an end.
+            UnfinishedTrialError: If some of its jobs never come to an end.
             FleetError: If the broker, a node or a publisher is gone.
         """
         number, self._next = self._next, self._next + 1
@@ -147,12 +179,28 @@ class TrialRunner:
             priority=spec.jobs.priority,
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
         )
-        before = self._cpu_s(spec.lane)
+        before, others = self._cpu_s(spec.lane), self._others_meter()
+        began = self._both_clocks()
         with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
-            running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self._monotonic)
+            running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self.monotonic)
             complete = self._follow_noting(running)
-        trial = replace(running.trial(), ended_at=self.clock.now(), cpu_s=_difference(before, self._cpu_s(spec.lane)))
+        ended = self._both_clocks()
+        trial = replace(
+            running.trial(),
+            ended_at=ended.at,
+            cpu_s=_difference(before, self._cpu_s(spec.lane)),
+            others_cores=others.cores() if others else None,
+            clock_jump_s=(ended.at - began.at) - (ended.monotonic_s - began.monotonic_s),
+        )
         return self._write(spec, trial, pinging.answers, complete=complete)
+
+    def _both_clocks(self) -> _Instant:
+        """Read both clocks at once: as near to each other as a process can that others may interrupt."""
+        found = []
+        for _ in range(CLOCK_READS):
+            before_s, at, after_s = self.monotonic(), self.clock.now(), self.monotonic()
+            found.append((after_s - before_s, _Instant(at=at, monotonic_s=(before_s + after_s) / 2)))
+        return min(found, key=lambda read: read[0])[1]
 
     def _follow_noting(self, running: RunningTrial) -> bool:
         """Follow a trial, and note an error that cuts it short."""
@@ -166,12 +214,12 @@ class TrialRunner:
 
     def _follow(self, running: RunningTrial) -> bool:
         """Collect until every job has ended; return False if some have not in time."""
-        checked = self._monotonic()
+        checked = self.monotonic()
         on_tick = running.spec.on_tick
         while not running.over() and self.clock.now() < running.give_up_at + self._grace_s:
             self._collector.poll(POLL_S)
-            if self._monotonic() - checked > 1:
-                checked = self._monotonic()
+            if self.monotonic() - checked > 1:
+                checked = self.monotonic()
                 self._fleet.check()
                 running.note_refused(self._writer.events)
                 if self._silent(running) or self._stuck(running):
@@ -184,7 +232,7 @@ class TrialRunner:
     def _stuck(self, running: RunningTrial) -> bool:
         """Return whether a job has exceeded the job timeout."""
         timeout_s = running.spec.jobs.timeout_s
-        if timeout_s is None or self._monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
+        if timeout_s is None or self.monotonic() - running.heard_s() < timeout_s + 2 * HOLD_RECORDS_S:
             return False
         accepted, _ = self._publishers.progress()
         ended = running.plan.jobs - self._collector.missing
@@ -194,7 +242,7 @@ class TrialRunner:
         """Return whether nothing more can come: no job waits on the broker, and none has ended for long."""
         # A node may hold back the records of jobs that have ended.
         longest_s = max(self._grace_s, 10 * running.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
-        if self._monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
+        if self.monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
         return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
 
@@ -248,7 +296,7 @@ class TrialRunner:
         if not complete:
             why = _missing(trial, self._collector.missing, self._collector.missing_children)
             timeout_s = spec.jobs.timeout_s
-            raise InvalidRunError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}")
+            raise UnfinishedTrialError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}", trial)
         return trial, records
 
     def _cpu_s(self, lane: Lane) -> float | None:

@@ -30,6 +30,7 @@ class TrialSpec:
         round: The round; trials of one kind and workload with the same round form a pair.
         mix_seed: The seed of what each job of a mix is; the same on every lane of a round, another one in each round.
         planned_s: The duration of the plan in seconds, where its last job does not end it.
+        start: Which start of the lane's nodes it is, from 1.
         lead_in_s: Jobs that are due earlier are in no figure of latency, in seconds from the trial's beginning.
         ping: Ping the lane's nodes while it runs.
         on_tick: Called once a second with a snapshot, and with what can steer the trial.
@@ -42,6 +43,7 @@ class TrialSpec:
     round: int = 0
     mix_seed: int = 0
     planned_s: float | None = None
+    start: int = 1
     lead_in_s: float = 0.0
     ping: bool = False
     on_tick: Callable[[TrialSnapshot, TrialControl], None] | None = None

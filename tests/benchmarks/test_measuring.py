@@ -45,9 +45,7 @@ def test_fidelity_looks_at_lag_and_at_both_pools():
 
 def test_contrast_takes_the_ratio_of_the_pools_pair_by_pair(monkeypatch):
     monkeypatch.setattr(contrast, "CPU_CORES", describe().cores)
-    values = PairedValues(
-        measure="capacity", workload="cpu", a="prefork", b="threads", values=[(18.0, 10.0), (None, 9.0), (19.0, 10.0)]
-    )
+    values = PairedValues(measure="capacity", workload="cpu", a="prefork", b="threads", ratios=[1.8, None, 1.9])
     found = contrast._result(values)
     assert isinstance(found, Figure)
     assert found.ratios == [1.8, 1.9]
@@ -55,7 +53,7 @@ def test_contrast_takes_the_ratio_of_the_pools_pair_by_pair(monkeypatch):
 
 def test_contrast_leaves_out_cpu_jobs_where_nothing_is_promised_of_them(monkeypatch):
     monkeypatch.setattr(contrast, "CPU_CORES", describe().cores + 1)
-    values = PairedValues(measure="capacity", workload="cpu", a="prefork", b="threads", values=[(18.0, 10.0)])
+    values = PairedValues(measure="capacity", workload="cpu", a="prefork", b="threads", ratios=[1.8])
     found = contrast._result(values)
     assert isinstance(found, Skipped)
     assert "cores" in found.reason

@@ -34,10 +34,10 @@ def raced(tmp_path_factory):
         done = subprocess.run(
             ["env", f"SHOP_SITE={site}", POOLRACE, "race", "--app", "shop.celery:app", "--workdir", str(SHOP), "--jobs",
              "shop.load:make_job", "--workload", "mix", "--rate", "20/s", "--concurrency", "2", "--pairs", "1",
-             "--duration", "0.3s", "--out", str(tmp_path_factory.mktemp("shop"))],
+             "--duration", "0.3s", "--full", "--out", str(tmp_path_factory.mktemp("shop"))],
             capture_output=True, text=True, timeout=PATIENCE_S, check=False,
         )  # fmt: skip
-        run = Path(re.search(r"^Run directory: (\S+)", done.stdout, re.MULTILINE)[1])
+        run = Path(re.search(r"^ +Run directory: (\S+)", done.stdout, re.MULTILINE)[1])
         found = next(tmp_path_factory.getbasetemp().glob(f"shop*/{run.name}"))
         yield done, json.loads((found / "summary.json").read_text())
 
@@ -49,9 +49,10 @@ def test_every_job_of_the_shop_is_done_its_orders_with_all_that_they_start(raced
     assert summary["workloads"][0]["lanes"][0]["rate_per_s"] == 20
 
 
-def test_the_report_ends_with_the_answer_and_says_how_sure_it_is(raced):
+def test_the_report_has_the_answer_and_says_how_sure_it_is(raced):
     done, summary = raced
     (answer,) = summary["answers"]
     assert set(answer["cpu_share"]) == {"prefork", "threads"}
-    assert "The answer: one node, per task and for the whole mix" in done.stdout
-    assert f"mix: {answer['sure']}." in done.stdout
+    assert answer["lane"] is None  # one pair is too few, even of a generator that was in time
+    assert f"mix: {answer['why']}." in done.stdout
+    assert f"mix: {answer['sure']}." in " ".join(done.stdout.split())

@@ -51,7 +51,8 @@ def race(kind, out, *arguments, **variables):
     )  # fmt: skip
     assert done.returncode in {0, GENERATOR_LATE}, done.stderr
     summary = json.loads(done.stdout)
-    assert [line for line in summary["problems"] if "The generator was late" not in line] == []
+    # Beside other tests the generator is late at times: what was measured has come to its end all the same.
+    assert [line for line in summary["problems"] if "the generator was late" not in line] == []
     return summary, read_run(out / summary["run"]["directory"])
 
 
@@ -255,7 +256,7 @@ def test_a_task_that_raises_every_time_is_counted_as_failed_and_not_ranked(tmp_p
     summary = json.loads(done.stdout)
     lanes = summary["workloads"][0]["lanes"]
     assert [lane["settlement"]["failed"] == lane["settlement"]["sent"] > 0 for lane in lanes] == [True, True]
-    assert {verdict["word"] for verdict in summary["workloads"][0]["verdicts"]} == {"no verdict"}
+    assert {verdict["word"] for verdict in summary["workloads"][0]["verdicts"]} == {"open"}
     assert summary["answers"][0]["lane"] is None
     assert "ValueError" in " ".join(summary["warnings"])
 

@@ -18,7 +18,7 @@ from producer.analysis.summary import summarise
 from producer.fleet.machine import describe
 from producer.measure.load import LoadSettings, measure_load
 from producer.measure.race import measure_race
-from producer.measure.session import Session, start_nodes
+from producer.measure.session import NOTHING_BEFORE, Session, start_nodes
 from producer.plan.jobs import Jobs
 from producer.plan.lanes import parse_lanes
 from producer.plan.profile import parse_profile
@@ -60,7 +60,15 @@ def measure(folder, kind, producer_s, nodes_s):
     lane_of = {world.nodes(lane)[0]: lane.key for lane in LANES}
     with WorldsCollector(world, RUN_ID, lane_of=lane_of, events=writer.events) as collector:
         runner = world.runner(RUN_ID, writer, collector)
-        session = Session(runner=runner, jobs=JOBS, writer=writer, progress=Silent(), fleet=world)
+        session = Session(
+            runner=runner,
+            jobs=JOBS,
+            writer=writer,
+            progress=Silent(),
+            fleet=world,
+            before=NOTHING_BEFORE,
+            can_restart=True,
+        )
         nodes = [fact for lane in LANES for fact in start_nodes(world, lane, runner)]
         do(settings, session)
         writer.events.note(EventKind.JOINED, lane="threads", node="other@host")

@@ -1,226 +1,219 @@
-"""The order of trials is fair, their sizes are equal, and the slower lane can keep up with the held rate."""
+"""A race measures where it decides most, starts its nodes twice, and can be taken on. On a simulated world."""
 
+import json
 from collections import Counter
-from itertools import permutations
-from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from jobs import a_job, a_trial, tables_of
+from world import World
 
-from producer.measure.race import MIN_JOBS_A_SLOT, backlog_jobs, balanced, measure_race, score
-from producer.plan.jobs import Jobs
-from producer.plan.lanes import Lane, parse_lanes
-from producer.plan.settings import RaceSettings
-from producer.rundir.trials import Kind, rate_per_s
+from poolrace.contract import Outcome
+from producer.cli._root import main
+from producer.rundir.reader import read_run
+from producer.rundir.trials import Kind
+from producer.rundir.writer import RunWriter, held_alone
 
-LANES = parse_lanes(["prefork", "threads"], concurrency=8, prefetch=4, acks="early")
-JOBS = Jobs.of("sleep", "worker.sleep", (50_000,), expected_s=0.05)
+SLEEP = ("race", "--workload", "sleep", "--concurrency", "2", "--duration", "2s")
+TWO = ("race", "--workload", "sleep", "--workload", "noop", "--concurrency", "2", "--duration", "2s")
 
 
-def lanes_of(count):
-    return [Lane(key=f"lane-{number}", pool="threads", slots=2) for number in range(count)]
+def rounds_of(run):
+    """Kind, workload, round and start of each trial that counts, in order."""
+    kinds = {Kind.CAPACITY, Kind.LATENCY}
+    return [(trial.kind.value, trial.workload, trial.round, trial.start) for trial in run.trials if trial.kind in kinds]
 
 
-def keys(lanes):
-    return [lane.key for lane in lanes]
+def each_once(found):
+    return list(dict.fromkeys(found))
 
 
-def test_two_lanes_take_turns_in_mirrored_pairs():
-    """A drift of the machine that is steady over four rounds adds as much to one lane as to the other."""
-    assert [keys(balanced(LANES, turn)) for turn in range(4)] == [
-        ["prefork", "threads"],
-        ["threads", "prefork"],
-        ["threads", "prefork"],
-        ["prefork", "threads"],
-    ]
-
-
-@given(st.integers(2, 6), st.integers(0, 100))
-def test_every_lane_runs_once_a_round(count, turn):
-    lanes = lanes_of(count)
-    assert sorted(keys(balanced(lanes, turn))) == sorted(keys(lanes))
-
-
-@given(st.integers(2, 6), st.integers(1, 4))
-def test_every_lane_is_first_equally_often(count, times):
-    lanes = lanes_of(count)
-    firsts = Counter(balanced(lanes, turn)[0].key for turn in range(times * count))
-    assert set(firsts.values()) == {times}
-    assert len(firsts) == count
-
-
-@given(st.integers(2, 6))
-def test_of_any_two_lanes_each_runs_before_the_other_equally_often(count):
-    lanes = lanes_of(count)
-    orders = [keys(balanced(lanes, turn)) for turn in range(2 * count)]
-    for a, b in permutations(keys(lanes), 2):
-        assert sum(order.index(a) < order.index(b) for order in orders) == count
-
-
-def test_a_backlog_lasts_as_long_as_a_trial_on_average():
-    # 100/s and 300/s take 10 ms and 3.33 ms a job, 6.67 ms on average: 2 s hold 300 jobs.
-    settings = RaceSettings(lanes=LANES, trial_s=2.0)
-    assert backlog_jobs(settings, [100.0, 300.0]) == 300
-
-
-def test_a_backlog_fills_every_slot_several_times_however_slow_the_lanes():
-    lanes = parse_lanes(["prefork:2", "threads:32"], concurrency=8, prefetch=4, acks="early")
-    assert backlog_jobs(RaceSettings(lanes=lanes, trial_s=0.1), [1.0, 1.0]) == 32 * MIN_JOBS_A_SLOT
-
-
-@given(st.floats(0.1, 10), st.lists(st.floats(0.5, 1e4), min_size=2, max_size=5))
-def test_the_trials_of_a_round_together_last_what_they_should_give_or_take_a_job(trial_s, rates):
-    settings = RaceSettings(lanes=LANES, trial_s=trial_s)
-    jobs = backlog_jobs(settings, rates)
-    mean_s = sum(jobs / rate for rate in rates) / len(rates)
-    a_job_s = mean_s / jobs
-    assert mean_s >= trial_s - a_job_s
-    if jobs > MIN_JOBS_A_SLOT * 8:
-        assert mean_s <= trial_s + a_job_s
-
-
-RECORDS = tables_of(a_trial(), [a_job(wait_s=wait_s) for wait_s in (0.1, 0.3, 0.9)])["records"]
-"""Waits of 0.1, 0.3 and 0.9 s."""
-
-
-class Track:
-    """A course whose lanes do a fixed number of jobs a second; notes every trial."""
-
-    def __init__(self, rates_per_s):
-        self.rates_per_s = rates_per_s
-        self.ran = []
-
-    def warm_up(self, jobs, lane):
-        return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None)
-
-    def measure_with_records(self, spec):
-        plan = spec.plan
-        self.ran.append((spec.kind, spec.jobs.workload, spec.lane.key, spec.round, plan, spec.ping))
-        return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s), RECORDS
-
-    def _trial(self, kind, jobs, lane, round_, count, rate):
-        return a_trial(
-            trial=len(self.ran),
-            kind=kind,
-            workload=jobs.workload,
-            lane=lane.key,
-            round=round_,
-            jobs=count,
-            rate_per_s=rate,
-            slots=lane.slots,
-            began_at=1000.0,
-            ended_at=1000.0 + count / self.rates_per_s[lane.key],
-        )
-
-
-class Notes:
-    """Progress that notes what it is told."""
-
-    def __init__(self):
-        self.trials = None
-        self.told = []
-        self.scores = []
-
-    def stage(self, text):
-        self.told.append(text)
-
-    def begin(self, trials):
-        self.trials = trials
-
-    def trial(self, text):
-        self.told.append(text)
-
-    def score(self, score):
-        self.scores.append(score)
-
-
-def raced(rates=None, **changes):
-    settings = RaceSettings(**{"lanes": LANES, "workloads": ("sleep",), "pairs": 3, "trial_s": 1.0, **changes})
-    track, notes = Track(rates or {"prefork": 160.0, "threads": 80.0}), Notes()
-    jobs = dict.fromkeys(settings.workloads, JOBS)
-    measure_race(settings, SimpleNamespace(runner=track, jobs=jobs, progress=notes))
-    return track.ran, notes
-
-
-def test_capacity_is_measured_before_latency_and_lanes_alternate():
-    ran, _ = raced()
-    assert [(kind.value, lane, round_) for kind, _, lane, round_, *_ in ran] == [
-        ("capacity", "prefork", 0), ("capacity", "threads", 0),
-        ("capacity", "threads", 1), ("capacity", "prefork", 1),
-        ("capacity", "threads", 2), ("capacity", "prefork", 2),
-        ("latency", "prefork", 0), ("latency", "threads", 0),
-        ("latency", "threads", 1), ("latency", "prefork", 1),
-        ("latency", "threads", 2), ("latency", "prefork", 2),
+def test_three_rounds_of_everything_come_first_capacity_before_latency_on_two_starts(command):
+    ended = command(World(), *TWO, "--at-most", "10m")
+    assert ended.code == 0
+    first_12 = [(kind, workload, start) for kind, workload, _, start in each_once(rounds_of(ended.run))][:12]
+    assert first_12 == [
+        *[("capacity", "sleep", 1), ("capacity", "noop", 1)] * 2, ("latency", "sleep", 1), ("latency", "noop", 1),
+        ("capacity", "sleep", 2), ("capacity", "noop", 2), *[("latency", "sleep", 2), ("latency", "noop", 2)] * 2,
     ]  # fmt: skip
 
 
-def test_both_lanes_of_a_round_get_the_same_plan():
-    ran, _ = raced()
-    for kind in (Kind.CAPACITY, Kind.LATENCY):
-        for turn in range(3):
-            first, second = [plan for k, _, _, round_, plan, _ in ran if (k, round_) == (kind, turn)]
-            assert first.due_s.tolist() == second.due_s.tolist()
+def test_a_race_ends_when_all_is_settled(command):
+    """Nothing disturbs this world: a few pairs settle everything, long before the time is up."""
+    ended = command(World(), *SLEEP, "--at-most", "10m")
+    (workload,) = ended.summary.workloads
+    assert {verdict.sure for verdict in workload.verdicts} == {"settled"}
+    assert workload.recommendation.lane == "prefork"
+    assert 6 <= len(each_once(rounds_of(ended.run))) <= 8
+    assert ended.run.manifest.ended_at - ended.run.manifest.began_at < 60
 
 
-def test_rounds_have_arrivals_of_their_own_and_the_seed_decides_them():
-    def arrivals(seed):
-        return [plan.due_s.tolist() for kind, _, lane, _, plan, _ in raced(seed=seed)[0]
-                if (kind, lane) == (Kind.LATENCY, "prefork")]  # fmt: skip
+def noisy(world):
+    """A lane whose jobs take otherwise in each trial, by up to a third."""
+    pool = "threads"
+    usual_s = world.service_s[pool]
 
-    first = arrivals(seed=1)
-    assert first[0] != first[1]
-    assert first == arrivals(seed=1)
-    assert first != arrivals(seed=2)
+    def change(number=0):
+        world.service_s[pool] = usual_s * (1.0, 1.3, 0.8, 1.1, 0.9)[number % 5]
+        world.soon(2.0, lambda: change(number + 1))
 
-
-def test_whoever_watches_is_told_what_each_round_gave_on_each_lane():
-    _, notes = raced(pairs=1)
-    told = [(score.lane, score.workload, score.kind, score.value) for score in notes.scores]
-    assert told == [
-        ("prefork", "sleep", Kind.CAPACITY, pytest.approx(160.0)),
-        ("threads", "sleep", Kind.CAPACITY, pytest.approx(80.0)),
-        ("prefork", "sleep", Kind.LATENCY, pytest.approx(0.3)),
-        ("threads", "sleep", Kind.LATENCY, pytest.approx(0.3)),
-    ]
+    world.at(0.0, change)
+    return world
 
 
-def test_a_trial_whose_jobs_all_vanished_has_no_wait():
-    trial = Track({"threads": 80.0})._trial(Kind.LATENCY, JOBS, LANES[1], 0, 3, 40.0)
-    assert score(trial, RECORDS.clear()).value is None
+def test_what_is_not_settled_gets_more_rounds_until_the_time_is_up(command):
+    world = noisy(World(service_s={"prefork": 1 / 16, "threads": 1 / 16}))
+    ended = command(world, *SLEEP, "--at-most", "60s")
+    trials = [trial for trial in ended.run.trials if trial.kind in {Kind.CAPACITY, Kind.LATENCY}]
+    rounds = Counter(trial.kind for trial in trials)
+    assert sum(rounds.values()) > 2 * 6
+    assert any(verdict.sure != "settled" for verdict in ended.summary.workloads[0].verdicts)
+    # The start of nodes apart, which here takes a second and two proofs of slots a lane.
+    assert trials[-1].ended_at - trials[0].began_at < 60 + 5
 
 
-def test_the_held_rate_is_a_part_of_the_slower_lanes_capacity():
-    # The slower lane does 80 a second.
-    ran, _ = raced(utilisation=0.5)
-    assert [plan.rate_per_s for kind, *_, plan, _ in ran if kind is Kind.LATENCY] == pytest.approx([40.0] * 6)
+def test_pairs_that_are_named_are_run_and_no_more(command):
+    world = noisy(World(service_s={"prefork": 1 / 16, "threads": 1 / 16}))
+    ended = command(world, *SLEEP, "--pairs", "5")
+    assert Counter((kind, start) for kind, _, _, start in each_once(rounds_of(ended.run))) == {
+        ("capacity", 1): 3, ("latency", 1): 2, ("capacity", 2): 2, ("latency", 2): 3,
+    }  # fmt: skip
 
 
-def test_constant_arrivals_are_evenly_spaced():
-    ran, _ = raced(arrivals="constant", utilisation=0.5)
-    plan = next(plan for kind, *_, plan, _ in ran if kind is Kind.LATENCY)
-    assert plan.due_s[:3].tolist() == pytest.approx([0.0, 0.025, 0.05])
+def test_a_round_with_a_lost_job_is_run_again_and_the_run_is_good(command):
+    world, lost = World(), []
+
+    def once(lane, seq):
+        if lane.key == "threads" and seq == 20 and not lost:
+            lost.append(seq)
+            return None
+        return Outcome.SUCCEEDED
+
+    world.outcome = once
+    ended = command(world, *SLEEP, "--pairs", "3")
+    assert (ended.code, ended.summary.valid) == (0, True)
+    assert ended.summary.settlement.lost == 1
+    assert "1 of 7 rounds were disturbed and do not count: a job was lost (1)." in ended.summary.warnings
+    assert [verdict.pairs for verdict in ended.summary.workloads[0].verdicts] == [3, 3]
 
 
-def test_a_lane_slower_than_one_job_a_second_still_gets_a_job():
-    ran, _ = raced(rates={"prefork": 0.2, "threads": 0.1}, trial_s=0.1)
-    assert all(plan.jobs >= 1 for *_, plan, _ in ran)
+def test_a_generator_that_is_always_late_makes_the_run_invalid_and_shows_what_there_is(command):
+    ended = command(World(send_s=1 / 16, service_s={"prefork": 1 / 64, "threads": 1 / 64}), *SLEEP, "--pairs", "3")
+    assert (ended.code, ended.summary.valid) == (4, False)
+    (problem,) = ended.summary.problems
+    assert problem.startswith("sleep, latency: 0 good rounds of 9, at least 3 are needed: the generator was late (9).")
+    assert ended.summary.workloads[0].lanes[0].latency is not None
 
 
-def test_control_pings_belong_to_the_backlogs_alone():
-    """At a held rate they would be part of the load that the latency is measured under."""
-    ran, _ = raced()
-    assert {(kind, ping) for kind, *_, ping in ran} == {(Kind.CAPACITY, True), (Kind.LATENCY, False)}
+@pytest.mark.parametrize("words", [("--at-most", "5s"), ("--at-most", "15s", "--workload", "io")])
+def test_a_time_too_short_for_a_round_of_each_lane_is_refused_with_the_least_that_works(capsys, words):
+    with pytest.raises(SystemExit) as ended:
+        main([*SLEEP, *words])
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert f"--at-most {words[1]}: too short for one round of" in err
+    assert f"Give at least {11 * (len(words) // 2)}s" in err
 
 
-def test_as_many_trials_are_announced_as_are_told():
-    _, notes = raced(workloads=("sleep", "noop"))
-    # Per workload: a warm-up on each lane, then three rounds of two lanes for each measure.
-    assert notes.trials == len(notes.told) == 2 * (2 + 6 + 6)
-    assert notes.told[2] == "sleep capacity prefork: 107 jobs, 160/s"
+def test_until_settled_and_pairs_contradict_each_other(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*SLEEP, "--until-settled", "--pairs", "3"])
+    assert ended.value.code == 2
+    assert "--until-settled and --pairs contradict each other" in capsys.readouterr().err
 
 
-def test_a_trial_that_took_no_time_has_a_rate_all_the_same():
-    trial = Track({"threads": float("inf")}).warm_up(JOBS, LANES[1])
-    assert rate_per_s(trial) == pytest.approx(24 / 1e-3)
+# A race that is taken on.
+
+
+@pytest.fixture
+def first_part(command):
+    """A race that was stopped before all was settled."""
+    return command(noisy(World(service_s={"prefork": 1 / 16, "threads": 1 / 16})), *SLEEP, "--at-most", "40s")
+
+
+@pytest.fixture
+def go_on(monkeypatch, capsys):
+    """Take a race on, on a world; the exit code and what was said."""
+
+    def run(path, *words):
+        noisy(World(service_s={"prefork": 1 / 16, "threads": 1 / 16})).take_over(monkeypatch)
+        with pytest.raises(SystemExit) as ended:
+            main(["race", "--continue", str(path), "--json", *words])
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
+def test_a_race_is_taken_on_with_its_settings_behind_its_trials(first_part, go_on):
+    before = first_part.run
+    assert go_on(first_part.path, "--at-most", "20s")[0] == 0
+    after = read_run(first_part.path)
+    assert after.trials[: len(before.trials)] == before.trials
+    added = after.trials[len(before.trials) :]
+    assert added
+    assert min(trial.trial for trial in added) == 1 + max(trial.trial for trial in before.trials)
+    assert {trial.workload for trial in added if trial.kind is not Kind.WARM_UP} == {"sleep"}
+    assert {trial.start for trial in added if trial.kind is not Kind.WARM_UP} == {3}
+    assert (after.manifest.status, after.manifest.run_id) == ("complete", before.manifest.run_id)
+    assert after.manifest.began_at == before.manifest.began_at
+    assert after.sent.height > before.sent.height
+    assert len(after.manifest.nodes) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "difference"),
+    [
+        (("--workload", "io"), "workloads sleep there, io here"),
+        (("--concurrency", "3"), "lanes "),
+        (("--duration", "1s"), "trial 2.0 there, 1.0 here"),
+        (("--seed", "2"), "seed 1 there, 2 here"),
+        (("--margin", "0.1"), "margin 0.05 there, 0.1 here"),
+    ],
+)
+def test_other_settings_are_refused_with_the_difference_and_nothing_is_lost(first_part, go_on, words, difference):
+    code, err = go_on(first_part.path, *words)
+    assert code == 2
+    assert difference in err
+    assert "Its parts must share machine and settings" in err
+    assert read_run(first_part.path).manifest == first_part.run.manifest
+
+
+def test_the_same_settings_named_again_are_no_difference(first_part, go_on):
+    assert go_on(first_part.path, *SLEEP[1:], "--at-most", "20s")[0] == 0
+
+
+def test_another_machine_is_refused_with_the_difference(first_part, go_on):
+    file = first_part.path / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["machine"]["cores_available"] = 96
+    file.write_text(json.dumps(manifest))
+    code, err = go_on(first_part.path)
+    assert code == 2
+    assert "cores_available 96 there" in err
+
+
+def test_a_race_that_was_killed_is_taken_on_without_what_it_left_half_written(first_part, go_on):
+    path, trials = first_part.path, first_part.run.trials
+    RunWriter.reopen(path)  # its process ended without a word
+    with (path / "trials.jsonl").open("a") as file:
+        file.write('{"trial": 99, "kind": "capa')
+    orphan = path / "records" / "00099-000.parquet"
+    orphan.write_bytes((path / "records" / "00005-000.parquet").read_bytes())
+    assert go_on(path, "--at-most", "20s")[0] == 0
+    after = read_run(path)
+    assert after.trials[: len(trials)] == trials
+    assert after.manifest.status == "complete"
+    assert not orphan.exists()
+
+
+def test_a_race_that_is_being_measured_is_left_alone(first_part, go_on):
+    with held_alone(first_part.path):
+        code, err = go_on(first_part.path)
+    assert code == 2
+    assert "is being measured right now. Wait until that has ended." in err
+    assert read_run(first_part.path).manifest == first_part.run.manifest
+
+
+def test_only_a_race_is_taken_on(command, go_on):
+    load = command(World(), "load", "--rate", "5/s", "--duration", "5s", "--mix", "sleep", "--concurrency", "2")
+    code, err = go_on(load.path)
+    assert code == 2
+    assert "a load cannot be taken on, only a race" in err

@@ -14,8 +14,8 @@ from producer.rundir.trials import Kind
 from producer.rundir.writer import RunWriter
 
 RACE = ("race", "--workload", "sleep", "--concurrency", "2", "--pairs", "2", "--duration", "2s")
-ENDS_S = 10.0
-"""When a race of these words, which takes 17 s, has measured all backlogs and is at the first held rate."""
+ENDS_S = 15.0
+"""When a race of these words has measured the first round of both and begun the second on nodes that started anew."""
 
 
 @pytest.fixture
@@ -56,9 +56,10 @@ def test_a_race_that_is_through_is_complete_and_good(race):
 def test_every_slot_is_proven_before_anything_is_measured_and_ready_is_when_the_last_began(race):
     world = World()
     ended = race(world)
-    assert [node.lane for node in ended.run.manifest.nodes] == ["prefork", "threads"]
+    # Each lane is started twice.
+    assert [node.lane for node in ended.run.manifest.nodes] == ["prefork", "threads"] * 2
     # A second until the node answers, then the first jobs on each slot.
-    assert [node.ready_s for node in ended.run.manifest.nodes] == pytest.approx([1.1, 1.1], abs=0.1)
+    assert [node.ready_s for node in ended.run.manifest.nodes] == pytest.approx([1.1] * 4, abs=0.1)
     first = ended.run.records.filter(ended.run.records["trial"] < 2)
     assert {lane: part.select("pid", "thread_id").n_unique() for (lane,), part in first.group_by("lane")} == {
         "prefork": 2, "threads": 2,
@@ -110,7 +111,8 @@ def test_jobs_that_are_lost_make_the_run_invalid(race):
     ended = race(world)
     assert (ended.code, ended.summary.status) == (4, "invalid")
     assert "sleep jobs on lane threads did not end in time: 0 still on the broker, 1 lost" in ended.err
-    assert ended.summary.settlement.lost == 1
+    # One in each of the first three trials of the lane: so many are no chance.
+    assert ended.summary.settlement.lost == 3
 
 
 def test_a_full_disk_ends_the_run_with_the_file_and_the_way_out(race, tmp_path):

@@ -1,0 +1,226 @@
+"""Rounds: the same trial on each lane, one after the other in balanced order, whose figures are compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from producer.analysis.analyse import analyse
+from producer.analysis.disturbance import with_crowds
+from producer.measure.progress import Score
+from producer.measure.trial import UnfinishedTrialError
+from producer.measure.trial_spec import TrialSpec
+from producer.plan.arrivals import Plan, backlog, held, seed_for
+from producer.plan.stages import STAGES
+from producer.rundir.reader import read_trial
+from producer.rundir.trials import Kind, Trial, rate_per_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from producer.analysis.results import TrialResult
+    from producer.measure.progress import Progress
+    from producer.measure.trial import TrialRunner
+    from producer.plan.jobs import Jobs
+    from producer.plan.lanes import Lane
+    from producer.plan.settings import RaceSettings
+
+MIN_JOBS_A_SLOT = 8
+"""The fewest jobs a slot in a backlog: with fewer, the slots' first and last jobs would be much of it."""
+
+LEAST_RATE_PER_S = 1.0
+
+MOST_UNFINISHED = 2
+"""So many trials of a run may lose jobs; one more ends it: the lane is at fault, and not chance."""
+
+Group = tuple[Kind, str]
+"""A kind of trial and a workload: what a round is of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundsSoFar:
+    """
+    The rounds of a kind of trial with a workload so far.
+
+    Attributes:
+        tried: How many there were.
+        good: How many of them count: complete, and nothing disturbed them.
+    """
+
+    tried: int
+    good: int
+
+
+class Rounds:
+    """
+    The rounds of a race.
+
+    Attributes:
+        trials: Every trial so far but warm-ups, those of an earlier part of the run included.
+        start: Which start of the lanes' nodes it is, from 1.
+    """
+
+    def __init__(
+        self,
+        settings: RaceSettings,
+        runner: TrialRunner,
+        progress: Progress,
+        result_of: Callable[[Trial], TrialResult],
+    ) -> None:
+        self.trials: list[Trial] = []
+        self.start = 1
+        self._settings = settings
+        self._runner = runner
+        self._progress = progress
+        self._result_of = result_of
+        self._results: list[TrialResult] = []
+        self._warm: dict[tuple[str, int], dict[str, float]] = {}
+        self._took_s: dict[Group, float] = {}
+        self._unfinished = 0
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """The figures of every trial so far."""
+        return with_crowds(self._results, self.trials)
+
+    def take_up(self, trials: Sequence[Trial], results: Sequence[TrialResult]) -> None:
+        """Go on behind the trials of an earlier part of the run."""
+        self.trials += trials
+        self._results += results
+        self.start = 1 + max((trial.start for trial in trials), default=0)
+
+    def so_far(self, group: Group, lanes: Sequence[Lane]) -> RoundsSoFar:
+        """Return how many rounds of a group there were, and how many count."""
+        found = [each for each in self.results if (each.kind, each.workload) == group]
+        rounds = Counter(each.round for each in found)
+        disturbed = {each.round for each in found if each.disturbed}
+        good = [turn for turn, count in rounds.items() if count == len(lanes) and turn not in disturbed]
+        return RoundsSoFar(tried=len(rounds), good=len(good))
+
+    def expected_s(self, group: Group, lanes: Sequence[Lane]) -> float:
+        """Return how long the next round of a group is likely to take, in seconds."""
+        return self._took_s.get(group, len(lanes) * (self._settings.trial_s + self._settings.lead_in_s))
+
+    def measure(self, group: Group, jobs: Jobs, lanes: Sequence[Lane]) -> None:
+        """
+        Run one round; one that is disturbed ends early, since it does not count.
+
+        Raises:
+            UnfinishedTrialError: If jobs were lost in too many trials of the run.
+            FleetError: If the broker, a node or a publisher is gone.
+        """
+        kind, workload = group
+        if (workload, self.start) not in self._warm:
+            self._warm_up(jobs, lanes)
+        began_s = self._runner.monotonic()
+        turn = 1 + max((each.round for each in self.trials if (each.kind, each.workload) == group), default=-1)
+        plan = self._backlog(workload) if kind is Kind.CAPACITY else self._arrivals(workload, turn)
+        for lane in balanced(lanes, turn):
+            if self._trial(group, jobs, lane, plan, turn).disturbed:
+                return
+        self._took_s[group] = self._runner.monotonic() - began_s
+
+    def _trial(self, group: Group, jobs: Jobs, lane: Lane, plan: Plan, turn: int) -> TrialResult:
+        kind, workload = group
+        spec = TrialSpec(
+            kind=kind,
+            jobs=jobs,
+            lane=lane,
+            plan=plan,
+            round=turn,
+            mix_seed=seed_for(self._settings.seed, "mix", workload, turn),
+            lead_in_s=self._settings.lead_in_s if kind is Kind.LATENCY else 0.0,
+            start=self.start,
+            ping=kind is Kind.CAPACITY,
+        )
+        try:
+            trial, records = self._runner.measure_with_records(spec)
+            self._progress.score(score(trial, records))
+        except UnfinishedTrialError as error:
+            self._unfinished += 1
+            if self._unfinished > MOST_UNFINISHED:
+                raise
+            trial = error.trial
+        result = self._result_of(trial)
+        self.trials.append(trial)
+        self._results.append(result)
+        self._tell(trial, result)
+        return result
+
+    def _warm_up(self, jobs: Jobs, lanes: Sequence[Lane]) -> None:
+        rates = self._warm[jobs.workload, self.start] = {}
+        for lane in lanes:
+            trial = self._runner.warm_up(jobs, lane)
+            rates[lane.key] = rate_per_s(trial)
+            self._progress.trial(f"{trial.workload} warm-up {trial.lane}")
+
+    def _backlog(self, workload: str) -> Plan:
+        rates = self._capacities(workload) or self._warm[workload, self.start]
+        return backlog(backlog_jobs(self._settings, list(rates.values())))
+
+    def _capacities(self, workload: str) -> dict[str, float]:
+        """Return the median capacity of each lane so far, in jobs per second; empty without any."""
+        found: dict[str, list[float]] = {}
+        for each in self.results:
+            if each.kind is Kind.CAPACITY and each.workload == workload and each.capacity_per_s and not each.disturbed:
+                found.setdefault(each.lane, []).append(each.capacity_per_s)
+        return {lane: median(values) for lane, values in found.items()}
+
+    def _arrivals(self, workload: str, turn: int) -> Plan:
+        rate = max(self._held_per_s(workload), LEAST_RATE_PER_S)
+        duration_s = self._settings.trial_s + self._settings.lead_in_s
+        return held(rate, duration_s, self._settings.arrivals, seed_for(self._settings.seed, workload, turn))
+
+    def _held_per_s(self, workload: str) -> float:
+        """Return the rate to hold, which all rounds of a workload share: that of the first one."""
+        earlier = (
+            t.rate_per_s for t in self.trials if t.kind is Kind.LATENCY and t.workload == workload and t.rate_per_s
+        )
+        if (first := next(earlier, None)) is not None:
+            return first
+        asked, own_app = self._settings.rate_per_s, self._settings.own_app
+        if asked is not None:
+            return asked * (own_app.shares.get(workload, 1.0) if own_app else 1.0)
+        slowest = min((self._capacities(workload) or self._warm[workload, self.start]).values())
+        return self._settings.utilisation * slowest
+
+    def _tell(self, trial: Trial, result: TrialResult) -> None:
+        rate = f"{result.capacity_per_s:.0f}/s" if result.capacity_per_s else f"held {trial.rate_per_s or 0:.0f}/s"
+        again = f": {result.disturbed}, once more" if result.disturbed else ""
+        self._progress.trial(f"{trial.workload} {trial.kind} {trial.lane}: {trial.jobs} jobs, {rate}{again}")
+
+
+def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:
+    """Return the order of lanes in a round: rotated by one each round, reversed in every other full rotation."""
+    turn = round_ % len(lanes)
+    order = [*lanes[turn:], *lanes[:turn]]
+    return order[::-1] if (round_ // len(lanes)) % 2 else order
+
+
+def score(trial: Trial, records: pl.DataFrame) -> Score:
+    """Return the score of a trial, from its records."""
+    wait_s = records.select(STAGES["queue_wait"].took_s.median()).item()
+    value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
+    return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
+
+
+def backlog_jobs(settings: RaceSettings, rates_per_s: Sequence[float]) -> int:
+    """Return the jobs of a backlog, the same for every lane, so that a trial of a round lasts `trial_s` on average."""
+    mean_s_per_job = sum(1 / rate for rate in rates_per_s) / len(rates_per_s)
+    least = MIN_JOBS_A_SLOT * max(lane.slots for lane in settings.lanes)
+    return max(least, round(settings.trial_s / mean_s_per_job))
+
+
+def result_in(folder: Path) -> Callable[[Trial], TrialResult]:
+    """Return a function that computes a trial's figures from what a run directory has of it."""
+
+    def result_of(trial: Trial) -> TrialResult:
+        run = read_trial(folder, trial)
+        return analyse(run.trials, run.sent, run.records, run.children).trials[0]
+
+    return result_of
