@@ -10,7 +10,7 @@ import re
 import textwrap
 from functools import cache
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from producer.analysis.summary import summarise
@@ -18,14 +18,12 @@ from producer.errors import PoolraceError
 from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
 from producer.report.document import document
-from producer.report.terminal import console_for, show, show_parts
+from producer.report.first_screen import closing, first_screen
+from producer.report.terminal import show, show_first
 from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from producer.report.charts.picture import Picture
-    from producer.report.parts import Prose, Table
 
 ROOT = Path(__file__).parents[1]
 RUNS = ROOT / "pictures" / "runs"
@@ -37,9 +35,6 @@ COLUMNS = 120
 
 SHOWN = {"race": ("verdict", "spectrum", "lanes"), "sweep": ("throughput",)}
 """The keys of the pictures that are shown, by kind of run."""
-
-ANSWER = ("Capacity", "What you give up", "What to run")
-"""The beginnings of the titles of the parts of a report that README.md shows."""
 
 
 def stored(kind: str) -> Path:
@@ -68,12 +63,10 @@ def filled(text: str, folder: str) -> str:
         text: The page.
         folder: Where its pictures are, from the page.
     """
-    whole = list(document(summarise(read_run(stored("race")))))
-    answer = [part for part in whole if part.title.startswith(ANSWER)]
     first, *_ = embedded = [_embedded(picture, folder) for picture in shown()]
     parts = {
-        "verdict": _shown(whole, stored("race").name),
-        "answer": _shown(answer, None),
+        "verdict": _whole(),
+        "answer": _first_screen(),
         "pictures": "\n\n".join(embedded),
         "picture": first,
     }
@@ -83,13 +76,24 @@ def filled(text: str, folder: str) -> str:
     return text
 
 
-def _shown(parts: Sequence[Table | Prose], directory: str | None) -> str:
-    stream = StringIO()
-    if directory is None:
-        show_parts(parts, console_for(stream))
-    else:
-        show(parts, directory, stream)
-    lines = "\n".join(line.rstrip() for line in stream.getvalue().strip("\n").splitlines())
+def _first_screen() -> str:
+    """Return what `poolrace report` prints of the stored race, as if it were in `runs`."""
+    stream, path = StringIO(), stored("race")
+    summary = summarise(read_run(path))
+    show_first(lambda cut: first_screen(summary, PurePath("runs") / path.name, cut, has_page=True), stream)
+    return _quoted(stream)
+
+
+def _whole() -> str:
+    """Return what `poolrace report --full` prints of it."""
+    stream, path = StringIO(), stored("race")
+    summary = summarise(read_run(path))
+    show([*document(summary), closing(summary, PurePath("runs") / path.name, has_page=True, whole=True)], stream)
+    return _quoted(stream)
+
+
+def _quoted(stream: StringIO) -> str:
+    lines = stream.getvalue().strip("\n")
     return f"```text\n{lines}\n```"
 
 

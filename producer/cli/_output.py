@@ -16,10 +16,11 @@ from producer.report.charts.files import export
 from producer.report.charts.gallery import pictures_of
 from producer.report.charts.page import page, page_of_both
 from producer.report.document import document
+from producer.report.first_screen import closing, first_screen
 from producer.report.junit import as_junit
 from producer.report.markdown import as_markdown
 from producer.report.summary_json import to_json
-from producer.report.terminal import show
+from producer.report.terminal import show, show_first
 from producer.rundir.reader import read_run
 from producer.rundir.writer import RunWriter
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from producer.analysis.compare import Comparison
     from producer.analysis.price import Price
     from producer.analysis.summary import Summary
-    from producer.report.parts import Prose, Table
+    from producer.report.first_screen import Cut
+    from producer.report.parts import Part
     from producer.rundir.run import Run
 
 
@@ -42,12 +44,12 @@ class RunReport:
     Attributes:
         run: The run.
         summary: Its figures and verdicts.
-        document: The parts of its report.
+        document: The parts of its whole report.
     """
 
     run: Run
     summary: Summary
-    document: Sequence[Table | Prose]
+    document: Sequence[Part]
 
     @classmethod
     def of(cls, path: Path, price: Price | None = None) -> Self:
@@ -61,8 +63,22 @@ class RunReport:
         summary = summarise(run, price)
         return cls(run=run, summary=summary, document=document(summary))
 
+    def first_screen(self, cut: Cut) -> Sequence[Part]:
+        """Return the parts that a terminal shows first, cut as it is told."""
+        return first_screen(self.summary, self.run.path, cut, has_page=self._has_page)
 
-def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Path | None = None) -> int:
+    def whole(self) -> Sequence[Part]:
+        """Return all parts, and where they are from."""
+        return [*self.document, closing(self.summary, self.run.path, has_page=self._has_page, whole=True)]
+
+    @property
+    def _has_page(self) -> bool:
+        return (self.run.path / "report.html").is_file()
+
+
+def finish(
+    path: Path, error: PoolraceError | None, *, as_json: bool, full: bool = False, junit: Path | None = None
+) -> int:
     """Report a run that has ended, in order or not, and return the exit code."""
     with held():  # the summary is written even if printing fails
         report = RunReport.of(path)
@@ -72,7 +88,7 @@ def finish(path: Path, error: PoolraceError | None, *, as_json: bool, junit: Pat
     if error is not None and not report.summary.workloads:
         click.echo(f"Nothing was measured. Logs are in {path / 'logs'}.", err=True)
         return print_error(error)
-    show_report(report, as_json=as_json)
+    show_report(report, as_json=as_json, full=full)
     _write_page(report, announce=not as_json)
     if error is not None:
         click.echo(f"What was measured until then is kept, marked {report.summary.status}: {path}", err=True)
@@ -123,7 +139,7 @@ def write_pictures(report: RunReport, *, html: bool, files: Mapping[str, Path | 
 
     run, written = report.run, []
     if html:
-        RunWriter(run.path, {}).write_text("report.html", page(report.document, report.summary, run))
+        RunWriter(run.path, {}).write_text("report.html", page(report.summary, run))
         written.append(f"Page: {run.path / 'report.html'}")
     for kind, folder in folders.items():
         written += [f"Picture: {file}" for file in export(pictures_of(report.summary, run), folder, kind)]
@@ -157,12 +173,14 @@ def write_junit(path: Path, summary: Summary) -> None:
         raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
 
 
-def show_report(report: RunReport, *, as_json: bool) -> None:
-    """Print what a run found: as a report, or as JSON and nothing else."""
+def show_report(report: RunReport, *, as_json: bool, full: bool) -> None:
+    """Print what a run found: the answer, the whole report, or JSON and nothing else."""
     if as_json:
         click.echo(to_json(report.summary), nl=False)
+    elif full:
+        show(report.whole(), sys.stdout)
     else:
-        show(report.document, report.summary.run.directory, sys.stdout)
+        show_first(report.first_screen, sys.stdout)
 
 
 def write_summary(report: RunReport) -> None:

@@ -72,9 +72,9 @@ Examples:
 @option("--from", "first_per_s", type=Rate(HIGHEST_PER_S), help="The first rate. [default: from the warm-up]")
 @fleet_options
 @output_options
-def limit(*, as_json: bool, junit: Path | None, **options: Any) -> int:
+def limit(*, as_json: bool, full: bool, junit: Path | None, **options: Any) -> int:
     """Search as the options say, and report."""
-    return run(limit_settings(**options), as_json=as_json, junit=junit)
+    return run(limit_settings(**options), as_json=as_json, full=full, junit=junit)
 
 
 def limit_settings(

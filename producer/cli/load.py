@@ -140,9 +140,9 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 )
 @fleet_options
 @output_options
-def load(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
+def load(*, as_json: bool, full: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """Hold the load as the options say, and report."""
-    return run(load_settings(**options), as_json=as_json, junit=junit, live=live)
+    return run(load_settings(**options), as_json=as_json, full=full, junit=junit, live=live)
 
 
 def load_settings(

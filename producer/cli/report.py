@@ -1,4 +1,8 @@
-"""Recompute a run's figures and verdicts from its records, and print them."""
+"""
+Recompute a run's figures and verdicts from its records, and print the answer.
+
+With --full every figure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from producer.analysis.price import parse_price
-from producer.cli._command import command, option
+from producer.cli._command import FULL_OPTION, command, option
 from producer.cli._output import RunReport, show_report, write, write_pictures
 from producer.cli._param_types import Parsed
 from producer.report.markdown import as_markdown
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   poolrace report runs/2026-01-31T12-00-00Z-race-1a2b3c
+  poolrace report --full runs/2026-01-31T12-00-00Z-race-1a2b3c
   poolrace report --json runs/2026-01-31T12-00-00Z-race-1a2b3c
   poolrace report --markdown runs/2026-01-31T12-00-00Z-race-1a2b3c > report.md
   poolrace report --html runs/2026-01-31T12-00-00Z-race-1a2b3c
@@ -31,14 +36,25 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @command(__doc__, epilog=EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
+@FULL_OPTION
 @option("--json", "as_json", is_flag=True, help="Print the summary alone, as JSON.")
-@option("--markdown", is_flag=True, help="Print the report as Markdown.")
+@option("--markdown", is_flag=True, help="Print the whole report as Markdown.")
 @option("--html", is_flag=True, help="Write the page with pictures, report.html in the run directory.")
 @option("--png", metavar="FOLDER", type=FOLDER, help="Write each picture to a folder as PNG; needs a browser.")
 @option("--svg", metavar="FOLDER", type=FOLDER, help="Write each picture to a folder as SVG; needs a browser.")
-@option("--core-hour", type=PRICE, help="The price of a core for an hour, e.g. 0.04 or '0.04 EUR'.")
+@option(
+    "--core-hour", type=PRICE, help="The price of a core for an hour, e.g. 0.04 or '0.04 EUR'. Prints the whole report."
+)
 def report(
-    run: Path, *, as_json: bool, markdown: bool, html: bool, png: Path | None, svg: Path | None, core_hour: Price | None
+    run: Path,
+    *,
+    full: bool,
+    as_json: bool,
+    markdown: bool,
+    html: bool,
+    png: Path | None,
+    svg: Path | None,
+    core_hour: Price | None,
 ) -> int:
     """Summarise a run again, and write and print the summary."""
     found = RunReport.of(run, core_hour)
@@ -48,5 +64,5 @@ def report(
     if markdown and not as_json:
         click.echo(as_markdown(found.document), nl=False)
     else:
-        show_report(found, as_json=as_json)
+        show_report(found, as_json=as_json, full=full or core_hour is not None)
     return code

@@ -85,9 +85,9 @@ Examples:
 @LIVE_OPTION
 @fleet_options
 @output_options
-def sweep(*, as_json: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
+def sweep(*, as_json: bool, full: bool, junit: Path | None, live: bool | None, **options: Any) -> int:
     """Sweep as the options say, and report."""
-    return run(sweep_settings(**options), as_json=as_json, junit=junit, live=live)
+    return run(sweep_settings(**options), as_json=as_json, full=full, junit=junit, live=live)
 
 
 def sweep_settings(

@@ -1,4 +1,4 @@
-"""The last part of a race of a user's own app: what to run."""
+"""The report of a race of a user's own app: what was known of it, and what its nodes need, task by task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from poolrace.transport_setting import ATOMIC
 from producer.ownapp.caveats import caveats, redirect_notes
-from producer.report.formats import NONE, count, mebibytes, milliseconds, number, percent
+from producer.report.formats import count, mebibytes, milliseconds, number, percent
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -32,12 +32,29 @@ def answer_parts(summary: Summary) -> Iterator[Table | Prose]:
     if not found:
         return
     yield jobs(found, [lane.key for lane in summary.lanes])
-    yield pools(found)
+    if any(each.pool for each in found):
+        yield pools(found)
+    if without := [each for each in found if not each.pool]:
+        yield Prose(title="No pool yet", lines=_why_none(without))
     yield Prose(title="Confidence", lines=[f"{each.workload}: {each.sure}." for each in found])
     overall = found[-1]  # for all tasks together
     if overall.command and overall.compose:
-        yield Prose(title="The worker", lines=[], commands=[overall.command])
-        yield Prose(title="Its service in a compose file", lines=[], commands=overall.compose.splitlines())
+        yield Prose(title="The service of a worker, in a compose file", lines=[], commands=overall.compose.splitlines())
+
+
+def _why_none(without: Sequence[Answer]) -> list[str]:
+    """Return why tasks have no pool, those for the same reason together."""
+    tasks: dict[str, list[str]] = {}
+    for each in without:
+        advice = f" {each.advice}." if each.advice else ""
+        tasks.setdefault(f"{each.why}.{advice}", []).append(each.workload)
+    return [f"{', '.join(names)}: {why}" for why, names in tasks.items()]
+
+
+def settings_given_up(summary: Summary, pool: str) -> list[str]:
+    """Return which settings of the app have no effect on a pool; nothing for the demonstration's jobs."""
+    app = summary.settings.app
+    return [f"your setting {sentence}".rstrip(".") for sentence in app.facts["inert"].get(pool, ())] if app else []
 
 
 def jobs(found: Sequence[Answer], lanes: Sequence[str]) -> Table:
@@ -59,26 +76,28 @@ def jobs(found: Sequence[Answer], lanes: Sequence[str]) -> Table:
 
 
 def pools(found: Sequence[Answer]) -> Table:
-    """Return which pool, and what it takes, per task and for all together."""
+    """Return which pool, and what it takes, for the tasks that have one, and for all together."""
+    at_rate = any(each.nodes for each in found)
+    columns = ["task", "pool", "slots", "prefetch", "jobs/s", "at rate/s", "p99 ms", "memory"]
+    nodes = " Nodes: for that rate at 70 % of capacity each." if at_rate else ""
     return Table(
         title="The answer: one node, per task and for the whole mix",
-        columns=["task", "pool", "slots", "prefetch", "jobs/s", "at rate/s", "p99 ms", "nodes", "memory"],
-        rows=[_pool_row(each) for each in found],
-        note="jobs/s: capacity. p99: from due to finished at that rate. Nodes: for that rate at 70 % of capacity each.",
+        columns=[*columns, "nodes"] if at_rate else columns,
+        rows=[_pool_row(each, at_rate=at_rate) for each in found if each.pool],
+        note=f"jobs/s: capacity. p99: from due to finished at that rate.{nodes}",
+        words=["pool"],
     )
 
 
-def _pool_row(answer: Answer) -> list[str]:
-    if answer.pool is None:
-        return [answer.workload, "no answer", *[NONE] * 7]
+def _pool_row(answer: Answer, *, at_rate: bool) -> list[str]:
     return [
         answer.workload,
-        f"{answer.pool}, atomic" if answer.transport == ATOMIC else answer.pool,
+        f"{answer.pool}, atomic" if answer.transport == ATOMIC else str(answer.pool),
         count(answer.concurrency),
         count(answer.prefetch),
         number(answer.capacity_per_s),
         number(answer.rate_per_s),
         milliseconds(answer.p99_s),
-        count(answer.nodes),
         mebibytes(answer.memory_bytes),
+        *([count(answer.nodes)] if at_rate else []),
     ]

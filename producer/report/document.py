@@ -1,4 +1,8 @@
-"""The parts of a report, in order, without saying how they look: a summary becomes titles, sentences and tables."""
+"""
+The parts of a report, in order, without saying how they look: a summary becomes titles, sentences and tables.
+
+What was raced, then the answer whole, then every figure. What a terminal shows first is in `first_screen.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,29 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from producer.report.answer import app_parts
+from producer.report.first_screen import answer
 from producer.report.formats import NONE, gibibytes, instant
 from producer.report.kinds import KINDS
-from producer.report.parts import Prose, Table
+from producer.report.parts import Prose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from producer.analysis.summary import Summary
     from producer.plan.lanes import Lane
+    from producer.report.parts import Part
 
 
-def document(summary: Summary) -> list[Table | Prose]:
+def document(summary: Summary) -> list[Part]:
     """Return the parts of a report; the first is its heading."""
-    return list(_parts(summary))
+    return [heading(summary), *answer(summary), *figures(summary)]
 
 
-def _parts(summary: Summary) -> Iterator[Table | Prose]:
-    yield heading(summary)
-    if summary.problems:
-        yield Prose(title="This run is not valid", lines=summary.problems)
-    if summary.warnings:
-        yield Prose(title="Warnings", lines=summary.warnings)
-    yield from app_parts(summary)
+def figures(summary: Summary) -> list[Part]:
+    """Return all that the answer does not have already."""
+    found: list[Part] = list(app_parts(summary))
     if summary.workloads:
-        yield from KINDS[summary.settings.kind].parts(summary)
+        said = answer(summary)
+        found += [part for part in KINDS[summary.settings.kind].parts(summary) if part not in said]
+    return found
 
 
 def heading(summary: Summary) -> Prose:

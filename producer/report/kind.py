@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.summary import Summary
     from producer.plan.run_settings import RunSettings
-    from producer.report.parts import Prose, Table
+    from producer.report.parts import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,11 @@ def no_checks(summary: Summary) -> Iterable[Check]:  # noqa: ARG001 - as of any 
     return ()
 
 
+def never_taken_on(summary: Summary) -> str:  # noqa: ARG001 - as of any kind
+    """Return nothing: such a run cannot be taken on."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportKind:
     """
@@ -42,13 +47,18 @@ class ReportKind:
     Attributes:
         name: Its name, as in the settings.
         asked: Returns what was done, in a few words.
-        parts: Yields what follows the heading.
+        parts: Yields all that it found, as tables and sentences. What the answer has already is left out there.
+        answer: Yields what a reader needs first, what matters most first: a first screen shows it, cut where it is
+            long, and a whole report begins with it. None for the first table and all sentences of its parts.
+        taken_on: Returns why such a run is worth taking on with `--continue`, as a sentence; empty if it is not.
         checks: Returns what was asked of its lanes.
         between: What stands between its lanes in the heading.
     """
 
     name: str
     asked: Callable[[RunSettings], str]
-    parts: Callable[[Summary], Iterator[Table | Prose]]
+    parts: Callable[[Summary], Iterator[Part]]
+    answer: Callable[[Summary], Iterator[Part]] | None = None
+    taken_on: Callable[[Summary], str] = never_taken_on
     checks: Callable[[Summary], Iterable[Check]] = no_checks
     between: str = " against "

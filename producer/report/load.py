@@ -16,18 +16,27 @@ if TYPE_CHECKING:
     from producer.analysis.load import JudgedThreshold, LoadFigures, LoadLane, LoadPhase, LoadSummary
     from producer.analysis.summary import Summary
     from producer.plan.run_settings import RunSettings
+    from producer.report.parts import Part
     from producer.rundir.manifest import Aborted
 
 
-def load_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """Yield what was offered, what came of it, and what became of the thresholds."""
+def load_answer(summary: Summary) -> Iterator[Part]:
+    """Yield what became of the thresholds, of what was offered, and what was changed meanwhile."""
     load = summary.load
     assert load
     if load.aborted:
         yield ended_early(load.aborted)
+    if any(lane.thresholds for lane in load.lanes):
+        yield thresholds(load)
+    yield rates(load)
     if any(load.changes.values()):
         yield changed(load)
-    yield rates(load)
+
+
+def load_parts(summary: Summary) -> Iterator[Part]:
+    """Yield all else, by phase and workload."""
+    load = summary.load
+    assert load
     if any(len(lane.phases) > 1 for lane in load.lanes):
         yield rates_by_phase(load)
     if any(len(lane.workloads) > 1 for lane in load.lanes):
@@ -36,8 +45,6 @@ def load_parts(summary: Summary) -> Iterator[Table | Prose]:
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
-    if any(lane.thresholds for lane in load.lanes):
-        yield thresholds(load)
 
 
 def asked(settings: RunSettings) -> str:
@@ -120,9 +127,10 @@ def ended_early(aborted: Aborted) -> Prose:
 
 
 def thresholds(load: LoadSummary) -> Prose:
-    """Return each threshold on each lane, kept or not, by how much and since when."""
-    lines = [f"{lane.lane}: {judged_sentence(judged)}" for lane in load.lanes for judged in lane.thresholds]
-    return Prose(title="Thresholds", lines=lines)
+    """Return each threshold on each lane, broken ones first, by how much and since when."""
+    found = [(lane.lane, judged) for lane in load.lanes for judged in lane.thresholds]
+    found.sort(key=lambda each: each[1].kept)
+    return Prose(title="Thresholds", lines=[f"{lane}: {judged_sentence(judged)}" for lane, judged in found])
 
 
 def judged_sentence(judged: JudgedThreshold) -> str:
@@ -146,4 +154,4 @@ def checks(summary: Summary) -> Iterator[Check]:
             yield Check(name=judged.threshold, lane=lane.lane, failure=broken)
 
 
-LOAD = ReportKind(name="load", asked=asked, parts=load_parts, checks=checks, between=", then ")
+LOAD = ReportKind(name="load", asked=asked, parts=load_parts, answer=load_answer, checks=checks, between=", then ")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.report.parts import Prose, Table
+from producer.report.parts import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from producer.report.parts import Part, Prose
 
-def as_markdown(parts: Iterable[Table | Prose]) -> str:
+
+def as_markdown(parts: Iterable[Part]) -> str:
     """Return parts of a report as Markdown, ending in a line break."""
     return "\n\n".join(_table(part) if isinstance(part, Table) else _prose(part) for part in parts) + "\n"
 
 
 def _table(part: Table) -> str:
-    ruler = ["---"] + ["---:"] * (len(part.columns) - 1)
+    ruler = ["---" if column in (part.columns[0], *part.words) else "---:" for column in part.columns]
     lines = [f"### {_escape(part.title)}", "", _row(part.columns), f"| {' | '.join(ruler)} |", *map(_row, part.rows)]
     return "\n".join(lines + ([f"\n{_escape(part.note)}"] if part.note else []))
 
@@ -27,7 +29,8 @@ def _row(cells: Sequence[str]) -> str:
 
 def _prose(part: Prose) -> str:
     blocks = [f"### {_escape(part.title)}"] if part.title else []
-    blocks.append("\n".join(map(_item, part.lines)))
+    if part.lines:
+        blocks.append("\n".join(map(_item, part.lines)))
     if part.commands:
         blocks.append("\n".join(["```", *part.commands, "```"]))
     return "\n\n".join(blocks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +19,16 @@ class Table:
         columns: Headings; the first column is text, the others are aligned to the right unless they hold words.
         rows: Cells, all text.
         note: How to read it; empty if there is nothing to say.
+        words: The columns, besides the first, that hold words.
+        large: Whether it is the answer, to be read across a room where there is room.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    words: Sequence[str] = ()
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +40,13 @@ class Prose:
         title: What they are about; empty for none.
         lines: One sentence or item each.
         commands: Lines that are meant to be copied, and are never wrapped.
+        first: Lines that a first screen shows at most; 0 for as many as fit.
     """
 
     title: str
     lines: Sequence[str]
     commands: Sequence[str] = ()
+    first: int = 0
+
+
+Part: TypeAlias = Table | Prose

@@ -1,13 +1,16 @@
-"""The report of a race: capacity, latency, cost, verdicts and what to run."""
+"""The report of a race: what to run and how sure that is, then capacity, latency, cost and verdicts."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import TYPE_CHECKING
 
 from poolrace.transport_setting import ATOMIC
-from producer.report.answer import answer_parts
+from producer.analysis.recommendation import NOT_VALID
+from producer.analysis.sureness import explained, told
+from producer.report.answer import answer_parts, settings_given_up
 from producer.report.formats import NONE, number, ratio
+from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
 from producer.report.tables import corrected, cost, latency, per_job
@@ -21,25 +24,115 @@ if TYPE_CHECKING:
     from producer.analysis.verdict import Verdict
     from producer.analysis.workload import WorkloadSummary
     from producer.plan.run_settings import RunSettings
+    from producer.report.parts import Part
+
+NO_LANE = "none"
+"""In place of a pool."""
+
+MATTER = 3
+"""Sentences on what a pool gives up that matter at once: the gravest come first."""
+
+HEAVIER = 1.05
+"""A memory per slot over that of another lane from which it is worth a sentence."""
 
 
-def race_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """Yield what a race found."""
+def race_answer(summary: Summary) -> Iterator[Part]:
+    """Yield what to run for each workload, the lines to copy, and what that gives up."""
+    yield what_to_run(summary)
+    commands = dict.fromkeys(each.recommendation.command for each in _ordered(summary))
+    if found := [command for command in commands if command]:
+        yield Prose(title="", lines=[], commands=found)
+    yield from given_up(summary)
+
+
+def race_parts(summary: Summary) -> Iterator[Part]:
+    """Yield what a race found, but for the answer."""
     yield capacity(summary)
     yield latency(summary)
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
     yield verdicts(summary)
-    yield from given_up(summary)
-    yield recommendations(summary)
     yield from answer_parts(summary)
 
 
 def asked(settings: RunSettings) -> str:
     """Return what was done, in a few words."""
     assert settings.race
-    return f"{settings.race.pairs} pairs of trials a workload"
+    pairs, at_most_s = settings.race.pairs, settings.race.at_most_s
+    if pairs:
+        return f"{pairs} pairs of trials a workload"
+    return f"measured for at most {at_most_s:g} s" if at_most_s else "measured until all was settled"
+
+
+def what_to_run(summary: Summary) -> Table | Prose:
+    """Return which lane to run for each workload, how sure that is and why; none if the run is not valid."""
+    workloads = _ordered(summary)
+    if all(each.recommendation == NOT_VALID for each in workloads):
+        return Prose(title=WHAT_TO_RUN, lines=["The figures may be looked at, but nothing follows from them."])
+    return Table(
+        title=WHAT_TO_RUN,
+        columns=["workload", "run", "slots", "sure", "why"],
+        rows=[[each.workload, *_cells(each.recommendation, summary)] for each in workloads],
+        note=" ".join(_advice(workloads)),
+        words=["run", "slots", "sure", "why"],
+        large=True,
+    )
+
+
+WHAT_TO_RUN = "What to run"
+
+
+def _ordered(summary: Summary) -> list[WorkloadSummary]:
+    """Return the workloads, and first the mix of all tasks of an own app, for which one pool would have to do."""
+    app = summary.settings.app
+    return sorted(summary.workloads, key=lambda each: app is not None and each.workload in app.shares)
+
+
+def _cells(chosen: Recommendation, summary: Summary) -> list[str]:
+    why = chosen.why.removeprefix("does ")  # what is run is in the same row
+    if chosen.lane is None:
+        return [NO_LANE, NONE, chosen.sure, why]
+    pools = [lane.pool for lane in summary.settings.lanes]
+    # Two lanes of one pool are told apart by their keys.
+    name = str(chosen.pool) if pools.count(str(chosen.pool)) == 1 else chosen.lane
+    nodes = f"{chosen.nodes} x " if (chosen.nodes or 1) > 1 else ""
+    transport = ", atomic" if chosen.transport == ATOMIC else ""
+    return [f"{name}{transport}", f"{nodes}{chosen.concurrency}", chosen.sure, why]
+
+
+def _advice(workloads: Sequence[WorkloadSummary]) -> Iterator[str]:
+    """Yield what to do about the workloads without a lane."""
+    without = [each for each in workloads if each.recommendation.lane is None and each.recommendation.advice]
+    for advice, those in groupby(without, key=lambda each: each.recommendation.advice):
+        yield f"{', '.join(each.workload for each in those)}: {advice}."
+
+
+def given_up(summary: Summary) -> Iterator[Prose]:
+    """Yield what each recommended pool cannot do, and before that what of the app's own settings."""
+    chosen = [workload.recommendation for workload in summary.workloads]
+    for pool, lines in {each.pool: each.gives_up for each in chosen if each.pool}.items():
+        ratio = max((each.memory_ratio or 0.0 for each in chosen if each.pool == pool), default=0.0)
+        measured = [_with_memory(line, ratio) for line in lines]
+        lost = [*settings_given_up(summary, pool), *measured]
+        yield Prose(title=f"What you give up with {pool}", lines=lost, first=MATTER)
+
+
+def _with_memory(line: str, ratio: float) -> str:
+    """Add to the sentence on memory, if it is that, how much more was measured."""
+    if not line.startswith("memory") or ratio <= HEAVIER:
+        return line
+    return f"{line}; {number(ratio, 2)} times as much as on the lightest lane"
+
+
+def taken_on(summary: Summary) -> str:
+    """Return how much is settled, if not everything is."""
+    found = _all(summary)
+    settled = sum(verdict.settled for verdict in found)
+    answered = all(workload.recommendation.sure == "settled" for workload in summary.workloads)
+    if not found or (answered and settled == len(found)):
+        return ""
+    return f"{settled} of {len(found)} comparisons are settled."
 
 
 def capacity(summary: Summary) -> Table:
@@ -51,7 +144,8 @@ def capacity(summary: Summary) -> Table:
         title="Capacity: jobs per second over a backlog, median of the trials",
         columns=["workload", *lanes, *(column for a, b in pairs for column in (f"{a} / {b}", "verdict"))],
         rows=[_capacity_row(workload, lanes, pairs) for workload in summary.workloads],
-        note="Ratio with its 95 % interval, from paired trials." if pairs else "",
+        note=interval_note(_all(summary)) if pairs else "",
+        words=["verdict"],
     )
 
 
@@ -68,20 +162,18 @@ def _rate(workload: WorkloadSummary, lane: str) -> str:
 def _verdict_cells(workload: WorkloadSummary, measure: Measure, pairs: Sequence[tuple[str, str]]) -> list[str]:
     found = {(v.a, v.b): v for v in workload.verdicts if v.measure == measure}
     verdicts = [found.get(pair) for pair in pairs]
-    cells = [[ratio(each.ratio, each.low, each.high), each.word] if each else [NONE, NONE] for each in verdicts]
+    cells = [[ratio(each.ratio, each.low, each.high), told(each)] if each else [NONE, NONE] for each in verdicts]
     return [cell for two in cells for cell in two]
 
 
 def verdicts(summary: Summary) -> Prose:
     """Return every verdict as a sentence."""
-    found = [verdict for workload in summary.workloads for verdict in workload.verdicts]
-    lines = [f"{_measured(each)}: {_sentences(each.word, each.reason, each.advice)}" for each in found]
+    lines = [f"{each.workload}, {each.measure}: {_sentences(explained(each), each.advice)}" for each in _all(summary)]
     return Prose(title="Verdict", lines=lines)
 
 
-def _measured(verdict: Verdict) -> str:
-    percentile = f" {verdict.percentile}" if verdict.percentile else ""
-    return f"{verdict.workload}, {verdict.measure}{percentile}"
+def _all(summary: Summary) -> list[Verdict]:
+    return [verdict for workload in summary.workloads for verdict in workload.verdicts]
 
 
 def _sentences(*clauses: str | None) -> str:
@@ -89,31 +181,4 @@ def _sentences(*clauses: str | None) -> str:
     return " ".join(f"{clause}." for clause in clauses if clause)
 
 
-def recommendations(summary: Summary) -> Prose:
-    """Return what to run, workload by workload."""
-    lines, commands = [], []
-    for workload in summary.workloads:
-        chosen = workload.recommendation
-        if chosen.command is None:
-            why = _sentences(f"no recommendation: {chosen.why}", chosen.advice)
-            lines.append(f"{workload.workload}: {why}")
-        else:
-            lines.append(f"{workload.workload}: {_chosen(chosen)}; {chosen.why}.")
-            commands.append(chosen.command)
-    return Prose(title="What to run", lines=lines, commands=list(dict.fromkeys(commands)))
-
-
-def _chosen(chosen: Recommendation) -> str:
-    nodes = f"{chosen.nodes} nodes of " if (chosen.nodes or 1) > 1 else ""
-    transport = " and the atomic transport" if chosen.transport == ATOMIC else ""
-    return f"{chosen.pool} with {nodes}{chosen.concurrency} slots{transport}"
-
-
-def given_up(summary: Summary) -> Iterator[Prose]:
-    """Yield what each recommended pool cannot do."""
-    chosen = [workload.recommendation for workload in summary.workloads]
-    for pool, lines in {each.pool: each.gives_up for each in chosen if each.pool}.items():
-        yield Prose(title=f"What you give up with {pool}", lines=lines)
-
-
-RACE = ReportKind(name="race", asked=asked, parts=race_parts)
+RACE = ReportKind(name="race", asked=asked, parts=race_parts, answer=race_answer, taken_on=taken_on)

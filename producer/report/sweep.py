@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from producer.analysis.sureness import told
 from producer.analysis.usl import LEAST_VALUES
 from producer.report.formats import mebibytes, milliseconds, number, percent, ratio
+from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
 from producer.report.tables import INTERVALS, percentile_cell
@@ -75,11 +77,11 @@ def against(sweep: SweepSummary) -> Table:
         title="Lane against lane at each value",
         columns=[sweep.axis, "measure", "lanes", "ratio", "verdict"],
         rows=[
-            [point.value, each.measure, f"{each.a} / {each.b}", ratio(each.ratio, each.low, each.high), each.word]
+            [point.value, each.measure, f"{each.a} / {each.b}", ratio(each.ratio, each.low, each.high), told(each)]
             for point in sweep.points
             for each in point.verdicts
         ],
-        note="Ratio with its 95 % interval, from paired trials.",
+        note=interval_note([each for point in sweep.points for each in point.verdicts]),
     )
 
 

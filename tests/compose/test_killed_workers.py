@@ -100,7 +100,7 @@ def test_a_load_names_the_jobs_that_a_killed_worker_lost(faulty: Any) -> None:
     faulty.compose("up", "--detach", "--wait", "worker-prefork")
     report, _ = load.communicate(timeout=120)
     assert load.returncode == 4, report
-    folder = report.split("Run directory: ")[1].split()[0]
+    folder = report.split("Run directory: ")[1].split()[0].rpartition("/")[2]
     summary = json.loads(
         faulty.compose(
             "run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producer.analysis.verdict import MARGIN
-from producer.analysis.verdict_words import NO_DIFFERENCE, NO_VERDICT
+from producer.analysis.verdict_words import NO_DIFFERENCE, OPEN
 from producer.report.charts.labels import escaped
 from producer.report.charts.picture import Drawn, Frame
 from producer.report.charts.ratios import Ratio, ratios
@@ -63,7 +63,7 @@ def _label(each: FigureChange) -> str:
 
 def _shows(known: Sequence[FigureChange]) -> str:
     same = [each for each in known if each.word == NO_DIFFERENCE]
-    undecided = [each for each in known if each.word == NO_VERDICT]
+    undecided = [each for each in known if each.word == OPEN]
     changed = [
         f"{each.workload} on {each.lane}, {each.measure}: {each.word}, {number(each.ratio)} "
         f"({number(each.low)} to {number(each.high)})"

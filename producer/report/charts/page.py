@@ -11,7 +11,9 @@ from plotly.offline import get_plotlyjs
 
 from producer.report.charts.gallery import pictures_of, pictures_of_both
 from producer.report.comparison import comparison
-from producer.report.parts import Prose, Table
+from producer.report.document import figures, heading
+from producer.report.first_screen import answer, headline
+from producer.report.parts import Prose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,31 +21,28 @@ if TYPE_CHECKING:
     from producer.analysis.compare import Comparison
     from producer.analysis.summary import Summary
     from producer.report.charts.picture import Picture
+    from producer.report.parts import Part
     from producer.rundir.run import Run
 
 CONFIG = {"displaylogo": False, "responsive": True, "scrollZoom": False}
 """Plotly's settings: no link that leads to the network."""
 
-FIRST = ("This run is not valid", "Warnings", "Ended early", "What to run", "What that means")
-"""Titles of what a reader needs before all else, in order."""
-
 PACKAGE = "producer.report.charts"
 
 
-def page(document: Sequence[Table | Prose], summary: Summary, run: Run) -> str:
+def page(summary: Summary, run: Run) -> str:
     """
     Return the report of a run as HTML, whole: style and script are in it.
 
     Args:
-        document: The parts of the report; the first is its heading.
         summary: Of the run.
         run: The same run, read.
     """
-    top, *rest = document
-    assert isinstance(top, Prose)
     return _whole(
-        top,
-        rest,
+        headline(summary),
+        heading(summary),
+        answer(summary),
+        figures(summary),
         pictures_of(summary, run),
         source=f"Run directory: {run.path.name}",
         again=f"poolrace report --html {run.path.name}",
@@ -59,24 +58,36 @@ def page_of_both(found: Comparison, summaries: Sequence[Summary], runs: Sequence
         summaries: Of the first run and of the second.
         runs: The same runs, read.
     """
-    top, *rest = comparison(found)
+    top, *changes = comparison(found)
     assert isinstance(top, Prose)
     first, second = (run.path.name for run in runs)
     return _whole(
         top,
-        rest,
+        None,
+        [],
+        changes,
         pictures_of_both(found, summaries, runs),
         source=f"Before: {first}. After: {second}",
         again=f"poolrace compare --html {first} {second}",
     )
 
 
-def _whole(top: Prose, rest: Sequence[Table | Prose], pictures: Sequence[Picture], *, source: str, again: str) -> str:
+def _whole(
+    top: Prose,
+    about: Prose | None,
+    first: Sequence[Part],
+    rest: Sequence[Part],
+    pictures: Sequence[Picture],
+    *,
+    source: str,
+    again: str,
+) -> str:
     template = _templates().get_template("page.html")
     return template.render(
         top=top,
-        prose=sorted((part for part in rest if isinstance(part, Prose)), key=_place),
-        tables=[part for part in rest if isinstance(part, Table)],
+        about=about,
+        answer=first,
+        figures=rest,
         pictures=pictures,
         charts={picture.key: _chart(picture) for picture in pictures},
         source=source,
@@ -120,8 +131,3 @@ def _scripts(pictures: Iterable[Picture]) -> Iterator[str]:
     yield "legends.js"
     if any(picture.figure is not None and "bars" in (picture.figure.layout.meta or {}) for picture in pictures):
         yield "slot_bars.js"
-
-
-def _place(part: Prose) -> int:
-    """Rank what is wrong with a run before what to do, and that before why; the rest keeps its order."""
-    return FIRST.index(part.title) if part.title in FIRST else len(FIRST)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from producer.report.charts.labels import escaped
-from producer.report.charts.layout import error_bars, layout, logarithmic
+from producer.report.charts.layout import layout, logarithmic
 from producer.report.charts.theme import INK, LOOKS
 
 if TYPE_CHECKING:
@@ -27,6 +27,31 @@ than the third at some of them.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stroke:
+    """
+    The look of a row by how sure it is, whatever its colour.
+
+    Attributes:
+        width: Of its line, in pixels.
+        dash: Plotly's name of its line.
+        mark: What plotly adds to the name of a mark.
+    """
+
+    width: int
+    dash: str
+    mark: str
+
+
+STROKES = {
+    "settled": Stroke(width=5, dash="solid", mark=""),
+    "likely": Stroke(width=2, dash="solid", mark="-open"),
+    "open": Stroke(width=2, dash="dot", mark="-open"),
+}
+PLAIN = Stroke(width=2, dash="solid", mark="")
+"""Of a row that does not say how sure it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
     """
     A row.
@@ -37,6 +62,7 @@ class Ratio:
         ratio: One figure divided by another.
         low: Lower end of its interval.
         high: Upper end.
+        sure: How sure the word is that rests on it: settled, likely or open; empty if nothing is said of it.
     """
 
     label: str
@@ -44,6 +70,7 @@ class Ratio:
     ratio: float
     low: float
     high: float
+    sure: str = ""
 
 
 def ratios(rows: Sequence[Ratio], margin: float, of: str) -> go.Figure:
@@ -57,7 +84,12 @@ def ratios(rows: Sequence[Ratio], margin: float, of: str) -> go.Figure:
     """
     figure = go.Figure()
     for measure, look in zip(sorted({row.measure for row in rows}), LOOKS, strict=False):
-        _add_measure(figure, measure, [row for row in rows if row.measure == measure], look)
+        for sure in dict.fromkeys(row.sure for row in rows if row.measure == measure):
+            _add_rows(figure, [row for row in rows if (row.measure, row.sure) == (measure, sure)], look)
+        _add_entry(figure, measure, PLAIN, look.colour, look.symbol)
+    for sure, stroke in STROKES.items():
+        if sure in {row.sure for row in rows}:
+            _add_entry(figure, sure, stroke, INK, "circle")
     figure.add_vrect(x0=1 / (1 + margin), x1=1 + margin, fillcolor=INK, opacity=0.2, line_width=0, name="no difference")
     figure.add_vline(x=1, line={"color": INK, "width": 1})
     figure.update_xaxes(**_axis(max(row.high for row in rows) / min(row.low for row in rows)))
@@ -65,17 +97,42 @@ def ratios(rows: Sequence[Ratio], margin: float, of: str) -> go.Figure:
     return layout(figure, x=escaped(of), y="", height=FRAME + ROW * len(rows))
 
 
-def _add_measure(figure: go.Figure, measure: str, rows: Sequence[Ratio], look: LaneStyle) -> None:
-    values = [row.ratio for row in rows]
+def _add_rows(figure: go.Figure, rows: Sequence[Ratio], look: LaneStyle) -> None:
+    """Draw the intervals of rows that look alike, and their ratios on top."""
+    stroke = STROKES.get(rows[0].sure, PLAIN)
     figure.add_scatter(
-        x=values,
-        y=[row.label for row in rows],
-        mode="markers",
-        name=measure,
-        marker={"color": look.colour, "symbol": look.symbol, "size": 11},
-        error_x=error_bars(values, [row.low for row in rows], [row.high for row in rows], look.colour),
+        x=[end for row in rows for end in (row.low, row.high, None)],
+        y=[label for row in rows for label in (row.label, row.label, None)],
+        mode="lines+markers",
+        line={"color": look.colour, "width": stroke.width, "dash": stroke.dash},
+        marker={"color": look.colour, "symbol": "line-ns-open", "size": 9},
+        showlegend=False,
         hovertemplate="%{x:.3f}<extra></extra>",
     )
+    figure.add_scatter(
+        x=[row.ratio for row in rows],
+        y=[row.label for row in rows],
+        mode="markers",
+        marker=_mark(look.colour, look.symbol, stroke),
+        showlegend=False,
+        hovertemplate="%{x:.3f}<extra></extra>",
+    )
+
+
+def _add_entry(figure: go.Figure, name: str, stroke: Stroke, colour: str, symbol: str) -> None:
+    """Add a line to the legend."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "width": stroke.width, "dash": stroke.dash},
+        marker=_mark(colour, symbol, stroke),
+    )
+
+
+def _mark(colour: str, symbol: str, stroke: Stroke) -> dict[str, Any]:
+    return {"color": colour, "symbol": symbol + stroke.mark, "size": 11, "line": {"width": 2, "color": colour}}
 
 
 def _axis(span: float) -> dict[str, Any]:

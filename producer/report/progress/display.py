@@ -38,7 +38,7 @@ class Silent:
     def stage(self, text: str) -> None:
         """Do nothing."""
 
-    def begin(self, trials: int) -> None:
+    def begin(self, trials: int | None, at_most_s: float | None = None) -> None:
         """Do nothing."""
 
     def trial(self, text: str) -> None:
@@ -62,7 +62,8 @@ class Lines:
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._trials = 0
+        self._trials: int | None = 0
+        self._at_most_s: float | None = None
         self._done = 0
         self._began_s = 0.0
         self._said_s = 0.0
@@ -71,11 +72,12 @@ class Lines:
         """Say which step has begun."""
         print(text, file=self._stream, flush=True)
 
-    def begin(self, trials: int) -> None:
-        """Start counting trials."""
-        self._trials, self._done = trials, 0
+    def begin(self, trials: int | None, at_most_s: float | None = None) -> None:
+        """Start counting trials, or the time."""
+        self._trials, self._at_most_s, self._done = trials, at_most_s, 0
         self._began_s = self._said_s = self._clock()
-        self.stage(f"Measuring: {trials} trials")
+        most = f"at most {at_most_s:.0f} s" if at_most_s else "until all is settled"
+        self.stage(f"Measuring: {trials} trials" if trials else f"Measuring: {most}")
 
     def trial(self, text: str) -> None:
         """Print the number of trials done, if nothing was printed for a while."""
@@ -83,8 +85,13 @@ class Lines:
         now_s = self._clock()
         if now_s - self._said_s >= self.EVERY_S or self._done == self._trials:
             self._said_s = now_s
-            left_s = (now_s - self._began_s) / self._done * (self._trials - self._done)
-            self.stage(f"{self._done}/{self._trials} trials, about {left_s:.0f} s left; {text}")
+            self.stage(f"{self._so_far(now_s - self._began_s)}; {text}")
+
+    def _so_far(self, took_s: float) -> str:
+        if self._trials:
+            left_s = took_s / self._done * (self._trials - self._done)
+            return f"{self._done}/{self._trials} trials, about {left_s:.0f} s left"
+        return f"{took_s:.0f} s" + (f" of at most {self._at_most_s:.0f} s" if self._at_most_s else "")
 
     def score(self, score: Score) -> None:
         """Do nothing: the line of the trial says it."""
@@ -104,19 +111,25 @@ class Bar:
     def __init__(self, progress: _WithLanes, *, scores: bool = False) -> None:
         self._progress = progress
         self._scores = scores
+        self._timed_from_s: float | None = None
         self._task: TaskID = progress.add_task("Starting", total=None)
 
     def stage(self, text: str) -> None:
         """Say which step has begun."""
         self._progress.update(self._task, description=text)
 
-    def begin(self, trials: int) -> None:
-        """Start counting trials."""
-        self._progress.reset(self._task, total=trials)
+    def begin(self, trials: int | None, at_most_s: float | None = None) -> None:
+        """Start counting trials, or the seconds."""
+        self._timed_from_s = None if trials else time.monotonic()
+        self._progress.reset(self._task, total=trials or at_most_s)
 
     def trial(self, text: str) -> None:
         """Move the bar."""
-        self._progress.update(self._task, advance=1, description=text)
+        if self._timed_from_s is None:
+            self._progress.update(self._task, advance=1, description=text)
+        else:
+            took_s = round(time.monotonic() - self._timed_from_s)
+            self._progress.update(self._task, completed=took_s, description=text)
 
     def score(self, score: Score) -> None:
         """Show what a trial of a race gave, beside those before it."""

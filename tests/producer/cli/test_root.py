@@ -183,7 +183,7 @@ def asked():
 
 def test_no_words_mean_the_defaults(asked):
     found = asked()
-    assert found == RaceSettings(lanes=found.lanes)
+    assert found == RaceSettings(lanes=found.lanes, at_most_s=90.0)
     assert [(lane.key, lane.slots, lane.prefetch, lane.acks) for lane in found.lanes] == [
         ("prefork", 8, 4, "early"),
         ("threads", 8, 4, "early"),
@@ -211,7 +211,14 @@ def test_every_word_arrives_where_it_belongs(asked):
 def test_quick_gives_way_to_what_is_named(asked):
     assert asked("--quick").workloads == ("cpu", "io")
     found = asked("--quick", "--workload", "mixed", "--pairs", "9")
-    assert (found.workloads, found.pairs, found.trial_s, found.quick) == (("mixed",), 9, 0.4, True)
+    assert (found.workloads, found.pairs, found.trial_s, found.quick) == (("mixed",), 9, 0.5, True)
+
+
+def test_a_race_ends_after_a_time_unless_something_else_ends_it(asked):
+    assert asked("--at-most", "5m").at_most_s == 300.0
+    assert asked("--quick").at_most_s == 20.0
+    assert asked("--until-settled").at_most_s is asked("--pairs", "5").at_most_s is None
+    assert asked("--until-settled", "--at-most", "60m").at_most_s == 3600.0
 
 
 def test_like_takes_the_sizes_of_an_earlier_run(asked, run_maker):
@@ -241,7 +248,7 @@ def test_a_report_is_printed_and_written_into_the_run_directory(poolrace, run_ma
     path = run_maker(speeds={"prefork": 2.0})
     code, out, err = poolrace("report", str(path))
     assert (code, err) == (0, "")
-    assert "prefork finishes 2.00 times as many jobs as threads" in out
+    assert "2.00 to 2.00 times as many as threads" in out
     assert json.loads((path / "summary.json").read_text())["status"] == "complete"
     assert (path / "report.md").read_text().startswith("### Race of")
 

@@ -8,7 +8,7 @@ from recorded import LANES as ASKED
 
 from producer.analysis.answer import Answer
 from producer.analysis.summary import summarise
-from producer.report.answer import answer_parts, app_parts, jobs, pools
+from producer.report.answer import answer_parts, app_parts, jobs, pools, settings_given_up
 from producer.report.document import document
 from producer.rundir.reader import read_run
 
@@ -34,7 +34,7 @@ LANES = [facts_of(lane) for lane in ASKED]
 def answer(workload="resize", **changes):
     known = Answer(
         workload=workload, share=0.25, cpu_share={"prefork": 0.875, "threads": None}, started_per_job=1.5,
-        lane="threads", why="capacity decides", sure="threads: prefork / threads 0.50 [0.44, 0.60]",
+        lane="threads", why="half of the memory", sure="threads, settled: threads does 1.7 to 2.3 times as many",
         pool="threads", concurrency=8, prefetch=2, transport="stock", memory_bytes=80 * MIB, capacity_per_s=1234.5,
         rate_per_s=71.0, p99_s=0.25, nodes=2, command=f"celery worker # {workload}",
         compose=f"worker-threads:\n  # {workload}",
@@ -49,9 +49,9 @@ def undecided(workload="mix"):
         cpu_share={"prefork": 0.875, "threads": None},
         started_per_job=1.5,
         lane=None,
-        why="no verdict",
-        sure="no verdict",
-        advice="More pairs",
+        why="any lane may do 60 % less",
+        sure="open: it may be either",
+        advice="Take the race on",
     )
 
 
@@ -78,35 +78,58 @@ def test_a_task_is_described_in_a_row():
 
 def test_an_answer_is_a_row():
     (row,) = pools([answer()]).rows
-    assert row == ["resize", "threads", "8", "2", "1,234", "71.0", "250", "2", "80.0 MiB"]
+    assert row == ["resize", "threads", "8", "2", "1,234", "71.0", "250", "80.0 MiB", "2"]
+
+
+def test_where_the_run_chose_the_rate_itself_nobody_counts_nodes():
+    table = pools([answer(nodes=None), answer("mix", nodes=None)])
+    assert "nodes" not in table.columns
+    assert "Nodes" not in table.note
+    assert {len(row) for row in table.rows} == {len(table.columns)}
 
 
 def test_what_is_not_known_is_a_dash():
     unknown = dict.fromkeys(("memory_bytes", "capacity_per_s", "rate_per_s", "p99_s", "nodes"))
-    (row,) = pools([answer(**unknown)]).rows
+    row, _ = pools([answer(**unknown), answer()]).rows
     assert row == ["resize", "threads", "8", "2", "-", "-", "-", "-", "-"]
 
 
-def test_a_task_without_a_lane_has_a_row_that_says_so():
-    table = pools([answer(), undecided()])
-    assert table.rows[1] == ["mix", "no answer", *["-"] * 7]
-    assert {len(row) for row in table.rows} == {len(table.columns)}
+def test_a_task_without_a_lane_has_no_row_but_a_sentence(summary_of):
+    parts = list(answer_parts(summary_of(answer(), undecided())))
+    assert [row[0] for row in parts[1].rows] == ["resize"]
+    assert parts[2].title == "No pool yet"
+    assert parts[2].lines == ["mix: any lane may do 60 % less. Take the race on."]
+
+
+def test_where_no_task_has_a_lane_there_is_no_table_of_dashes(summary_of):
+    parts = list(answer_parts(summary_of(undecided("resize"), undecided())))
+    assert titles(parts) == ["The tasks", "No pool yet", "Confidence"]
+    assert parts[1].lines == ["resize, mix: any lane may do 60 % less. Take the race on."]
 
 
 def test_the_lines_to_copy_are_those_for_all_tasks_together(summary_of):
     parts = list(answer_parts(summary_of(answer(), answer("mix"))))
-    assert titles(parts)[3:] == ["The worker", "Its service in a compose file"]
-    assert parts[3].commands == ["celery worker # mix"]
-    assert parts[4].commands == ["worker-threads:", "  # mix"]
+    assert titles(parts)[3:] == ["The service of a worker, in a compose file"]
+    assert parts[3].commands == ["worker-threads:", "  # mix"]
 
 
 def test_each_answer_says_how_sure_it_is(summary_of):
     parts = list(answer_parts(summary_of(answer(), undecided())))
-    assert parts[2].lines == ["resize: threads: prefork / threads 0.50 [0.44, 0.60].", "mix: no verdict."]
+    assert parts[3].lines == [
+        "resize: threads, settled: threads does 1.7 to 2.3 times as many.",
+        "mix: open: it may be either.",
+    ]
 
 
 def test_without_an_answer_for_all_together_there_is_nothing_to_copy(summary_of):
-    assert titles(answer_parts(summary_of(answer(), undecided()))) == ["The tasks", "The answer", "Confidence"]
+    assert titles(answer_parts(summary_of(answer(), undecided())))[-1] == "Confidence"
+
+
+def test_settings_that_a_pool_ignores_are_given_up_with_it(summary_of):
+    summary = summary_of(answer())
+    assert settings_given_up(summary, "threads") == ["your setting task_time_limit = 30 is ignored silently"]
+    assert settings_given_up(summary, "prefork") == []
+    assert settings_given_up(replace(summary, settings=replace(summary.settings, app=None)), "threads") == []
 
 
 def test_what_was_known_of_the_app_comes_first_for_its_pools_only(summary_of):

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from nouns import percentiles_of, with_results
+from nouns import percentiles_of, verdict, with_results
 
 from producer.analysis.compare import compare_runs
 from producer.analysis.results import PingTimes
@@ -42,18 +42,19 @@ def summary(run_maker):
     return summarise(read_run(run_maker(speeds={"prefork": 2.0})))
 
 
-def test_the_parts_come_in_an_order_that_ends_with_what_to_do(summary):
+def test_the_answer_comes_first_then_all_figures(summary):
     titles = [part.title.partition(":")[0] for part in parts(summary)]
     assert titles == [
         "Race of 2023-11-14 22",
+        "What to run",
+        "",
+        "What you give up with prefork",
         "Capacity",
         "Latency",
         "Where the p90 comes from, each stage on its own, in ms",
         "What a lane costs",
         "CPU per job, in ms",
         "Verdict",
-        "What you give up with prefork",
-        "What to run",
     ]
 
 
@@ -90,9 +91,14 @@ def test_capacity_is_shown_side_by_side_with_ratio_and_verdict(summary):
             "prefork": "40.0",
             "threads": "20.0",
             "prefork / threads": "2.00  [2.00, 2.00]",
-            "verdict": "prefork",
+            "verdict": "prefork, settled",
         }
     ]
+    # Two comparisons: the surer of them has half of 1.5 %, the other all of it.
+    assert table(summary, "Capacity").note == (
+        "Ratio, and the interval that its verdict rests on. It holds with 95 % confidence however often one looks; "
+        "that of a settled winner with 99 to 99.5 %, which allows for all comparisons of the race."
+    )
 
 
 def test_latency_has_a_row_a_lane_and_an_interval_for_each_percentile(summary):
@@ -187,39 +193,110 @@ def test_cpu_per_job_is_that_of_the_job_and_that_of_the_node(summary):
 
 def test_every_verdict_is_a_sentence(summary):
     capacity, latency = prose(summary, "Verdict").lines
-    assert capacity.startswith("sleep, capacity: prefork. prefork finishes 2.00 times as many jobs as threads")
-    assert latency.startswith("sleep, latency p50: prefork. at p50 jobs take 2.00 times as long on threads")
-    assert capacity.endswith(".")
+    assert capacity == (
+        "sleep, capacity: prefork, settled: prefork does 2.00 to 2.00 times as many as threads, by 3 pairs."
+    )
+    assert latency == (
+        "sleep, latency: prefork, settled: jobs take 2.00 to 2.00 times as long on threads as on prefork, by 3 pairs."
+    )
 
 
-def test_the_recommendation_is_a_line_to_copy(summary):
-    what = prose(summary, "What to run")
-    assert what.lines == ["sleep: prefork with 2 slots; capacity decides."]
-    assert what.commands == ["celery -A YOUR_APP worker -P prefork -c 2 --prefetch-multiplier 4 -n prefork@%h"]
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"word": "threads", "sure": "likely", "probability": 0.9349}, "threads, likely (93 %): it is so."),
+        ({"word": "threads", "sure": "likely", "probability": 0.9999}, "threads, likely (99 %): it is so."),
+        ({"word": "no difference"}, "no difference, settled: it is so."),
+        ({"word": "open", "advice": "Race again"}, "open: it is so. Race again."),
+    ],
+)
+def test_a_verdict_says_how_sure_it_is_in_one_of_three_words(summary, changes, words):
+    summary = with_verdicts(summary, verdict(reason="it is so", **changes))
+    assert prose(summary, "Verdict").lines == [f"sleep, capacity: {words}"]
+    assert rows(summary, "Capacity")[0]["verdict"] == words.partition(": ")[0]
+
+
+def with_verdicts(summary, *verdicts):
+    (sleep,) = summary.workloads
+    return replace(summary, workloads=(replace(sleep, verdicts=verdicts),))
+
+
+def test_where_no_winner_is_settled_the_note_tells_of_one_confidence(summary):
+    note = table(with_verdicts(summary, verdict("prefork", sure="likely", probability=0.95)), "Capacity").note
+    assert note.endswith("It holds with 95 % confidence however often one looks.")
+
+
+def test_several_winners_are_sure_from_so_much_to_so_much(summary):
+    found = [verdict("prefork", confidence=each) for each in (0.998, 0.9999, 0.985)]
+    assert "settled winner with 98.5 to 99.9 %, which" in table(with_verdicts(summary, *found), "Capacity").note
+
+
+def commands(summary):
+    (found,) = [part for part in parts(summary) if isinstance(part, Prose) and part.commands]
+    return found.commands
+
+
+def test_what_to_run_is_a_row_a_workload_and_a_line_to_copy(summary):
+    assert rows(summary, "What to run") == [
+        {
+            "workload": "sleep", "run": "prefork", "slots": "2", "sure": "settled",
+            "why": "2.00 to 2.00 times as many as threads",
+        }
+    ]  # fmt: skip
+    assert commands(summary) == ["celery -A YOUR_APP worker -P prefork -c 2 --prefetch-multiplier 4 -n prefork@%h"]
 
 
 def test_a_lane_with_the_atomic_transport_says_so_and_its_command_switches_it_on(run_maker):
     lanes = parse_lanes(["prefork:2:transport=atomic", "threads:2"], concurrency=2, prefetch=4, acks="early")
     summary = summarise(read_run(run_maker(lanes=lanes, speeds={"prefork": 2.0})))
     assert "prefork (2 slots, prefetch 4, acks early, atomic transport) against" in prose(summary, "Race of").lines[0]
-    what = prose(summary, "What to run")
-    assert what.lines == ["sleep: prefork with 2 slots and the atomic transport; capacity decides."]
+    assert rows(summary, "What to run")[0]["run"] == "prefork, atomic"
     flags = "-P prefork -c 2 --prefetch-multiplier 4 broker_transport=poolrace.transport:Transport"
-    assert what.commands == [f"celery -A YOUR_APP worker {flags} -n prefork@%h"]
+    assert commands(summary) == [f"celery -A YOUR_APP worker {flags} -n prefork@%h"]
+
+
+def test_lanes_of_one_pool_are_told_apart_and_nodes_are_counted(run_maker):
+    lanes = parse_lanes(["threads:2", "threads:1:nodes=2"], concurrency=2, prefetch=4, acks="early")
+    summary = summarise(read_run(run_maker(lanes=lanes, speeds={"threads-2": 2.0})))
+    (row,) = rows(summary, "What to run")
+    assert (row["run"], row["slots"]) == ("threads-2", "2 x 1")
 
 
 def test_a_command_for_several_workloads_is_given_once(summary):
     (sleep,) = summary.workloads
     summary = replace(summary, workloads=[sleep, replace(sleep, workload="nap")])
-    assert len(prose(summary, "What to run").commands) == 1
-    assert len(prose(summary, "What to run").lines) == 2
+    assert len(commands(summary)) == 1
+    assert [row["workload"] for row in rows(summary, "What to run")] == ["sleep", "nap"]
 
 
 def test_no_recommendation_says_why_and_what_would_help(run_maker):
-    what = prose(summarise(read_run(run_maker(pairs=2))), "What to run")
-    assert what.lines[0].startswith("sleep: no recommendation: no verdict")
-    assert "pairs" in what.lines[0]
-    assert what.commands == []
+    summary = summarise(read_run(run_maker(pairs=2)))
+    assert rows(summary, "What to run") == [
+        {
+            "workload": "sleep", "run": "none", "slots": "-", "sure": "open",
+            "why": "too few good pairs to judge by",
+        }
+    ]  # fmt: skip
+    assert table(summary, "What to run").note == "sleep: Give the race more time."
+    assert [part for part in parts(summary) if isinstance(part, Prose) and part.commands] == []
+
+
+def test_of_a_run_that_is_not_valid_nothing_follows(run_maker):
+    summary = summarise(read_run(run_maker(status="incomplete", reason="The broker is gone.")))
+    assert prose(summary, "What to run").lines == ["The figures may be looked at, but nothing follows from them."]
+
+
+def test_a_pool_that_takes_more_memory_says_how_much(summary):
+    def lines(ratio):
+        (sleep,) = summary.workloads
+        heavy = replace(sleep, recommendation=replace(sleep.recommendation, memory_ratio=ratio))
+        return prose(replace(summary, workloads=(heavy,)), "What you give up").lines
+
+    assert lines(5.01)[0] == (
+        "memory: every slot is a process with a heap of its own; 5.0 times as much as on the lightest lane"
+    )
+    assert lines(1.01)[0] == lines(None)[0] == "memory: every slot is a process with a heap of its own"
+    assert len(lines(5.01)) == len(lines(1.01))
 
 
 def test_what_is_given_up_is_told_of_the_recommended_pool_alone(summary):

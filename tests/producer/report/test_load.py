@@ -58,6 +58,14 @@ def test_each_lane_has_its_rates_and_what_became_of_its_jobs(said):
     ]  # fmt: skip
 
 
+def test_the_answer_says_first_which_thresholds_were_broken(said):
+    broken = replace(KEPT, kept=False, measured=3)
+    lanes = [load_lane("prefork", thresholds=(KEPT,)), load_lane("threads", thresholds=(broken,))]
+    parts = list(said(*lanes).values())
+    assert [part.title.partition(":")[0] for part in parts[1:3]] == ["Thresholds", "Load"]
+    assert [line.split(":")[0] for line in parts[1].lines] == ["threads", "prefork"]
+
+
 def test_phases_have_a_row_each_and_those_without_a_job_have_none(said):
     found = rows(said(load_lane("threads", phases=(WARM_UP, STEADY, NEVER)))["By phase"])
     assert [row["phase"] for row in found] == ["warm-up (does not count)", "steady"]

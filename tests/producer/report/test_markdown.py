@@ -16,6 +16,15 @@ def test_a_table_has_a_heading_a_ruler_rows_and_a_note():
     )
 
 
+def test_columns_of_words_are_aligned_to_the_left():
+    part = Table(title="t", columns=["a", "b", "c"], rows=[], words=["b"])
+    assert as_markdown([part]).splitlines()[3] == "| --- | --- | ---: |"
+
+
+def test_commands_alone_are_a_block():
+    assert as_markdown([Prose(title="", lines=[], commands=["celery worker"])]) == "```\ncelery worker\n```\n"
+
+
 def test_prose_is_a_list_with_the_commands_below_it():
     part = Prose(title="What to run", lines=["cpu: prefork."], commands=["celery -A YOUR_APP worker -n prefork@%h"])
     assert as_markdown([part]) == (
@@ -51,6 +60,6 @@ def test_a_run_as_markdown_has_every_part_and_every_table_is_whole(run_maker):
     text = as_markdown(document(summarise(read_run(run_maker(speeds={"prefork": 2.0})))))
     titles = re.findall(r"^### (.*)$", text, re.MULTILINE)
     assert titles[0] == "Race of 2023-11-14 22:13 UTC"
-    assert titles[-1] == "What to run"
+    assert (titles[1], titles[-1]) == ("What to run", "Verdict")
     for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1

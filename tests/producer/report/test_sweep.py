@@ -111,7 +111,7 @@ POINT = sweep_point("2", [row("prefork", capacity=40.0), row("threads")], [JUDGE
 BARE = sweep_point(
     "4",
     [row("prefork"), row("threads", capacity=None, memory_mib=None, n=0, cpu_s_per_job=None)],
-    [replace(JUDGED, ratio=None, low=None, high=None, word="no verdict"), replace(JUDGED, low=None, high=None)],
+    [replace(JUDGED, ratio=None, low=None, high=None, word="open"), replace(JUDGED, low=None, high=None)],
 )
 
 
@@ -135,9 +135,9 @@ def test_a_percentile_that_would_be_the_maximum_again_is_not_shown(said):
 def test_lanes_are_held_against_each_other_at_each_value(said):
     found = rows(said([POINT, BARE])["Lane against lane at each value"])
     assert [tuple(cells.values()) for cells in found] == [
-        ("2", "capacity", "prefork / threads", "2.00  [1.90, 2.10]", "prefork"),
-        ("4", "capacity", "prefork / threads", "-", "no verdict"),
-        ("4", "capacity", "prefork / threads", "2.00", "prefork"),
+        ("2", "capacity", "prefork / threads", "2.00  [1.90, 2.10]", "prefork, settled"),
+        ("4", "capacity", "prefork / threads", "-", "open"),
+        ("4", "capacity", "prefork / threads", "2.00", "prefork, settled"),
     ]
 
 

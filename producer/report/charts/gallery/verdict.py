@@ -1,4 +1,4 @@
-"""The verdict: the ratio of two lanes with its interval, and the band within which they are equal."""
+"""The verdict: the ratio of two lanes, the interval that its word rests on, and the band in which they are equal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from producer.analysis.sureness import told
 from producer.report.charts.labels import escaped
 from producer.report.charts.picture import Drawn, picture
-from producer.report.charts.ratios import Ratio, ratios
+from producer.report.charts.ratios import STROKES, Ratio, ratios
 from producer.report.charts.swept import lane_of
 from producer.report.formats import number
+from producer.report.intervals import confidence_note, confidence_text
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ MOST_NAMED = 6
 @picture(
     key="verdict",
     title="Verdict: lane against lane",
-    missing="No two lanes could be compared: that takes a race or a sweep of two lanes, and 2 pairs or more.",
+    missing="No two lanes could be compared: that takes a race or a sweep of two lanes, and 3 pairs or more.",
     order=10,
 )
 def verdict(summary: Summary, _run: Run) -> Drawn | None:
@@ -39,16 +41,25 @@ def verdict(summary: Summary, _run: Run) -> Drawn | None:
         return None
     margin, pair = race.margin, _pair_of_all(known, summary)
     rows = [
-        Ratio(label=_label(each, pair), measure=each.measure, ratio=each.ratio, low=each.low, high=each.high)
+        Ratio(
+            label=_label(each, pair),
+            measure=each.measure,
+            ratio=each.ratio,
+            low=each.low,
+            high=each.high,
+            sure=each.sure,
+        )
         for each in known
         if each.ratio is not None and each.low is not None and each.high is not None
     ]
     return Drawn(
         shows=_shows(known),
         reads=(
-            "A dot is the first lane's figure divided by the second's, the line its 95 % interval; within the grey "
-            f"band, {number(1 / (1 + margin))} to {number(1 + margin)}, the difference does not matter, and an "
-            "interval that crosses the band's edge leaves it open."
+            "A mark is the first lane's figure divided by the second's, the line the interval that the verdict rests "
+            f"on. {confidence_note(known)} A full mark on a thick line is settled, a hollow one likely, a hollow one "
+            f"on a dotted line open. Within the grey band, {number(1 / (1 + margin))} to {number(1 + margin)}, the "
+            "difference does not matter: a settled winner's line keeps clear of 1, and that of a settled no difference "
+            "lies within the band."
         ),
         figure=ratios(rows, margin, pair or "ratio"),
         table=_table(judged),
@@ -58,24 +69,20 @@ def verdict(summary: Summary, _run: Run) -> Drawn | None:
 def _shows(known: Sequence[Verdict]) -> str:
     if len(known) <= MOST_NAMED:
         return f"{'; '.join(map(_outcome, known))}."
-    words = Counter(each.word for each in known)
+    words = Counter(str(each.sure) for each in known)
     furthest = max(known, key=lambda each: abs(math.log(each.ratio or 1.0)))
-    counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
+    counts = ", ".join(f"{words[sure]} {sure}" for sure in STROKES if words[sure])
     return f"{len(known)} comparisons: {counts}. The furthest from 1 is {_outcome(furthest)}."
 
 
 def _outcome(each: Verdict) -> str:
     low, high = number(each.low), number(each.high)
-    return f"{_subject(each)}: {each.word}, {number(each.ratio)} ({low} to {high})"
+    return f"{_subject(each)}: {told(each)}, {number(each.ratio)} ({low} to {high})"
 
 
 def _subject(each: Verdict) -> str:
     """Name what is compared."""
-    return f"{each.workload}, {_measure(each)}, {each.a} / {each.b}"
-
-
-def _measure(each: Verdict) -> str:
-    return f"{each.measure} {each.percentile}" if each.percentile else str(each.measure)
+    return f"{each.workload}, {each.measure}, {each.a} / {each.b}"
 
 
 def _pair_of_all(known: Sequence[Verdict], summary: Summary) -> str:
@@ -87,7 +94,7 @@ def _pair_of_all(known: Sequence[Verdict], summary: Summary) -> str:
 def _label(each: Verdict, pair: str) -> str:
     """Label a row in two lines: a phone has no room for one."""
     lanes = "" if pair else f", {each.a} / {each.b}"
-    return f"{escaped(each.workload)}<br>{escaped(_measure(each) + lanes)}"
+    return f"{escaped(each.workload)}<br>{escaped(each.measure + lanes)}"
 
 
 def _table(judged: Sequence[Verdict]) -> Table:
@@ -97,9 +104,11 @@ def _table(judged: Sequence[Verdict]) -> Table:
             number(each.ratio),
             number(each.low),
             number(each.high),
+            confidence_text(each.confidence),
             str(each.pairs),
-            each.word,
+            told(each),
         ]
         for each in judged
     ]
-    return Table(title="Ratios", columns=["comparison", "ratio", "low", "high", "pairs", "verdict"], rows=rows)
+    columns = ["comparison", "ratio", "low", "high", "confidence", "pairs", "verdict"]
+    return Table(title="Ratios", columns=columns, rows=rows, words=["verdict"])

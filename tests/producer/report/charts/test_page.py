@@ -89,3 +89,25 @@ def test_a_run_of_nothing_is_a_page_that_says_so(tmp_path):
     path = make_run(tmp_path, pairs=0)
     text = page_of(summarise(read_run(path)), read_run(path))
     assert len(re.findall('class="missing"', text)) == len(pictures_of(summarise(read_run(path)), read_run(path))) + 1
+
+
+def test_it_begins_with_what_to_run_the_lines_to_copy_and_what_is_given_up_then_pictures_then_figures(whole):
+    marks = (
+        '<table class="answer"', ">threads</td>", "<pre>celery -A YOUR_APP worker -P threads", "What you give up with",
+        'id="run"', 'id="verdict"', 'id="tables"', "<caption>Capacity",
+    )  # fmt: skip
+    at = [whole.index(mark) for mark in marks]
+    assert at == sorted(at)
+    assert Outline(whole).tables[0] == [
+        ["workload", "run", "slots", "sure", "why"],
+        ["sleep", "threads", "2", "settled", "2.00 to 2.00 times as many as prefork"],
+    ]
+    assert whole.count('class="answer"') == 1
+
+
+def test_problems_stand_before_the_answer_and_warnings_after_it(tmp_path):
+    path = make_run(tmp_path, status="incomplete", reason="The power went out.")
+    summary = replace(summarise(read_run(path)), warnings=("It was loud.",))
+    text = page_of(summary, read_run(path))
+    at = [text.index(mark) for mark in ("The power went out.", "What to run", "It was loud.", 'id="verdict"')]
+    assert at == sorted(at)

@@ -117,6 +117,21 @@ def test_on_a_phone_nothing_is_cut_off_at_the_side(opened, sample):
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.parametrize("width", [PHONE["width"], 1280])
+def test_the_answer_is_in_sight_at_once_in_larger_words_than_all_else(opened, sample, width):
+    seen = opened(*sample, viewport={"width": width, "height": PHONE["height"]})
+    table = seen.page.locator("table.answer")
+    for words in ("sleep", "threads", "settled", "2.00 to 2.00 times as many as prefork"):
+        box = table.get_by_text(words, exact=True).bounding_box()
+        assert box["y"] + box["height"] < PHONE["height"] / 2
+        assert box["x"] + box["width"] <= width
+    assert seen.page.get_by_role("rowheader", name="sleep", exact=True).first.is_visible()
+    assert seen.page.get_by_role("cell", name="settled", exact=True).is_visible()
+    size = "each => parseFloat(getComputedStyle(each).fontSize)"
+    assert table.get_by_text("threads", exact=True).evaluate(size) > seen.page.locator("p").first.evaluate(size)
+    assert seen.page.locator("pre").first.bounding_box()["y"] < PHONE["height"]
+
+
 PLACES = """() => Array.from(document.querySelectorAll('.js-plotly-plot'), (chart) => {
   const boxes = (parts) => Array.from(parts, (part) => part.getBoundingClientRect().toJSON());
   const [legend, titles, drawn] = ['.legend .bg', '.annotation', '.nsewdrag'].map(

@@ -46,10 +46,10 @@ def test_the_verdict_draws_each_ratio_with_its_interval_and_the_band_of_no_diffe
     summary, _ = sample
     found = verdict(*sample)
     (judged,) = [each for each in summary.workloads[0].verdicts if each.measure == "capacity"]
-    (trace,) = traces(found, name="capacity")
-    assert trace.x == (judged.ratio,)
-    assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(judged.low)
-    assert trace.x[0] + trace.error_x.array[0] == pytest.approx(judged.high)
+    line, mark = found.figure.data[:2]
+    assert line.x == (judged.low, judged.high, None)
+    assert mark.x == (judged.ratio,)
+    assert set(mark.y) == {"sleep<br>capacity"} == set(line.y) - {None}
     (band,) = [shape for shape in found.figure.layout.shapes if shape.type == "rect"]
     assert (band.x0, band.x1) == pytest.approx((1 / 1.05, 1.05))
     assert column(found, "ratio")[0] == "0.5"
