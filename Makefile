@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport kills pictures screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport bench-truth kills pictures screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -77,6 +77,9 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 
 bench-transport: setup  ## the atomic transport against kombu's, as a ratio
 	@$(BIN)/python -m benchmarks transport
+
+bench-truth: setup  ## what a race says against a truth that is known, by simulation; about half an hour
+	@$(BIN)/python -m benchmarks.truth
 
 kills: setup  ## 1,000 kills of busy nodes on the atomic transport, every job accounted for; about half an hour, Ctrl-C keeps the count
 	@$(BIN)/python -m benchmarks.kills
