@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 FIND_S = 30.0
 ASK_S = 1.0
 CHECK_EVERY_S = 5.0
-CHECKS_MISSED = 2
+CHECKS_MISSED = 3
+"""So many checks without an answer end a run: a node that is killed and started again has ten seconds to come back."""
 IDLE_S = 60.0
 IDLE = Depth(ready=0, unacked=0)
 

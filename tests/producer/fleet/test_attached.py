@@ -100,8 +100,13 @@ def test_a_node_that_misses_a_question_is_silent_and_then_there_again(watched):
     ]
 
 
-def test_a_node_that_misses_two_is_lost(watched):
-    assert hear(watched, None, None)[1:] == [("threads", "node lost: threads@a, no answer to 2 questions")]
+def test_a_node_that_misses_three_is_lost(watched):
+    assert hear(watched, None, None, None)[-1] == ("threads", "node lost: threads@a, no answer to 3 questions")
+
+
+def test_a_node_that_was_away_for_two_is_not_lost(watched):
+    """It may have been killed and started again."""
+    assert "node lost" not in str(hear(watched, None, None, 9))
 
 
 def test_a_node_that_answers_as_another_process_was_restarted_once(watched):
