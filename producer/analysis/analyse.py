@@ -22,16 +22,12 @@ from producer.analysis.results import Analysis, LaneResult, TrialResult
 from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
 from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
-from producer.rundir.trials import Kind, Trial
+from producer.rundir.trials import PAIRED, Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-
-PAIRED = frozenset({Kind.CAPACITY, Kind.LATENCY})
-"""The kinds of trials that are compared round by round."""
 
 
 def capacity_per_s(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from producer.analysis.settle import Settlement
-from producer.rundir.trials import Kind
+from producer.rundir.trials import PAIRED, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def pair(results: Sequence[TrialResult]) -> list[PairedValues]:
     """
     comparisons = []
     for kind, workload in dict.fromkeys((result.kind, result.workload) for result in results):
-        if kind in {Kind.CAPACITY, Kind.LATENCY}:
+        if kind in PAIRED:
             trials = [result for result in results if (result.kind, result.workload) == (kind, workload)]
             lanes = dict.fromkeys(result.lane for result in trials)
             comparisons += [_paired(trials, results, a, b) for a, b in combinations(lanes, 2)]

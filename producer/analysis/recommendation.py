@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from poolrace.pools import gives_up
 from producer.analysis.memory import lane_memory_per_slot_bytes
 from producer.analysis.verdict import MARGIN, Sureness
-from producer.analysis.verdict_words import NO_DIFFERENCE, percent
+from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,13 +142,21 @@ def _why(found: Recommendation, verdicts: Sequence[Verdict]) -> str:
     """Return what speaks for a lane: that it is faster, or else its worst case; and its memory where it is less."""
     ours = [each for each in verdicts if each.measure == "capacity" and found.lane in (each.a, each.b)]
     if ours and not found.worst_share and all(each.word == found.lane for each in ours):
-        gains = [each.reason.partition(", by ")[0].partition(" does ")[2] for each in ours]
-        words = ["does " + ", ".join(gains)]
+        words = [gain_text(each, found.lane) for each in ours]
     else:
         words = [f"at worst {percent(found.worst_share)} slower" if found.worst_share else "not slower"]
     if found.memory_ratio is not None and found.memory_ratio < LESS_MEMORY:
         words.append(f"{memory_text(found.memory_ratio)} of the memory")
     return ", ".join(words)
+
+
+def gain_text(verdict: Verdict, better: str | None) -> str:
+    """Return by how much a lane has the greater capacity, e.g. "1.3 to 2.6 times as many as threads"."""
+    assert verdict.low
+    assert verdict.high
+    first = better == verdict.a
+    low, high = (verdict.low, verdict.high) if first else (1 / verdict.high, 1 / verdict.low)
+    return f"{times_text(low)} to {times_text(high)} times as many as {verdict.b if first else verdict.a}"
 
 
 LESS_MEMORY = 0.95

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from producer.analysis.analyse import PAIRED
 from producer.analysis.generator import lag_bound_s, was_late
 from producer.analysis.pairs import pair
 from producer.analysis.sequential import LEAST_PAIRS
 from producer.analysis.settle import Fate, Settlement
 from producer.analysis.starts import start_warnings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, RUNNING
+from producer.rundir.trials import PAIRED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 STORED = ("lanes", "workloads", "job_s", "cpu_share", "arrivals", "seed", "publishers", "start_nodes", "queues")
 """Settings of any run that its parts must share."""
 
+OPTIONS = {
+    "workloads": "--workload",
+    "job_s": "--job-duration",
+    "trial_s": "--duration",
+    "rate_per_s": "--rate",
+    "cpu_share": "--cpu-share",
+    "start_nodes": "--start-nodes",
+}
+"""The options of settings that have another name than theirs."""
+
 STORED_OF_RACE = ("trial_s", "utilisation", "rate_per_s", "margin", "quick")
 
 SETS_LANES = frozenset({"lanes", "concurrency", "prefetch", "acks"})
@@ -83,7 +93,8 @@ def _of_options(found: Mapping[str, Any], asked: RaceSettings) -> Iterator[str]:
     for name, value in found.items():
         here = getattr(asked, name)
         if name in given and here != value:
-            yield f"{name.removesuffix('_s')} {_shown(value)} there, {_shown(here)} here"
+            option = OPTIONS.get(name, "lanes" if name == "lanes" else f"--{name}")
+            yield f"{option} {_shown(value)} there, {_shown(here)} here"
 
 
 def _of_app(run: Run, asked: RaceSettings) -> Iterator[str]:
@@ -98,8 +109,16 @@ def _of_app(run: Run, asked: RaceSettings) -> Iterator[str]:
 def _of_machine(run: Run) -> Iterator[str]:
     there, here = to_builtins(run.manifest.machine) or {}, to_builtins(describe())
     for name in (*HARDWARE, *SOFTWARE):
-        if there.get(name) != here.get(name):
-            yield f"{name} {_shown(there.get(name))} there, {_shown(here.get(name))} here"
+        yield from _parts_that_differ(name, there.get(name), here.get(name))
+
+
+def _parts_that_differ(name: str, there: Any, here: Any) -> Iterator[str]:
+    """Yield a fact of the machine if it differs, of several under one name those that do."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**there, **here}:
+            yield from _parts_that_differ(key, there.get(key), here.get(key))
+    elif there != here:
+        yield f"{name} {_shown(there)} there, {_shown(here)} here"
 
 
 def _shown(value: Any) -> str:

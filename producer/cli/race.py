@@ -8,6 +8,7 @@ which `poolrace report` recomputes everything, and which `--continue` takes on. 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def _shorten(context: click.Context, _: click.Parameter, quick: bool) -> bool:
     "at_most_s",
     type=Duration(1, 86_400),
     help="How long to measure, the start of nodes apart. "
-    f"[default: {AT_MOST_S:.0f}s; {QUICK_AT_MOST_S:.0f}s if --quick]",
+    f"[default: {AT_MOST_S:.0f}s, {QUICK_AT_MOST_S:.0f}s if --quick; more if three rounds of everything take longer]",
 )
 @option("--until-settled", is_flag=True, help="Go on until every comparison is settled, however long that takes.")
 @option(
@@ -110,7 +111,7 @@ def _shorten(context: click.Context, _: click.Parameter, quick: bool) -> bool:
     is_flag=True,
     is_eager=True,
     callback=_shorten,
-    help=f"Under 40 s: {' and '.join(QUICK_WORKLOADS)} only, less time, shorter trials.",
+    help=f"Under a minute: {' and '.join(QUICK_WORKLOADS)} only, less time, shorter trials.",
 )
 @LIVE_OPTION
 @fleet_options
@@ -148,9 +149,7 @@ def race_settings(
         raise UsageError("--until-settled and --pairs contradict each other. Give one of them.")
     own = {name: others.pop(name) for name in ("trial_s", "utilisation", "rate_per_s", "margin")}
     given = fleet_settings(others)
-    if at_most_s is None and not (until_settled or pairs):
-        at_most_s = QUICK_AT_MOST_S if quick else AT_MOST_S
-    return RaceSettings(
+    settings = RaceSettings(
         **given,
         **own,
         workloads=_workloads(workloads, given["own_app"], quick=quick),
@@ -158,6 +157,9 @@ def race_settings(
         pairs=pairs,
         quick=quick,
     )
+    if at_most_s is None and not (until_settled or pairs):
+        return replace(settings, at_most_s=max(QUICK_AT_MOST_S if quick else AT_MOST_S, settings.enough_s))
+    return settings
 
 
 def _check_time(settings: RaceSettings) -> None:

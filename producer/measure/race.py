@@ -41,7 +41,7 @@ def _trials(settings: RaceSettings, session: Session) -> int | None:
     """Return how many trials there will be, warm-ups included, if nothing is disturbed; None if it is not known."""
     if not settings.pairs or settings.at_most_s is not None or session.before.trials:
         return None
-    warm_ups = 2 if session.can_restart and settings.pairs > 1 else 1
+    warm_ups = 1 if settings.attached or settings.pairs == 1 else 2
     return len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups)
 
 
@@ -54,26 +54,32 @@ class Race:
         self._rounds = rounds
         self._monotonic = session.runner.monotonic
         self._goal = settings.pairs or LEAST_PAIRS
-        self._again = session.can_restart and self._goal > 1 and rounds.start == 1
+        # Nodes that ran already are not ours to start again, and a race that is taken on has just done so.
+        self._again = not settings.attached and self._goal > 1 and rounds.start == 1
         self._ends_s = math.inf if settings.at_most_s is None else self._monotonic() + settings.at_most_s
 
     def run(self) -> None:
         """Measure round after round."""
-        while (group := self._next()) is not None:
-            if self._monotonic() + self._rounds.expected_s(group, self._settings.lanes) > self._ends_s:
-                return
+        while (group := next(filter(self._fits, self._wanted()), None)) is not None:
             self._rounds.measure(group, self._session.jobs[group[1]], self._settings.lanes)
 
-    def _next(self) -> Group | None:
-        """Return what the next round is of; None if there is nothing left to decide."""
+    def _fits(self, group: Group) -> bool:
+        """Check whether there is time for one more round of a group."""
+        return self._monotonic() + self._rounds.expected_s(group, self._settings.lanes) <= self._ends_s
+
+    def _wanted(self) -> Iterator[Group]:
+        """Yield what the next round may be of, the most wanted first; nothing if all is decided."""
         if self._again:
             # A recommendation rests on capacity: if time is short, it is there first.
             first = {Kind.CAPACITY: math.ceil(self._goal / 2), Kind.LATENCY: self._goal // 2}
-            if (group := next(self._short_of(first), None)) is not None:
-                return group
+            if wanted := list(self._short_of(first)):
+                yield from wanted
+                return
             self._restart()
-        group = next(self._short_of(dict.fromkeys(KINDS.values(), self._goal)), None)
-        return group if group or self._settings.pairs else self._most_decisive()
+        wanted = list(self._short_of(dict.fromkeys(KINDS.values(), self._goal)))
+        yield from wanted
+        if not wanted and not self._settings.pairs and (group := self._most_decisive()) is not None:
+            yield group
 
     def _short_of(self, goals: Mapping[Kind, int]) -> Iterator[Group]:
         """Yield what has fewer good rounds than wanted, what has the fewest first; capacity before latency."""
@@ -93,7 +99,13 @@ class Race:
             for each in comparisons
         }
         now = standing(comparisons, self._settings.margin, round_s)
-        return now.next and (KINDS[now.next[0]], now.next[1])
+        group = now.next and (KINDS[now.next[0]], now.next[1])
+        return None if group is None or self._hopeless(group) else group
+
+    def _hopeless(self, group: Group) -> bool:
+        """Check whether so many rounds of a group were disturbed that no further one is worth its time."""
+        found = self._rounds.so_far(group, self._settings.lanes)
+        return found.tried >= TRIES_A_PAIR * max(found.good + 1, self._goal)
 
     def _restart(self) -> None:
         """Start the nodes of every lane again; the time that this takes is not measured in, and does not count."""

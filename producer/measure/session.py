@@ -74,7 +74,6 @@ class Session:
         progress: The listener to progress.
         fleet: The broker and the nodes.
         before: The trials of an earlier part of the run, and their figures.
-        can_restart: Whether the nodes are ours to start again.
     """
 
     runner: TrialRunner
@@ -83,7 +82,6 @@ class Session:
     progress: Progress
     fleet: Fleet
     before: EarlierPart
-    can_restart: bool
 
     def start(self, lane: Lane) -> None:
         """
@@ -178,10 +176,7 @@ def _run(
         writer.update_manifest(settings=settings.to_dict())
         with open_runner(run_id, settings, fleet, writer) as (runner, collector):
             writer.update_manifest(broker=fleet.broker.shown)
-            session = Session(
-                runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet, before=before,
-                can_restart=not settings.attached,
-            )  # fmt: skip
+            session = Session(runner=runner, jobs=jobs, writer=writer, progress=progress, fleet=fleet, before=before)
             if settings.starts_all:
                 for lane in settings.lanes:
                     session.start(lane)

@@ -166,6 +166,12 @@ class RaceSettings(FleetSettings):
         return math.ceil(len(self.workloads) * len(self.lanes) * (2 * self.trial_s + ROUND_EXTRA_S))
 
     @property
+    def enough_s(self) -> float:
+        """The time in which three rounds of everything are likely to fit, without which little can be said."""
+        a_round_s = 2 * self.trial_s + self.lead_in_s + TRIALS_EXTRA_S
+        return math.ceil(len(self.workloads) * len(self.lanes) * (3 * a_round_s + 2 * WARM_UP_S))
+
+    @property
     def lead_in_s(self) -> float:
         """How long a held rate runs before its jobs count, in seconds: an idle lane would flatter itself."""
         return LEAD_IN * self.trial_s
@@ -185,15 +191,18 @@ class RaceSettings(FleetSettings):
 
 
 AT_MOST_S = 90.0
-"""How long a race measures unless it is told otherwise."""
+"""How long a race measures unless it is told otherwise, or more where three rounds of everything take longer."""
 
 LEAD_IN = 0.25
 """The lead-in of a held rate, as a part of what is counted: more brings hardly more (docs/measurement.md)."""
 
+TRIALS_EXTRA_S, WARM_UP_S = 0.5, 0.5
+"""What the two trials of a round take on a lane beside what was asked for, and what a warm-up takes."""
+
 ROUND_EXTRA_S = 1.5
 """What a round takes on a lane beside its two trials: warm-up, lead-in, and the wait for the last records."""
 
-QUICK_AT_MOST_S = 20.0
+QUICK_AT_MOST_S = 30.0
 QUICK_TRIAL_S = 0.5
 QUICK_WORKLOADS = ("cpu", "io")
 """The short form of a race: what it has instead of the defaults above."""

@@ -90,15 +90,14 @@ def _ordered(summary: Summary) -> list[WorkloadSummary]:
 
 
 def _cells(chosen: Recommendation, summary: Summary) -> list[str]:
-    why = chosen.why.removeprefix("does ")  # what is run is in the same row
     if chosen.lane is None:
-        return [NO_LANE, NONE, chosen.sure, why]
+        return [NO_LANE, NONE, chosen.sure, chosen.why]
     pools = [lane.pool for lane in summary.settings.lanes]
     # Two lanes of one pool are told apart by their keys.
     name = str(chosen.pool) if pools.count(str(chosen.pool)) == 1 else chosen.lane
     nodes = f"{chosen.nodes} x " if (chosen.nodes or 1) > 1 else ""
     transport = ", atomic" if chosen.transport == ATOMIC else ""
-    return [f"{name}{transport}", f"{nodes}{chosen.concurrency}", chosen.sure, why]
+    return [f"{name}{transport}", f"{nodes}{chosen.concurrency}", chosen.sure, chosen.why]
 
 
 def _advice(workloads: Sequence[WorkloadSummary]) -> Iterator[str]:

@@ -16,6 +16,10 @@ class Kind(StrEnum):
     PROBE = "probe"
 
 
+PAIRED = frozenset({Kind.CAPACITY, Kind.LATENCY})
+"""The kinds of trials that are compared round by round."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """

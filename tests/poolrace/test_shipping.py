@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from poolrace import shipping
 from poolrace.contract import NO_OFFSET, ROW, Outcome, Shipment, Stamp, records_queue, unpack_rows
 from poolrace.records_sender import RecordsSender
-from poolrace.shipping import Shipper
+from poolrace.shipping import LOOK_S, Shipper
 from poolrace.watchers import WATCH_S
 
 # Forking a process that has threads is what this module is about; newer Pythons warn of it.
@@ -139,6 +139,31 @@ def test_a_slot_in_a_child_process_hands_over_through_the_pipe(site):
     in_child(put)
     site.shipper.ship()
     assert sorted(site.arrived_seqs()) == [7, 8]
+
+
+class Pauses:
+    """Stands in for the event that a shipper sleeps on; while it first does, another record comes."""
+
+    def __init__(self, come):
+        self.lasted_s, self._come = [], come
+
+    def wait(self, for_s):
+        if not self.lasted_s:
+            self._come()
+        self.lasted_s.append(for_s)
+
+    def set(self):
+        """Nobody sleeps."""
+
+
+@pytest.mark.parametrize(("idle", "second_s"), [(False, 2 * LOOK_S), (True, LOOK_S / 2)])
+def test_a_node_without_a_job_waits_less_long_for_more_records(site, idle, second_s):
+    shipper = Shipper(site.sender, node="threads@host", pool="threads", monotonic=site.clock, idle=lambda: idle)
+    shipper._stopping = pauses = Pauses(lambda: shipper.put(*parts(2, site.run_id)))
+    shipper.put(*parts(1, site.run_id))
+    shipper._let_gather()
+    shipper.close()
+    assert pauses.lasted_s == [LOOK_S, second_s]
 
 
 @pytest.mark.parametrize("header", [None, "another program's", ["00", 1, 2, 3.0, 4.0]])

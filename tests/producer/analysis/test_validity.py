@@ -67,35 +67,29 @@ def test_jobs_of_a_round_that_was_set_aside_are_neither_counted_nor_named():
     assert [group.fate for group in summarise(run).unsettled] == ["lost"]
 
 
-def test_a_round_counts_once_however_many_of_its_trials_were_disturbed():
+def four_rounds(jumps, loses=lambda _turn, _lane: False):
+    """Four rounds of capacity on two lanes; in which trials the clock jumps, and which lose a job."""
     trials = []
     for place in range(8):
         turn, lane = divmod(place, 2)
-        trials += [
-            a_trial(
-                trial=place, kind=Kind.CAPACITY, lane=LANES[lane], round=turn, jobs=2, began_at=1024.0 + 16 * place,
-                clock_jump_s=1.0 if turn == 1 else 0.0,
-            ),
-            TWICE_AT_ONCE,
-        ]  # fmt: skip
-    assert told(a_run(*trials, settings={"kind": "race"})) == (
+        trial = a_trial(
+            trial=place, kind=Kind.CAPACITY, lane=LANES[lane], round=turn, jobs=2, began_at=1024.0 + 16 * place,
+            clock_jump_s=1.0 if jumps(turn, lane) else 0.0,
+        )  # fmt: skip
+        trials += [trial, LOST if loses(turn, lane) else TWICE_AT_ONCE]
+    return a_run(*trials, settings={"kind": "race"})
+
+
+def test_a_round_counts_once_however_many_of_its_trials_were_disturbed():
+    assert told(four_rounds(jumps=lambda turn, _lane: turn == 1)) == (
         [],
         ["1 of 4 rounds were disturbed and do not count: the clock jumped (1)."],
     )
 
 
 def test_a_round_that_two_things_disturbed_counts_once_with_both():
-    trials = []
-    for place in range(8):
-        turn, lane = divmod(place, 2)
-        trials += [
-            a_trial(
-                trial=place, kind=Kind.CAPACITY, lane=LANES[lane], round=turn, jobs=2, began_at=1024.0 + 16 * place,
-                clock_jump_s=1.0 if turn == 1 and not lane else 0.0,
-            ),
-            LOST if turn == 1 and lane else TWICE_AT_ONCE,
-        ]  # fmt: skip
-    (warning,) = told(a_run(*trials, settings={"kind": "race"}))[1]
+    run = four_rounds(jumps=lambda turn, lane: (turn, lane) == (1, 0), loses=lambda turn, lane: (turn, lane) == (1, 1))
+    (warning,) = told(run)[1]
     assert warning == ("1 of 4 rounds were disturbed and do not count: a job was lost (1), the clock jumped (1).")
 
 

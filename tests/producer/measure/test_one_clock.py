@@ -67,7 +67,6 @@ def measure(folder, kind, producer_s, nodes_s):
             progress=Silent(),
             fleet=world,
             before=NOTHING_BEFORE,
-            can_restart=True,
         )
         nodes = [fact for lane in LANES for fact in start_nodes(world, lane, runner)]
         do(settings, session)

@@ -70,6 +70,15 @@ def test_what_is_not_settled_gets_more_rounds_until_the_time_is_up(command):
     assert trials[-1].ended_at - trials[0].began_at < 60 + 5
 
 
+def test_a_round_that_does_not_fit_any_more_leaves_its_time_to_a_shorter_one(command):
+    """A job of cpu takes 1 s on two slots, so a round of its capacity takes 16 s; one of sleep is over in 2 s."""
+    world = World(service_s={"worker.cpu": 1.0})
+    ended = command(world, "race", "--workload", "cpu", "--workload", "sleep", "--concurrency", "2", "--at-most", "60s")
+    rounds = Counter((kind, workload) for kind, workload, *_ in each_once(rounds_of(ended.run)))
+    assert rounds["capacity", "cpu"] < rounds["capacity", "sleep"]
+    assert rounds["capacity", "sleep"] >= 3
+
+
 def test_pairs_that_are_named_are_run_and_no_more(command):
     world = noisy(World(service_s={"prefork": 1 / 16, "threads": 1 / 16}))
     ended = command(world, *SLEEP, "--pairs", "5")
@@ -103,14 +112,40 @@ def test_a_generator_that_is_always_late_makes_the_run_invalid_and_shows_what_th
     assert ended.summary.workloads[0].lanes[0].latency is not None
 
 
-@pytest.mark.parametrize("words", [("--at-most", "5s"), ("--at-most", "15s", "--workload", "io")])
-def test_a_time_too_short_for_a_round_of_each_lane_is_refused_with_the_least_that_works(capsys, words):
+def test_a_race_until_all_is_settled_ends_where_no_round_can_be_good(command):
+    """The generator is late in every round of latency: more of them would go on for ever."""
+    late = World(send_s=1 / 16, service_s={"prefork": 1 / 64, "threads": 1 / 64})
+    ended = command(late, *SLEEP, "--until-settled")
+    assert ended.code == 4
+    assert "0 good rounds of 9" in ended.summary.problems[0]
+
+
+def test_a_round_in_which_the_clock_was_set_is_run_again(command):
+    """By 16 ms, in the middle of the third trial that counts."""
+    world = World()
+
+    def set_clock():
+        world.producer_s += 1 / 64
+
+    world.at(12.0, set_clock)
+    ended = command(world, *SLEEP, "--pairs", "3")
+    assert (ended.code, ended.summary.valid) == (0, True)
+    assert [warning for warning in ended.summary.warnings if "the clock jumped (1)" in warning]
+    jumped = [trial.clock_jump_s for trial in ended.run.trials if abs(trial.clock_jump_s) > 0.005]
+    assert jumped == pytest.approx([1 / 64])
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "least"),
+    [(("--at-most", "5s"), "5s", "11s"), (("--at-most", "15s", "--workload", "io"), "15s", "22s")],
+)
+def test_a_time_too_short_for_a_round_of_each_lane_is_refused_with_the_least_that_works(capsys, words, given, least):
     with pytest.raises(SystemExit) as ended:
         main([*SLEEP, *words])
     assert ended.value.code == 2
     err = capsys.readouterr().err
-    assert f"--at-most {words[1]}: too short for one round of" in err
-    assert f"Give at least {11 * (len(words) // 2)}s" in err
+    assert f"--at-most {given}: too short for one round of" in err
+    assert f"Give at least {least}" in err
 
 
 def test_until_settled_and_pairs_contradict_each_other(capsys):
@@ -161,11 +196,11 @@ def test_a_race_is_taken_on_with_its_settings_behind_its_trials(first_part, go_o
 @pytest.mark.parametrize(
     ("words", "difference"),
     [
-        (("--workload", "io"), "workloads sleep there, io here"),
+        (("--workload", "io"), "--workload sleep there, io here"),
         (("--concurrency", "3"), "lanes "),
-        (("--duration", "1s"), "trial 2.0 there, 1.0 here"),
-        (("--seed", "2"), "seed 1 there, 2 here"),
-        (("--margin", "0.1"), "margin 0.05 there, 0.1 here"),
+        (("--duration", "1s"), "--duration 2.0 there, 1.0 here"),
+        (("--seed", "2"), "--seed 1 there, 2 here"),
+        (("--margin", "0.1"), "--margin 0.05 there, 0.1 here"),
     ],
 )
 def test_other_settings_are_refused_with_the_difference_and_nothing_is_lost(first_part, go_on, words, difference):
@@ -184,10 +219,13 @@ def test_another_machine_is_refused_with_the_difference(first_part, go_on):
     file = first_part.path / "manifest.json"
     manifest = json.loads(file.read_text())
     manifest["machine"]["cores_available"] = 96
+    manifest["machine"]["versions"]["celery"] = "4.0.0"
     file.write_text(json.dumps(manifest))
     code, err = go_on(first_part.path)
     assert code == 2
     assert "cores_available 96 there" in err
+    assert "celery 4.0.0 there" in err
+    assert "kombu" not in err  # which is the same
 
 
 def test_a_race_that_was_killed_is_taken_on_without_what_it_left_half_written(first_part, go_on):
