@@ -23,8 +23,8 @@ from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.stamping import ASK_S, LEAST_S_PER_JOB, PATIENCE_S, Node, await_node
 from poolrace.ownapp.redirect import Redirect
 from producer.errors import FleetError
-from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
+from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import app_environment
 from producer.fleet.local import OWN_APP_NODE
 from producer.fleet.processes import Processes

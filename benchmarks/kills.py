@@ -23,7 +23,7 @@ from benchmarks.busy import TRANSPORTS
 from benchmarks.counted import BEGUN, ENDED, PREFETCH, QUEUE, SLOTS, Setup, make_app, send, start_node
 from benchmarks.ledger import Bounds, Kill, Ledger
 from producer import interrupts
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from celery import Celery
 from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.measure.order import Order
 from producer.measure.schedule import send_when_due

@@ -20,7 +20,7 @@ import redis
 from benchmarks.account import Account, cpu_s
 from benchmarks.busy import WAITS, command, environment, make_app
 from producer.errors import FleetError
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 
 if TYPE_CHECKING:

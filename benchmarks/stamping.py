@@ -23,8 +23,8 @@ from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from producer.errors import FleetError
-from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
+from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Processes
 from producer.measure.collector import Collector

@@ -22,7 +22,7 @@ from benchmarks.busy import QUEUE, TRANSPORTS, make_app, send, start_node
 from benchmarks.figures import Figure, Promise, jobs_per_s
 from benchmarks.resting import observe, open_arms
 from producer.errors import FleetError
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.report.formats import number
 

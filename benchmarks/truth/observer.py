@@ -23,7 +23,7 @@ from producer.analysis.analyse import analyse, capacity_per_s
 from producer.analysis.latency import after_lead_in
 from producer.analysis.percentiles import Spread, percentiles
 from producer.errors import FleetError, PoolraceError
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.report.formats import number
 from producer.rundir.reader import read_run

@@ -10,7 +10,7 @@ import polars as pl
 
 from poolrace.contract import Outcome
 from producer.analysis.percentiles import Percentiles, percentiles
-from producer.plan.stages import STAGES
+from producer.plan.stages import STAGES, with_returns
 from producer.rundir.schema import KEY
 
 if TYPE_CHECKING:
@@ -97,11 +97,6 @@ def first_successes(records: pl.DataFrame, children: pl.DataFrame | None = None)
         .drop("last_at")
         .sort("finished_at", maintain_order=True)
     )
-
-
-def with_returns(records: pl.DataFrame) -> pl.DataFrame:
-    """Add when each delivery returned, which in records, where the jobs that it started are apart, is its finish."""
-    return records.with_columns(returned_at=pl.col("finished_at"))
 
 
 def after_lead_in(jobs: pl.DataFrame, trials: Iterable[Trial]) -> pl.DataFrame:

@@ -20,9 +20,10 @@ from poolrace.ownapp.routing import counterpart
 from poolrace.transport_setting import SETTING, STOCK
 from producer.deadlines import until
 from producer.errors import FleetError, UsageError
-from producer.fleet.broker import Broker, connect, forget_keys, forget_queue, start_embedded
+from producer.fleet.broker import Broker, connect, forget_keys, forget_queue
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
+from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 from producer.fleet.processes import Child, Processes
 from producer.rundir.events import NULL_LOG, EventKind, EventLog

@@ -131,3 +131,8 @@ _ALL = (
 
 STAGES: Mapping[str, Stage] = MappingProxyType({stage.name: stage for stage in _ALL})
 """Every stage by its name."""
+
+
+def with_returns(records: pl.DataFrame) -> pl.DataFrame:
+    """Add when each delivery returned, which in records, where the jobs that it started are apart, is its finish."""
+    return records.with_columns(returned_at=pl.col("finished_at"))

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from producer.analysis.latency import with_returns
 from producer.fleet.broker_errors import in_short
-from producer.plan.stages import STAGES
+from producer.plan.stages import STAGES, with_returns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

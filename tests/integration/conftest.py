@@ -13,8 +13,8 @@ from celery import Celery
 from integration.commands import until
 from kombu import Producer
 
-from producer.fleet.broker import start_embedded
 from producer.fleet.control import Control
+from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Processes
 from producer.measure.collector import Collector

@@ -11,7 +11,7 @@ import pytest
 from integration.commands import Command, only_run, poolrace, until
 
 from producer.analysis.summary import summarise
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Child, Processes
 from producer.report.charts.gallery.timeline import timeline

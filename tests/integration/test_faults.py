@@ -9,7 +9,7 @@ import pytest
 from integration.commands import SMALL, Command, load, only_run, poolrace, race, until
 from sample_run import make_run
 
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 
 

@@ -15,7 +15,7 @@ import pytest
 import redis
 from integration.tiers import heavy, heavy_too
 
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.rundir.reader import read_run
 

@@ -13,7 +13,7 @@ from kombu import Connection, Producer
 
 from poolrace.contract import HEADER, Stamp
 from producer.errors import FleetError
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.measure.order import BATCH_JOBS, Order
 from producer.measure.publishers import Publishers

@@ -142,7 +142,7 @@ def test_a_race_like_an_earlier_one_can_be_compared_and_an_unlike_one_is_refused
 def test_two_lanes_of_one_pool_race_as_twins_and_a_shared_broker_is_left_as_it_was(tmp_path: Path) -> None:
     from redis import Redis
 
-    from producer.fleet.broker import start_embedded
+    from producer.fleet.embedded import start_embedded
     from producer.fleet.processes import Processes
 
     with Processes() as processes:

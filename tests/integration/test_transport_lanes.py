@@ -10,7 +10,7 @@ import pytest
 from integration.commands import assert_through, load, only_run, race
 from redis import Redis
 
-from producer.fleet.broker import start_embedded
+from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 
 APPS = Path(__file__).parents[1] / "apps"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from producer.analysis.latency import with_returns
-from producer.plan.stages import STAGES
+from producer.plan.stages import STAGES, with_returns
 from producer.report.export.rows import deliveries
 
 if TYPE_CHECKING:

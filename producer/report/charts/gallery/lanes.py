@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 from plotly.subplots import make_subplots
 
-from producer.analysis.latency import with_returns
-from producer.plan.stages import STAGES
+from producer.plan.stages import STAGES, with_returns
 from producer.report.charts.labels import escaped
 from producer.report.charts.last_trials import last_of_each_lane
 from producer.report.charts.layout import layout
