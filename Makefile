@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport bench-truth kills pictures screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport bench-truth kills pictures lessons-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -92,6 +92,9 @@ bench: setup  ## the project's own promises, as ratios measured side by side
 
 pictures: .venv/.stack-dev  ## the pictures of README.md, from the runs in pictures/runs; needs Chromium
 	@$(BIN)/python -m pictures.report
+
+lessons-page: .venv/.ready  ## docs/lessons.md, from the run of the lessons in pictures/runs
+	@$(BIN)/python -m pictures.lessons
 
 screenshots: .venv/.stack-dev  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
 	@$(BIN)/python -m pictures

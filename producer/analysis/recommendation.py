@@ -177,6 +177,8 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
     lane = next(lane for lane in lanes if lane.key == key)
     flags = " ".join(lane.worker_flags())
     app = run.manifest.settings.app
+    # What was raced in an interpreter of its own holds for that interpreter alone.
+    celery = f"{lane.python} -m celery" if lane.python else "celery"
     return Recommendation(
         lane=key,
         why="",
@@ -184,6 +186,6 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
         concurrency=lane.concurrency,
         nodes=lane.nodes,
         transport=lane.transport,
-        command=f"celery -A {app.app if app else 'YOUR_APP'} worker {flags} -n {lane.pool}@%h",
+        command=f"{celery} -A {app.app if app else 'YOUR_APP'} worker {flags} -n {lane.pool}@%h",
         gives_up=gives_up(lane.pool),
     )

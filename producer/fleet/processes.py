@@ -71,10 +71,26 @@ def _how(code: int) -> str:
 
 
 def start_in_session(
-    name: str, command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    name: str,
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int | None = None,
 ) -> Child:
     """
     Start a process in a session of its own, which Ctrl-C does not reach, and add its output to a log.
+
+    Args:
+        name: Its name in messages.
+        command: The program and its arguments.
+        log: The file for its errors, and for its output.
+        env: Its environment; None for ours.
+        cwd: Its folder; None for ours.
+        stdin: Its input, as for `subprocess.Popen`.
+        stdout: Its output, if that does not go to the log.
 
     Raises:
         FleetError: If the program cannot be started.
@@ -83,8 +99,8 @@ def start_in_session(
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdin=stdin,
+                stdout=output if stdout is None else stdout,
                 stderr=output,
                 env=env,
                 cwd=cwd,
@@ -131,15 +147,17 @@ class Processes:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> Child:
         """
-        Start a process in a session of its own, so that Ctrl-C reaches it only through us.
+        Start a process in a session of its own, so that Ctrl-C reaches it only through us; see `start_in_session`.
 
         Raises:
             FleetError: If the program cannot be started.
         """
         with held():
-            child = start_in_session(name, command, log=log, env=env, cwd=cwd)
+            child = start_in_session(name, command, log=log, env=env, cwd=cwd, stdin=stdin, stdout=stdout)
             self._children.append(child)
             self._note(f"process {child.process.pid} {_created(child.process.pid)!r}")
         return child

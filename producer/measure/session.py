@@ -16,7 +16,8 @@ from poolrace.clock import BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet.attached import AttachedFleet
-from producer.fleet.local import LocalFleet, check_interpreter
+from producer.fleet.interpreters import check_interpreter
+from producer.fleet.local import LocalFleet
 from producer.fleet.machine import OthersMeter, describe
 from producer.measure.collector import Collector, finite
 from producer.measure.progress import Progress
@@ -119,7 +120,8 @@ def run_session(
         PoolraceError: If it ended before there was anything to keep, not even a log.
     """
     for lane in settings.lanes:
-        check_interpreter(lane)
+        if lane.python:
+            check_interpreter(lane.python, f"--lane {lane.key}: python={lane.python}")
     if before.path:
         with held_alone(before.path):
             return _measured(settings, RunWriter.reopen(before.path), progress, measure, before)

@@ -82,7 +82,7 @@ def _whole(
     source: str,
     again: str,
 ) -> str:
-    template = _templates().get_template("page.html")
+    template = templates().get_template("page.html")
     return template.render(
         top=top,
         about=about,
@@ -92,13 +92,13 @@ def _whole(
         charts={picture.key: _chart(picture) for picture in pictures},
         source=source,
         again=again,
-        style=_own("page.css"),
+        style=own_file("page.css"),
         plotly=Markup(get_plotlyjs()),  # noqa: S704 - plotly's own script
-        scripts=[_own(name) for name in _scripts(pictures)],
+        scripts=[own_file(name) for name in _scripts(pictures)],
     )
 
 
-def _templates() -> Environment:
+def templates() -> Environment:
     """Return the templates beside this file. All that a run says is escaped; only `Markup` is not."""
     found = Environment(
         loader=PackageLoader(PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -111,7 +111,7 @@ def _with_breaks(text: str) -> Markup:
     return Markup("<br>").join(text.split("\n"))
 
 
-def _own(name: str) -> Markup:
+def own_file(name: str) -> Markup:
     """Read one of this folder's own files, which may stand in a page as it is."""
     return Markup(files(PACKAGE).joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
 

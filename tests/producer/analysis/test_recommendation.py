@@ -163,6 +163,13 @@ def test_a_recommendation_says_how_to_start_it_and_what_its_pool_gives_up():
     assert any("time limit" in line for line in found.gives_up)
 
 
+def test_a_lane_of_another_interpreter_is_started_by_that_interpreter():
+    free = parse_lanes(["threads:2", "threads:2:python=/opt/py/python3.14t"], concurrency=2, prefetch=4, acks="early")
+    a, b = (lane.key for lane in free)
+    found = chosen(between(0.5, 0.8, b, a=a, b=b), run=run_with(free), lanes=free)
+    assert found.command.startswith("/opt/py/python3.14t -m celery -A YOUR_APP worker -P threads -c 2 ")
+
+
 @pytest.mark.parametrize(
     ("ratio", "text"), [(0.5, "half"), (0.21, "a fifth"), (0.26, "a quarter"), (0.7, "70 %"), (0.095, "a tenth")]
 )

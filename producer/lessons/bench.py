@@ -1,0 +1,262 @@
+"""
+What an experiment works with, in the interpreter that it is about: Celery nodes, bare processes, and the cores.
+
+Everything that is started here ends with the experiment: nodes and counters end when their standard input closes,
+however the experiment ends.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+import uuid
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from producer.lessons.lesson import Python, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from celery import Celery
+
+READY_S = 30.0
+JOB_S = 60.0
+END_S = 10.0
+EVERY_S = 0.01
+START_S = 0.02
+"""The time that a job has to begin before the node is pinged beside it."""
+
+COUNTER = """
+import sys, time
+for line in sys.stdin:
+    begin, until, count = time.monotonic(), time.thread_time() + float(line), 0
+    while time.thread_time() < until:
+        for _ in range(1000): count += 1
+    print(begin, time.monotonic(), flush=True)
+"""
+"""A process that counts for the CPU time it is told, and says when it began and ended."""
+
+
+class CannotTryError(RuntimeError):
+    """An experiment that cannot be tried here; the message says why, and what would allow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """
+    A job that ran on a node.
+
+    Attributes:
+        value: What it returned.
+        begin_s: When it began, by this machine's monotonic clock.
+        end_s: When it ended.
+        cpu_s: The CPU time of its thread meanwhile.
+        slot: The process and the thread that ran it.
+    """
+
+    value: Any
+    begin_s: float
+    end_s: float
+    cpu_s: float
+    slot: str
+
+    @property
+    def process(self) -> str:
+        """The process that ran it."""
+        return self.slot.partition("/")[0]
+
+
+@dataclass(slots=True)
+class Nodes:
+    """
+    Nodes of one pool that take from one queue.
+
+    Attributes:
+        app: The app that sends to them.
+        queue: Their queue.
+        pids: Their main processes.
+    """
+
+    app: Celery
+    queue: str
+    pids: list[int] = field(default_factory=list)
+
+    def run(self, *jobs: tuple[Any, ...]) -> list[Ran]:
+        """
+        Send jobs and wait for all of them.
+
+        Args:
+            jobs: The name of a task of `producer.lessons.jobs`, and its arguments.
+
+        Returns:
+            What became of each, in the order in which they were sent.
+        """
+        sent = [self.app.send_task(name, arguments, queue=self.queue) for name, *arguments in jobs]
+        return [Ran(**each.get(timeout=JOB_S)) for each in sent]
+
+    def finishes_though_terminated(self, seconds: float) -> bool:
+        """Send a job that waits, terminate it while it runs, and return whether it finished all the same."""
+        from celery.exceptions import TaskRevokedError
+
+        sent = self.app.send_task("wait", (seconds,), queue=self.queue)
+        time.sleep(seconds / 3)
+        self.app.control.revoke(sent.id, terminate=True)
+        try:
+            sent.get(timeout=3 * seconds)
+        except TaskRevokedError:
+            return False
+        return True
+
+    def ping_s(self, *, beside: tuple[Any, ...] = ()) -> float:
+        """Return how long the first node takes to answer a ping, in seconds; `beside` is a job that runs meanwhile."""
+        sent = [self.app.send_task(name, arguments, queue=self.queue) for name, *arguments in [beside] if beside]
+        time.sleep(START_S if sent else 0)
+        began = time.monotonic()
+        self.app.control.ping(timeout=JOB_S, limit=1)
+        took_s = time.monotonic() - began
+        for each in sent:
+            each.get(timeout=JOB_S)
+        return took_s
+
+    def memory_mib(self) -> float:
+        """Return their memory: the PSS of every process, in MiB. Raises CannotTryError where the system tells none."""
+        from poolrace.sampling import Sampler
+
+        sizes = [Sampler(pid).sample().pss_bytes for pid in self.pids]
+        if None in sizes:
+            raise CannotTryError("This system does not report the PSS of a process; Linux does.")
+        return sum(size for size in sizes if size is not None) / (1 << 20)
+
+
+class Bench:
+    """
+    The tools of an experiment.
+
+    Use it as a context manager: leaving it ends what it started.
+
+    Attributes:
+        python: The interpreter that runs this.
+        folder: A folder for the experiment's files.
+    """
+
+    def __init__(self) -> None:
+        self.python = this_python()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Bench:
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="poolrace-")))
+        self._counters = [self._stack.enter_context(_counter()) for _ in range(2)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def free_cores(self, cpu_s: float = 0.05) -> float:
+        """Return how many cores two processes get that only count: close to 2, unless others use the cores."""
+        for counter in self._counters:
+            print(cpu_s, file=counter.stdin, flush=True)
+        times = [tuple(map(float, counter.stdout.readline().split())) for counter in self._counters]  # type: ignore[union-attr]
+        return 2 * cpu_s / (max(end for _, end in times) - min(begin for begin, _ in times))
+
+    @contextmanager
+    def nodes(self, pool: str, slots: int, *, nodes: int = 1, one_core: bool = False) -> Iterator[Nodes]:
+        """
+        Start nodes, wait until every slot has run a job, and end them.
+
+        Args:
+            pool: Their pool.
+            slots: The concurrency of each.
+            nodes: Their number.
+            one_core: Leave all of them a single core, as `cpus: 1` of a container does.
+
+        Raises:
+            CannotTryError: If they do not become ready.
+        """
+        from producer.lessons.jobs import app
+
+        with ExitStack() as stack:
+            found = Nodes(app, f"poolrace.lesson.{uuid.uuid4().hex}")
+            children = [
+                stack.enter_context(_node(found.queue, number, pool, slots, one_core)) for number in range(nodes)
+            ]
+            found.pids = [child.pid for child in children]
+            _wait_for_every_slot(found, children, slots * nodes)
+            yield found
+
+
+def this_python() -> Python:
+    """Describe the interpreter that runs this."""
+    free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    return Python(
+        version="{}.{}.{}".format(*sys.version_info),
+        free_threaded=free_threaded,
+        gil=getattr(sys, "_is_gil_enabled", lambda: True)(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+
+
+def cores_used(ran: Sequence[Ran]) -> float:
+    """Return the cores that jobs used together: their CPU time, over the time from the first start to the last end."""
+    return sum(each.cpu_s for each in ran) / (max(each.end_s for each in ran) - min(each.begin_s for each in ran))
+
+
+def spans(ran: Sequence[Ran], kinds: Sequence[str]) -> list[Span]:
+    """Return jobs as stretches of time, a row a slot, from the start of the first."""
+    rows: dict[str, str] = {}
+    began = min(each.begin_s for each in ran)
+    return [
+        Span(
+            row=rows.setdefault(each.slot, f"slot {len(rows) + 1}"),
+            begin_s=each.begin_s - began,
+            end_s=each.end_s - began,
+            kind=kind,
+        )
+        for each, kind in sorted(zip(ran, kinds, strict=True), key=lambda one: one[0].begin_s)
+    ]
+
+
+@contextmanager
+def _counter() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-S", "-c", COUNTER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.stdin.close()  # type: ignore[union-attr]
+
+
+@contextmanager
+def _node(queue: str, number: int, pool: str, slots: int, one_core: bool) -> Iterator[subprocess.Popen[bytes]]:
+    command = [
+        sys.executable, "-m", "celery", "-A", "producer.lessons.jobs", "worker", "-P", pool, "-c", str(slots),
+        "-Q", queue, "-n", f"{pool}{number}-{queue[-8:]}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
+    ]  # fmt: skip
+    environment = {**os.environ, "POOLRACE_LESSON_ONE_CORE": "1" if one_core else ""}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+        try:
+            yield process
+        finally:
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # type: ignore[union-attr]
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait_for_every_slot(found: Nodes, children: Sequence[subprocess.Popen[bytes]], slots: int) -> None:
+    """Wait until every slot has run a job, so that none is measured that has yet to start."""
+    began, seen = time.monotonic(), set[str]()
+    while len(seen) < slots:
+        sent = [found.app.send_task("wait", (EVERY_S,), queue=found.queue) for _ in range(2 * slots)]
+        for each in sent:
+            while not each.ready():
+                if any(child.poll() is not None for child in children) or time.monotonic() > began + READY_S:
+                    raise CannotTryError("The nodes did not start; their output is in the log of the lesson.")
+                time.sleep(EVERY_S)
+            seen.add(each.get()["slot"])

@@ -1,0 +1,1 @@
+"""The experiments: a lesson a file."""

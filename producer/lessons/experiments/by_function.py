@@ -1,0 +1,100 @@
+"""Work given as a function, and as a subclass."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from producer.lessons.bench import Bench, Nodes
+
+THREADS, JOBS = 100, 60
+
+LESSON = Lesson(
+    order=10,
+    vietnamese="Khởi tạo từ hàm - không nên dùng.",
+    english="Making a thread from a function should not be done.",
+    tried=f"The same work in {THREADS} threads made from a function and from a subclass of Thread; and in {JOBS} jobs "
+    "of a Celery task made from a function and from a class. Results and times are compared.",
+    question="How many times as long as from a subclass do threads from a function take?",
+    guessed="threads",
+    measures={
+        "same": Measure(title="results that are the same", unit="%"),
+        "threads": Measure(title="threads: from a function over from a subclass"),
+        "tasks": Measure(title="tasks: from a function over from a class"),
+    },
+    expected=(Verdict.FALSE, Verdict.FALSE),
+    advice="Write tasks as functions, with @app.task or @shared_task. A class is for what several tasks share: hooks "
+    "such as on_failure, or a client that is made once a process.",
+    on_nodes=True,
+)
+
+
+class Adder(threading.Thread):
+    """A thread that adds up, made as the textbook does."""
+
+    def __init__(self, results: list[int]) -> None:
+        threading.Thread.__init__(self)
+        self.results = results
+
+    def run(self) -> None:
+        """Add up."""
+        add(self.results)
+
+
+def add(results: list[int]) -> None:
+    """Add up, and note the sum."""
+    results.append(sum(range(1_000)))
+
+
+def observe(bench: Bench) -> Iterator[Seen]:
+    """Run the same work both ways, first one way and then the other in turn."""
+    with bench.nodes("threads", 2) as node:
+        while True:
+            sums: list[int] = []
+            function_s = took_s(partial(threading.Thread, target=add, args=(sums,)))
+            class_s = took_s(partial(Adder, sums))
+            from_function, from_class = timed(node, "noop"), timed(node, "Noop")
+            same = sums.count(sums[0]) / (2 * THREADS)
+            yield Seen(figures={"same": same, "threads": function_s / class_s, "tasks": from_function / from_class})
+
+
+def took_s(make: Callable[[], threading.Thread]) -> float:
+    """Return how long the threads take, in seconds."""
+    began = time.perf_counter()
+    threads = [make() for _ in range(THREADS)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return time.perf_counter() - began
+
+
+def timed(node: Nodes, name: str) -> float:
+    """Return how long the jobs take, in seconds."""
+    began, jobs = time.perf_counter(), [(name,)] * JOBS
+    node.run(*jobs)
+    return time.perf_counter() - began
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by results and times."""
+    threads, tasks = found["threads"], found["tasks"]
+    if found["same"].above(0.99) and threads.below(1.3) and tasks.below(1.3):
+        return false(f"the results are the same, and a function took {threads:.3g} times as long as a subclass of "
+                     f"Thread, {tasks:.3g} times as long as a class of Celery's Task.")  # fmt: skip
+    if threads.above(1.3) or tasks.above(1.3) or found["same"].below(0.99):
+        return true(f"a function took {threads:.3g} times as long as a subclass, {tasks:.3g} as a task.")
+    return not_shown(f"the times were too unsteady: {threads:.3g} and {tasks:.3g}.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the ratios."""
+    return Bars(title="From a function over from a class", rows=found.titled(LESSON, "threads", "tasks"), full=2)

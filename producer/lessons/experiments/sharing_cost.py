@@ -1,0 +1,93 @@
+"""What it costs to give data to another process: as a message, as a file, by fork, in shared memory."""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import time
+from typing import TYPE_CHECKING, Any
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from producer.lessons.bench import Bench
+
+SIZES = {"small": 64 << 10, "large": 16 << 20}
+WAYS = {"message": "a message", "file": "a file", "fork": "fork", "memory": "shared memory"}
+
+LESSON = Lesson(
+    order=5,
+    vietnamese="Một process không thể chia sẻ dữ liệu với các process khác. Để chia sẻ dữ liệu giữa các process yêu "
+    "cầu những cấu trúc dữ liệu đặc biệt đòi hỏi thời gian IO.",
+    english="A process cannot share its data with others; to share them takes special structures and time for I/O.",
+    tried="Bare Python: a process gives 64 KiB and 16 MiB to another, which adds up a byte of each page: by a message "
+    "through a pipe, by a file, by fork, and in memory that both have mapped.",
+    question="How many times as long as by fork does a message of 16 MiB take?",
+    guessed="ratio",
+    measures={
+        **{f"{way}_small": Measure(title=f"64 KiB by {title}", unit="s") for way, title in WAYS.items()},
+        **{f"{way}_large": Measure(title=f"16 MiB by {title}", unit="s") for way, title in WAYS.items()},
+        "ratio": Measure(title="16 MiB: by a message over by fork"),
+        "memory_ratio": Measure(title="16 MiB: in shared memory over by fork"),
+    },
+    expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
+    advice="Load what all jobs only read (a model, a table) before the node forks, at import: its slots share the "
+    "pages. Do not send it with each job; pass its name, as a path or a key.",
+)
+
+
+def observe(bench: Bench) -> Iterator[Seen]:
+    """Give data of each size to a new process in each way."""
+    while True:
+        took = {f"{way}_{size}": give_s(way, bytes(SIZES[size]), bench.folder) for size in SIZES for way in WAYS}
+        fork = took["fork_large"]
+        yield Seen(figures={**took, "ratio": took["message_large"] / fork, "memory_ratio": took["memory_large"] / fork})
+
+
+def give_s(way: str, data: bytes, folder: Path) -> float:
+    """Give data to a forked process; return how long until it has read them, from before it was started, in seconds."""
+    shared = mmap.mmap(-1, len(data))
+    shared.write(data)
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    began = time.perf_counter()
+    if way == "file":
+        (folder / "data").write_bytes(data)
+    process = fork.Process(target=take, args=(way, there, data, shared, folder / "data"))
+    process.start()
+    if way == "message":
+        here.send_bytes(data)
+    here.recv()
+    took_s = time.perf_counter() - began
+    process.join()
+    shared.close()
+    return took_s
+
+
+def take(way: str, pipe: Any, data: bytes, shared: mmap.mmap, path: Path) -> None:
+    """Read the data in the new process, and answer."""
+    got = {"message": pipe.recv_bytes, "file": path.read_bytes, "fork": lambda: data, "memory": lambda: shared}[way]()
+    pipe.send(sum(got[:: mmap.PAGESIZE]))
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by what a copy costs, over no copy."""
+    ratio, memory = found["ratio"], found["memory_ratio"]
+    if ratio.above(1.3) and memory.below(2):
+        return only_if(
+            f"the data are copied: 16 MiB by a message took {ratio:.3g} times as long as by fork, which copies nothing "
+            f"that is only read; shared memory took {memory:.3g} times as long, and is shared for good."
+        )
+    if memory.above(2):
+        return true(f"shared memory took {memory:.3g} times as long as fork.")
+    return not_shown(f"a message took {ratio:.3g} times as long as fork.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the times for the larger size."""
+    rows = found.titled(LESSON, *(f"{way}_large" for way in WAYS))
+    return Bars(title="Until another process has read 16 MiB, its start included", unit="s", rows=rows)

@@ -1,0 +1,98 @@
+"""What it costs to create a process, and a thread."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from producer.lessons.bench import Bench
+
+THREADS, PROCESSES, IDLE = 50, 8, 8
+
+LESSON = Lesson(
+    order=2,
+    vietnamese="Chi phí của processes cao hơn threads bởi việc đóng và mở chương trình mất nhiều thời gian hơn.",
+    english="A process costs more than a thread, since it takes longer to open and to close.",
+    tried=f"Bare Python: create, start and join {THREADS} threads and {PROCESSES} forked processes that do nothing, "
+    f"one after the other; then let {IDLE} of each wait, and read their memory.",
+    question="How many times as long as a thread does a forked process take to start and end?",
+    guessed="ratio",
+    measures={
+        "thread": Measure(title="a thread: create, start, join", unit="s"),
+        "process": Measure(title="a forked process: create, start, join", unit="s"),
+        "ratio": Measure(title="process over thread"),
+        "thread_kib": Measure(title="memory of a waiting thread", unit="KiB"),
+        "process_kib": Measure(title="memory of a waiting process, not shared", unit="KiB"),
+    },
+    expected=(Verdict.TRUE, Verdict.TRUE),
+    advice="Both cost nothing beside a job, since a pool starts its slots once. Starting them for every job is what "
+    "costs: that is what --max-tasks-per-child=1 does. Memory is what stays: count it per slot.",
+)
+
+
+def observe(_bench: Bench) -> Iterator[Seen]:
+    """Time the life of threads and processes, and read the memory of waiting ones."""
+    fork = multiprocessing.get_context("fork")
+    while True:
+        thread_s, process_s = life_s(threading.Thread, THREADS), life_s(fork.Process, PROCESSES)
+        figures = {"thread": thread_s, "process": process_s, "ratio": process_s / thread_s}
+        before, event, waiting = private_kib("self"), threading.Event(), fork.Event()
+        threads = [threading.Thread(target=event.wait) for _ in range(IDLE)]
+        for each in threads:
+            each.start()
+        figures["thread_kib"] = max(0.0, private_kib("self") - before) / IDLE
+        event.set()
+        for each in threads:
+            each.join()
+        processes = [fork.Process(target=waiting.wait) for _ in range(IDLE)]
+        for process in processes:
+            process.start()
+        time.sleep(0.01)
+        figures["process_kib"] = sum(private_kib(str(process.pid)) for process in processes) / IDLE
+        waiting.set()
+        for process in processes:
+            process.join()
+        yield Seen(figures=figures)
+
+
+def life_s(kind: Callable[..., Any], count: int) -> float:
+    """Return how long one takes to be created, started and joined, in seconds, on average."""
+    began = time.perf_counter()
+    for _ in range(count):
+        one = kind(target=int)
+        one.start()
+        one.join()
+    return (time.perf_counter() - began) / count
+
+
+def private_kib(process: str) -> float:
+    """Return the memory that a process shares with no other, in KiB; NaN where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("nan")
+    return sum(float(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by the ratio of their times."""
+    ratio = found["ratio"]
+    if ratio.above(1.5):
+        return true(f"a forked process took {ratio:.3g} times as long as a thread.")
+    if ratio.below(1):
+        return false(f"a forked process took {ratio:.3g} times as long as a thread.")
+    return not_shown(f"the times were too unsteady: {ratio:.3g}.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the two times."""
+    return Bars(title="To create, start and join one", unit="s", rows=found.titled(LESSON, "thread", "process"))

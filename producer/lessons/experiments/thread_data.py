@@ -1,0 +1,104 @@
+"""Threads share the memory of their process: handing over costs a reference, not a copy."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.lessons.bench import Bench
+
+WRITERS, ROWS, TURNS = 8, 20_000, 5
+
+LESSON = Lesson(
+    order=6,
+    vietnamese="Các threads giống như các Processes nhỏ bên trong một process. Chúng được thiết kế để chia sẻ không "
+    "gian bộ nhớ và đọc ghi dữ liệu hiệu quả vào các biến giống nhau.",
+    english="Threads are like small processes inside a process, made to share its memory and to read and write the "
+    "same variables efficiently.",
+    tried=f"Bare Python: {WRITERS} threads write into one list and say in which process they are; then a list of "
+    f"{ROWS:,} rows goes to a thread and back, and to a process and back.",
+    question="How many times as long as to a thread does the list take to a process?",
+    guessed="ratio",
+    measures={
+        "seen": Measure(title="values of the threads that the process sees", unit="%"),
+        "processes": Measure(title="processes that the threads are in"),
+        "thread": Measure(title="a list to a thread and back", unit="s"),
+        "process": Measure(title="a list to a process and back", unit="s"),
+        "ratio": Measure(title="to a process over to a thread"),
+    },
+    expected=(Verdict.TRUE, Verdict.TRUE),
+    advice="On threads, clients, pools of connections and caches can be made once for a node: make them at import, and "
+    "use those that say they are safe for threads.",
+)
+
+
+def observe(_bench: Bench) -> Iterator[Seen]:
+    """Write from threads, and send a list to a thread and to a process."""
+    fork = multiprocessing.get_context("fork")
+    here, there = fork.Pipe()
+    echo = fork.Process(target=send_back, args=(there.recv, there.send), daemon=True)
+    echo.start()
+    to, back = queue.SimpleQueue[Any](), queue.SimpleQueue[Any]()
+    thread = threading.Thread(target=send_back, args=(to.get, back.put))
+    thread.start()
+    rows = [{"id": number, "name": str(number)} for number in range(ROWS)]
+    try:
+        while True:
+            written: list[int] = []
+            writers = [threading.Thread(target=note_process, args=(written,)) for _ in range(WRITERS)]
+            for each in writers:
+                each.start()
+            for each in writers:
+                each.join()
+            thread_s, process_s = there_and_back_s(to.put, back.get, rows), there_and_back_s(here.send, here.recv, rows)
+            figures = {"seen": len(written) / WRITERS, "processes": len(set(written)), "ratio": process_s / thread_s}
+            yield Seen(figures={**figures, "thread": thread_s, "process": process_s})
+    finally:
+        to.put(None)
+        here.send(None)
+
+
+def note_process(written: list[int]) -> None:
+    """Write into a list in which process this runs."""
+    written.append(os.getpid())
+
+
+def send_back(take: Any, give: Any) -> None:
+    """Send back what comes, until None comes."""
+    while (data := take()) is not None:
+        give(data)
+
+
+def there_and_back_s(give: Any, take: Any, data: Any) -> float:
+    """Return how long data take to another and back, in seconds, on average."""
+    began = time.perf_counter()
+    for _ in range(TURNS):
+        give(data)
+        take()
+    return (time.perf_counter() - began) / TURNS
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by what is seen, and by the ratio of the times."""
+    seen, ratio = found["seen"], found["ratio"]
+    if seen.above(0.99) and found["processes"].below(2) and ratio.above(2):
+        return true(f"all threads are in one process, which sees all they write; a list of {ROWS:,} rows took "
+                    f"{ratio:.3g} times as long to a process.")  # fmt: skip
+    if seen.below(0.99) or ratio.below(1):
+        return false(f"{seen.value:.0%} of the values were seen; to a process took {ratio:.3g} times as long.")
+    return not_shown(f"to a process took {ratio:.3g} times as long as to a thread.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the two times."""
+    return Bars(title="A list there and back", unit="s", rows=found.titled(LESSON, "thread", "process"))

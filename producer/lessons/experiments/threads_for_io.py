@@ -1,0 +1,73 @@
+"""What threads gain for jobs that wait: memory a slot, not speed a slot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.lessons.bench import Bench, Nodes
+
+JOBS, WAIT_S = 48, 0.05
+
+LESSON = Lesson(
+    order=9,
+    vietnamese="Các threads trong cùng một process sẽ chia sẻ được dữ liệu qua lại nên có lợi thế về I/O. Đây là lý do "
+    "chúng ta cần nhiều threads hoạt động trong một process.",
+    english="Threads of one process share data, so they are better at I/O; that is why a process needs many threads.",
+    tried=f"{JOBS} jobs that wait for {WAIT_S * 1_000:g} ms, at once on 8 slots of each pool and on 48 threads; "
+    "jobs/s, and memory of the node.",
+    question="How many times the memory of 8 threads do 8 processes take?",
+    guessed="memory",
+    measures={
+        "prefork": Measure(title="8 processes", unit="jobs/s"),
+        "threads": Measure(title="8 threads", unit="jobs/s"),
+        "many": Measure(title="48 threads", unit="jobs/s"),
+        "speed": Measure(title="jobs/s of 8 threads over 8 processes"),
+        "memory": Measure(title="memory of 8 processes over 8 threads"),
+        "many_memory": Measure(title="memory of 48 threads over 8 threads"),
+    },
+    expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
+    advice="For jobs that wait, choose slots by how much they wait, then the pool by memory: on threads -c 48 or 100 "
+    "is cheap. A prefork slot does a waiting job just as fast.",
+    on_nodes=True,
+)
+
+
+def observe(bench: Bench) -> Iterator[Seen]:
+    """Run the waiting jobs on each node."""
+    with bench.nodes("prefork", 8) as prefork, bench.nodes("threads", 8) as threads, bench.nodes("threads", 48) as many:
+        memory = {"memory": prefork.memory_mib() / threads.memory_mib()}
+        memory["many_memory"] = many.memory_mib() / threads.memory_mib()
+        while True:
+            rates = {"prefork": rate(prefork), "threads": rate(threads), "many": rate(many)}
+            yield Seen(figures={**rates, "speed": rates["threads"] / rates["prefork"], **memory})
+
+
+def rate(nodes: Nodes) -> float:
+    """Return the jobs per second, from the first start to the last end."""
+    ran = nodes.run(*[("wait", WAIT_S)] * JOBS)
+    return JOBS / (max(each.end_s for each in ran) - min(each.begin_s for each in ran))
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by speed at equal slots, and by memory."""
+    speed, memory = found["speed"], found["memory"]
+    if speed.above(1.5):
+        return true(f"8 threads did {speed:.3g} times the jobs of 8 processes.")
+    if speed.below(1.3) and memory.above(2):
+        return only_if(
+            f"memory is what limits the slots: 8 threads did {speed:.3g} times the jobs of 8 processes, for a "
+            f"{memory.value:.1f}th of their memory, and 48 threads did {found['many'].value:.0f} jobs/s "
+            f"in {found['many_memory'].value:.1f} times that of 8. It is not because data are shared."
+        )
+    return not_shown(f"8 threads did {speed:.3g} times the jobs, for 1/{memory.value:.1f} of the memory.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the throughput."""
+    return Bars(title=f"{JOBS} jobs that wait", unit="jobs/s", rows=found.titled(LESSON, "prefork", "threads", "many"))

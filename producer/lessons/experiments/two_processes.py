@@ -1,0 +1,61 @@
+"""Two processes run Python at once, if two cores are allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.lessons.bench import Bench
+
+LESSON = Lesson(
+    order=3,
+    vietnamese="2 processes có thể thực thi code đồng thời trong cùng một chương trình python.",
+    english="Two processes can run code at the same time in one Python program.",
+    tried="Two jobs that count in Python, at once on a prefork node of two slots; then the same on a node that may use "
+    "one core only, as a container with `cpus: 1`.",
+    question="How many cores do two counting jobs keep busy on a prefork node of two slots?",
+    guessed="two_cores",
+    measures={
+        "two_cores": Measure(title="cores used, two allowed", unit="cores"),
+        "one_core": Measure(title="cores used, one allowed", unit="cores"),
+    },
+    expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
+    advice="Give a prefork node for CPU-bound jobs as many slots as it has cores, and as many cores as slots: "
+    "-c 8 under `cpus: 1` is eight processes that take turns.",
+    on_nodes=True,
+    needs_cores=2,
+)
+
+
+def observe(bench: Bench) -> Iterator[Seen]:
+    """Run two counting jobs at once, with both cores and with one."""
+    from producer.lessons.bench import cores_used, spans
+
+    jobs = [("spin", 0.1)] * 2
+    with bench.nodes("prefork", 2) as two, bench.nodes("prefork", 2, one_core=True) as one:
+        while True:
+            ran = two.run(*jobs)
+            yield Seen(
+                figures={"two_cores": cores_used(ran), "one_core": cores_used(one.run(*jobs))},
+                spans=spans(ran, ["count"] * 2),
+            )
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by the cores that were used."""
+    two, one = found["two_cores"], found["one_core"]
+    if two.above(1.5) and one.below(1.2):
+        return only_if(f"two cores are allowed: the two jobs used {two:.3g} cores, and with one allowed {one:.3g}.")
+    if two.below(1.2):
+        return false(f"two counting jobs on two processes used {two:.3g} cores.")
+    return not_shown(f"the two jobs used {two:.3g} cores, which is neither one nor two.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the cores used."""
+    return Bars(title="Cores used by two counting jobs on prefork", rows=found.titled(LESSON), full=2)

@@ -1,0 +1,85 @@
+"""In which order jobs are done that were sent in one."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
+from producer.lessons.picture import Bars
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from producer.lessons.bench import Bench
+
+JOBS, LONGEST_S = 60, 0.008
+
+LESSON = Lesson(
+    order=14,
+    vietnamese="Trong python nếu để mặc định thì các thread sẽ theo cơ chế GIL nên tuy không chạy song song nhưng vẫn "
+    "là không theo thứ tự. Đó là bất đồng bộ trong python.",
+    english="By default threads follow the GIL, so they do not run in parallel, and yet in no order. That is "
+    "asynchrony in Python.",
+    tried=f"{JOBS} jobs that wait for up to {LONGEST_S * 1_000:g} ms, sent one after the other to solo, to 4 threads, "
+    "to 4 processes, and to 3 nodes of 4 threads. Of all pairs of jobs, how many were done in the other order?",
+    question="Of all pairs of jobs on 4 threads, how many per cent are done in the other order?",
+    guessed="threads",
+    measures={
+        "solo": Measure(title="solo, one slot", unit="%"),
+        "threads": Measure(title="threads, 4 slots", unit="%"),
+        "prefork": Measure(title="prefork, 4 slots", unit="%"),
+        "three": Measure(title="threads, 3 nodes of 4 slots", unit="%"),
+    },
+    expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
+    advice="A queue promises no order once more than one slot takes from it. Where order matters, chain the jobs, or "
+    "give each key a queue of its own with one slot (-c 1 and --prefetch-multiplier 1).",
+    on_nodes=True,
+)
+
+FLEETS = {
+    "solo": ("solo", 1, 1),
+    "threads": ("threads", 4, 1),
+    "prefork": ("prefork", 4, 1),
+    "three": ("threads", 4, 3),
+}
+
+
+def observe(bench: Bench) -> Iterator[Seen]:
+    """Send the same jobs to each fleet and compare the orders."""
+    draw = random.Random(1)  # noqa: S311 - lengths of jobs, no secrets
+    with ExitStack() as stack:
+        fleets = {
+            name: stack.enter_context(bench.nodes(pool, slots, nodes=nodes))
+            for name, (pool, slots, nodes) in FLEETS.items()
+        }
+        while True:
+            jobs = [("wait", draw.uniform(0, LONGEST_S)) for _ in range(JOBS)]
+            yield Seen(
+                figures={name: inverted([each.end_s for each in nodes.run(*jobs)]) for name, nodes in fleets.items()}
+            )
+
+
+def inverted(ends_s: Sequence[float]) -> float:
+    """Return the share of pairs that were done in the other order: Kendall's distance, over all pairs."""
+    pairs = len(ends_s) * (len(ends_s) - 1) / 2
+    return sum(later < earlier for at, earlier in enumerate(ends_s) for later in ends_s[at + 1 :]) / pairs
+
+
+def judge(found: Found) -> Judgement:
+    """Judge by the order on one slot and on several."""
+    solo, threads, prefork = found["solo"], found["threads"], found["prefork"]
+    if solo.below(0.001) and threads.above(0.005) and prefork.above(0.005):
+        return only_if(
+            f"several slots take from one queue. It is not the GIL: processes, each with its own, were out of order in "
+            f"{prefork:.1%} of pairs, threads in {threads:.1%}, three nodes in {found['three']:.1%}, one slot in none."
+        )
+    if threads.below(0.001):
+        return false("jobs on threads were done in the order in which they were sent.")
+    return not_shown(f"the orders were too unsteady: {threads:.1%} on threads, {solo:.1%} on one slot.")
+
+
+def picture(found: Found) -> Bars:
+    """Draw the shares of pairs in the other order."""
+    return Bars(title="Pairs of jobs that were done in the other order", unit="%", rows=found.titled(LESSON))

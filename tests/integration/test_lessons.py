@@ -1,0 +1,112 @@
+"""Lessons on live nodes and bare processes: what they find is what is expected, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from integration.commands import poolrace, until
+
+from producer.lessons.catalogue import lessons
+from producer.lessons.lesson import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = [entry.name for entry in lessons()]
+
+
+def tried(tmp_path: Path, *words: str) -> list[dict[str, object]]:
+    """Run lessons for a short time, and return what each found."""
+    with poolrace(tmp_path, "lessons", *words, "--at-most", "2s", "--json", "--out", str(tmp_path / "runs")) as command:
+        code, out, err = command.finish()
+        command.assert_nothing_left()
+    assert code == 0, err
+    (page,) = tmp_path.glob("runs/*-lessons/lessons.html")
+    assert "<svg" in page.read_text() or "<pre>" in page.read_text()
+    found: list[dict[str, object]] = json.loads(out)["results"]
+    return found
+
+
+def assert_as_expected(found: list[dict[str, object]], names: list[str]) -> None:
+    assert [each["lesson"] for each in found] == names
+    expected = {entry.name: entry.lesson.expected[0] for entry in lessons()}
+    for each in found:
+        # Tests run beside it, so a lesson may say that it cannot be shown, but never the opposite.
+        assert each["judgement"]["verdict"] in {expected[each["lesson"]], Verdict.NOT_SHOWN}, each
+
+
+def test_lessons_on_nodes_and_on_bare_python_find_what_is_expected(tmp_path: Path) -> None:
+    names = ["private-data", "subclass", "base-class"]
+    found = tried(tmp_path, *names)
+    assert_as_expected(found, names)
+    assert all(each["found"]["measures"] for each in found)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", NAMES)
+def test_every_lesson_finds_what_is_expected_or_says_that_it_cannot(tmp_path: Path, name: str) -> None:
+    assert_as_expected(tried(tmp_path, name), [name])
+
+
+@pytest.mark.heavy
+def test_interpreters_are_tried_side_by_side(tmp_path: Path) -> None:
+    found = tried(tmp_path, "subclass", "--python", sys.executable, "--python", sys.executable)
+    assert_as_expected(found, ["subclass", "subclass"])
+
+
+def test_an_interrupt_ends_the_nodes_and_keeps_what_was_found(tmp_path: Path) -> None:
+    words = ("lessons", "subclass", "cluster-lock", "--at-most", "60s", "--out", str(tmp_path / "runs"))
+    with poolrace(tmp_path, *words) as command:
+        until(lambda: sum("celery" in " ".join(each.cmdline()) for each in command.descendants()) >= 3)
+        command.process.send_signal(signal.SIGINT)
+        code, _, err = command.finish()
+        command.assert_nothing_left()
+    assert code == 130, err
+    (kept,) = tmp_path.glob("runs/*-lessons/lessons.json")
+    assert [each["lesson"] for each in json.loads(kept.read_text())["results"]] == ["subclass"]
+
+
+@pytest.mark.heavy
+def test_a_command_that_is_killed_leaves_no_node(tmp_path: Path) -> None:
+    with poolrace(tmp_path, "lessons", "convoy", "--at-most", "60s", "--out", str(tmp_path / "runs")) as command:
+        until(lambda: sum("celery" in " ".join(each.cmdline()) for each in command.descendants()) >= 2)
+        command.process.kill()
+        command.finish()
+        command.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["two-thread"], "LESSON 'two-thread': there is none. Do you mean two-threads?"),
+        (["99"], "LESSON '99': there is none."),
+        (["subclass", "--guess"], "--guess: asks on a terminal"),
+        (["subclass", "--app", "shop:app"], "--app: is for the lesson gil"),
+        (["gil", "--app", "no_such_app:app"], "--app no_such_app:app cannot be imported"),
+        (["subclass", "--python", "/no/such/python"], "/no/such/python: cannot be run: No such file or directory"),
+        (["subclass", "--at-most", "soon"], "--at-most 'soon'"),
+    ],
+)
+def test_a_wrong_word_has_one_line_that_says_what_is_right(tmp_path: Path, words: list[str], said: str) -> None:
+    with poolrace(tmp_path, "lessons", *words, "--out", str(tmp_path / "runs")) as command:
+        code, out, err = command.finish()
+        command.assert_nothing_left()
+    assert code == 2
+    assert not out
+    assert said in err
+    assert "Traceback (most recent call last)" not in err or "no_such_app" in err
+
+
+def test_an_interpreter_without_celery_has_the_command_that_installs_it(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.chmod(0o755)
+    with poolrace(tmp_path, "lessons", "subclass", "--python", str(bare), "--out", str(tmp_path / "runs")) as command:
+        code, _, err = command.finish()
+    assert code == 2
+    assert f"{bare} -m pip install 'celery[redis]>=5.7'" in err
+    assert not (tmp_path / "runs").exists()
