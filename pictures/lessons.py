@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import re
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from producer.errors import PoolraceError
-from producer.report.lessons import from_json, lesson, machine_of, overview
+from producer.report.lesson_pictures import in_characters
+from producer.report.lessons import build_of, expectation, figures, from_json, machine_of, overview, sentence
 from producer.report.markdown import as_markdown
+from producer.report.parts import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from producer.analysis.lessons import LessonResult
+    from producer.lessons.lesson import Entry
     from producer.report.lessons import LessonsRun
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +65,6 @@ The last races prefork against threads on this interpreter and against threads o
 """
 
 
-
 def stored() -> LessonsRun:
     """Return the stored run of the lessons."""
     (path,) = (ROOT / "pictures" / "runs").glob("*-lessons/lessons.json")
@@ -66,22 +72,38 @@ def stored() -> LessonsRun:
 
 
 def page(run: LessonsRun) -> str:
-    """Return the page of a run as Markdown, with lines of 120 columns but for tables."""
-    parts = [as_markdown(overview(run))]
+    """Return the page of a run as Markdown, with lines of 120 columns but for tables and pictures."""
+    (table,) = overview(run)
+    assert isinstance(table, Table)
+    parts = [HEAD + f"{table.title}: {machine_of(run)}", as_markdown([replace(table, title="", note="")])]
     for entry, results in run.by_lesson():
-        file = f"producer/lessons/experiments/{entry.name.replace('-', '_')}.py"
-        parts += [as_markdown(lesson(entry, results)), f"Code: [{file}](../{file})\n"]
-    found = re.sub(r"^### (?=\d)", "## ", "\n".join(parts), flags=re.MULTILINE)
-    return HEAD + f"{machine_of(run)}\n\n" + "\n".join(map(_wrapped, found.splitlines())) + "\n"
+        parts += _lesson(entry, results)
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)).strip() + "\n"
 
 
-def _wrapped(line: str) -> str:
-    if len(line) <= COLUMNS or line.startswith(("|", " ", "#")):
-        return line
-    return textwrap.fill(
-        line, COLUMNS, subsequent_indent="  " if line.startswith("- ") else "", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+def _lesson(entry: Entry, results: Sequence[LessonResult]) -> Iterator[str]:
+    statement = entry.lesson
+    yield f"## {statement.order}. {statement.english}"
+    if statement.vietnamese:
+        yield _wrapped(f"> {statement.vietnamese}", "> ")
+    for each in results:
+        yield _wrapped(f"**{build_of(each)}**: {sentence(each)}")
+    yield _wrapped(f"Tried: {statement.tried} {expectation(entry)}")
+    if table := figures(entry, results):
+        yield as_markdown([replace(table, title="", note="")])
+    for each in results:
+        if each.found is not None:
+            picture = entry.picture(each.found)
+            yield f"{picture.title}, {build_of(each)}:"
+            yield "\n".join(["```text", *in_characters(picture), "```"])
+    yield _wrapped(f"**In Celery**: {statement.advice}")
+    file = f"producer/lessons/experiments/{entry.name.replace('-', '_')}.py"
+    yield f"Code: [{file}](../{file})"
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    shown = text.replace("__", r"\_\_").replace("<", r"\<")
+    return textwrap.fill(shown, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ whether the statement is true, and what to set in Celery because of it. All take
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -100,6 +101,7 @@ def lessons(
     own = {**app_environment(environment), APP: app, WORKDIR: str(workdir.resolve())} if app else {}
     folder = make_folder(out, "lessons")
     results: list[LessonResult] = []
+    began = time.monotonic()
     try:
         with LessonRunner(folder / "logs", at_most_s, own) as runner:
             for entry, found in _tried(runner, chosen, pythons or ("",), guess=guess):
@@ -110,7 +112,7 @@ def lessons(
                     show_parts(lesson(entry, found), console_for(sys.stdout))
     finally:
         # What was found before Ctrl-C or an error is kept.
-        run = run_of(results, folder)
+        run = run_of(results, folder, time.monotonic() - began)
         if results:
             write_lessons(run, folder)
     if as_json:

@@ -47,7 +47,7 @@ def main() -> None:
 
 def _known(seen: Seen) -> dict[str, Any]:
     """Return what was seen without what this system does not tell, for which JSON has no value."""
-    known = {name: value for name, value in seen.figures.items() if not math.isnan(value)}
+    known = {name: float(value) for name, value in seen.figures.items() if not math.isnan(value)}
     return {**asdict(seen), "figures": known}
 
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from celery import Celery
 
 READY_S = 30.0
+SEND_S = 0.005
+"""More than it takes to send a job."""
+
 JOB_S = 60.0
 END_S = 10.0
 EVERY_S = 0.01
@@ -116,7 +119,7 @@ class Nodes:
 
     def ping_s(self, *, beside: tuple[Any, ...] = ()) -> float:
         """Return how long the first node takes to answer a ping, in seconds; `beside` is a job that runs meanwhile."""
-        sent = [self.app.send_task(name, arguments, queue=self.queue) for name, *arguments in [beside] if beside]
+        sent = [self.app.send_task(beside[0], beside[1:], queue=self.queue)] if beside else []
         time.sleep(START_S if sent else 0)
         began = time.monotonic()
         self.app.control.ping(timeout=JOB_S, limit=1)
@@ -246,14 +249,25 @@ def _node(queue: str, number: int, pool: str, slots: int, one_core: bool) -> Ite
             try:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _kill_tree(process.pid)
+
+
+def _kill_tree(pid: int) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for each in [root, *root.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 def _wait_for_every_slot(found: Nodes, children: Sequence[subprocess.Popen[bytes]], slots: int) -> None:
     """Wait until every slot has run a job, so that none is measured that has yet to start."""
     began, seen = time.monotonic(), set[str]()
     while len(seen) < slots:
-        sent = [found.app.send_task("wait", (EVERY_S,), queue=found.queue) for _ in range(2 * slots)]
+        # Each waits until all are there: a pool of threads starts no new one while one is idle.
+        sent = [found.app.send_task("wait", (EVERY_S + slots * SEND_S,), queue=found.queue) for _ in range(2 * slots)]
         for each in sent:
             while not each.ready():
                 if any(child.poll() is not None for child in children) or time.monotonic() > began + READY_S:

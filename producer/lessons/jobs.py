@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
+import signal
 import threading
 import time
 from functools import cache, wraps
@@ -34,8 +34,9 @@ def _end_with_the_lesson(**_: Any) -> None:
     """End this node when whoever started it is gone, however that ended: then its standard input closes."""
 
     def wait() -> None:
-        sys.stdin.read()
-        os.kill(os.getpid(), 15)
+        # Not sys.stdin.read(): its lock would be held in each child that is forked meanwhile, which closes sys.stdin.
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
 

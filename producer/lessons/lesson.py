@@ -83,10 +83,12 @@ class Estimate:
     repetitions: int
 
     def __format__(self, spec: str) -> str:
-        """Write the value, and the interval if there is one: `0.99 (0.98 to 1.00)`."""
+        """Write the value, and the interval unless it has none or looks the same: `0.99 (0.98 to 1.00)`."""
+        value = _text(self.value, spec)
         if self.low is None or self.high is None:
-            return format(self.value, spec)
-        return f"{self.value:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
+            return value
+        low, high = _text(self.low, spec), _text(self.high, spec)
+        return value if low == value == high else f"{value} ({low} to {high})"
 
     def above(self, bound: float) -> bool:
         """Return whether the whole interval lies above a bound."""
@@ -102,6 +104,10 @@ class Estimate:
         if self.low is None or self.high is None:
             return False
         return max(self.high - self.value, self.value - self.low) <= max(0.1 * abs(self.value), 0.01)
+
+
+def _text(value: float, spec: str) -> str:
+    return format(value, spec).replace("%", " %")
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -54,7 +54,8 @@ def estimate_of(found: Estimate, unit: str) -> str:
     elif unit == "s":
         scale, name = next((each for each in TIME_UNITS if found.value >= each[0]), TIME_UNITS[-1])
     low, middle, high = (_number(each / scale) for each in (found.low, found.value, found.high))
-    return f"{middle} [{low}, {high}] {name}".rstrip()
+    interval = "" if low == middle == high else f" [{low}, {high}]"
+    return f"{middle}{interval} {name}".rstrip()
 
 
 def in_characters(picture: Picture) -> list[str]:

@@ -51,14 +51,14 @@ class LessonsRun:
             yield entry, [each for each in self.results if each.lesson == name]
 
 
-def run_of(results: Sequence[LessonResult], folder: Path) -> LessonsRun:
-    """Return results with what is to be said of them all: when they were found, and on what machine."""
+def run_of(results: Sequence[LessonResult], folder: Path, took_s: float) -> LessonsRun:
+    """Return results with what is to be said of them all: when they were found, on what machine, and in what time."""
     machine = describe()
     return LessonsRun(
         at=folder.name[:10],
         cores=machine.cores_available,
         memory_gib=round(machine.memory_total_bytes / 2**30, 1),
-        took_s=round(sum(each.took_s for each in results), 1),
+        took_s=round(took_s, 1),
         results=list(results),
     )
 
@@ -114,7 +114,7 @@ def lesson(entry: Entry, results: Sequence[LessonResult]) -> list[Part]:
             title=f"{entry.lesson.order}. {entry.lesson.english}",
             lines=[*([entry.lesson.vietnamese] if entry.lesson.vietnamese else []), *said],
         ),
-        Prose(title="Tried", lines=[entry.lesson.tried]),
+        Prose(title="Tried", lines=[entry.lesson.tried, expectation(entry)]),
     ]
     tried = [each for each in results if each.found is not None]
     if table := figures(entry, results):
@@ -125,6 +125,14 @@ def lesson(entry: Entry, results: Sequence[LessonResult]) -> list[Part]:
         where = f", {build_of(each)}" if len(tried) > 1 else ""
         parts.append(Prose(title=f"{picture.title}{where}", lines=[], commands=in_characters(picture)))
     return [*parts, Prose(title="In Celery", lines=[entry.lesson.advice])]
+
+
+def expectation(entry: Entry) -> str:
+    """Return what is expected of each build."""
+    with_gil, free = entry.lesson.expected
+    if with_gil == free:
+        return f"Expected: {free.value} on every build."
+    return f"Expected: {with_gil.value} on a build with the GIL, {free.value} on a free-threaded one."
 
 
 def sentence(result: LessonResult) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from producer.files import replaced
 from producer.report.charts.page import own_file, templates
 from producer.report.lesson_pictures import as_svg
-from producer.report.lessons import build_of, figures, machine_of, sentence, to_json
+from producer.report.lessons import build_of, expectation, figures, machine_of, sentence, to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,7 @@ def lessons_page(run: LessonsRun) -> str:
             lessons=[
                 {
                     "entry": entry,
+                    "expected": expectation(entry),
                     "said": [(build_of(each), each.judgement.verdict.value, sentence(each)) for each in results],
                     "figures": figures(entry, results),
                     "pictures": [

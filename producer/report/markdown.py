@@ -19,7 +19,8 @@ def as_markdown(parts: Iterable[Part]) -> str:
 
 def _table(part: Table) -> str:
     ruler = ["---" if column in (part.columns[0], *part.words) else "---:" for column in part.columns]
-    lines = [f"### {_escape(part.title)}", "", _row(part.columns), f"| {' | '.join(ruler)} |", *map(_row, part.rows)]
+    title = [f"### {_escape(part.title)}", ""] if part.title else []
+    lines = [*title, _row(part.columns), f"| {' | '.join(ruler)} |", *map(_row, part.rows)]
     return "\n".join(lines + ([f"\n{_escape(part.note)}"] if part.note else []))
 
 

@@ -31,9 +31,9 @@ class Command:
     temporary: Path
     seen: set[psutil.Process] = field(default_factory=set)
 
-    def finish(self) -> tuple[int, str, str]:
+    def finish(self, patience_s: float = PATIENCE_S) -> tuple[int, str, str]:
         """Wait for its end: exit code, standard output, standard error."""
-        out, err = self.process.communicate(timeout=PATIENCE_S)
+        out, err = self.process.communicate(timeout=patience_s)
         return self.process.returncode, out, err
 
     def descendants(self) -> list[psutil.Process]:

@@ -97,7 +97,7 @@ def judge(found: Found) -> Judgement:
         return true(f"start() ran both at once: {took:.3g} ms instead of 100. Each counts down in order, and their "
                     f"lines alternate: {found['changes'].value:g} of 13 follow one of the other thread.")  # fmt: skip
     if took.above(100) or found["in_order"].below(0.99):
-        return false(f"the program took {took:.3g} ms, and {found['in_order'].value:.0%} of the threads were in order.")
+        return false(f"the program took {took:.3g} ms, and {found['in_order']:.0%} of the threads were in order.")
     return not_shown(f"the program took {took:.3g} ms.")
 
 

@@ -61,4 +61,6 @@ def picture(found: Found) -> Lines:
     """List the modules."""
     bad = found.last.notes["culprits"].split(", ")
     names = found.last.notes["extensions"].split("\n")
+    if not found.python.free_threaded:
+        return Lines(title="Extension modules, whose effect a build with the GIL does not show", lines=names)
     return Lines(title="Extension modules", lines=[f"{'GIL on' if each in bad else 'ok':8}{each}" for each in names])

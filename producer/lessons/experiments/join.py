@@ -73,11 +73,11 @@ def judge(found: Found) -> Judgement:
         return false(
             "join waits. The thread lived after join(0.03), finished its work, and join() returned after "
             f"{found['waited_ms']:.3g} ms. Of jobs on threads that were terminated, "
-            f"{found['job_finished'].value:.0%} finished all the same."
+            f"{found['job_finished']:.0%} finished all the same."
         )
     if finished.below(0.01):
         return true("no thread finished its work after join.")
-    return not_shown(f"{alive.value:.0%} of the threads lived after join(0.03).")
+    return not_shown(f"{alive:.0%} of the threads lived after join(0.03).")
 
 
 def picture(found: Found) -> Timeline:

@@ -108,14 +108,14 @@ def judge(found: Found) -> Judgement:
     """Judge by what was lost without a wait, and with one."""
     plain_, wait, python = found["plain"], found["wait"], found.python
     if plain_.above(0.001):
-        return true(f"`n += 1` alone lost {plain_:.3%} of the updates, and with a wait inside {wait:.0%} were lost.")
+        return true(f"`n += 1` alone lost {plain_:.1%} of the updates, and with a wait inside {wait:.0%} were lost.")
     if wait.above(0.1) and not python.free_threaded:
         return only_if(
             f"something comes between reading and writing: with a wait, {wait:.0%} were lost. `n += 1` lost "
-            f"{plain_.value:.3%} here, and that is no safety: since 3.10 CPython hands over at calls and jumps back "
+            f"{plain_:.3%} here, and that is no safety: since 3.10 CPython hands over at calls and jumps back "
             "alone, which it may change, and a free-threaded build hands over anywhere."
         )
-    return not_shown(f"`n += 1` lost {plain_.value:.3%}; on a free-threaded build that means only that the two threads "
+    return not_shown(f"`n += 1` lost {plain_:.3%}; on a free-threaded build that means only that the two threads "
                      "hardly ever ran at once.")  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def judge(found: Found) -> Judgement:
         return true("no job of the other process saw the new value, and every job of the other thread did.")
     if prefork.above(0.99):
         return false("the other process saw the value.")
-    return not_shown(f"{prefork.value:.0%} of the other process's jobs and {threads.value:.0%} of the thread's saw it.")
+    return not_shown(f"{prefork:.0%} of the other process's jobs and {threads:.0%} of the thread's saw it.")
 
 
 def picture(found: Found) -> Bars:

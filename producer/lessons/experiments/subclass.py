@@ -88,7 +88,7 @@ def judge(found: Found) -> Judgement:
                      "that leaves out Thread's cannot start.")  # fmt: skip
     if found["run_alone"].below(0.01):
         return true("no thread with run alone worked.")
-    return not_shown(f"{found['run_alone'].value:.0%} of the threads with run alone worked.")
+    return not_shown(f"{found['run_alone']:.0%} of the threads with run alone worked.")
 
 
 def picture(found: Found) -> Bars:

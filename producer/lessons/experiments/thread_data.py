@@ -23,8 +23,7 @@ LESSON = Lesson(
     order=6,
     vietnamese="Các threads giống như các Processes nhỏ bên trong một process. Chúng được thiết kế để chia sẻ không "
     "gian bộ nhớ và đọc ghi dữ liệu hiệu quả vào các biến giống nhau.",
-    english="Threads are like small processes inside a process, made to share its memory and to read and write the "
-    "same variables efficiently.",
+    english="Threads are small processes inside a process, made to share its memory and variables efficiently.",
     tried=f"Bare Python: {WRITERS} threads write into one list and say in which process they are; then a list of "
     f"{ROWS:,} rows goes to a thread and back, and to a process and back.",
     question="How many times as long as to a thread does the list take to a process?",
@@ -95,7 +94,7 @@ def judge(found: Found) -> Judgement:
         return true(f"all threads are in one process, which sees all they write; a list of {ROWS:,} rows took "
                     f"{ratio:.3g} times as long to a process.")  # fmt: skip
     if seen.below(0.99) or ratio.below(1):
-        return false(f"{seen.value:.0%} of the values were seen; to a process took {ratio:.3g} times as long.")
+        return false(f"{seen:.0%} of the values were seen; to a process took {ratio:.3g} times as long.")
     return not_shown(f"to a process took {ratio:.3g} times as long as to a thread.")
 
 

@@ -61,11 +61,11 @@ def judge(found: Found) -> Judgement:
         return true(f"8 threads did {speed:.3g} times the jobs of 8 processes.")
     if speed.below(1.3) and memory.above(2):
         return only_if(
-            f"memory is what limits the slots: 8 threads did {speed:.3g} times the jobs of 8 processes, for a "
-            f"{memory.value:.1f}th of their memory, and 48 threads did {found['many'].value:.0f} jobs/s "
+            f"memory is what limits the slots: 8 threads did {speed:.3g} times the jobs of 8 processes, in "
+            f"1/{memory.value:.1f} of their memory, and 48 threads did {found['many'].value:.0f} jobs/s "
             f"in {found['many_memory'].value:.1f} times that of 8. It is not because data are shared."
         )
-    return not_shown(f"8 threads did {speed:.3g} times the jobs, for 1/{memory.value:.1f} of the memory.")
+    return not_shown(f"8 threads did {speed:.3g} times the jobs, in 1/{memory.value:.1f} of the memory.")
 
 
 def picture(found: Found) -> Bars:

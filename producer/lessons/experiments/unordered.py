@@ -7,21 +7,20 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Bars
+from producer.lessons.picture import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from producer.lessons.bench import Bench
 
-JOBS, LONGEST_S = 60, 0.008
+JOBS, LONGEST_S, SHOWN = 60, 0.008, 20
 
 LESSON = Lesson(
     order=14,
     vietnamese="Trong python nếu để mặc định thì các thread sẽ theo cơ chế GIL nên tuy không chạy song song nhưng vẫn "
     "là không theo thứ tự. Đó là bất đồng bộ trong python.",
-    english="By default threads follow the GIL, so they do not run in parallel, and yet in no order. That is "
-    "asynchrony in Python.",
+    english="Threads follow the GIL: they do not run in parallel, and yet in no order; that is asynchrony.",
     tried=f"{JOBS} jobs that wait for up to {LONGEST_S * 1_000:g} ms, sent one after the other to solo, to 4 threads, "
     "to 4 processes, and to 3 nodes of 4 threads. Of all pairs of jobs, how many were done in the other order?",
     question="Of all pairs of jobs on 4 threads, how many per cent are done in the other order?",
@@ -56,9 +55,16 @@ def observe(bench: Bench) -> Iterator[Seen]:
         }
         while True:
             jobs = [("wait", draw.uniform(0, LONGEST_S)) for _ in range(JOBS)]
+            ends_s = {name: [each.end_s for each in nodes.run(*jobs)] for name, nodes in fleets.items()}
             yield Seen(
-                figures={name: inverted([each.end_s for each in nodes.run(*jobs)]) for name, nodes in fleets.items()}
+                figures={name: inverted(ends) for name, ends in ends_s.items()},
+                notes={name: " ".join(map(str, order(ends)[:SHOWN])) for name, ends in ends_s.items()},
             )
+
+
+def order(ends_s: Sequence[float]) -> list[int]:
+    """Return the numbers of the jobs, in the order in which they were done."""
+    return sorted(range(1, len(ends_s) + 1), key=lambda number: ends_s[number - 1])
 
 
 def inverted(ends_s: Sequence[float]) -> float:
@@ -80,6 +86,7 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the orders were too unsteady: {threads:.1%} on threads, {solo:.1%} on one slot.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the shares of pairs in the other order."""
-    return Bars(title="Pairs of jobs that were done in the other order", unit="%", rows=found.titled(LESSON))
+def picture(found: Found) -> Lines:
+    """Show the jobs that were done first, in their order."""
+    lines = [f"{LESSON.measures[name].title:28}  {numbers}" for name, numbers in found.last.notes.items()]
+    return Lines(title=f"The first {SHOWN} jobs that were done, by their place when they were sent", lines=lines)

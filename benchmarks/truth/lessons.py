@@ -1,0 +1,84 @@
+"""
+Lessons many times, on a quiet machine and on a busy one: the judgement is what is expected, or "cannot be shown now".
+
+A busy machine has one core taken by a process that counts, for as long as the lessons run.
+
+    python -m benchmarks.truth.lessons --runs 20 [--python PATH] [--busy]     two minutes a run; Ctrl-C keeps the count
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from producer.lessons.catalogue import lessons
+from producer.lessons.lesson import Verdict
+from producer.measure.lessons import LessonRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+AT_MOST_S = 5.0
+
+
+@contextmanager
+def one_core_taken(busy: bool) -> Iterator[None]:
+    """Let a process count meanwhile, if the machine is to be busy."""
+    if not busy:
+        yield
+        return
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as hog:
+        try:
+            yield
+        finally:
+            hog.kill()
+
+
+def judged(runs: int, python: str, seen: Mapping[str, Counter[Verdict]]) -> None:
+    """Run all lessons so many times, and count the verdicts."""
+    for number in range(1, runs + 1):
+        with tempfile.TemporaryDirectory() as folder, LessonRunner(Path(folder), AT_MOST_S, {}) as runner:
+            for entry in lessons():
+                verdict = runner.run(entry, python).judgement.verdict
+                seen[entry.name][verdict] += 1
+        print(f"run {number} of {runs}", file=sys.stderr)
+
+
+def main() -> int:
+    """Run, print a row a lesson, and return 1 if a judgement was another than the one expected."""
+    words = argparse.ArgumentParser(prog="python -m benchmarks.truth.lessons", description=__doc__)
+    words.add_argument("--runs", type=int, default=20)
+    words.add_argument("--python", default="")
+    words.add_argument("--busy", action="store_true", help="with one core taken by another process")
+    asked = words.parse_args()
+    free = asked.python != "" and _is_free_threaded(asked.python)
+    seen: dict[str, Counter[Verdict]] = {entry.name: Counter() for entry in lessons()}
+    try:
+        with one_core_taken(asked.busy):
+            judged(asked.runs, asked.python, seen)
+    except KeyboardInterrupt:
+        print("Interrupted; the count so far:")
+    print(f"{'lesson':16}{'expected':22}{'as expected':>12}{'not shown':>12}{'other':>8}")
+    others = 0
+    for entry in lessons():
+        expected, counted = entry.lesson.expected[free], seen[entry.name]
+        unshown = counted[Verdict.NOT_SHOWN] if expected is not Verdict.NOT_SHOWN else 0
+        other = counted.total() - counted[expected] - unshown
+        others += other
+        print(f"{entry.name:16}{expected:22}{counted[expected]:12}{unshown:12}{other:8}")
+    return int(others > 0)
+
+
+def _is_free_threaded(python: str) -> bool:
+    code = "import sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED') or 0)"
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "1"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
