@@ -106,4 +106,4 @@ def judge(found: Found) -> Judgement:
 
 def picture(found: Found) -> Timeline:
     """Draw who held the lock when."""
-    return Timeline(title="Who holds the lock: dark inside, light outside", spans=found.last.spans)
+    return Timeline(title="Who is inside the lock, and who outside", spans=found.last.spans)
