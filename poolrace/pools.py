@@ -376,6 +376,9 @@ RACED = tuple(pool.name for pool in POOLS.values() if pool.is_raced)
 FORKING = _PREFORK.name
 """The pool whose slots are child processes."""
 
+FORKING_WHATEVER_IS_SET = "processes"
+"""Celery's other name for that pool. `-P prefork` is overruled by the setting worker_pool, being the default."""
+
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
         "gevent": "it patches the standard library under every job, and on Redis its cold shutdown loses running jobs",

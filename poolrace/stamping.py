@@ -51,6 +51,8 @@ from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from celery import Celery
 
     from poolrace.contract import End
@@ -269,6 +271,21 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
         _ship(header, end, node=request.hostname, app=request.app)
 
 
+AS_EACH_TASK = "own"
+"""How tasks acknowledge that do not all do it alike."""
+
+NOT_OWN = ("celery.", "poolrace.")
+"""What the names of tasks begin with that Celery and Poolrace have added to an app."""
+
+
+def acks_of(tasks: Iterable[Any]) -> str:
+    """Return how tasks acknowledge, which an attribute of each may say: `early`, `late`, or `own` if they differ."""
+    late = {bool(task.acks_late) for task in tasks}
+    if len(late) > 1:
+        return AS_EACH_TASK
+    return "late" if late == {True} else "early"
+
+
 @inspect_command(name=HELLO_COMMAND, args=[("run_id", str), ("every_s", float)], signature="<run_id> [every_s]")
 def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str, Any]:
     """Describe this node; from now on it sends samples to the run, `every_s` seconds apart."""
@@ -284,7 +301,7 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "pid": os.getpid(),
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,
-        "acks": "late" if conf.task_acks_late else "early",
+        "acks": acks_of(task for name, task in worker.app.tasks.items() if not name.startswith(NOT_OWN)),
         # Not from the setting: with some URLs kombu overlooks it.
         "transport": getattr(state.consumer.connection.transport, "kind", STOCK),
         "python": platform.python_version(),

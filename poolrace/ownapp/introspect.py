@@ -27,6 +27,7 @@ from poolrace.ownapp.redirect import OwnAppError, Redirect, explain, load_app, r
 from poolrace.ownapp.routing import DESTINATION, own_queues
 from poolrace.ownapp.shared_globals import written_globals
 from poolrace.pools import POOLS, inert_settings
+from poolrace.stamping import NOT_OWN, acks_of
 from poolrace.transport_setting import transport_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from celery import Celery
 
 MAX_SUGGESTIONS = 3
+
+DEFAULT_STRATEGY = "celery.worker.strategy:default"
+"""What makes a request of each message, unless a task's class says otherwise, as celery-batches does."""
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     app.finalize()
     # `imports`, autodiscovery and the like, which Celery heeds only here.
     _load_modules(app)
-    own = {pool: [warning.consequence for warning in inert_settings(pool, app.conf)] for pool in POOLS}
+    own = {pool: [*_inert(pool, app.conf), *_without_prefetch(app.conf)] for pool in POOLS}
     facts = _facts(app, question["own_backend"])
     jobs = list(_jobs_of_factory(question) if question.get("factory") else question["jobs"])
     queues = own_queues(app, (job.get("queue") for job in jobs))
@@ -80,6 +84,16 @@ def broker_of(path: str) -> dict[str, Any]:
     return {"broker_url": str(conf.first("broker_read_url", "broker_url", "broker_host") or "")}
 
 
+def _inert(pool: str, conf: Any) -> list[str]:
+    return [warning.consequence for warning in inert_settings(pool, conf)]
+
+
+def _without_prefetch(conf: Any) -> list[str]:
+    if not conf.get("worker_disable_prefetch"):
+        return []
+    return ["worker_disable_prefetch = True: a node takes no job before a slot is free, whatever its prefetch."]
+
+
 def _load_modules(app: Celery) -> None:
     try:
         app.loader.import_default_modules()
@@ -96,7 +110,8 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
         "tasks": sorted(name for name in app.tasks if not name.startswith(("celery.", "poolrace."))),
         "broker_scheme": broker.partition("://")[0] or "amqp",
         "backend_scheme": backend.partition("://")[0],
-        "acks_late": bool(conf.task_acks_late),
+        "acks": acks_of(task for name, task in app.tasks.items() if not name.startswith(NOT_OWN)),
+        "worker_pool": str(conf.worker_pool or ""),
         "transport": transport_of(conf.broker_transport),
         "prefetch": conf.worker_prefetch_multiplier,
         "concurrency": conf.worker_concurrency,
@@ -149,6 +164,7 @@ def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
     where, name = job["line"], job["task"]
     _check_names(app, [name], where)
     task: Any = app.tasks[name]
+    _check_kind(task, where)
     args, kwargs = tuple(job.get("args") or ()), dict(job.get("kwargs") or {})
     try:
         if task.typing:
@@ -174,6 +190,20 @@ def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
         "reply_to": message.properties.get("reply_to") or "",
         "priority": task.priority if task.priority is not None else app.conf.task_default_priority,
     }
+
+
+def _check_kind(task: Any, where: str) -> None:
+    """Check that the end of a task's job is the end of its work, and that a record can be made of it."""
+    if inspect.iscoroutinefunction(task.run):
+        raise OwnAppError(
+            f"{where}: {task.name} is an async function, which Celery does not await: its job would end before it "
+            "began. Make it a function that calls asyncio.run, or leave it out (--task)."
+        )
+    if str(task.Strategy) != DEFAULT_STRATEGY:
+        raise OwnAppError(
+            f"{where}: {task.name} takes jobs by a strategy of its own ({task.Strategy}), e.g. many at once, which "
+            "leaves no record of a single job. Leave it out (--task)."
+        )
 
 
 def _own_queue(app: Celery, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], job: Mapping[str, Any]) -> str:

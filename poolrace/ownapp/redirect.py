@@ -15,14 +15,17 @@ import sys
 import threading
 import traceback
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from celery import Celery
+from celery import Celery, signals
 from celery.app.utils import find_app
 
 from poolrace import stamping
 from poolrace.ownapp.routing import LaneRouter, counterpart, race_queue
+from poolrace.pools import FORKING
+from poolrace.stamping import AS_EACH_TASK
 from poolrace.transport_setting import SETTING
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ class Redirect:
         app: The app's place, as `celery -A` takes it; `module:factory()` calls a factory.
         broker_url: The broker of the race.
         queue: The lane's queue, which stands for the app's default queue.
-        acks: `early` or `late`.
+        acks: `early` or `late`, of every task; or `own`, as each task has it.
         queues: Names of the app's other queues; each has a counterpart in the lane, which the node consumes as well.
         backend_url: The result backend to use instead of the app's; None to keep the app's.
         backend_prefix: A prefix of the keys of results there, so that they can be found again.
@@ -162,7 +165,15 @@ def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
             )
     _replace_connections(app, router)
     stamping.attach(app)
+    if to.acks != AS_EACH_TASK:
+        signals.worker_init.connect(partial(_set_acks, late=to.acks == "late"), weak=False)
     return changed
+
+
+def _set_acks(sender: Any, *, late: bool, **_: Any) -> None:
+    """Have every task acknowledge as the run says: an attribute of a task overrules the setting."""
+    for task in sender.app.tasks.values():
+        task.acks_late = late
 
 
 def _is_changed(before: Any, after: Any) -> bool:
@@ -197,7 +208,16 @@ def redirected_settings(conf: Mapping[str, Any], to: Redirect) -> dict[str, Any]
         "accept_content": _with_json(conf.get("accept_content")),
         "worker_enable_remote_control": True,
         "worker_direct": False,
+        # The run speaks to its nodes over these, Celery's own defaults.
+        "control_exchange": "celery",
+        "event_exchange": "celeryev",
+        # It overrules `-P prefork`, which Celery cannot tell from its default.
+        "worker_pool": FORKING,
+        # A file of the app's own nodes, in which they remember what was revoked.
+        "worker_state_db": None,
     }
+    if to.acks == AS_EACH_TASK:
+        del settings["task_acks_late"]
     if to.backend_url is not None:
         settings |= {
             "result_backend": to.backend_url,
@@ -220,6 +240,7 @@ def _without_secrets(name: str, value: Any) -> str:
 
 def _replace_connections(app: Any, router: LaneRouter) -> None:
     # An app may have been used while it was imported, and then keeps connections to its own broker and backend.
+    app.__dict__.pop("control", None)  # made with the app's own exchange
     app._pool = None  # noqa: SLF001 - Celery has no other name for it
     app._backend_cache = None  # noqa: SLF001 - Celery has no other name for it
     app._local = threading.local()  # noqa: SLF001 - Celery has no other name for it

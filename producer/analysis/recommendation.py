@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poolrace.pools import gives_up
+from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, gives_up
 from producer.analysis.memory import lane_memory_per_slot_bytes
 from producer.analysis.verdict import MARGIN, Sureness
 from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
@@ -175,8 +175,10 @@ def _first_advice(verdicts: Sequence[Verdict]) -> str | None:
 
 def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
     lane = next(lane for lane in lanes if lane.key == key)
-    flags = " ".join(lane.worker_flags())
     app = run.manifest.settings.app
+    flags = " ".join(lane.worker_flags())
+    if app and lane.pool == FORKING and app.facts.get("worker_pool", FORKING) not in ("", FORKING):
+        flags = flags.replace(f"-P {FORKING}", f"-P {FORKING_WHATEVER_IS_SET}")
     # What was raced in an interpreter of its own holds for that interpreter alone.
     celery = f"{lane.python} -m celery" if lane.python else "celery"
     return Recommendation(

@@ -335,7 +335,7 @@ def as_app_says(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "concurrency": facts["concurrency"],
         "prefetch": facts["prefetch"] or None,  # 0: no limit, which no lane can have
-        "acks": "late" if facts["acks_late"] else "early",
+        "acks": facts["acks"],
         "transport": facts["transport"],
     }
 

@@ -109,6 +109,7 @@ class LocalFleet:
         ]
         for facts in nodes:
             check_transport(lane, facts.node, facts.hello)
+            check_node(lane, facts.node, facts.hello)
         return nodes
 
     def stop(self, lane: Lane) -> None:
@@ -166,9 +167,10 @@ class LocalFleet:
         return self._logs / f"{name}.log"
 
     def _command(self, lane: Lane, name: str) -> list[str]:
-        # Not the interpreter's safe path (-P): Celery itself puts the current folder first, which this fleet has made.
+        # The safe path, as of the script `celery`: a module of the user's may be called as one of the standard library.
+        # Celery puts the current folder first, too, once it has imported what it needs.
         return [
-            interpreter(lane.python), "-m", "celery", "-A", OWN_APP_NODE if self._own_app else APP, "worker",
+            interpreter(lane.python), "-P", "-m", "celery", "-A", OWN_APP_NODE if self._own_app else APP, "worker",
             *lane.worker_flags(), "-n", f"{name}@%h", *self._consumed(lane), "--without-gossip",
             "--without-mingle", "--loglevel", "WARNING",
         ]  # fmt: skip
@@ -258,6 +260,23 @@ def check_transport(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
             "app, use the same poolrace on all lanes, or race it with the transport it has: "
             f"--lane {lane.pool}:transport={found}."
         )
+
+
+def check_node(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
+    """
+    Check that a node is what its lane says, whatever its app has set.
+
+    Raises:
+        FleetError: If it is not: its figures would be those of something else.
+    """
+    wanted = {"pool": lane.pool, "prefetch_multiplier": lane.prefetch, "acks": lane.acks}
+    for name, value in wanted.items():
+        found = hello.get(name, value)
+        if found != value:
+            raise FleetError(
+                f"The node {node} has {name.replace('_', ' ')} {found}, and its lane {value}: a setting of its app, or "
+                "something that it runs at its start, overrules the command line. Find what sets it, and race again."
+            )
 
 
 def backend_for(broker_url: str, scheme: str) -> str | None:

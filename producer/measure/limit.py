@@ -14,7 +14,7 @@ from producer.measure.trial_spec import TrialSpec
 from producer.measure.watch import Watch
 from producer.plan.arrivals import seed_for
 from producer.plan.jobs import mixed_jobs
-from producer.plan.mix import mix_text
+from producer.plan.mix import mix_name
 from producer.plan.profile import Profile, Segment
 from producer.plan.run_settings import LimitOptions
 from producer.plan.script import Phase, Script
@@ -77,7 +77,7 @@ class LimitSettings(FleetSettings):
 
 def measure_limit(settings: LimitSettings, session: Session) -> None:
     """Probe each lane in turn until every lane's search is done."""
-    mixed = mixed_jobs(mix_text(settings.mix), settings.workloads, session.jobs)
+    mixed = mixed_jobs(mix_name(settings.mix), settings.workloads, session.jobs)
     searches = [LaneSearch(settings, session, mixed, lane) for lane in settings.lanes]
     while waiting := [each for each in searches if not each.search.over]:
         for each in waiting:

@@ -23,7 +23,10 @@ FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 FACTORY_JOBS = 200
 """The number of jobs that a factory makes; a run draws from them."""
 
-NOWHERE = Redirect(app="", broker_url="memory://", queue="nowhere", acks="early", backend_url="cache+memory://")
+NO_BROKER = "redis://127.0.0.1:9/0"
+"""An address at which nobody listens, of a run's kind of broker: an app may take it apart as it is imported."""
+
+NOWHERE = Redirect(app="", broker_url=NO_BROKER, queue="nowhere", acks="own", backend_url=NO_BROKER)
 """The redirect of an app that is asked: whatever it does, it reaches no broker."""
 
 TAIL_LINES = 8
@@ -124,7 +127,7 @@ def _jobs(jobs: str | None, tasks: Sequence[str], folder: Path, seed: int) -> di
         return {"jobs": [{"task": task, "line": f"--task {task}"} for task in tasks]}
     if FACTORY.fullmatch(jobs) and not (folder / jobs).exists():
         return {"factory": jobs, "count": FACTORY_JOBS, "seed": seed, "jobs": []}
-    return {"jobs": read_jobs(Path(jobs))}
+    return {"jobs": read_jobs(Path(jobs), tasks[0] if len(tasks) == 1 else None)}
 
 
 def _answer(
@@ -133,9 +136,9 @@ def _answer(
     redirect = Redirect(**question["redirect"])
     try:
         done = subprocess.run(
-            [interpreter(python), "-c", _CALL], input=json.dumps(question), cwd=folder,
+            [interpreter(python), "-P", "-c", _CALL], input=json.dumps(question), cwd=folder,
             env={**environment, **source_path(python), **redirect.environment(), "POOLRACE_HOME": _home()},
-            capture_output=True, text=True, timeout=patience_s, check=False,
+            capture_output=True, encoding="utf-8", errors="replace", timeout=patience_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise FleetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from kombu.utils.json import dumps
@@ -22,6 +23,13 @@ MAX_LINES = 100_000
 MAX_NUMBER = 1e12
 TIME_DECIMALS = 6
 
+STANDARD_INPUT = "-"
+OPENING = ("{", "[")
+ONE_A_LINE = (
+    "A job is one object on a line of its own: jq -c '.[]' makes that of a list, jq -c . of objects over lines."
+)
+"""For files in which an object goes over several lines, or all of them are one list."""
+
 KINDS: Mapping[str, tuple[Any, str]] = {
     "task": (str, "a task's name"),
     "args": (list, "a list"),
@@ -35,22 +43,23 @@ KINDS: Mapping[str, tuple[Any, str]] = {
 """The keys of a job: the type of each value, and its description in an error."""
 
 
-def read_jobs(path: Path) -> list[dict[str, Any]]:
+GZIP, UTF_16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
+"""What files begin with that are compressed, or text of another encoding."""
+
+
+def read_jobs(path: Path, task: str | None = None) -> list[dict[str, Any]]:
     """
     Read the jobs of a file; each has its place in the file as `line`.
+
+    Args:
+        path: The file; `-` for standard input.
+        task: The task of lines that name none; None if each must name its own.
 
     Raises:
         UsageError: If the file cannot be read, or a line is no job; the message has its number and what is allowed.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise UsageError(
-            f"--jobs {path}: cannot be read ({reason}). Give a file with a JSON object a line, such as "
-            '{"task": "shop.tasks.resize", "args": [640]}, or a function that makes jobs, such as shop.load:make_job.'
-        ) from error
-    jobs = [_job(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    lines = _text(path).split("\n")
+    jobs = [_job(line, f"{path}, line {number}", task) for number, line in enumerate(lines, start=1) if line.strip()]
     if not jobs:
         raise UsageError(f"--jobs {path}: holds no job. Give one a line.")
     if len(jobs) > MAX_LINES:
@@ -58,11 +67,37 @@ def read_jobs(path: Path) -> list[dict[str, Any]]:
     return jobs
 
 
-def _job(line: str, where: str) -> dict[str, Any]:
+def _text(path: Path) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
+        return raw.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or _encoding(raw)
+        raise UsageError(
+            f"--jobs {path}: cannot be read ({reason}). Give a file with a JSON object a line, such as "
+            '{"task": "shop.tasks.resize", "args": [640]}, or a function that makes jobs, such as shop.load:make_job.'
+        ) from error
+
+
+def _encoding(raw: bytes) -> str:
+    """Return what a file seems to be that is no UTF-8, and what makes it so."""
+    if raw.startswith(GZIP):
+        return "compressed; unpack it with gunzip"
+    if raw.startswith(UTF_16):
+        return "UTF-16; make it UTF-8 with iconv -f UTF-16 -t UTF-8"
+    return "not text"
+
+
+def _job(line: str, where: str, task: str | None) -> dict[str, Any]:
     try:
         job = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{where}: not JSON: {error}.") from error
+        hint = f" {ONE_A_LINE}" if line.strip() in OPENING or line.lstrip().startswith("[") else ""
+        raise UsageError(f"{where}: not JSON: {error}.{hint}") from error
+    if isinstance(job, list) and any(isinstance(each, dict) for each in job):
+        raise UsageError(f"{where}: a list, and not one job. {ONE_A_LINE}")
+    if isinstance(job, dict) and task:
+        job = {"task": task, **job}
     if not isinstance(job, dict) or "task" not in job:
         raise UsageError(f'{where}: a job is an object with at least a task, e.g. {{"task": "shop.tasks.resize"}}.')
     for key, value in job.items():

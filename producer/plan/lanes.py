@@ -43,7 +43,8 @@ class Lane:
         pool: One of the pools that are raced.
         slots: Jobs that the lane runs at once: the concurrency of all its nodes together.
         prefetch: Messages that a node takes ahead, per slot (Celery's prefetch multiplier).
-        acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended.
+        acks: `early`: acknowledged when a slot accepts the job; `late`: when the job has ended; `own`: as each task of
+            the app says, where they differ.
         nodes: The number of its nodes.
         python: Interpreter that runs the nodes; empty for the one that runs this command.
         transport: Carries messages to the nodes: `stock`, kombu's own, or `atomic`, `poolrace.transport`.

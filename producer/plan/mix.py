@@ -77,3 +77,12 @@ def mix_text(mix: Mapping[str, float]) -> str:
     if len(mix) == 1:
         return next(iter(mix))
     return ",".join(f"{name}={share:g}" for name, share in mix.items())
+
+
+MOST_NAMED = 4
+"""The parts of a mix that its name lists; more are only counted, since the name stands in each row of a report."""
+
+
+def mix_name(mix: Mapping[str, float]) -> str:
+    """Return the name of a mix: its shares, or how many parts it has if those are many."""
+    return mix_text(mix) if len(mix) <= MOST_NAMED else f"mix of {len(mix)} tasks"

@@ -16,7 +16,7 @@ import numpy as np
 
 from producer.errors import UsageError
 from producer.plan.arrivals import MAX_JOBS, Plan, seed_for
-from producer.plan.mix import deal_mix, mix_text
+from producer.plan.mix import deal_mix, mix_name
 from producer.plan.profile import Profile, Segment, plan_arrivals
 from producer.plan.run_settings import PlannedPhase
 
@@ -128,7 +128,7 @@ class Script:
     @property
     def mixes(self) -> str:
         """The mixes in a line."""
-        return "; ".join(dict.fromkeys(mix_text(phase.mix) for phase in self.phases))
+        return "; ".join(dict.fromkeys(mix_name(phase.mix) for phase in self.phases))
 
     def plan_jobs(self, workloads: Sequence[str], arrivals: str, seed: int, changes: Sequence[Change] = ()) -> Plan:
         """

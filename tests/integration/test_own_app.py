@@ -24,7 +24,18 @@ POOLRACE = str(Path(sys.executable).with_name("poolrace"))
 PATIENCE_S = 200
 LANES = {"prefork", "threads"}
 NEEDS = {"pydantic_": "pydantic", "django_": "django", "flask_": "flask"}
-KINDS = ["bound", "canvas", "pydantic_", "serialiser", "django_", "flask_", "routes", "named_like_ours", "limits"]
+KINDS = [
+    "bound",
+    "canvas",
+    "pydantic_",
+    "serialiser",
+    "django_",
+    "flask_",
+    "routes",
+    "named_like_ours",
+    "limits",
+    "own_settings",
+]
 LIGHT = ["bound", "canvas", "routes"]
 GENERATOR_LATE = 4
 STARTED_BY, OURS = "OWN_APP_STARTED_BY", uuid.uuid4().hex
@@ -121,6 +132,17 @@ def test_each_kind_of_app_is_raced_on_both_pools_and_every_job_is_done(races, ki
     settled = summary["settlement"]
     assert settled["done"] == settled["sent"] > 0
     assert set(run.records["lane"].unique()) == LANES
+
+
+@pytest.mark.heavy
+def test_lanes_are_what_the_report_says_whatever_the_settings_of_the_app_say(races):
+    summary, run = races["own_settings"].result()
+    assert set(run.records.select("lane", "pool").unique().iter_rows()) == {(lane, lane) for lane in LANES}
+    assert {(lane["acks"], lane["pool"]) for lane in summary["lanes"]} == {("own", lane) for lane in LANES}
+    assert {node.hello["acks"] for node in run.manifest.nodes} == {"own"}
+    assert not list((APPS / "own_settings").glob("billing.state*"))
+    commands = [each["recommendation"]["command"] for each in summary["workloads"]]
+    assert not [command for command in commands if command and "-P prefork" in command]
 
 
 @pytest.mark.parametrize("kind", ["canvas", "routes"])

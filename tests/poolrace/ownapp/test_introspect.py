@@ -66,7 +66,7 @@ def test_an_app_is_described_by_its_own_settings_and_not_by_those_of_the_race():
     assert {"shop.resize", "shop.mail"} <= set(found["tasks"])
     assert not [name for name in found["tasks"] if name.startswith(("celery.", "poolrace."))]
     assert (found["broker_scheme"], found["backend_scheme"], found["default_queue"]) == ("redis", "redis", "celery")
-    assert (found["transport"], found["acks_late"]) == ("stock", False)
+    assert (found["transport"], found["acks"]) == ("stock", "early")
     assert found["changed"]["broker_url"] == "redis -> memory"
     assert "geheim" not in json.dumps(found)
 
@@ -151,3 +151,64 @@ def test_the_answer_is_json_even_if_the_app_prints(folder):
     )
     assert json.loads(done.stdout) == {"broker_url": "redis://:geheim@theirs.invalid/0"}
     assert "importing" in done.stderr
+
+
+OTHERS = """
+from celery import Celery, Task
+
+app = Celery("others", broker="memory://", set_as_current=False)
+app.conf.worker_pool = "threads"
+app.conf.worker_disable_prefetch = True
+
+@app.task(name="others.late", acks_late=True, shared=False)
+def late():
+    pass
+
+@app.task(name="others.early", acks_late=False, shared=False)
+def early():
+    pass
+
+@app.task(name="others.coroutine", shared=False)
+async def coroutine():
+    pass
+
+class Batches(Task):
+    abstract = True
+    Strategy = "others:strategy"
+
+@app.task(name="others.batch", base=Batches, shared=False)
+def batch(requests):
+    pass
+"""
+
+
+@pytest.fixture
+def others(folder):
+    (folder / "others.py").write_text(OTHERS)
+    yield "others:app"
+    sys.modules.pop("others", None)
+
+
+def asked_of(app, name):
+    return answer(question({"task": name, "args": [], "line": "jobs.jsonl:1"}, app=app))
+
+
+def test_a_coroutine_is_refused_since_its_job_would_end_before_it_began(others):
+    with pytest.raises(OwnAppError, match=r"jobs\.jsonl:1: others\.coroutine is an async function"):
+        asked_of(others, "others.coroutine")
+
+
+def test_a_task_that_takes_many_jobs_at_once_is_refused_since_no_record_tells_one_apart(others):
+    with pytest.raises(OwnAppError, match=r"others\.batch takes jobs by a strategy of its own \(others:strategy\)"):
+        asked_of(others, "others.batch")
+
+
+def test_tasks_that_acknowledge_in_different_ways_are_told_as_such(others):
+    assert asked_of(others, "others.late")["acks"] == "own"
+
+
+def test_a_pool_of_the_settings_and_a_prefetch_that_is_off_are_told(others):
+    found = asked_of(others, "others.late")
+    assert found["worker_pool"] == "threads"
+    assert found["changed"]["worker_pool"] == "'threads' -> 'prefork'"
+    assert all(any("worker_disable_prefetch" in line for line in lines) for lines in found["inert"].values())

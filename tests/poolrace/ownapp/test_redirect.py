@@ -10,6 +10,7 @@ import textwrap
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery, chain
@@ -240,6 +241,10 @@ def test_an_app_accepts_what_it_accepted_before_and_json_once(theirs):
     assert accepted.count("json") == 1
 
 
+def sized():
+    """The work of a task."""
+
+
 @pytest.mark.parametrize(("acks", "late"), [("early", False), ("late", True)])
 @pytest.mark.parametrize("theirs", [False, True])
 def test_jobs_are_acknowledged_as_the_lane_says(acks, late, theirs):
@@ -447,3 +452,33 @@ def test_a_node_redirects_its_app_as_its_environment_says(tmp_path):
     )
     assert done.stdout.split() == ["found", "race", "True", "q", "True", "True"], done.stderr
     assert not re.search(r"theirs\.invalid", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("setting", "own", "of_the_run"),
+    [
+        ("worker_pool", "threads", "prefork"),
+        ("control_exchange", "shop", "celery"),
+        ("event_exchange", "shop.ev", "celeryev"),
+        ("worker_state_db", "/var/run/shop/worker.state", None),
+    ],
+)
+def test_what_would_keep_a_node_from_the_run_or_touch_its_files_is_replaced(setting, own, of_the_run):
+    app = app_of(**{setting: own})
+    assert app.control is not None  # made before the redirect, with the app's own exchange
+    redirect_app(app, RACE)
+    assert app.conf[setting] == of_the_run
+    assert app.control.mailbox.namespace == "celery"
+
+
+@pytest.mark.parametrize(("acks", "late"), [("early", [False, False]), ("late", [True, True]), ("own", [True, False])])
+def test_tasks_acknowledge_as_the_run_says_whatever_they_say_themselves(acks, late, monkeypatch):
+    connected = []
+    monkeypatch.setattr(redirect.signals.worker_init, "connect", lambda receiver, **_: connected.append(receiver))
+    monkeypatch.setattr(redirect.stamping, "attach", [].append)
+    app = app_of()
+    tasks = [app.task(name=f"shop.{said}", acks_late=said, shared=False)(sized) for said in (True, False)]
+    redirect_app(app, replace(RACE, acks=acks))
+    for receiver in connected:
+        receiver(SimpleNamespace(app=app))
+    assert [task.acks_late for task in tasks] == late

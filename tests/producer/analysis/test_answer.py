@@ -303,6 +303,14 @@ def test_a_summary_of_an_app_has_answers_from_its_own_figures(run_maker):
     assert chosen.command.startswith("celery -A shop.celery:app worker -P threads -c 2 ")
 
 
+def test_the_line_of_an_app_whose_settings_name_a_pool_gives_the_pool_that_it_names(run_maker):
+    app = {**APP, "facts": {**APP["facts"], "worker_pool": "threads"}}
+    summary = summarise(read_run(run_maker(speeds={"prefork": 2.0}, settings={"app": app})))
+    chosen = summary.workloads[0].recommendation
+    assert chosen.pool == "prefork"
+    assert chosen.command.startswith("celery -A shop.celery:app worker -P processes -c 2 ")
+
+
 @pytest.mark.parametrize(("rate", "capacity"), [(63, 90), (119, 170), (126, 180)])
 def test_a_rate_that_fills_a_node_just_so_needs_no_other(rate, capacity):
     assert nodes_for(rate, capacity) == 1

@@ -14,7 +14,7 @@ from producer.plan.own_app import OwnApp
 from producer.plan.settings import RaceSettings
 
 FACTS = {
-    "concurrency": 3, "prefetch": 2, "acks_late": True, "inert": {}, "hazards": {}, "globals": [], "backend_scheme": "",
+    "concurrency": 3, "prefetch": 2, "acks": "late", "inert": {}, "hazards": {}, "globals": [], "backend_scheme": "",
     "queues": ["images"], "transport": "stock",
 }  # fmt: skip
 
@@ -95,13 +95,13 @@ def test_what_is_for_an_app_is_refused_without_one(words, asked):
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        ((3, 2, True, "atomic"), (3, 2, "late", "atomic")),
-        ((None, 4, False, "stock"), (None, 4, "early", "stock")),
-        ((1, 0, False, "stock"), (1, None, "early", "stock")),
+        ((3, 2, "late", "atomic"), (3, 2, "late", "atomic")),
+        ((None, 4, "early", "stock"), (None, 4, "early", "stock")),
+        ((1, 0, "own", "stock"), (1, None, "own", "stock")),
     ],
 )
 def test_an_app_says_what_a_lane_can_have_too_but_no_endless_prefetch(facts, said):
-    names = ("concurrency", "prefetch", "acks_late", "transport")
+    names = ("concurrency", "prefetch", "acks", "transport")
     assert as_app_says(dict(zip(names, facts, strict=True))) == dict(
         zip(("concurrency", "prefetch", "acks", "transport"), said, strict=True)
     )

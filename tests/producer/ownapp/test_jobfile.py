@@ -1,7 +1,10 @@
 """A job file is taken as it is written, or refused with the line and what is allowed there."""
 
+import gzip
+import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -185,3 +188,34 @@ def test_what_no_reader_can_take_is_told_and_no_traceback(tmp_path, line):
     path.write_text(line)
     with pytest.raises(UsageError, match=r"jobs\.jsonl, line 1"):
         read_jobs(path)
+
+
+def test_lines_without_a_task_are_jobs_of_the_one_that_was_named(read):
+    read.path.write_text('{"args": [1]}\n{"task": "shop.other"}\n')
+    assert [job["task"] for job in read_jobs(read.path, "shop.price")] == ["shop.price", "shop.other"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{\n  "task": "shop.price"\n}', '[\n{"task": "shop.price"}\n]', '[{"task": "a"}]', "["]
+)
+def test_objects_over_several_lines_and_lists_have_the_command_that_makes_lines_of_them(read, text):
+    assert "jq -c" in refused(read, text)
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (gzip.compress(GOOD.encode()), "gunzip"),
+        (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (b"\xe9", "not text"),
+    ],
+)
+def test_a_file_that_is_no_utf_8_is_told_what_it_seems_to_be(read, raw, said):
+    read.path.write_bytes(raw)
+    with pytest.raises(UsageError, match=said):
+        read_jobs(read.path)
+
+
+def test_jobs_may_come_on_standard_input(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+    assert read_jobs(Path("-")) == [{"task": "shop.tasks.resize", "line": "-, line 1"}]

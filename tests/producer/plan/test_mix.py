@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.errors import UsageError
-from producer.plan.mix import deal_mix, mix_text, parse_mix
+from producer.plan.mix import deal_mix, mix_name, mix_text, parse_mix
 from producer.plan.workloads import WORKLOADS
 
 
@@ -60,6 +60,15 @@ def test_the_same_seed_deals_the_same_and_another_does_not():
 def test_what_is_written_reads_back(shares):
     expected = shares if len(shares) > 1 else dict.fromkeys(shares, 1.0)
     assert parse_mix(mix_text(shares), "--mix") == expected
+
+
+@pytest.mark.parametrize(("parts", "name"), [(1, "a0"), (2, "a0=0.5,a1=0.5"), (4, "a0=0.25,a1=0.25,a2=0.25,a3=0.25")])
+def test_a_mix_of_few_is_called_by_its_shares(parts, name):
+    assert mix_name({f"a{number}": 1 / parts for number in range(parts)}) == name
+
+
+def test_a_mix_of_many_is_called_by_their_number():
+    assert mix_name({f"by_signal_{number}": 1 / 7 for number in range(7)}) == "mix of 7 tasks"
 
 
 @pytest.mark.parametrize(
