@@ -7,11 +7,8 @@ are made into messages here, since only the app knows its serialisers and its ta
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import difflib
 import importlib
-import inspect
 import json
 import os
 import random
@@ -20,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery.canvas import Signature
-from kombu.serialization import dumps
 
 from poolrace.ownapp.hazards import hazards
+from poolrace.ownapp.messages import MessageMaker, check_names
 from poolrace.ownapp.redirect import OwnAppError, Redirect, explain, load_app, redirect_app
-from poolrace.ownapp.routing import DESTINATION, own_queues
+from poolrace.ownapp.routing import own_queues
 from poolrace.ownapp.shared_globals import written_globals
 from poolrace.pools import POOLS, inert_settings
 from poolrace.stamping import NOT_OWN, acks_of
@@ -34,11 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from celery import Celery
-
-MAX_SUGGESTIONS = 3
-
-DEFAULT_STRATEGY = "celery.worker.strategy:default"
-"""What makes a request of each message, unless a task's class says otherwise, as celery-batches does."""
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +55,8 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     queues = own_queues(app, (job.get("queue") for job in jobs))
     changed = redirect_app(app, Redirect(**{**question["redirect"], "queues": queues}))
     wanted = question.get("tasks") or ()
-    _check_names(app, wanted)
+    check_names(app, wanted)
+    maker = MessageMaker(app)
     chosen = [job for job in jobs if not wanted or job["task"] in wanted]
     if not chosen:
         raise OwnAppError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_task_names(jobs))}.")
@@ -73,7 +66,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         "changed": changed,
         "inert": own,
         "hazards": {pool: [f"{h.module}: {h.warning}" for h in hazards(pool, sys.modules)] for pool in POOLS},
-        "messages": [_message(app, job) for job in chosen],
+        "messages": [maker.message(job) for job in chosen],
         "globals": written_globals(app, [job for job in chosen if job.get("repeatable")]),
     }
 
@@ -137,7 +130,8 @@ def _jobs_of_factory(question: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def _as_job(made: Any, where: str) -> dict[str, Any]:
     if isinstance(made, Signature):
-        return {"task": made.task, "args": list(made.args), "kwargs": dict(made.kwargs)}
+        options = {"queue": made.options["queue"]} if made.options.get("queue") else {}
+        return {"task": made.task, "args": list(made.args), "kwargs": dict(made.kwargs), "signature": made, **options}
     if isinstance(made, dict) and isinstance(made.get("task"), str):
         return made
     raise OwnAppError(
@@ -148,71 +142,6 @@ def _as_job(made: Any, where: str) -> dict[str, Any]:
 
 def _task_names(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({job["task"] for job in jobs})
-
-
-def _check_names(app: Celery, names: Iterable[str], where: str = "--task") -> None:
-    for name in names:
-        if name not in app.tasks:
-            own = [task for task in app.tasks if not task.startswith(("celery.", "poolrace."))]
-            near = difflib.get_close_matches(name, own, n=MAX_SUGGESTIONS, cutoff=0.3)
-            hint = f"Near it: {', '.join(near)}." if near else f"It has {', '.join(sorted(own)) or 'none'}."
-            raise OwnAppError(f"{where} {name}: the app registers no such task. {hint}")
-
-
-def _message(app: Celery, job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job as it goes over the wire, without the parts that differ between jobs of one kind."""
-    where, name = job["line"], job["task"]
-    _check_names(app, [name], where)
-    task: Any = app.tasks[name]
-    _check_kind(task, where)
-    args, kwargs = tuple(job.get("args") or ()), dict(job.get("kwargs") or {})
-    try:
-        if task.typing:
-            # A class-based task has no header, and Celery itself does not check its arguments either.
-            inspect.signature(getattr(task, "__header__", task.run)).bind(*args, **kwargs)
-        own = {option: getattr(task, option) for option in ("time_limit", "soft_time_limit", "ignore_result")}
-        message: Any = app.amqp.as_task_v2("", name, args, kwargs, reply_to=app.thread_oid, **own)
-        content_type, encoding, body = dumps(message.body, serializer=task.serializer or app.conf.task_serializer)
-    except Exception as error:
-        raise OwnAppError(f"{where}: {name}{args!r:.80} cannot be sent: {type(error).__name__}: {error}") from error
-    raw = body.encode() if isinstance(body, str) else body
-    return {
-        "task": name,
-        "line": where,
-        "weight": job.get("weight", 1.0),
-        "at": job.get("at"),
-        "queue": _own_queue(app, task, args, kwargs, job),
-        "body": base64.b64encode(raw).decode(),
-        "text": isinstance(body, str),
-        "content_type": content_type,
-        "content_encoding": encoding,
-        "headers": {**message.headers, **(job.get("headers") or {})},
-        "reply_to": message.properties.get("reply_to") or "",
-        "priority": task.priority if task.priority is not None else app.conf.task_default_priority,
-    }
-
-
-def _check_kind(task: Any, where: str) -> None:
-    """Check that the end of a task's job is the end of its work, and that a record can be made of it."""
-    if inspect.iscoroutinefunction(task.run):
-        raise OwnAppError(
-            f"{where}: {task.name} is an async function, which Celery does not await: its job would end before it "
-            "began. Make it a function that calls asyncio.run, or leave it out (--task)."
-        )
-    if str(task.Strategy) != DEFAULT_STRATEGY:
-        raise OwnAppError(
-            f"{where}: {task.name} takes jobs by a strategy of its own ({task.Strategy}), e.g. many at once, which "
-            "leaves no record of a single job. Leave it out (--task)."
-        )
-
-
-def _own_queue(app: Celery, task: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], job: Mapping[str, Any]) -> str:
-    """Return the queue of the app that a job goes to: that of its line, or else that of the app's routes."""
-    options = {key: getattr(task, key, None) for key in DESTINATION}
-    if job.get("queue"):
-        options = {"queue": job["queue"]}
-    router: Any = app.amqp.router
-    return str(router.own_queue(options, task.name, args, kwargs, task))
 
 
 def main() -> None:

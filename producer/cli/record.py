@@ -167,6 +167,15 @@ def _nothing(found: Recording, queues: Sequence[str]) -> str:
     return f"no job came. {remedy}"
 
 
+def _started_again(chosen: frozenset[str]) -> str:
+    if QUEUE in chosen:
+        return "a replay starts them again, but for the body of a chord."
+    return (
+        "a replay starts those again that a task itself starts. What a sender chained or linked, events do not show; "
+        "on Redis, --queue sees it."
+    )
+
+
 def unreadable(found: Recording) -> str:
     """List the jobs that cannot be recorded, and why."""
     return "; ".join(
@@ -200,7 +209,7 @@ def left_out(found: Recording, chosen: frozenset[str]) -> list[str]:
     if found.before:
         lines.append(f"{found.before} jobs are left out that had come before, or were tried again.")
     if found.children:
-        lines.append(f"{found.children} jobs that others started are left out: a replay starts them again.")
+        lines.append(f"{found.children} jobs that others started are left out: {_started_again(chosen)}")
     if found.unreadable:
         advice = "" if QUEUE in chosen else " On Redis, --queue sees the arguments themselves."
         lines.append(f"Left out, since they cannot be sent again: {unreadable(found)}.{advice}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kombu.exceptions import BatchPublishError, OperationalError  # type: ignore[attr-defined] # not in its stubs
@@ -100,17 +101,23 @@ class JobSender:
     def _publish_as_made(self, order: Order, call: Call, seq: int, job_id: str, stamp: Stamp) -> None:
         message = call.messages[call.message_index[seq % len(call.message_index)]]
         priority = message.priority if order.priority is None else order.priority
+        expires = {} if message.expires_s is None else {"expires": _instant(stamp.sent_at + message.expires_s)}
         self._producer.publish(
             message.body,
             exchange="",
             routing_key=counterpart(order.queue, message.queue),
             content_type=message.content_type,
             content_encoding=message.content_encoding,
-            headers={**message.headers, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},
+            headers={**message.headers, **expires, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},
             correlation_id=job_id,
             reply_to=message.reply_to,
             **({} if priority is None else {"priority": priority}),
         )
+
+
+def _instant(at: float) -> str:
+    """Return an instant as Celery's headers have it."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _keep_client(channel: Any) -> None:

@@ -15,6 +15,9 @@ EVENTS, QUEUE = WAYS = ("events", "queue")
 
 KINDS = ("task-sent", "task-received")
 
+FOLLOWING = ("link", "link_error", "chain")
+"""Options of a job that are jobs themselves, which follow it."""
+
 CUT = "cut by Celery to fit an event"
 NO_LITERAL = "no plain values"
 UNDECODABLE = "not JSON, YAML or MessagePack"
@@ -34,6 +37,7 @@ class RecordedJob:
         kwargs: Keyword arguments; None if they cannot be read.
         queue: The queue that it was in; empty if that is not known.
         headers: The app's own headers, without Celery's.
+        options: What else its sender asked for, by the keys of a job file: priority, expires, limits, and what follows.
         child: True if another job started it.
         reason: Why its arguments cannot be read; empty if they can.
     """
@@ -45,6 +49,7 @@ class RecordedJob:
     kwargs: dict[str, Any] | None
     queue: str = ""
     headers: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     child: bool = False
     reason: str = ""
 

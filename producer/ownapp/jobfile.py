@@ -10,6 +10,7 @@ from kombu.utils.json import dumps
 
 from producer.errors import UsageError
 from producer.files import replaced
+from producer.ownapp.event_listener import FOLLOWING
 from producer.plan.units import one_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,25 @@ KINDS: Mapping[str, tuple[Any, str]] = {
     "headers": (dict, "an object"),
     "repeatable": (bool, "true or false"),
     "at": ((int, float), "seconds, 0 or more"),
+    "priority": (int, "a whole number from 0 to 255"),
+    "expires": ((int, float), "seconds above 0"),
+    "time_limit": ((int, float), "seconds above 0"),
+    "soft_time_limit": ((int, float), "seconds above 0"),
+    "link": (list, "a list of objects with a task each"),
+    "link_error": (list, "a list of objects with a task each"),
+    "chain": (list, "a list of objects with a task each, the last to run first"),
 }
 """The keys of a job: the type of each value, and its description in an error."""
+
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "weight": (0, MAX_NUMBER),
+    "at": (-1e-9, MAX_NUMBER),
+    "priority": (-1, 256),
+    "expires": (0, MAX_NUMBER),
+    "time_limit": (0, MAX_NUMBER),
+    "soft_time_limit": (0, MAX_NUMBER),
+}
+"""Numbers between which a value must lie."""
 
 
 GZIP, UTF_16 = b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
@@ -112,8 +130,11 @@ def _check(key: str, value: Any, where: str) -> None:
     right = isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
     if key == "task":
         right = right and bool(value)
-    if right and key in {"weight", "at"}:
-        right = 0 < value < MAX_NUMBER if key == "weight" else 0 <= value < MAX_NUMBER
+    if right and key in BOUNDS:
+        low, high = BOUNDS[key]
+        right = low < value < high
+    if right and key in FOLLOWING:
+        right = all(isinstance(each, dict) and isinstance(each.get("task"), str) for each in value)
     if not right:
         raise UsageError(f"{where}: {key} {value!r} must be {words}.")
 
@@ -121,7 +142,7 @@ def _check(key: str, value: Any, where: str) -> None:
 def writable(job: RecordedJob) -> bool:
     """Check whether a job's arguments can be in a job file: plain values, and the types that Celery's JSON knows."""
     try:
-        dumps([job.args, job.kwargs, job.headers])
+        dumps([job.args, job.kwargs, job.headers, job.options])
     except (TypeError, ValueError, RecursionError):
         return False
     return True
@@ -164,5 +185,6 @@ def _line(job: RecordedJob, first_at: float, mask: Mask) -> dict[str, Any]:
         "kwargs": mask.kwargs(job.kwargs or {}),
         "queue": job.queue,
         "headers": mask.headers(job.headers),
+        **{key: mask.following(value) if key in FOLLOWING else value for key, value in job.options.items()},
     }
-    return {**line, **{key: value for key, value in extras.items() if value}}
+    return {**line, **{key: value for key, value in extras.items() if value or value == 0}}

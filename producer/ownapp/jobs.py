@@ -111,4 +111,5 @@ def message_of(made: Mapping[str, Any]) -> Message:
         reply_to=made["reply_to"],
         priority=made["priority"],
         queue=made["queue"],
+        expires_s=made["expires_s"],
     )

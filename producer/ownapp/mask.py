@@ -39,6 +39,13 @@ class Mask:
         """Return the app's own headers, masked if everything is: they have no names of arguments."""
         return {name: self.hidden(value) if self.everything else value for name, value in headers.items()}
 
+    def following(self, signatures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the jobs that follow one, each masked like it."""
+        return [
+            {**each, "args": self.args(each.get("args") or ()), "kwargs": self.kwargs(each.get("kwargs") or {})}
+            for each in signatures
+        ]
+
     def _hides(self, name: str) -> bool:
         return self.everything or name in self.names
 

@@ -6,8 +6,10 @@ import base64
 import json
 import re
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from kombu.compression import decompress
 from kombu.exceptions import InconsistencyError
 from kombu.serialization import loads
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 ACCEPT = ("json", "yaml", "msgpack", "application/json", "application/x-yaml", "application/x-msgpack")
 """Never pickle: reading it runs it."""
+
+KEPT_OPTIONS = ("queue", "priority", "time_limit", "soft_time_limit")
 
 READ_EVERY_S = 0.02
 PAGE = 100
@@ -145,26 +149,66 @@ def decoded(message: Mapping[str, Any], queue: str, at: float) -> RecordedJob:
     """Return the job of a message; without arguments if they cannot be read safely."""
     headers = _headers(message)
     named = bool(headers.get("id") and headers.get("task"))
-    args, kwargs = _arguments(message) if named else (None, None)
+    args, kwargs, embed = _body(message) if named else (None, None, {})
     return RecordedJob(
         task_id=str(headers.get("id") or ""),
-        at=at,
+        # A job with a countdown is sent again when it was due.
+        at=_instant(headers.get("eta"), at),
         task=str(headers.get("task") or "(no task's name)"),
         args=args,
         kwargs=kwargs,
         queue=queue,
         headers={name: value for name, value in headers.items() if name not in CELERYS_OWN and value is not None},
+        options=_options(message, embed, at),
         child=is_child(headers, str(headers.get("id"))),
         reason="" if args is not None else UNDECODABLE if named else NOT_CELERY,
     )
 
 
-def _arguments(message: Mapping[str, Any]) -> tuple[list[Any] | None, dict[str, Any] | None]:
+def _body(message: Mapping[str, Any]) -> tuple[list[Any] | None, dict[str, Any] | None, Mapping[str, Any]]:
+    """Return the arguments of a message, and what its third part says of the jobs that follow it."""
     try:
         body: Any = message["body"]
         if message.get("properties", {}).get("body_encoding") == "base64":
             body = base64.b64decode(body)
-        args, kwargs, _embed = loads(body, message["content-type"], message["content-encoding"], accept=ACCEPT)
-        return list(args), dict(kwargs)
-    except Exception:  # any serialiser's, with any of its errors
-        return None, None
+        if compression := _headers(message).get("compression"):
+            body = decompress(body, compression)
+        args, kwargs, embed = loads(body, message["content-type"], message["content-encoding"], accept=ACCEPT)
+        return list(args), dict(kwargs), dict(embed or {})
+    except Exception:  # any serialiser's or compressor's, with any of its errors
+        return None, None, {}
+
+
+def _options(message: Mapping[str, Any], embed: Mapping[str, Any], at: float) -> dict[str, Any]:
+    """Return what the sender of a message asked for, by the keys of a job file."""
+    headers, properties = _headers(message), message.get("properties") or {}
+    hard_s, soft_s = (*(headers.get("timelimit") or ()), None, None)[:2]
+    expires_at = _instant(headers.get("expires"), 0.0)
+    found = {
+        "priority": properties.get("priority") or None,
+        "expires": round(expires_at - at, 3) if expires_at > at else None,
+        "time_limit": hard_s,
+        "soft_time_limit": soft_s,
+        "link": [_followed(each) for each in embed.get("callbacks") or ()],
+        "link_error": [_followed(each) for each in embed.get("errbacks") or ()],
+        "chain": [_followed(each) for each in embed.get("chain") or ()],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _followed(signature: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a signature that is the same each time it is sent: no ids of the jobs that were."""
+    options = {
+        name: value for name, value in (signature.get("options") or {}).items() if name in KEPT_OPTIONS and value
+    }
+    kept = {name: signature[name] for name in ("task", "args", "kwargs", "immutable") if signature.get(name)}
+    return {**kept, **({"options": options} if options else {})}
+
+
+def _instant(text: Any, otherwise: float) -> float:
+    """Return an instant of a header in seconds since the epoch."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return otherwise
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -71,6 +71,7 @@ class Message:
         reply_to: The app's queue for results; empty for none.
         priority: Priority of the message; None for none.
         queue: The app's own queue whose counterpart it goes to; empty for the default queue.
+        expires_s: The time from its sending after which a node revokes it instead of running it; None for no end.
     """
 
     body: bytes | str
@@ -80,6 +81,7 @@ class Message:
     reply_to: str = ""
     priority: int | None = None
     queue: str = ""
+    expires_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

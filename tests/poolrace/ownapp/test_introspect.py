@@ -119,7 +119,7 @@ def test_a_factory_makes_jobs_that_are_the_same_for_the_same_seed():
         ),
         (
             {"jobs": [{**RESIZE, "args": []}]},
-            "jobs.jsonl:1: shop.resize() cannot be sent: TypeError: missing a required",
+            "jobs.jsonl:1: shop.resize() cannot be sent: TypeError: resize() missing 1",
         ),
         ({"jobs": [RESIZE], "tasks": ["shop.nothing"]}, "--task shop.nothing: the app registers no such task."),
         ({"jobs": [RESIZE], "tasks": ["shop.mail"]}, "no job of shop.mail: the jobs are of shop.resize."),

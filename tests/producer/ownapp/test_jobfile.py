@@ -52,7 +52,8 @@ def refused(read, *lines):
 def test_a_job_keeps_all_that_was_said_of_it_and_where_it_stands(read):
     job = {
         "task": "shop.tasks.resize", "args": [640, None], "kwargs": {"quality": 0.5}, "weight": 2.5, "queue": "images",
-        "headers": {"tenant": "a"}, "repeatable": True, "at": 0,
+        "headers": {"tenant": "a"}, "repeatable": True, "at": 0, "priority": 9, "expires": 30, "time_limit": 9.5,
+        "soft_time_limit": 8, "link": [{"task": "shop.tasks.store"}], "link_error": [], "chain": [],
     }  # fmt: skip
     assert tuple(job) == tuple(KINDS)
     assert read(json.dumps(job)) == [{**job, "line": f"{read.path}, line 1"}]
@@ -80,12 +81,27 @@ def test_whatever_a_good_line_says_is_what_is_read(read, written):
 def test_an_unknown_key_is_told_with_the_allowed_ones_and_the_nearest(read, key):
     assert refused(read, GOOD, json.dumps({"task": "a", key: 1})) == (
         f"{read.path}, line 2: unknown key '{key}'. Allowed: task, args, kwargs, weight, queue, headers, repeatable, "
-        "at (did you mean weight?)."
+        "at, priority, expires, time_limit, soft_time_limit, link, link_error, chain (did you mean weight?)."
     )
 
 
 def test_a_key_that_is_near_to_none_is_told_without_a_guess(read):
-    assert refused(read, '{"task": "a", "zzz": 1}').endswith("headers, repeatable, at.")
+    assert refused(read, '{"task": "a", "zzz": 1}').endswith("soft_time_limit, link, link_error, chain.")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("priority", 256),
+        ("priority", 1.5),
+        ("expires", 0),
+        ("time_limit", -1),
+        ("link", [7]),
+        ("chain", [{"args": []}]),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_with_what_may_be(read, key, value):
+    assert f"{key} {value!r} must be {KINDS[key][1]}" in refused(read, json.dumps({"task": "a", key: value}))
 
 
 def test_where_a_job_stands_is_not_for_the_file_to_say(read):

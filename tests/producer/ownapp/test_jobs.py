@@ -23,7 +23,7 @@ def made(task="shop.tasks.resize", body=b"[[], {}, {}]", **more):
     return {
         "task": task, "line": "jobs.jsonl, line 1", "weight": 1.0, "at": None, "queue": "", "text": True,
         "body": base64.b64encode(body).decode(), "content_type": "application/json", "content_encoding": "utf-8",
-        "headers": {"task": task, "lang": "py"}, "reply_to": "", "priority": None, **more,
+        "headers": {"task": task, "lang": "py"}, "reply_to": "", "priority": None, "expires_s": None, **more,
     }  # fmt: skip
 
 

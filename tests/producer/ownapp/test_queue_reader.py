@@ -3,10 +3,12 @@
 import base64
 import json
 import pickle
+from datetime import UTC, datetime
 
 import pytest
 from celery import Celery
 from kombu import Connection
+from kombu.compression import compress
 from kombu.serialization import dumps
 
 from poolrace.contract import HEADER
@@ -92,3 +94,38 @@ def test_why_a_message_cannot_be_read_is_told(app):
     assert decoded({**message(app), "body": "no base64!"}, "images", AT).reason == UNDECODABLE
     for strange in ({"body": "x"}, {"headers": None}, {"headers": {"id": "x"}}):
         assert decoded(strange, "images", AT).reason == NOT_CELERY
+
+
+@pytest.mark.parametrize("compression", ["zlib", "gzip", "bzip2", "lzma"])
+def test_a_compressed_message_is_read(app, compression):
+    made = message(app)
+    body, kind = compress(base64.b64decode(made["body"]), compression)
+    made["body"] = base64.b64encode(body).decode()
+    made["headers"]["compression"] = kind
+    assert decoded(made, "images", AT).args == [1, "ä"]
+
+
+def test_what_the_sender_asked_for_is_kept(app):
+    made = message(app, expires=datetime.fromtimestamp(AT + 30, UTC), time_limit=9, soft_time_limit=8)
+    made["properties"]["priority"] = 7
+    assert decoded(made, "images", AT).options == {
+        "priority": 7,
+        "expires": 30.0,
+        "time_limit": 9,
+        "soft_time_limit": 8,
+    }
+
+
+def test_a_job_for_later_is_sent_again_when_it_was_due(app):
+    assert decoded(message(app, eta=datetime.fromtimestamp(AT + 600, UTC)), "images", AT).at == AT + 600
+
+
+def test_what_follows_a_job_is_kept_without_the_ids_that_it_had(app):
+    store = app.signature("shop.tasks.store", args=(1,), immutable=True, queue="letters", task_id="old", root_id="old")
+    tell = app.signature("shop.tasks.tell", kwargs={"whom": "Ann"})
+    options = decoded(message(app, callbacks=[tell], errbacks=[tell], chain=[store]), "images", AT).options
+    assert options == {
+        "link": [{"task": "shop.tasks.tell", "kwargs": {"whom": "Ann"}}],
+        "link_error": [{"task": "shop.tasks.tell", "kwargs": {"whom": "Ann"}}],
+        "chain": [{"task": "shop.tasks.store", "args": [1], "immutable": True, "options": {"queue": "letters"}}],
+    }
