@@ -1,5 +1,5 @@
 """
-Ctrl-C and SIGTERM: one interrupt, at a time that leaves nothing half done.
+Ctrl-C, SIGTERM and SIGHUP: one interrupt, at a time that leaves nothing half done.
 
 The first signal raises KeyboardInterrupt, or waits for the end of a `held` block. Later ones are ignored: by then
 everything is being ended, which takes a few seconds at most.
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends a command. A terminal that is closed, or a session that is dropped, sends the last."""
 
 _held = 0
 _waiting = False
@@ -23,7 +24,9 @@ _waiting = False
 def install() -> None:
     """Handle the signals from now on; to be called in the main thread of the command."""
     for number in SIGNALS:
-        signal.signal(number, _on_signal)
+        # nohup has a command outlive its terminal.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
 
 
 @contextmanager

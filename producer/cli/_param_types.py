@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -136,8 +137,13 @@ def _checked_lane(text: str, name: str) -> str:  # noqa: ARG001 - every parser h
 
 def _broker_url(text: str, name: str) -> str:
     if "://" not in text:  # kombu would take the word for a host's name
-        raise UsageError(f"{name}: not a URL. Give one such as redis://:PASSWORD@127.0.0.1:6379/0.")
+        raise UsageError(f"{name}: not a URL. Give one such as redis://:PASSWORD@127.0.0.1:6379/0{_with_scheme(text)}.")
     return text
+
+
+def _with_scheme(text: str) -> str:
+    """Return what a host and port, which hold no password, would be as a URL."""
+    return f"; for this one redis://{text}/0" if re.fullmatch(r"[\w.-]+:\d+", text) else ""
 
 
 def _as_it_is(text: str, name: str) -> str:  # noqa: ARG001 - every parser has both

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import os
 import pkgutil
+import sys
 from importlib.abc import InspectLoader
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -101,6 +103,10 @@ def main(context: click.Context) -> None:
     # These lead Celery to somebody else's broker whatever the code says; a race uses its own, or the one named.
     # A user's own app gets the environment as it was.
     context.obj = dict(os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        # Where a terminal or a pipe has an encoding that lacks a character of the user's own names, it is escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for name in [name for name in os.environ if name.startswith("CELERY_")]:
         del os.environ[name]
     interrupts.install()

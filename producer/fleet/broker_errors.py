@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,27 @@ def needing_broker() -> Iterator[None]:
     Turn the errors of any broker's client in a block into a `FleetError`.
 
     Raises:
-        FleetError: If the broker is gone.
+        FleetError: If the broker is gone, or refuses what is asked of it.
     """
     try:
         yield
     except (OperationalError, redis.RedisError, amqp.AMQPError, ConnectionError) as error:
-        raise FleetError(f"The broker is gone ({error}). What was measured so far is kept.") from error
+        raise FleetError(
+            _refused(error) or f"The broker is gone ({error}). What was measured so far is kept."
+        ) from error
+
+
+def _refused(error: Exception) -> str:
+    """Return what a broker that is there refuses, and what to do; empty if it is gone."""
+    cause = _first_cause(error)
+    if isinstance(cause, redis.exceptions.NoPermissionError):
+        command = (re.findall(r"run the '([^']+)' command", str(cause)) or [""])[0]
+        allow = f"ACL SETUSER NAME +{command.replace('|', ' ')}" if command else "ACL SETUSER NAME ~* &*"
+        return f"The broker forbids its user what is needed ({cause}). Allow it there: {allow}."
+    if isinstance(cause, redis.ResponseError) and not isinstance(cause, redis.exceptions.ClusterError):
+        advice = "A queue is a list: is that its name?" if "WRONGTYPE" in str(cause) else "Look into its log."
+        return f"The broker refuses a command ({in_short(error)}). {advice}"
+    return ""
 
 
 _WRITE_IT = "redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded."
@@ -73,12 +89,16 @@ def explain(error: Exception) -> tuple[str, str]:
     return f"refuses with {type(error).__name__}", "Look into its log."
 
 
+def _first_cause(error: BaseException) -> BaseException:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 FULL = "it is full (Redis's maxmemory) and refuses jobs until there is room"
 
 
 def in_short(error: BaseException) -> str:
     """Return the first cause of a broker's error, without what its client or we wrapped around it."""
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = _first_cause(error)
     return FULL if isinstance(cause, redis.OutOfMemoryError) else str(cause) or type(cause).__name__

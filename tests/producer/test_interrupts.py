@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from producer.interrupts import SIGNALS, held
+from producer.interrupts import SIGNALS, held, install
 
 pytestmark = pytest.mark.usefixtures("interrupts_installed")
 
@@ -84,3 +84,11 @@ def interrupted(steps):
     steps.append("before")
     signal.raise_signal(signal.SIGINT)
     steps.append("after")
+
+
+def test_a_command_under_nohup_outlives_its_terminal():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    install()
+    signal.raise_signal(signal.SIGHUP)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -435,3 +437,13 @@ def test_a_password_file_that_is_not_there_is_told(refused, monkeypatch):
     monkeypatch.setenv("POOLRACE_BROKER_URL", "redis://broker:6379/0")
     monkeypatch.setenv("POOLRACE_BROKER_PASSWORD_FILE", "/nowhere/password")
     assert "POOLRACE_BROKER_PASSWORD_FILE /nowhere/password: No such file" in refused("race")
+
+
+def test_names_that_an_encoding_lacks_are_escaped(tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "-m", "producer", "lessons", "タスク"], cwd=tmp_path, capture_output=True, timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert b"\\u30bf\\u30b9\\u30af" in answer.stderr
+    assert b"Traceback" not in answer.stderr

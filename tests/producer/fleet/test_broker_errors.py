@@ -5,7 +5,8 @@ import pytest
 import redis
 from kombu.exceptions import BatchPublishError
 
-from producer.fleet.broker_errors import FULL, explain, in_short
+from producer.errors import FleetError
+from producer.fleet.broker_errors import FULL, explain, in_short, needing_broker
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,37 @@ def test_what_is_the_matter_is_told_by_its_cause():
     assert in_short(wrapped(redis.OutOfMemoryError("command not allowed"))) == FULL
     assert in_short(wrapped(redis.ConnectionError("Connection refused"))) == "Connection refused"
     assert in_short(ConnectionResetError()) == "ConnectionResetError"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            redis.exceptions.NoPermissionError("no permissions to run the 'lrange' command"),
+            (
+                "The broker forbids its user what is needed (no permissions to run the 'lrange' command). "
+                "Allow it there: ACL SETUSER NAME +lrange."
+            ),
+        ),
+        (
+            redis.exceptions.NoPermissionError("No permissions to access a key"),
+            (
+                "The broker forbids its user what is needed (No permissions to access a key). "
+                "Allow it there: ACL SETUSER NAME ~* &*."
+            ),
+        ),
+        (
+            redis.ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"),
+            (
+                "The broker refuses a command (WRONGTYPE Operation against a key holding the wrong kind of value). "
+                "A queue is a list: is that its name?"
+            ),
+        ),
+        (redis.OutOfMemoryError("OOM"), f"The broker refuses a command ({FULL}). Look into its log."),
+        (redis.ConnectionError("refused"), "The broker is gone (refused). What was measured so far is kept."),
+    ],
+)
+def test_a_broker_that_refuses_is_not_said_to_be_gone(error, said):
+    with pytest.raises(FleetError) as told, needing_broker():
+        raise error
+    assert str(told.value) == said
