@@ -14,6 +14,7 @@ from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from producer.analysis.results import LaneResult
     from producer.analysis.verdict import Verdict
     from producer.plan.lanes import Lane
     from producer.rundir.run import Run
@@ -108,6 +109,27 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict], marg
         memory_ratio=own / lightest if own and lightest else None,
     )
     return replace(found, why=_why(found, verdicts))
+
+
+def only_lane_that_runs(run: Run, lanes: Sequence[Lane], results: Sequence[LaneResult]) -> Recommendation | None:
+    """
+    Return the one lane on which the jobs of a workload run, if on all others each of them failed; None otherwise.
+
+    Args:
+        run: The run.
+        lanes: Its lanes.
+        results: The figures of one workload on each lane.
+    """
+    runs = [each for each in results if each.settlement.done and not each.settlement.failed]
+    fails = [each for each in results if each.settlement.failed and not each.settlement.done]
+    if len(runs) != 1 or len(runs) + len(fails) != len(results):
+        return None
+    cannot = "; ".join(
+        f"{each.lane} cannot run it, {each.settlement.failed} of {each.settlement.failed} jobs raised "
+        f"{' and '.join(each.failures)}"
+        for each in fails
+    )
+    return replace(_choice(run, lanes, runs[0].lane), sure="settled", why=cannot)
 
 
 def worst_shares(verdicts: Sequence[Verdict]) -> dict[str, float]:

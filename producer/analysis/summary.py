@@ -17,7 +17,7 @@ from producer.analysis.limit import LimitSummary
 from producer.analysis.load import LoadSummary
 from producer.analysis.pairs import pair
 from producer.analysis.price import Price
-from producer.analysis.recommendation import NOT_VALID, no_recommendation, recommend
+from producer.analysis.recommendation import NOT_VALID, no_recommendation, only_lane_that_runs, recommend
 from producer.analysis.settle import Settlement, Unsettled, unsettled
 from producer.analysis.sweep import SweepSummary
 from producer.analysis.validity import problems_of, status_of, warnings_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.kind import RunKind
     from producer.analysis.recommendation import Recommendation
-    from producer.analysis.results import Analysis
+    from producer.analysis.results import Analysis, LaneResult
     from producer.analysis.verdict import Verdict
     from producer.rundir.run import Run
     from producer.rundir.trials import Trial
@@ -174,16 +174,22 @@ def _workloads(
         WorkloadSummary(
             workload=name,
             size=run.manifest.sizes.get(name),
-            lanes=tuple(with_ping_and_price(run, each, price) for each in analysis.lanes if each.workload == name),
+            lanes=(
+                lanes := tuple(
+                    with_ping_and_price(run, each, price) for each in analysis.lanes if each.workload == name
+                )
+            ),
             verdicts=(ours := tuple(verdict for verdict in verdicts if verdict.workload == name)),
-            recommendation=_recommendation(run, kind, ours) if valid else NOT_VALID,
+            recommendation=_recommendation(run, kind, ours, lanes) if valid else NOT_VALID,
         )
         for name in dict.fromkeys(lane.workload for lane in analysis.lanes)
     )
 
 
-def _recommendation(run: Run, kind: RunKind, verdicts: Sequence[Verdict]) -> Recommendation:
-    race = run.manifest.settings.race
+def _recommendation(
+    run: Run, kind: RunKind, verdicts: Sequence[Verdict], results: Sequence[LaneResult]
+) -> Recommendation:
+    race, lanes = run.manifest.settings.race, run.manifest.settings.lanes
     if not kind.recommends or race is None:
         return no_recommendation(kind.name)
-    return recommend(run, run.manifest.settings.lanes, verdicts, race.margin)
+    return only_lane_that_runs(run, lanes, results) or recommend(run, lanes, verdicts, race.margin)

@@ -7,10 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jobs import a_run, a_sample, a_trial
-from nouns import from_logs, verdict
+from nouns import from_logs, lane_result, verdict
 from recorded import LANES
 
-from producer.analysis.recommendation import WORST_SHARE, memory_text, no_recommendation, recommend, worst_shares
+from producer.analysis.recommendation import (
+    WORST_SHARE,
+    memory_text,
+    no_recommendation,
+    only_lane_that_runs,
+    recommend,
+    worst_shares,
+)
+from producer.analysis.settle import Settlement
 from producer.analysis.verdict import judge
 from producer.plan.lanes import parse_lanes
 
@@ -211,3 +219,32 @@ def test_the_memory_is_that_of_a_slot():
     lanes = parse_lanes(["prefork:2", "threads:4"], concurrency=2, prefetch=4, acks="early")
     run = run_with(lanes, prefork=50 << 20, threads=100 << 20)
     assert chosen(between(0.97, 1.03), run=run, lanes=lanes).memory_ratio == pytest.approx(1.0)
+
+
+def settled(lane, done=0, failed=0, **failures):
+    """A lane whose jobs ended so."""
+    return lane_result(lane, settlement=Settlement(sent=done + failed, done=done, failed=failed), failures=failures)
+
+
+def test_a_task_that_one_pool_alone_can_run_is_an_answer_and_no_failure():
+    found = only_lane_that_runs(
+        SAME_MEMORY, LANES, [settled("prefork", done=132), settled("threads", failed=132, RuntimeError=132)]
+    )
+    assert (found.lane, found.pool, found.sure) == ("prefork", "prefork", "settled")
+    assert found.why == "threads cannot run it, 132 of 132 jobs raised RuntimeError"
+    assert found.command.startswith("celery -A YOUR_APP worker -P prefork")
+
+
+@pytest.mark.parametrize(
+    ("prefork", "threads"),
+    [
+        ({"done": 132}, {"done": 131, "failed": 1, "ValueError": 1}),
+        ({"failed": 9, "ValueError": 9}, {"failed": 9, "ValueError": 9}),
+        ({"done": 132}, {"done": 132}),
+    ],
+    ids=["one job failed", "all fail on both", "none fails"],
+)
+def test_other_failures_are_none(prefork, threads):
+    assert (
+        only_lane_that_runs(SAME_MEMORY, LANES, [settled("prefork", **prefork), settled("threads", **threads)]) is None
+    )
