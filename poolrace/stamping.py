@@ -57,6 +57,15 @@ if TYPE_CHECKING:
 
     from poolrace.contract import End
 
+NESTING = "replaced_task_nesting"
+"""Celery's header that counts how often a job was replaced by another task: `self.replace`."""
+
+HANDED_ON = "poolrace_handed_on"
+"""
+In a job's request, how its delivery ended that `self.replace` ended: to be tried again as another task, under the same
+id; or well, as far as it went, with a chain, group or chord in its place, whose jobs are its children.
+"""
+
 _ENDS = {
     "FAILURE": Outcome.FAILED,
     "RETRY": Outcome.RETRIED,
@@ -150,6 +159,8 @@ def traced(tracer: Any, app: Celery) -> Any:
             _record_end(app, request, started_at, cpu_before_s, Outcome.SUCCEEDED, "")
         else:
             outcome = _ENDS.get(info.state, Outcome.FAILED)
+            if outcome is Outcome.IGNORED:
+                outcome = request.get(HANDED_ON, outcome)
             exception = type(info.retval).__name__ if outcome is Outcome.FAILED else ""
             _record_end(app, request, started_at, cpu_before_s, outcome, exception)
         return result
@@ -184,8 +195,18 @@ def _header(request: Any) -> Any:
 def _on_publish(headers: Any = None, **_: Any) -> None:
     """Pass a stamp on to a job that a stamped job sends, as its child; a retry of its own keeps its stamp."""
     job = getattr(_at_work, "job", None)
-    if job is None or not headers or headers.get("id") == job.get("id"):
+    if job is None or not headers:
         return
+    replaces = (headers.get(NESTING) or 0) > (job.get(NESTING) or 0)
+    if headers.get("id") == job.get("id"):
+        if replaces:
+            # The job goes on as another task, under its own id: what it is known by goes with it.
+            name = HEADER if HEADER in job else CHILD_HEADER
+            headers.setdefault(name, job[name])
+            job[HANDED_ON] = Outcome.RETRIED
+        return
+    if replaces:
+        job.setdefault(HANDED_ON, Outcome.SUCCEEDED)
     run_id, trial, seq, due_at, _sent_at = _header(job)
     headers[CHILD_HEADER] = [run_id, trial, seq, due_at, time.time()]
     job[STARTED] = (job.get(STARTED) or 0) + 1

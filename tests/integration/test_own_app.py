@@ -35,6 +35,7 @@ KINDS = [
     "named_like_ours",
     "limits",
     "own_settings",
+    "handing_on",
 ]
 LIGHT = ["bound", "canvas", "routes"]
 GENERATOR_LATE = 4
@@ -143,6 +144,16 @@ def test_lanes_are_what_the_report_says_whatever_the_settings_of_the_app_say(rac
     assert not list((APPS / "own_settings").glob("billing.state*"))
     commands = [each["recommendation"]["command"] for each in summary["workloads"]]
     assert not [command for command in commands if command and "-P prefork" in command]
+
+
+@pytest.mark.heavy
+def test_a_job_that_hands_on_under_its_own_id_ends_when_its_replacement_does(races):
+    summary, run = races["handing_on"].result()
+    results = {(each["workload"], lane["lane"]): lane for each in summary["workloads"] for lane in each["lanes"]}
+    assert {workload for workload, _ in results} == {"to_task", "to_chain", "to_group", "mix"}
+    assert all(lane["capacity_per_s"] for lane in results.values())
+    assert set(run.records["outcome"].unique()) == {"succeeded", "retried"}
+    assert run.children.height > 0
 
 
 @pytest.mark.parametrize("kind", ["canvas", "routes"])

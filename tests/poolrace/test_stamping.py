@@ -157,6 +157,47 @@ def test_a_retry_of_a_job_is_no_child_of_it(shipper):
     assert [record.started for record in shipper.records] == [0]
 
 
+def handing_on(headers):
+    """The work of a task that ends with `self.replace`."""
+
+    def work():
+        stamping._on_publish(headers=headers)
+        return ended("IGNORED")
+
+    return work
+
+
+def test_a_job_that_is_replaced_by_a_task_goes_on_as_the_same_job(shipper):
+    headers = {"id": "job", "replaced_task_nesting": 1}
+    run(handing_on(headers), request_of())
+    run(ended, {"hostname": "threads@host", **headers})
+    assert [record.outcome for record in shipper.records] == [Outcome.RETRIED, Outcome.SUCCEEDED]
+    assert {(record.seq, record.child) for record in shipper.records} == {(STAMP.seq, False)}
+
+
+def test_a_child_that_is_replaced_goes_on_as_a_child(shipper):
+    headers = {"id": "job", "replaced_task_nesting": 2}
+    request = {"id": "job", "hostname": "threads@host", CHILD_HEADER: STAMP.to_header(), "replaced_task_nesting": 1}
+    run(handing_on(headers), request)
+    assert headers[CHILD_HEADER] == STAMP.to_header()
+    assert HEADER not in headers
+
+
+def test_a_job_that_is_replaced_by_several_has_ended_and_they_are_its_children(shipper):
+    headers = {"id": "first of a chain", "replaced_task_nesting": 1}
+    run(handing_on(headers), request_of())
+    run(ended, {"hostname": "threads@host", **headers})
+    assert [(record.outcome, record.child) for record in shipper.records] == [
+        (Outcome.SUCCEEDED, False),
+        (Outcome.SUCCEEDED, True),
+    ]
+
+
+def test_a_job_that_its_author_ignores_stays_ignored_whatever_it_sent(shipper):
+    run(handing_on({"id": "another"}), request_of())
+    assert [record.outcome for record in shipper.records] == [Outcome.IGNORED]
+
+
 def test_outside_of_a_stamped_job_nothing_is_passed_on(shipper):
     headers = {"id": "other"}
     run(ended, request_of())
