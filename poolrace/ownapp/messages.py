@@ -51,10 +51,8 @@ class KeepingProducer(Producer):
         self.kept: list[dict[str, Any]] = []
         super().__init__(Connection("memory://"), auto_declare=False)
 
-    def _publish(
-        self, body: Any, priority: Any, content_type: str, content_encoding: str, headers: Any, properties: Any,
-        *_: Any, **__: Any
-    ) -> None:  # fmt: skip
+    def _publish(self, body: Any, priority: Any, content_type: Any, *others: Any, **_: Any) -> None:
+        content_encoding, headers, properties, *_rest = others
         self.kept.append(
             {
                 "body": body,
@@ -70,8 +68,8 @@ class KeepingProducer(Producer):
 class MessageMaker:
     """Makes the jobs of an app into messages; from then on, the app in this process sends nothing."""
 
-    def __init__(self, app: Celery) -> None:
-        self._app: Any = app
+    def __init__(self, app: Any) -> None:
+        self._app = app
         self._producer = KeepingProducer()
         self._app.producer_or_acquire = lambda _producer=None: nullcontext(self._producer)
         with suppress(Exception):  # a backend that cannot be made cannot be asked to wait for a result either

@@ -152,6 +152,7 @@ class Bench:
     def __init__(self) -> None:
         self.python = this_python()
         self._stack = ExitStack()
+        self._nodes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Bench:
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="poolrace-")))
@@ -159,6 +160,17 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # All at once: each takes a second to end.
+        for node in self._nodes:
+            with suppress(BrokenPipeError):
+                node.stdin.close()  # type: ignore[union-attr]
+        until = time.monotonic() + END_S
+        for node in self._nodes:
+            try:
+                node.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _kill_tree(node.pid)
+                node.wait()
         self._stack.close()
 
     def free_cores(self, cpu_s: float = 0.05) -> float:
@@ -168,10 +180,9 @@ class Bench:
         times = [tuple(map(float, counter.stdout.readline().split())) for counter in self._counters]  # type: ignore[union-attr]
         return 2 * cpu_s / (max(end for _, end in times) - min(begin for begin, _ in times))
 
-    @contextmanager
-    def nodes(self, pool: str, slots: int, *, nodes: int = 1, one_core: bool = False) -> Iterator[Nodes]:
+    def nodes(self, pool: str, slots: int, *, nodes: int = 1, one_core: bool = False) -> Nodes:
         """
-        Start nodes, wait until every slot has run a job, and end them.
+        Start nodes, which end with this bench, and wait until every slot has run a job.
 
         Args:
             pool: Their pool.
@@ -184,14 +195,12 @@ class Bench:
         """
         from producer.lessons.jobs import app
 
-        with ExitStack() as stack:
-            found = Nodes(app, f"poolrace.lesson.{uuid.uuid4().hex}")
-            children = [
-                stack.enter_context(_node(found.queue, number, pool, slots, one_core)) for number in range(nodes)
-            ]
-            found.pids = [child.pid for child in children]
-            _wait_for_every_slot(found, children, slots * nodes)
-            yield found
+        found = Nodes(app, f"poolrace.lesson.{uuid.uuid4().hex}")
+        started = [_start_node(found.queue, number, pool, slots, one_core) for number in range(nodes)]
+        self._nodes += started
+        found.pids = [node.pid for node in started]
+        _wait_for_every_slot(found, started, slots * nodes)
+        return found
 
 
 def this_python() -> Python:
@@ -233,23 +242,13 @@ def _counter() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()  # type: ignore[union-attr]
 
 
-@contextmanager
-def _node(queue: str, number: int, pool: str, slots: int, one_core: bool) -> Iterator[subprocess.Popen[bytes]]:
+def _start_node(queue: str, number: int, pool: str, slots: int, one_core: bool) -> subprocess.Popen[bytes]:
     command = [
         sys.executable, "-m", "celery", "-A", "producer.lessons.jobs", "worker", "-P", pool, "-c", str(slots),
         "-Q", queue, "-n", f"{pool}{number}-{queue[-8:]}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING",
     ]  # fmt: skip
     environment = {**os.environ, "POOLRACE_LESSON_ONE_CORE": "1" if one_core else ""}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
-        try:
-            yield process
-        finally:
-            with suppress(BrokenPipeError):
-                process.stdin.close()  # type: ignore[union-attr]
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                _kill_tree(process.pid)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
 
 def _kill_tree(pid: int) -> None:

@@ -98,10 +98,13 @@ class LessonRunner:
         """
         began = time.monotonic()
         experiment = _Experiment(self._start(entry, python))
+        patience_s = 0.0
         try:
-            return self._repeat(entry, experiment, began)
+            result = self._repeat(entry, experiment, began)
+            patience_s = END_S
         finally:
-            experiment.end(self._processes)
+            experiment.end(self._processes, patience_s)
+        return result
 
     def _repeat(self, entry: Entry, experiment: _Experiment, began: float) -> LessonResult:
         seen, cores, until, found = list[Seen](), list[float](), float("inf"), None
@@ -157,13 +160,13 @@ class _Experiment:
             pass  # its last line says why it ended
         return msgspec.json.decode(self._line(), type=Answer)
 
-    def end(self, processes: Processes) -> None:
-        """Let it end what it started, and end it."""
+    def end(self, processes: Processes, patience_s: float) -> None:
+        """Let it end what it started, for so many seconds, and end it with all that it has not."""
         assert self._child.process.stdin is not None
         assert self._child.process.stdout is not None
         try:
             self._child.process.stdin.close()
-            self._child.process.wait(END_S)
+            self._child.process.wait(patience_s)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             pass
         processes.stop(self._child)

@@ -56,16 +56,16 @@ def add(results: list[int]) -> None:
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Run the same work both ways, in turn."""
-    with bench.nodes("threads", 2) as node:
-        while True:
-            sums: list[int] = []
-            threads = in_turn(
-                partial(took_s, partial(threading.Thread, target=add, args=(sums,))),
-                partial(took_s, partial(Adder, sums)),
-            )
-            tasks = in_turn(partial(timed, node, "noop"), partial(timed, node, "Noop"))
-            same = sums.count(sums[0]) / len(sums)
-            yield Seen(figures={"same": same, "threads": threads, "tasks": tasks})
+    node = bench.nodes("threads", 2)
+    while True:
+        sums: list[int] = []
+        threads = in_turn(
+            partial(took_s, partial(threading.Thread, target=add, args=(sums,))),
+            partial(took_s, partial(Adder, sums)),
+        )
+        tasks = in_turn(partial(timed, node, "noop"), partial(timed, node, "Noop"))
+        same = sums.count(sums[0]) / len(sums)
+        yield Seen(figures={"same": same, "threads": threads, "tasks": tasks})
 
 
 def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:

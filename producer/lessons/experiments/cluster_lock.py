@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
@@ -51,15 +50,11 @@ LESSON = Lesson(
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Add to a counter on each fleet in each way."""
-    with ExitStack() as stack:
-        fleets = {
-            name: stack.enter_context(bench.nodes(pool, slots, nodes=nodes))
-            for name, (pool, slots, nodes) in FLEETS.items()
-        }
-        while True:
-            seen = {f"{fleet}_{way}": add(nodes, way) for fleet, nodes in fleets.items() for way in WAYS}
-            rates = {f"rate_{way}": seen[f"three_{way}"][1] for way in WAYS}
-            yield Seen(figures={**{name: lost for name, (lost, _) in seen.items()}, **rates})
+    fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in FLEETS.items()}
+    while True:
+        seen = {f"{fleet}_{way}": add(nodes, way) for fleet, nodes in fleets.items() for way in WAYS}
+        rates = {f"rate_{way}": seen[f"three_{way}"][1] for way in WAYS}
+        yield Seen(figures={**{name: lost for name, (lost, _) in seen.items()}, **rates})
 
 
 def add(nodes: Nodes, way: str) -> tuple[float, float]:

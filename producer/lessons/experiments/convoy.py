@@ -42,21 +42,22 @@ LESSON = Lesson(
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Run the waiting jobs alone and beside a counting one, on each pool."""
-    with bench.nodes("threads", JOBS + 1) as threads, bench.nodes("prefork", JOBS + 1) as prefork:
-        while True:
-            alone, beside = waiting_s(threads), waiting_s(threads, beside=True)
-            other, other_beside = waiting_s(prefork), waiting_s(prefork, beside=True)
-            yield Seen(
-                figures={
-                    "threads": beside / alone,
-                    "prefork": other_beside / other,
-                    "threads_alone": 1_000 * alone,
-                    "threads_beside": 1_000 * beside,
-                    "prefork_beside": 1_000 * other_beside,
-                    "ping_alone": 1_000 * threads.ping_s(),
-                    "ping_beside": 1_000 * threads.ping_s(beside=("spin", SPIN_S)),
-                }
-            )
+    threads = bench.nodes("threads", JOBS + 1)
+    prefork = bench.nodes("prefork", JOBS + 1)
+    while True:
+        alone, beside = waiting_s(threads), waiting_s(threads, beside=True)
+        other, other_beside = waiting_s(prefork), waiting_s(prefork, beside=True)
+        yield Seen(
+            figures={
+                "threads": beside / alone,
+                "prefork": other_beside / other,
+                "threads_alone": 1_000 * alone,
+                "threads_beside": 1_000 * beside,
+                "prefork_beside": 1_000 * other_beside,
+                "ping_alone": 1_000 * threads.ping_s(),
+                "ping_beside": 1_000 * threads.ping_s(beside=("spin", SPIN_S)),
+            }
+        )
 
 
 def waiting_s(nodes: Nodes, *, beside: bool = False) -> float:

@@ -39,25 +39,25 @@ LESSON = Lesson(
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Join a thread before it has finished, and terminate a job on a threads node."""
-    with bench.nodes("threads", 1) as node:
-        while True:
-            done: list[float] = []
-            thread = threading.Thread(target=work, args=(done,))
-            began = time.perf_counter()
-            thread.start()
-            thread.join(PATIENCE_S)
-            gave_up_s, alive = time.perf_counter() - began, thread.is_alive()
-            thread.join()
-            waited_s = time.perf_counter() - began
-            yield Seen(
-                figures={"alive": alive, "finished": len(done), "waited_ms": 1_000 * waited_s,
-                         "job_finished": node.finishes_though_terminated(WORK_S)},
-                spans=[
-                    Span(row="thread", begin_s=0, end_s=done[0] - began, kind="work"),
-                    Span(row="join(0.03)", begin_s=0, end_s=gave_up_s, kind="join"),
-                    Span(row="join()", begin_s=gave_up_s, end_s=waited_s, kind="join"),
-                ],
-            )  # fmt: skip
+    node = bench.nodes("threads", 1)
+    while True:
+        done: list[float] = []
+        thread = threading.Thread(target=work, args=(done,))
+        began = time.perf_counter()
+        thread.start()
+        thread.join(PATIENCE_S)
+        gave_up_s, alive = time.perf_counter() - began, thread.is_alive()
+        thread.join()
+        waited_s = time.perf_counter() - began
+        yield Seen(
+            figures={"alive": alive, "finished": len(done), "waited_ms": 1_000 * waited_s,
+                     "job_finished": node.finishes_though_terminated(WORK_S)},
+            spans=[
+                Span(row="thread", begin_s=0, end_s=done[0] - began, kind="work"),
+                Span(row="join(0.03)", begin_s=0, end_s=gave_up_s, kind="join"),
+                Span(row="join()", begin_s=gave_up_s, end_s=waited_s, kind="join"),
+            ],
+        )  # fmt: skip
 
 
 def work(done: list[float]) -> None:

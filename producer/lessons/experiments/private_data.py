@@ -33,11 +33,12 @@ LESSON = Lesson(
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Set a variable in one slot and read it in the other, on each pool."""
-    with bench.nodes("prefork", 2) as prefork, bench.nodes("threads", 2) as threads:
-        value = 0
-        while True:
-            value += 1
-            yield Seen(figures={"prefork": share_that_saw(prefork, value), "threads": share_that_saw(threads, value)})
+    prefork = bench.nodes("prefork", 2)
+    threads = bench.nodes("threads", 2)
+    value = 0
+    while True:
+        value += 1
+        yield Seen(figures={"prefork": share_that_saw(prefork, value), "threads": share_that_saw(threads, value)})
 
 
 def share_that_saw(nodes: Nodes, value: int) -> float:

@@ -36,12 +36,13 @@ def observe(bench: Bench) -> Iterator[Seen]:
     """Count the processes and threads of a node of each pool."""
     from poolrace.sampling import Sampler
 
-    with bench.nodes("prefork", 2) as prefork, bench.nodes("threads", 2) as threads:
-        while True:
-            processes, one = (Sampler(each.pids[0]).sample(memory=False) for each in (prefork, threads))
-            yield Seen(
-                figures={"prefork": processes.processes, "threads": one.processes, "inside": one.threads},
-            )
+    prefork = bench.nodes("prefork", 2)
+    threads = bench.nodes("threads", 2)
+    while True:
+        processes, one = (Sampler(each.pids[0]).sample(memory=False) for each in (prefork, threads))
+        yield Seen(
+            figures={"prefork": processes.processes, "threads": one.processes, "inside": one.threads},
+        )
 
 
 def judge(found: Found) -> Judgement:

@@ -40,12 +40,14 @@ LESSON = Lesson(
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Run the waiting jobs on each node."""
-    with bench.nodes("prefork", 8) as prefork, bench.nodes("threads", 8) as threads, bench.nodes("threads", 48) as many:
-        memory = {"memory": prefork.memory_mib() / threads.memory_mib()}
-        memory["many_memory"] = many.memory_mib() / threads.memory_mib()
-        while True:
-            rates = {"prefork": rate(prefork), "threads": rate(threads), "many": rate(many)}
-            yield Seen(figures={**rates, "speed": rates["threads"] / rates["prefork"], **memory})
+    prefork = bench.nodes("prefork", 8)
+    threads = bench.nodes("threads", 8)
+    many = bench.nodes("threads", 48)
+    memory = {"memory": prefork.memory_mib() / threads.memory_mib()}
+    memory["many_memory"] = many.memory_mib() / threads.memory_mib()
+    while True:
+        rates = {"prefork": rate(prefork), "threads": rate(threads), "many": rate(many)}
+        yield Seen(figures={**rates, "speed": rates["threads"] / rates["prefork"], **memory})
 
 
 def rate(nodes: Nodes) -> float:

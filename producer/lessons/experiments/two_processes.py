@@ -37,13 +37,14 @@ def observe(bench: Bench) -> Iterator[Seen]:
     from producer.lessons.bench import cores_used, spans
 
     jobs = [("spin", 0.1)] * 2
-    with bench.nodes("prefork", 2) as two, bench.nodes("prefork", 2, one_core=True) as one:
-        while True:
-            ran = two.run(*jobs)
-            yield Seen(
-                figures={"two_cores": cores_used(ran), "one_core": cores_used(one.run(*jobs))},
-                spans=spans(ran, ["count"] * 2),
-            )
+    two = bench.nodes("prefork", 2)
+    one = bench.nodes("prefork", 2, one_core=True)
+    while True:
+        ran = two.run(*jobs)
+        yield Seen(
+            figures={"two_cores": cores_used(ran), "one_core": cores_used(one.run(*jobs))},
+            spans=spans(ran, ["count"] * 2),
+        )
 
 
 def judge(found: Found) -> Judgement:

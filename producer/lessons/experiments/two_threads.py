@@ -36,15 +36,15 @@ def observe(bench: Bench) -> Iterator[Seen]:
     """Run two jobs of each kind at once."""
     from producer.lessons.bench import cores_used, spans
 
-    with bench.nodes("threads", 2) as node:
-        while True:
-            count, digest = (node.run((name, 0.1), (name, 0.1)) for name in ("spin", "digest"))
-            wait = node.run(("wait", 0.1), ("wait", 0.1))
-            together_s = max(each.end_s for each in wait) - min(each.begin_s for each in wait)
-            yield Seen(
-                figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / together_s},
-                spans=spans(count, ["count"] * 2),
-            )
+    node = bench.nodes("threads", 2)
+    while True:
+        count, digest = (node.run((name, 0.1), (name, 0.1)) for name in ("spin", "digest"))
+        wait = node.run(("wait", 0.1), ("wait", 0.1))
+        together_s = max(each.end_s for each in wait) - min(each.begin_s for each in wait)
+        yield Seen(
+            figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / together_s},
+            spans=spans(count, ["count"] * 2),
+        )
 
 
 def judge(found: Found) -> Judgement:

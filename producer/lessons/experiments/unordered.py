@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
@@ -48,18 +47,14 @@ FLEETS = {
 def observe(bench: Bench) -> Iterator[Seen]:
     """Send the same jobs to each fleet and compare the orders."""
     draw = random.Random(1)  # noqa: S311 - lengths of jobs, no secrets
-    with ExitStack() as stack:
-        fleets = {
-            name: stack.enter_context(bench.nodes(pool, slots, nodes=nodes))
-            for name, (pool, slots, nodes) in FLEETS.items()
-        }
-        while True:
-            jobs = [("wait", draw.uniform(0, LONGEST_S)) for _ in range(JOBS)]
-            ends_s = {name: [each.end_s for each in nodes.run(*jobs)] for name, nodes in fleets.items()}
-            yield Seen(
-                figures={name: inverted(ends) for name, ends in ends_s.items()},
-                notes={name: " ".join(map(str, order(ends)[:SHOWN])) for name, ends in ends_s.items()},
-            )
+    fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in FLEETS.items()}
+    while True:
+        jobs = [("wait", draw.uniform(0, LONGEST_S)) for _ in range(JOBS)]
+        ends_s = {name: [each.end_s for each in nodes.run(*jobs)] for name, nodes in fleets.items()}
+        yield Seen(
+            figures={name: inverted(ends) for name, ends in ends_s.items()},
+            notes={name: " ".join(map(str, order(ends)[:SHOWN])) for name, ends in ends_s.items()},
+        )
 
 
 def order(ends_s: Sequence[float]) -> list[int]:

@@ -44,7 +44,7 @@ def test_a_machine_whose_cores_others_use_judges_nothing_and_says_so() -> None:
     judgement = judge(two_threads(), seen(cores=1.33))
     assert judgement.verdict is Verdict.NOT_SHOWN
     assert "others use the cores" in judgement.because
-    assert "1.33 (1.33 to 1.33) of 2" in judgement.because
+    assert "1.33 of 2 cores" in judgement.because
 
 
 def test_a_process_that_may_use_one_core_judges_nothing_and_says_so() -> None:
