@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from producer.analysis.allocation import standing
 from producer.analysis.pairs import pair
 from producer.analysis.sequential import LEAST_PAIRS
+from producer.errors import UsageError
 from producer.measure.rounds import Rounds, result_in
 from producer.rundir.trials import Kind
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 KINDS = {"capacity": Kind.CAPACITY, "latency": Kind.LATENCY}
 """The kind of trial that each measure is taken from; a held rate follows from capacity, which so comes first."""
+
+ROOM = 1.1
+"""How much longer than expected rounds may take."""
 
 TRIES_A_PAIR = 3
 """So many rounds are tried for each pair that is wanted, before a workload that is always disturbed is left."""
@@ -59,9 +63,34 @@ class Race:
         self._ends_s = math.inf if settings.at_most_s is None else self._monotonic() + settings.at_most_s
 
     def run(self) -> None:
-        """Measure round after round."""
+        """
+        Measure round after round.
+
+        Raises:
+            UsageError: If a user's own jobs take so long that there is no time for a few rounds of each.
+        """
+        if self._settings.own_app and self._settings.at_most_s is not None and not self._rounds.trials:
+            self._check_lengths(self._settings.at_most_s)
         while (group := next(filter(self._fits, self._wanted()), None)) is not None:
             self._rounds.measure(group, self._session.jobs[group[1]], self._settings.lanes)
+
+    def _check_lengths(self, at_most_s: float) -> None:
+        """Find how long the jobs are, and check that there is time for as many rounds as a verdict needs."""
+        lanes, began_s = self._settings.lanes, self._monotonic()
+        lengths = {
+            name: self._rounds.find_lengths(name, self._session.jobs[name], lanes) for name in self._settings.workloads
+        }
+        needed_s = sum(
+            self._goal * self._rounds.expected_s((kind, name), lanes) for name in lengths for kind in KINDS.values()
+        )
+        self._ends_s += self._monotonic() - began_s
+        if needed_s > at_most_s * ROOM:
+            longest = max(lengths, key=lambda name: lengths[name])
+            raise UsageError(
+                f"--at-most {at_most_s:.0f}s: jobs of {longest} take {lengths[longest]:.3g} s, so {self._goal} rounds "
+                f"of everything take about {math.ceil(needed_s / 60)} minutes. Give them: --at-most "
+                f"{math.ceil(needed_s / 60 * ROOM)}m. Or race fewer tasks (--task) or slots (--concurrency)."
+            )
 
     def _fits(self, group: Group) -> bool:
         """Check whether there is time for one more round of a group."""

@@ -13,7 +13,7 @@ from producer.measure.progress import Score
 from producer.measure.trial import UnfinishedTrialError
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import Plan, backlog, held, seed_for
-from producer.plan.stages import STAGES
+from producer.plan.stages import STAGES, with_returns
 from producer.rundir.reader import read_trial
 from producer.rundir.trials import Kind, Trial, rate_per_s
 
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 MIN_JOBS_A_SLOT = 8
 """The fewest jobs a slot in a backlog: with fewer, the slots' first and last jobs would be much of it."""
 
-LEAST_RATE_PER_S = 1.0
+LENGTHS_A_TRIAL = 4
+"""The least length of a trial at a held rate, in lengths of a job: a shorter one has hardly a job after its lead-in."""
+
+LEAST_RATE_PER_S, LEAST_JOBS = 1.0, 2
+"""A held rate is this at least, or less where a trial is so long that it has this many jobs at less."""
 
 MOST_UNFINISHED = 2
 """So many trials of a run may lose jobs; one more ends it: the lane is at fault, and not chance."""
@@ -81,6 +85,7 @@ class Rounds:
         self._results: list[TrialResult] = []
         self._warm: dict[tuple[str, int], dict[str, float]] = {}
         self._took_s: dict[Group, float] = {}
+        self._job_s: dict[str, float] = {}
         self._unfinished = 0
 
     @property
@@ -104,7 +109,26 @@ class Rounds:
 
     def expected_s(self, group: Group, lanes: Sequence[Lane]) -> float:
         """Return how long the next round of a group is likely to take, in seconds."""
-        return self._took_s.get(group, len(lanes) * (self._settings.trial_s + self._settings.lead_in_s))
+        if group in self._took_s:
+            return self._took_s[group]
+        kind, workload = group
+        rates = self._warm.get((workload, self.start), {})
+        if kind is Kind.LATENCY or not all(rates.values()) or not rates:
+            return len(lanes) * (self._trial_s(workload) + self._lead_in_s(workload))
+        jobs = backlog_jobs(self._settings, list(rates.values()))
+        return sum(jobs / rates[lane.key] for lane in lanes)
+
+    def find_lengths(self, workload: str, jobs: Jobs, lanes: Sequence[Lane]) -> float:
+        """Run a few jobs of a workload on each lane, which warms it up; return how long one takes, in seconds."""
+        self._warm_up(jobs, lanes)
+        return self._job_s[workload]
+
+    def _trial_s(self, workload: str) -> float:
+        """Return how long a trial of a workload lasts at a held rate: as asked, or longer for jobs that take long."""
+        return max(self._settings.trial_s, LENGTHS_A_TRIAL * self._job_s.get(workload, 0.0))
+
+    def _lead_in_s(self, workload: str) -> float:
+        return self._settings.lead_in_s * self._trial_s(workload) / self._settings.trial_s
 
     def measure(self, group: Group, jobs: Jobs, lanes: Sequence[Lane]) -> None:
         """
@@ -134,7 +158,7 @@ class Rounds:
             plan=plan,
             round=turn,
             mix_seed=seed_for(self._settings.seed, "mix", workload, turn),
-            lead_in_s=self._settings.lead_in_s if kind is Kind.LATENCY else 0.0,
+            lead_in_s=self._lead_in_s(workload) if kind is Kind.LATENCY else 0.0,
             start=self.start,
             ping=kind is Kind.CAPACITY,
         )
@@ -155,8 +179,10 @@ class Rounds:
     def _warm_up(self, jobs: Jobs, lanes: Sequence[Lane]) -> None:
         rates = self._warm[jobs.workload, self.start] = {}
         for lane in lanes:
-            trial = self._runner.warm_up(jobs, lane)
+            trial, records = self._runner.warm_up(jobs, lane)
             rates[lane.key] = rate_per_s(trial)
+            if jobs.timeout_s is not None:  # a user's own jobs; ours are sized
+                self._job_s[jobs.workload] = max(self._job_s.get(jobs.workload, 0.0), _length_s(records))
             self._progress.trial(f"{trial.workload} warm-up {trial.lane}")
 
     def _backlog(self, workload: str) -> Plan:
@@ -172,8 +198,8 @@ class Rounds:
         return {lane: median(values) for lane, values in found.items()}
 
     def _arrivals(self, workload: str, turn: int) -> Plan:
-        rate = max(self._held_per_s(workload), LEAST_RATE_PER_S)
-        duration_s = self._settings.trial_s + self._settings.lead_in_s
+        duration_s = self._trial_s(workload) + self._lead_in_s(workload)
+        rate = max(self._held_per_s(workload), min(LEAST_RATE_PER_S, LEAST_JOBS / duration_s))
         return held(rate, duration_s, self._settings.arrivals, seed_for(self._settings.seed, workload, turn))
 
     def _held_per_s(self, workload: str) -> float:
@@ -207,6 +233,12 @@ def score(trial: Trial, records: pl.DataFrame) -> Score:
     wait_s = records.select(STAGES["queue_wait"].took_s.median()).item()
     value = rate_per_s(trial) if trial.kind is Kind.CAPACITY else wait_s
     return Score(lane=trial.lane, workload=trial.workload, kind=trial.kind, value=value)
+
+
+def _length_s(records: pl.DataFrame) -> float:
+    """Return how long a job holds its slot, the median, in seconds; 0 if none succeeded."""
+    found = with_returns(records).select(STAGES["service"].took_s.median()).item()
+    return float(found or 0.0)
 
 
 def backlog_jobs(settings: RaceSettings, rates_per_s: Sequence[float]) -> int:

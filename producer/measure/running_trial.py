@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,9 @@ class RunningTrial:
 
     @property
     def give_up_at(self) -> float:
-        """The instant by which all jobs should have ended, however slow the lane."""
+        """The instant by which all jobs should have ended, however slow the lane; none if nobody knows their length."""
+        if self.spec.jobs.timeout_s is not None:
+            return math.inf  # a user's own jobs: they may take minutes, and the job timeout says what is too long
         # A lane may run CPU-bound jobs one at a time, and jobs may take several times as long as sized.
         working_s = 4 * self.plan.jobs * max(self.spec.jobs.expected_s, 0.002)
         return self.began_at + max(self.plan.duration_s, self._order.open_s) + working_s

@@ -269,4 +269,4 @@ def _clocks(collector: Collector) -> dict[str, Any]:
 def warm_up(runner: TrialRunner, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:
     """Run a few jobs of each workload of a mix, which count for nothing."""
     progress.stage(f"Warming up {lane.label}")
-    return [runner.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane) for call in mixed.calls]
+    return [runner.warm_up(replace(mixed, workload=call.workload, calls=(call,)), lane)[0] for call in mixed.calls]

@@ -146,9 +146,11 @@ class TrialRunner:
             f"{self._writer.logs}."
         )
 
-    def warm_up(self, jobs: Jobs, lane: Lane) -> Trial:
+    def warm_up(self, jobs: Jobs, lane: Lane) -> tuple[Trial, pl.DataFrame]:
         """Run a few jobs of a workload that count for nothing, for first connections, imports and caches."""
-        return self.measure(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots)))
+        return self.measure_with_records(
+            TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots))
+        )
 
     def measure(self, spec: TrialSpec) -> Trial:
         """
@@ -241,7 +243,8 @@ class TrialRunner:
     def _silent(self, running: RunningTrial) -> bool:
         """Return whether nothing more can come: no job waits on the broker, and none has ended for long."""
         # A node may hold back the records of jobs that have ended.
-        longest_s = max(self._grace_s, 10 * running.spec.jobs.expected_s) + 2 * HOLD_RECORDS_S
+        jobs = running.spec.jobs
+        longest_s = max(self._grace_s, 10 * jobs.expected_s, jobs.timeout_s or 0.0) + 2 * HOLD_RECORDS_S
         if self.monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
         return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)

@@ -147,6 +147,15 @@ def test_lanes_are_what_the_report_says_whatever_the_settings_of_the_app_say(rac
 
 
 @pytest.mark.heavy
+def test_jobs_that_take_long_are_told_with_the_time_that_a_race_of_them_takes(tmp_path):
+    words = ("--app", "naps:app", "--task", "naps.nap", "--concurrency", "1", "--at-most", "20s")
+    done = poolrace("race", *words, "--out", str(tmp_path), folder=APPS / "long")
+    assert done.returncode == 2
+    assert "--at-most 20s: jobs of nap take 1.5 s, so 3 rounds of everything take about" in done.stderr
+    assert "Give them: --at-most" in done.stderr
+
+
+@pytest.mark.heavy
 def test_a_job_that_hands_on_under_its_own_id_ends_when_its_replacement_does(races):
     summary, run = races["handing_on"].result()
     results = {(each["workload"], lane["lane"]): lane for each in summary["workloads"] for lane in each["lanes"]}

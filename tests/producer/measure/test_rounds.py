@@ -90,8 +90,9 @@ RECORDS = tables_of(a_trial(), [a_job(wait_s=wait_s) for wait_s in (0.1, 0.3, 0.
 class Track:
     """A runner of trials whose lanes do a fixed number of jobs a second; notes every trial."""
 
-    def __init__(self, rates_per_s):
+    def __init__(self, rates_per_s, records=None):
         self.rates_per_s = rates_per_s
+        self.records = RECORDS if records is None else records
         self.ran = []
         self.now_s = 0.0
 
@@ -99,7 +100,7 @@ class Track:
         return self.now_s
 
     def warm_up(self, jobs, lane):
-        return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None)
+        return self._trial(Kind.WARM_UP, jobs, lane, 0, 3 * lane.slots, None), self.records
 
     def measure_with_records(self, spec):
         plan = spec.plan
@@ -278,5 +279,44 @@ def test_a_round_goes_on_behind_those_of_an_earlier_part():
 
 
 def test_a_trial_that_took_no_time_has_a_rate_all_the_same():
-    trial = Track({"threads": float("inf")}).warm_up(JOBS, LANES[1])
+    trial, _ = Track({"threads": float("inf")}).warm_up(JOBS, LANES[1])
     assert rate_per_s(trial) == pytest.approx(24 / 1e-3)
+
+
+def long_jobs(trial_s=1.0):
+    """Rounds of a user's own jobs, of 10 s each on 8 slots, and what is run."""
+    records = tables_of(a_trial(), [a_job(service_s=10.0)])["records"]
+    track = Track({"prefork": 0.8, "threads": 0.8}, records)
+    rounds = Rounds(RaceSettings(lanes=LANES, workloads=("sleep",), trial_s=trial_s), track, Notes(), result_of)
+    return rounds, replace(JOBS, timeout_s=60.0, expected_s=0.0), track.ran
+
+
+def test_the_length_of_a_users_own_jobs_is_found_before_anything_is_measured():
+    rounds, jobs, ran = long_jobs()
+    assert rounds.find_lengths("sleep", jobs, LANES) == pytest.approx(10)
+    assert ran == []
+
+
+def test_how_long_rounds_of_long_jobs_take_is_known_before_them():
+    rounds, jobs, _ = long_jobs()
+    rounds.find_lengths("sleep", jobs, LANES)
+    # Eight jobs a slot are 64 jobs, at 0.8/s 80 s on each lane.
+    assert rounds.expected_s((Kind.CAPACITY, "sleep"), LANES) == pytest.approx(160)
+    # Four lengths of a job, and a lead-in of a quarter of that, on each lane.
+    assert rounds.expected_s((Kind.LATENCY, "sleep"), LANES) == pytest.approx(100)
+
+
+def test_a_trial_of_long_jobs_holds_a_rate_that_the_lanes_can_do_for_several_lengths_of_a_job():
+    rounds, jobs, ran = long_jobs()
+    rounds.find_lengths("sleep", jobs, LANES)
+    rounds.measure((Kind.LATENCY, "sleep"), jobs, LANES)
+    assert [spec.lead_in_s for spec in ran] == [10.0, 10.0]
+    assert [spec.plan.rate_per_s for spec in ran] == [pytest.approx(0.7 * 0.8)] * 2
+    assert all(20 < spec.plan.duration_s <= 50 for spec in ran)
+
+
+def test_a_trial_that_is_asked_to_be_longer_is():
+    rounds, jobs, ran = long_jobs(trial_s=100.0)
+    rounds.find_lengths("sleep", jobs, LANES)
+    rounds.measure((Kind.LATENCY, "sleep"), jobs, LANES)
+    assert [spec.lead_in_s for spec in ran] == [25.0, 25.0]
