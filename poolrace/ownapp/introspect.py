@@ -27,6 +27,16 @@ from poolrace.pools import POOLS, inert_settings
 from poolrace.stamping import NOT_OWN, acks_of
 from poolrace.transport_setting import transport_of
 
+HOW_REACHED = (
+    "broker_use_ssl",
+    "broker_transport_options",
+    "broker_login_method",
+    "event_exchange",
+    "event_exchange_type",
+    "event_serializer",
+)
+"""Settings without which an app's broker is not reached as the app reaches it, or its events are not heard."""
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -72,9 +82,25 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def broker_of(path: str) -> dict[str, Any]:
-    """Return the broker of an app's own settings, with its password."""
+    """
+    Return the broker of an app's own settings, with its password: its URLs, and how it is reached.
+
+    Raises:
+        OwnAppError: If a setting holds something that is not plain, such as a function.
+    """
     conf: Any = load_app(path).conf
-    return {"broker_url": str(conf.first("broker_read_url", "broker_url", "broker_host") or "")}
+    found = conf.first("broker_read_url", "broker_url", "broker_host") or ""
+    urls = list(found) if isinstance(found, list | tuple) else str(found).split(";")
+    return {"broker_urls": [str(url) for url in urls], "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
+
+
+def _plain(conf: Any, name: str) -> Any:
+    try:
+        return json.loads(json.dumps(conf.get(name)))
+    except (TypeError, ValueError) as error:
+        raise OwnAppError(
+            f"{name} of the app's settings cannot be handed on: {error}. Name the broker: --broker."
+        ) from error
 
 
 def _inert(pool: str, conf: Any) -> list[str]:

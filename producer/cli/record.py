@@ -21,7 +21,7 @@ from producer.cli._command import command, option
 from producer.cli._options import FOLDER, user_environment
 from producer.cli._param_types import Duration, OneOf
 from producer.errors import UsageError
-from producer.fleet.broker import connect
+from producer.fleet.broker import BrokerAccess, connect_to_one
 from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
 from producer.ownapp.introspect import broker_of_app
 from producer.ownapp.jobfile import check_free, write_jobs
@@ -102,13 +102,14 @@ def record(
     """Record as the options say, and write the job file."""
     if app is not None and broker_url is not None:
         raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
-    url = _broker_of_app(app, workdir) if app else broker_of(broker_url)
+    access = _broker_of_app(app, workdir) if app else BrokerAccess(urls=(broker_of(broker_url),))
     check_free(job_file, force=force)
     chosen = chosen_ways(ways, queues)
     if not yes_live:
-        raise UsageError(_question(url, duration_s, chosen, queues))
+        raise UsageError(_question(access, duration_s, chosen, queues))
+    broker = connect_to_one(access, f"--app {app}: its broker" if app else "--broker")
     found = record_jobs(
-        connect(url).url, queues=tuple(queues), ways=chosen, duration_s=duration_s, on_count=_print_counts
+        broker.url, access.settings, queues=tuple(queues), ways=chosen, duration_s=duration_s, on_count=_print_counts
     )
     if not found.jobs:
         raise UsageError(_nothing(found, queues))
@@ -118,17 +119,18 @@ def record(
     return 0
 
 
-def _broker_of_app(app: str, workdir: Path) -> str:
+def _broker_of_app(app: str, workdir: Path) -> BrokerAccess:
     environment = user_environment()
     return broker_of_app(app, folder=workdir.resolve(), environment=environment, patience_s=PATIENCE_S)
 
 
-def _question(url: str, duration_s: float, ways: frozenset[str], queues: Sequence[str]) -> str:
+def _question(access: BrokerAccess, duration_s: float, ways: frozenset[str], queues: Sequence[str]) -> str:
     looked_at = f"the queues {', '.join(queues)}, looked at in place"
     what = " and ".join(looked_at if way == QUEUE else "the task events of its workers" for way in sorted(ways))
+    where = " or ".join(map(hide_password, access.urls))
     return (
-        f"record would watch {hide_password(url)} for {duration_s:g} s: {what}. Nothing is taken away. If that "
-        "is the broker, add --yes-live."
+        f"record would watch {where} for {duration_s:g} s: {what}. Nothing is taken away. If that is the broker, add "
+        "--yes-live."
     )
 
 

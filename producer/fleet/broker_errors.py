@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import amqp
 import redis
@@ -14,17 +15,29 @@ from kombu.exceptions import OperationalError
 from producer.errors import FleetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 BROKER_TIMEOUT_S = 5.0
 
 
-def ping_broker(url: str) -> None:
-    """Connect and log in as a node would, through kombu; on Redis also send PING. Errors are the client library's."""
+def ping_broker(url: str, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """
+    Connect and log in as a node would, through kombu; on Redis also send PING. Errors are the client library's.
+
+    Args:
+        url: The broker's URL.
+        settings: Celery's settings that say how it is reached.
+    """
     timeouts = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": BROKER_TIMEOUT_S}
-    options = timeouts if url.startswith("redis") else {}
+    options = timeouts if url.startswith(("redis", "sentinel")) else {}
     # Not Connection.connect(), which tries again after two seconds.
-    transport = Connection(url, connect_timeout=BROKER_TIMEOUT_S, transport_options=options).transport
+    transport = Connection(
+        url,
+        connect_timeout=BROKER_TIMEOUT_S,
+        ssl=settings.get("broker_use_ssl") or False,
+        login_method=settings.get("broker_login_method"),
+        transport_options={**(settings.get("broker_transport_options") or {}), **options},
+    ).transport
     transport.close_connection(transport.establish_connection())
 
 

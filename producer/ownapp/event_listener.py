@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class RecordedJob:
 
     Attributes:
         task_id: Celery's id of the job.
-        at: When it came, in seconds since the epoch.
+        at: When it came, or was due if its sender asked for later, in seconds since the epoch.
         task: The task's name.
         args: Positional arguments; None if they cannot be read.
         kwargs: Keyword arguments; None if they cannot be read.
@@ -39,6 +40,7 @@ class RecordedJob:
         headers: The app's own headers, without Celery's.
         options: What else its sender asked for, by the keys of a job file: priority, expires, limits, and what follows.
         child: True if another job started it.
+        later: True if its sender asked for a later time, by a countdown or an eta.
         reason: Why its arguments cannot be read; empty if they can.
     """
 
@@ -51,6 +53,7 @@ class RecordedJob:
     headers: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     child: bool = False
+    later: bool = False
     reason: str = ""
 
     @property
@@ -81,7 +84,7 @@ class EventListener:
                 self.jobs[task_id] = _recorded(event)
             return
         # The clocks of senders and workers may differ: whichever event comes second may know the queue.
-        at = min(known.at, float(event["timestamp"]))
+        at = known.at if known.later else min(known.at, float(event["timestamp"]))
         self.jobs[task_id] = replace(known, at=at, queue=known.queue or str(event.get("queue") or ""))
 
 
@@ -89,16 +92,29 @@ def _recorded(event: Mapping[str, Any]) -> RecordedJob:
     args = literal(event.get("args"), (list, tuple))
     kwargs = literal(event.get("kwargs"), (dict,))
     unread = [str(event.get(key)) for key, value in (("args", args), ("kwargs", kwargs)) if value is None]
+    came_at = float(event["timestamp"])
+    at, expires_at = instant(event.get("eta"), came_at), instant(event.get("expires"), 0.0)
     return RecordedJob(
         task_id=event["uuid"],
-        at=float(event["timestamp"]),
+        at=at,
         task=event["name"],
         args=args,
         kwargs=kwargs,
         queue=str(event.get("queue") or ""),
+        options={"expires": round(expires_at - at, 3)} if expires_at > at else {},
         child=is_child(event, event["uuid"]),
+        later=at != came_at,
         reason=(CUT if any("..." in text for text in unread) else NO_LITERAL) if unread else "",
     )
+
+
+def instant(text: Any, otherwise: float) -> float:
+    """Return an instant of an event or a header in seconds since the epoch; `otherwise` if there is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return otherwise
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def is_child(header: Mapping[str, Any], task_id: str) -> bool:

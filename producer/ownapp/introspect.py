@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolrace.ownapp.redirect import BACKEND_VARIABLE, BROKER_VARIABLES, Redirect
 from producer.errors import FleetError, UsageError
+from producer.fleet.broker import BrokerAccess
 from producer.fleet.environment import app_environment, interpreter, source_path
 from producer.ownapp.jobfile import read_jobs
 from producer.ownapp.jobs import jobs_by_task, replayed_jobs
@@ -94,23 +95,24 @@ def ask(
     )
 
 
-def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], patience_s: float) -> str:
+def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], patience_s: float) -> BrokerAccess:
     """
-    Return the broker of an app: the environment's, or else that of its own settings.
+    Return the broker of an app, the environment's or else that of its own settings, and how the app reaches it.
 
     Raises:
         UsageError: If the app cannot be imported, or names no broker.
         FleetError: If it does not answer.
     """
     environment = app_environment(environment)
-    if given := environment.get(BROKER_VARIABLES[0]):
-        return given
     answer = _answer({"redirect": _redirect(app), "broker": True}, folder, "", environment, patience_s)
     if error := answer.get("error"):
         raise UsageError(f"--app {error}")
-    if "://" not in answer["broker_url"]:
+    given = environment.get(BROKER_VARIABLES[0])
+    urls = given.split(";") if given else answer["broker_urls"]
+    if not all("://" in url for url in urls):
         raise UsageError(f"--app {app}: its settings name no broker as a URL. Name it: --broker URL.")
-    return str(answer["broker_url"])
+    settings = {name: value for name, value in answer["settings"].items() if value is not None}
+    return BrokerAccess(urls=tuple(urls), settings=settings)
 
 
 def _redirect(app: str) -> dict[str, Any]:

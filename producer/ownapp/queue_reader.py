@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kombu.compression import decompress
@@ -15,7 +14,7 @@ from kombu.serialization import loads
 
 from poolrace.contract import HEADER
 from producer.errors import UsageError
-from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, RecordedJob, is_child
+from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, RecordedJob, instant, is_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +54,8 @@ class QueueReader:
         self._queues = queues
         self._channel: Any = connection.default_channel
         self._client: Any = getattr(self._channel, "client", None)
+        # kombu's client puts the app's prefix before the keys of the commands that kombu itself sends, and no others.
+        self._prefix = str(getattr(self._channel, "global_keyprefix", "") or "")
         self._tags: set[bytes] = set()
         self._has_read = False
         if not hasattr(self._client, "lrange"):
@@ -81,17 +82,18 @@ class QueueReader:
     def _waiting(self, key: str) -> list[Mapping[str, Any]]:
         """Read the pages of a list until one has no new job: new jobs are put at the left. Return the oldest first."""
         found: list[Mapping[str, Any]] = []
-        while page := self._client.lrange(key, len(found), len(found) + PAGE - 1):
+        while page := self._client.lrange(self._prefix + key, len(found), len(found) + PAGE - 1):
             found += map(_plain, page)
             if not any(self._is_new(message) for message in found[-len(page) :]):
                 break
         return found[::-1]
 
     def _unacked(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        tags = set(self._client.hkeys(self._channel.unacked_key))
+        taken_by_nodes = self._prefix + self._channel.unacked_key
+        tags = set(self._client.hkeys(taken_by_nodes))
         fresh = sorted(tags - self._tags, key=self._taken_at)
         self._tags = tags
-        taken = self._client.hmget(self._channel.unacked_key, fresh) if fresh else []
+        taken = self._client.hmget(taken_by_nodes, fresh) if fresh else []
         for raw in taken:
             if raw is not None:  # not acknowledged in between
                 message, exchange, routing_key = json.loads(raw)
@@ -99,7 +101,7 @@ class QueueReader:
 
     def _taken_at(self, tag: bytes) -> float:
         """Return when a node took a message, which kombu keeps beside it; 0 if it has been acknowledged."""
-        return float(self._client.zscore(self._channel.unacked_index_key, tag) or 0.0)
+        return float(self._client.zscore(self._prefix + self._channel.unacked_index_key, tag) or 0.0)
 
     def _goes_to(self, queue: str, exchange: str, routing_key: str) -> bool:
         if routing_key == queue:
@@ -153,14 +155,15 @@ def decoded(message: Mapping[str, Any], queue: str, at: float) -> RecordedJob:
     return RecordedJob(
         task_id=str(headers.get("id") or ""),
         # A job with a countdown is sent again when it was due.
-        at=_instant(headers.get("eta"), at),
+        at=(due_at := instant(headers.get("eta"), at)),
         task=str(headers.get("task") or "(no task's name)"),
         args=args,
         kwargs=kwargs,
         queue=queue,
         headers={name: value for name, value in headers.items() if name not in CELERYS_OWN and value is not None},
-        options=_options(message, embed, at),
+        options=_options(message, embed, due_at),
         child=is_child(headers, str(headers.get("id"))),
+        later=due_at != at,
         reason="" if args is not None else UNDECODABLE if named else NOT_CELERY,
     )
 
@@ -183,7 +186,7 @@ def _options(message: Mapping[str, Any], embed: Mapping[str, Any], at: float) ->
     """Return what the sender of a message asked for, by the keys of a job file."""
     headers, properties = _headers(message), message.get("properties") or {}
     hard_s, soft_s = (*(headers.get("timelimit") or ()), None, None)[:2]
-    expires_at = _instant(headers.get("expires"), 0.0)
+    expires_at = instant(headers.get("expires"), 0.0)
     found = {
         "priority": properties.get("priority") or None,
         "expires": round(expires_at - at, 3) if expires_at > at else None,
@@ -203,12 +206,3 @@ def _followed(signature: Mapping[str, Any]) -> dict[str, Any]:
     }
     kept = {name: signature[name] for name in ("task", "args", "kwargs", "immutable") if signature.get(name)}
     return {**kept, **({"options": options} if options else {})}
-
-
-def _instant(text: Any, otherwise: float) -> float:
-    """Return an instant of a header in seconds since the epoch."""
-    try:
-        at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return otherwise
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -58,6 +58,7 @@ class Recording:
 
 def record_jobs(
     broker_url: str,
+    settings: Mapping[str, Any],
     *,
     queues: Sequence[str],
     ways: Set[str],
@@ -69,6 +70,7 @@ def record_jobs(
 
     Args:
         broker_url: The live broker.
+        settings: Celery's settings that say how it is reached, and where its events are.
         queues: The queues to read in place.
         ways: Some of `event_listener.WAYS`.
         duration_s: The time to record.
@@ -79,6 +81,7 @@ def record_jobs(
         UsageError: If its queues cannot be read in place.
     """
     app = Celery("recorder", broker=broker_url, set_as_current=False)
+    app.conf.update(settings)
     listener, reader = EventListener(), None
     with needing_broker(), app.connection_for_read() as connection, suppress(KeyboardInterrupt), ExitStack() as stack:
         reader = QueueReader(connection, queues) if QUEUE in ways else None
@@ -127,7 +130,9 @@ def merged(listener: EventListener, reader: QueueReader | None, queues: Sequence
     if reader is None:
         return split_replayable(listener.jobs)
     both = {
-        task_id: replace(job, at=min(job.at, listener.jobs[task_id].at)) if task_id in listener.jobs else job
+        task_id: replace(job, at=min(job.at, listener.jobs[task_id].at))
+        if task_id in listener.jobs and not job.later
+        else job
         for task_id, job in reader.jobs.items()
     }
     alone = {

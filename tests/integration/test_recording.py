@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from integration.commands import until
 
 from poolrace.credentials import hide_password
@@ -121,3 +122,32 @@ def test_an_app_that_cannot_be_imported_is_told(tmp_path):
     assert done.returncode == 2
     assert "--app no_module:app cannot be imported from" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.heavy
+def test_an_app_is_recorded_on_its_broker_as_it_reaches_it(site, tmp_path):
+    name = f"parcels_{uuid.uuid4().hex[:8]}"
+    options = {"global_keyprefix": "shop:", "priority_steps": list(range(10)), "sep": ":"}
+    urls = ["redis://127.0.0.1:9/0", site.broker.url]
+    (tmp_path / f"{name}.py").write_text(
+        "from celery import Celery\n"
+        f"app = Celery('{name}', broker={urls!r})\n"
+        f"app.conf.update(broker_transport_options={options!r}, event_exchange='shop.events')\n"
+        "@app.task(name='parcels.weigh')\ndef weigh(number): pass\n"
+    )
+    recorded = tmp_path / "recorded.jsonl"
+    command = subprocess.Popen(
+        [POOLRACE, "record", "--app", f"{name}:app", "--jobs", str(recorded), "--duration", "4s", "--yes-live",
+         "--queue", name],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert command.stderr.readline() == "Listening. No job so far\n"
+    with Celery("sender", broker=site.broker.url, set_as_current=False) as app:
+        app.conf.update(broker_transport_options=options)
+        for number in range(10):
+            app.send_task("parcels.weigh", [number], queue=name, priority=number)
+            time.sleep(EVERY_S)
+    _, err = command.communicate(timeout=PATIENCE_S)
+    assert command.returncode == 0, err
+    lines = [json.loads(line) for line in recorded.read_text().splitlines()]
+    assert [(line["args"], line.get("priority", 0)) for line in lines] == [([number], number) for number in range(10)]

@@ -134,7 +134,7 @@ def test_an_app_or_a_job_that_cannot_be_used_is_refused_with_its_place(others, r
 
 
 def test_the_broker_of_an_app_is_that_of_its_settings():
-    assert broker_of("shop:app") == {"broker_url": "redis://:geheim@theirs.invalid/0"}
+    assert broker_of("shop:app")["broker_urls"] == ["redis://:geheim@theirs.invalid/0"]
 
 
 def test_the_answer_is_json_even_if_the_app_prints(folder):
@@ -149,7 +149,7 @@ def test_the_answer_is_json_even_if_the_app_prints(folder):
         timeout=60,
         check=True,
     )
-    assert json.loads(done.stdout) == {"broker_url": "redis://:geheim@theirs.invalid/0"}
+    assert json.loads(done.stdout)["broker_urls"] == ["redis://:geheim@theirs.invalid/0"]
     assert "importing" in done.stderr
 
 

@@ -37,6 +37,13 @@ def test_a_job_came_at_its_earliest_event_whichever_is_heard_first():
     assert heard(sent, received)[ID].at == heard(received, sent)[ID].at == 100.0
 
 
+def test_a_job_for_later_is_due_when_its_sender_said_whichever_event_is_heard():
+    later = {"eta": "1970-01-01T00:10:00+00:00", "expires": "1970-01-01T00:10:30+00:00"}
+    for events in ([event(**later)], [event(**later), event("task-received", timestamp=100.5, **later)]):
+        job = heard(*events)[ID]
+        assert (job.at, job.later, job.options) == (600.0, True, {"expires": 30.0})
+
+
 def test_events_that_tell_of_no_new_job_are_passed_over():
     assert heard(event("task-started"), event("worker-heartbeat"), event(name=None), event(uuid=None)) == {}
 
