@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from producer.cli._options import FOLDER, user_environment
 from producer.cli._param_types import Duration, OneOf
 from producer.errors import UsageError
 from producer.fleet.broker import BrokerAccess, connect_to_one
-from producer.ownapp.event_listener import EVENTS, QUEUE, WAYS
+from producer.ownapp.event_listener import EVENTS, FOLLOWING, QUEUE, WAYS
 from producer.ownapp.introspect import broker_of_app
 from producer.ownapp.jobfile import check_free, write_jobs
 from producer.ownapp.mask import SALT_BYTES, Mask
@@ -32,9 +33,17 @@ from producer.plan.units import DAY_S
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from producer.ownapp.event_listener import RecordedJob
     from producer.ownapp.recorder import Recording
 
 PATIENCE_S = 30.0
+
+KEEP, MASK, DROP = ARGUMENTS = ("keep", "mask", "drop")
+WORDS = {
+    KEEP: "kept as they are",
+    MASK: "masked: text is other text of the same length, numbers are 0",
+    DROP: "dropped",
+}
 
 EXAMPLES = """\b
 Examples:
@@ -42,7 +51,7 @@ Examples:
   poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --duration 60s --yes-live
   poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --queue images --queue mail --yes-live
   poolrace record --broker redis://127.0.0.1:6379/0 --queue mail --from queue --from events --yes-live
-  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --mask email --mask 0 --yes-live
+  poolrace record --broker redis://:PASSWORD@127.0.0.1:6379/0 --args keep --mask email --mask 0 --yes-live
   poolrace load --app shop.celery:app --jobs jobs.jsonl --replay 2x"""
 
 
@@ -74,13 +83,19 @@ Examples:
     help="The job file to write.",
 )
 @option(
+    "--args",
+    "arguments",
+    type=OneOf(ARGUMENTS),
+    default=MASK,
+    help="What becomes of the jobs' arguments in the file: kept as they are, masked, or dropped.",
+)
+@option(
     "--mask",
     "masked",
     multiple=True,
     metavar="NAME",
-    help="Hide this keyword argument, or the positional one of this number, from 0; repeatable.",
+    help="With --args keep: mask this keyword argument, or the positional one of this number, from 0; repeatable.",
 )
-@option("--mask-all", is_flag=True, help="Hide all arguments.")
 @option("--yes-live", is_flag=True, help="Yes, that broker.")
 @option("--force", is_flag=True, help="Replace the job file if it is there already.")
 @option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
@@ -93,8 +108,8 @@ def record(
     ways: Sequence[str],
     duration_s: float,
     job_file: Path,
+    arguments: str,
     masked: Sequence[str],
-    mask_all: bool,
     yes_live: bool,
     force: bool,
     as_json: bool,
@@ -102,6 +117,8 @@ def record(
     """Record as the options say, and write the job file."""
     if app is not None and broker_url is not None:
         raise UsageError("--app, --broker: name the broker once, by its URL or by the app that is on it.")
+    if masked and arguments != KEEP:
+        raise UsageError(f"--mask: goes with --args keep; now all arguments are {WORDS[arguments]}.")
     access = _broker_of_app(app, workdir) if app else BrokerAccess(urls=(broker_of(broker_url),))
     check_free(job_file, force=force)
     chosen = chosen_ways(ways, queues)
@@ -113,10 +130,21 @@ def record(
     )
     if not found.jobs:
         raise UsageError(_nothing(found, queues))
-    mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=mask_all)
-    write_jobs(job_file, found.jobs, mask, force=force)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else in_words(found, job_file, chosen))
+    mask = Mask(salt=os.urandom(SALT_BYTES), names=frozenset(masked), everything=arguments != KEEP)
+    jobs = [without_arguments(job) for job in found.jobs] if arguments == DROP else found.jobs
+    write_jobs(job_file, jobs, mask, force=force)
+    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else in_words(found, job_file, chosen, arguments))
     return 0
+
+
+def without_arguments(job: RecordedJob) -> RecordedJob:
+    """Return a job without its arguments, and without those of the jobs that follow it."""
+    following = {
+        name: [{**each, "args": [], "kwargs": {}} for each in job.options[name]]
+        for name in FOLLOWING
+        if name in job.options
+    }
+    return replace(job, args=[], kwargs={}, options={**job.options, **following})
 
 
 def _broker_of_app(app: str, workdir: Path) -> BrokerAccess:
@@ -187,13 +215,14 @@ def unreadable(found: Recording) -> str:
     )
 
 
-def in_words(found: Recording, path: Path, chosen: frozenset[str]) -> str:
+def in_words(found: Recording, path: Path, chosen: frozenset[str], arguments: str) -> str:
     """Describe what was recorded in a few lines."""
     span_s = found.jobs[-1].at - found.jobs[0].at
     tasks = ", ".join(f"{count} of {task}" for task, count in found.to_dict()["tasks"].items())
     first = f"{path}: {len(found.jobs)} jobs in {span_s:.1f} s: {tasks}."
     last = f"Replay it: poolrace load --app YOUR_APP --jobs {path} --replay 1x"
-    return "\n".join([first, *left_out(found, chosen), last])
+    kept = f"Arguments are {WORDS[arguments]}." + ("" if arguments == KEEP else " With --args keep they are kept.")
+    return "\n".join([first, kept, *left_out(found, chosen), last])
 
 
 def left_out(found: Recording, chosen: frozenset[str]) -> list[str]:

@@ -37,7 +37,8 @@ def live(site):
 
 def begin_recording(url, path, *words):
     return subprocess.Popen(
-        [POOLRACE, "record", "--broker", url, "--jobs", str(path), "--duration", "5s", "--yes-live", "--json", *words],
+        [POOLRACE, "record", "--broker", url, "--jobs", str(path), "--duration", "5s", "--args", "keep", "--yes-live",
+         "--json", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_an_app_is_recorded_on_its_broker_as_it_reaches_it(site, tmp_path):
     recorded = tmp_path / "recorded.jsonl"
     command = subprocess.Popen(
         [POOLRACE, "record", "--app", f"{name}:app", "--jobs", str(recorded), "--duration", "4s", "--yes-live",
-         "--queue", name],
+         "--queue", name, "--args", "keep"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert command.stderr.readline() == "Listening. No job so far\n"
