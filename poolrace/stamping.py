@@ -323,6 +323,8 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,
         "acks": acks_of(task for name, task in worker.app.tasks.items() if not name.startswith(NOT_OWN)),
+        "events": bool(worker.task_events),
+        "ignores_results": bool(conf.task_ignore_result),
         # Not from the setting: with some URLs kombu overlooks it.
         "transport": getattr(state.consumer.connection.transport, "kind", STOCK),
         "python": platform.python_version(),

@@ -10,6 +10,7 @@ from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, gives_up
 from producer.analysis.memory import lane_memory_per_slot_bytes
 from producer.analysis.verdict import MARGIN, Sureness
 from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
+from producer.plan.lane_settings import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +203,8 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
     if app and lane.pool == FORKING and app.facts.get("worker_pool", FORKING) not in ("", FORKING):
         flags = flags.replace(f"-P {FORKING}", f"-P {FORKING_WHATEVER_IS_SET}")
     # What was raced in an interpreter of its own holds for that interpreter alone.
-    celery = f"{lane.python} -m celery" if lane.python else "celery"
+    variables = "".join(f"{name}={value} " for name, value in environment_of(dict(lane.settings)).items())
+    celery = variables + (f"{lane.python} -m celery" if lane.python else "celery")
     return Recommendation(
         lane=key,
         why="",

@@ -25,6 +25,7 @@ from producer.fleet.control import Control
 from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 from producer.fleet.processes import Child, Processes
+from producer.plan.lane_settings import OFF, ON, environment_of
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import NodeFacts
 
@@ -183,11 +184,13 @@ class LocalFleet:
         if self._own_app:
             return {
                 **self._own_app.environment,
+                **environment_of(dict(lane.settings)),
                 **source_path(lane.python),
                 **self._terms(lane, self._own_app).environment(),
             }
         return {
             **inherited_environment(os.environ),
+            **environment_of(dict(lane.settings)),
             **source_path(lane.python),
             # A node that is killed leaves folders behind; these are removed with the fleet's folder.
             "TMPDIR": str(self._folder),
@@ -269,7 +272,12 @@ def check_node(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
     Raises:
         FleetError: If it is not: its figures would be those of something else.
     """
-    wanted = {"pool": lane.pool, "prefetch_multiplier": lane.prefetch, "acks": lane.acks}
+    given = dict(lane.settings)
+    wanted: dict[str, object] = {"pool": lane.pool, "prefetch_multiplier": lane.prefetch, "acks": lane.acks}
+    if "events" in given:
+        wanted["events"] = given["events"] == ON
+    if "results" in given:
+        wanted["ignores_results"] = given["results"] == OFF
     for name, value in wanted.items():
         found = hello.get(name, value)
         if found != value:

@@ -1,17 +1,19 @@
 """
 The axis of a sweep: the thing that it varies, and the lanes at each value. Pure.
 
-Concurrency, nodes, prefetch, acks and transport belong to a lane, so each point has lanes of its own; CPU share and
-payload belong to the jobs.
+Concurrency, nodes, prefetch, acks, transport and further settings belong to a lane, so each point has lanes of its own;
+CPU share and payload belong to the jobs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
+from producer.plan.lane_settings import LANE_SETTINGS
 from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_NODES, MAX_PREFETCH
 from producer.plan.units import fraction, one_of, parse_choice, parse_size_bytes, whole_number
 
@@ -24,6 +26,7 @@ MAX_VALUES = 20
 MAX_PAYLOAD_BYTES = 64 * 2**20
 AXIS_EXAMPLES = (
     "concurrency=1,2,4,8, nodes=1,2,4, prefetch=1,4,16, acks=early,late, transport=stock,atomic, "
+    f"{', '.join(f'{each.key}={each.example}' for each in LANE_SETTINGS.values())}, "
     "cpu-share=0,0.25,0.5,1 or payload=0,4KiB,64KiB"
 )
 
@@ -34,7 +37,8 @@ class Axis:
     The thing that a sweep varies, with its values.
 
     Attributes:
-        name: `concurrency`, `nodes`, `prefetch`, `acks`, `transport`, `cpu-share` or `payload`.
+        name: `concurrency`, `nodes`, `prefetch`, `acks`, `transport`, `cpu-share`, `payload`, or a further setting of a
+            lane, e.g. `events`.
         texts: The values as they were written, in the order given.
         values: The values, read.
     """
@@ -55,12 +59,17 @@ class Axis:
         return [replace(VARIED[self.name](lane, value), key=f"{lane.key}-{self.name[0]}{value}") for lane in lanes]
 
 
+def _with_setting(key: str, lane: Lane, value: str) -> Lane:
+    return lane.with_setting(key, value)
+
+
 VARIED: Mapping[str, Callable[[Lane, Any], Lane]] = {
     "concurrency": lambda lane, value: lane.of(concurrency=value),
     "nodes": lambda lane, value: lane.of(nodes=value),
     "prefetch": lambda lane, value: replace(lane, prefetch=value),
     "acks": lambda lane, value: replace(lane, acks=value),
     "transport": lambda lane, value: replace(lane, transport=value),
+    **{key: partial(_with_setting, key) for key in LANE_SETTINGS},
 }
 """Functions that set a value on a lane, by the names of the axes that change lanes."""
 
@@ -99,6 +108,7 @@ READ: Mapping[str, Callable[[str, str], Any]] = {
     "acks": lambda text, name: parse_choice(text, name, ACKS),
     "transport": lambda text, name: parse_choice(text, name, TRANSPORTS),
     "cpu-share": lambda text, name: fraction(text, name, 0.0, 1.0),
+    **{key: each.read for key, each in LANE_SETTINGS.items()},
     "payload": lambda text, name: parse_size_bytes(text, name, MAX_PAYLOAD_BYTES),
 }
 """Functions that read a value, by the name of the axis."""

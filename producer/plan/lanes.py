@@ -2,8 +2,8 @@
 Lanes: the configurations under test. The pool is data; lanes differ only in the flags that differ.
 
 A lane is written `POOL[:CONCURRENCY][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1`, `threads:8:nodes=2`,
-`threads:8:python=/opt/py314t/bin/python3.14t` or `threads:8:transport=atomic`. Concurrency is Celery's word: the slots
-of one node. A lane's slots are those of all its nodes.
+`threads:8:python=/opt/py314t/bin/python3.14t`, `threads:8:transport=atomic` or `prefork:8:events=on`. Concurrency is
+Celery's word: the slots of one node. A lane's slots are those of all its nodes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from poolrace.pools import POOLS, RACED, REFUSED
 from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
+from producer.plan.lane_settings import ENVIRONMENT, LANE_SETTINGS, is_setting, read_setting, words_of
 from producer.plan.units import one_of, parse_choice, whole_number
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ MAX_NODES = 64
 DEFAULT_CONCURRENCY = 8
 DEFAULT_PREFETCH = 4
 DEFAULT_ACKS = "early"
-SETTINGS = ("prefetch", "acks", "nodes", "python", "transport")
+SETTINGS = ("prefetch", "acks", "nodes", "python", "transport", *LANE_SETTINGS, f"{ENVIRONMENT}NAME")
 """Keys that a lane's specification may have."""
 
 
@@ -48,6 +49,7 @@ class Lane:
         nodes: The number of its nodes.
         python: Interpreter that runs the nodes; empty for the one that runs this command.
         transport: Carries messages to the nodes: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
+        settings: Further settings, each a key of `producer.plan.lane_settings` and its value.
     """
 
     key: str
@@ -58,6 +60,7 @@ class Lane:
     nodes: int = 1
     python: str = ""
     transport: str = STOCK
+    settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_atomic(self) -> bool:
@@ -73,12 +76,22 @@ class Lane:
     def label(self) -> str:
         """The name in reports: the key, and the facts that a reader needs beside it."""
         nodes = f"{self.nodes} nodes, " if self.nodes > 1 else ""
-        return f"{self.key} ({nodes}{self.slots} slots{', atomic transport' if self.is_atomic else ''})"
+        return f"{self.key} ({', '.join([f'{nodes}{self.slots} slots', *self.extras])})"
+
+    @property
+    def extras(self) -> list[str]:
+        """What a reader needs beside pool and slots: the transport if it is not kombu's, and further settings."""
+        atomic = ["atomic transport"] if self.is_atomic else []
+        return [*atomic, *(f"{key} {value}" for key, value in self.settings)]
 
     def of(self, *, nodes: int | None = None, concurrency: int | None = None) -> Self:
         """Return the same lane with another number of nodes, or another concurrency."""
         nodes, concurrency = nodes or self.nodes, concurrency or self.concurrency
         return replace(self, nodes=nodes, slots=nodes * concurrency)
+
+    def with_setting(self, key: str, value: str) -> Self:
+        """Return the same lane with a further setting, or with another value of it."""
+        return replace(self, settings=tuple({**dict(self.settings), key: value}.items()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the lane as plain values, for JSON."""
@@ -92,7 +105,7 @@ class Lane:
     def worker_flags(self) -> list[str]:
         """Return the flags of `celery -A app worker` for such a node, without names of broker and queue."""
         words = ["-P", self.pool, "-c", str(self.concurrency), "--prefetch-multiplier", str(self.prefetch)]
-        return [*words, *flags(self.transport)]
+        return [*words, *words_of(dict(self.settings)), *flags(self.transport)]
 
 
 def parse_lanes(
@@ -167,6 +180,8 @@ def _with_setting(lane: Lane, where: str, part: str) -> Lane:
         return replace(lane, python=value)
     if key == "transport":
         return replace(lane, transport=parse_choice(value, f"{where} transport", TRANSPORTS))
+    if is_setting(key):
+        return lane.with_setting(key, read_setting(key, value, where))
     raise UsageError(f"{where} unknown setting {key!r}. Allowed: {one_of(key, SETTINGS)}.")
 
 

@@ -54,7 +54,7 @@ def heading(summary: Summary) -> Prose:
 def _lane_name(lane: Lane) -> str:
     extras = [f"prefetch {lane.prefetch}", "acks as each task says" if lane.acks == "own" else f"acks {lane.acks}"]
     extras += [PurePath(lane.python).name] if lane.python else []
-    extras += ["atomic transport"] if lane.is_atomic else []
+    extras += lane.extras
     nodes = f"{lane.nodes} nodes, " if lane.nodes > 1 else ""
     return f"{lane.key} ({nodes}{lane.slots} slots, {', '.join(extras)})"
 

@@ -54,7 +54,7 @@ def test_words_become_values(text, values):
         ("cpu-share=0..2", "must be a number from 0 to 1, e.g. 0.25"),
         ("cpu-share=..", "'': must be a number from 0 to 1"),
         ("cpu-share=0,nan", "'nan': must be a number from 0 to 1"),
-        ("lanes=1,2", "Allowed: concurrency, nodes, prefetch, acks, transport, cpu-share, payload"),
+        ("lanes=1,2", "Allowed: concurrency, nodes, prefetch, acks, transport"),
         ("=1,2", "unknown ''"),
     ],
 )

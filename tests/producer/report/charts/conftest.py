@@ -1,6 +1,4 @@
-"""A small run, of which every figure can be worked out by hand, and a browser to look at its page."""
-
-import os
+"""A small run, of which every figure can be worked out by hand."""
 
 import pytest
 from sample_run import make_run
@@ -27,21 +25,3 @@ def drawn(sample):
     pictures = pictures_of(*sample)
     assert [picture.key for picture in pictures if picture.figure is None] == ["nodes", "scaling"]
     return [picture for picture in pictures if picture.figure is not None]
-
-
-@pytest.fixture(scope="module")  # its event loop must not run under the tests of other modules
-def browser():
-    """The browser of this machine; where there is none its tests are passed over, unless they are required."""
-    required = os.environ.get("POOLRACE_BROWSER") == "required"
-    if not required:
-        pytest.importorskip("playwright", reason="playwright is not installed; make test-page installs it")
-    from pictures import browser as browsers
-
-    try:
-        browsers.find()
-    except browsers.BrowserMissingError as error:
-        if required:
-            raise
-        pytest.skip(str(error))
-    with browsers.started() as started:
-        yield started

@@ -1,0 +1,35 @@
+"""A node is what its lane says, or the run stops: the figures would be those of something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.errors import FleetError
+from producer.fleet.local import check_node
+from producer.plan.lanes import parse_lane
+
+HELLO = {"pool": "prefork", "prefetch_multiplier": 4, "acks": "early", "events": False, "ignores_results": False}
+
+
+@pytest.mark.parametrize("spec", ["prefork:2", "prefork:2:events=off", "prefork:2:results=on"])
+def test_a_node_that_is_what_its_lane_says_is_taken(spec: str) -> None:
+    check_node(parse_lane(spec), "prefork@host", HELLO)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("threads:2", "has pool prefork, and its lane threads"),
+        ("prefork:2:prefetch=1", "has prefetch multiplier 4, and its lane 1"),
+        ("prefork:2:acks=late", "has acks early, and its lane late"),
+        ("prefork:2:events=on", "has events False, and its lane True"),
+        ("prefork:2:results=off", "has ignores results False, and its lane True"),
+    ],
+)
+def test_a_node_that_is_something_else_stops_the_run(spec: str, said: str) -> None:
+    with pytest.raises(FleetError, match=said):
+        check_node(parse_lane(spec), "prefork@host", HELLO)
+
+
+def test_a_node_of_an_older_version_that_does_not_say_is_taken() -> None:
+    check_node(parse_lane("prefork:2:events=on"), "prefork@host", {})

@@ -1,0 +1,72 @@
+"""Settings of a lane as data: each is read, put on the command line, named, and varied by a sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from producer.errors import UsageError
+from producer.plan.axis import parse_axis
+from producer.plan.lane_settings import LANE_SETTINGS, environment_of
+from producer.plan.lanes import Lane, parse_lane
+
+WORDS = {
+    "events=on": ["-E"],
+    "events=off": ["worker_send_task_events=false"],
+    "results=off": ["task_ignore_result=true"],
+    "max-tasks=100": ["--max-tasks-per-child", "100"],
+    "max-memory=200MiB": ["--max-memory-per-child", "204800"],
+}
+
+
+@pytest.mark.parametrize(("setting", "words"), WORDS.items())
+def test_a_setting_is_on_the_command_line_of_the_nodes_and_in_the_name_of_the_lane(
+    setting: str, words: list[str]
+) -> None:
+    lane = parse_lane(f"prefork:2:{setting}")
+    assert lane.worker_flags() == ["-P", "prefork", "-c", "2", "--prefetch-multiplier", "4", *words]
+    assert lane.label == f"prefork (2 slots, {setting.replace('=', ' ')})"
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert {setting.partition("=")[0] for setting in WORDS} == set(LANE_SETTINGS)
+
+
+def test_flags_come_before_assignments_which_celery_takes_last() -> None:
+    lane = parse_lane("prefork:2:results=off:max-tasks=9:transport=atomic:events=on")
+    assert lane.worker_flags()[6:] == [
+        "--max-tasks-per-child",
+        "9",
+        "-E",
+        "task_ignore_result=true",
+        "broker_transport=poolrace.transport:Transport",
+    ]
+
+
+def test_a_variable_is_in_the_environment_of_the_nodes() -> None:
+    lane = parse_lane("prefork:2:env.OMP_NUM_THREADS=1:env.MALLOC_ARENA_MAX=2")
+    assert environment_of(dict(lane.settings)) == {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    assert lane.worker_flags() == parse_lane("prefork:2").worker_flags()
+    assert "env.OMP_NUM_THREADS 1" in lane.label
+
+
+def test_the_last_of_two_values_counts() -> None:
+    assert parse_lane("prefork:2:events=on:events=off").settings == (("events", "off"),)
+
+
+@pytest.mark.parametrize("setting", ["events=maybe", "max-tasks=0", "max-memory=much", "env.1=2", "env.=2"])
+def test_a_value_that_cannot_be_is_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match="--lane"):
+        parse_lane(f"prefork:2:{setting}")
+
+
+@pytest.mark.parametrize("key", LANE_SETTINGS)
+def test_a_sweep_varies_each_of_them(key: str) -> None:
+    axis = parse_axis(f"{key}={LANE_SETTINGS[key].example}")
+    found = [lane for value in axis.values for lane in axis.lanes(value, [parse_lane("prefork:2")])]
+    assert [dict(lane.settings)[key] for lane in found] == list(axis.values)
+    assert len({lane.key for lane in found}) == len(axis.values)
+
+
+def test_a_lane_is_the_same_after_it_was_written_and_read() -> None:
+    lane = parse_lane("prefork:2:events=on:env.A=b")
+    assert Lane.from_dict(lane.to_dict()) == lane
