@@ -225,6 +225,7 @@ def test_objects_over_several_lines_and_lists_have_the_command_that_makes_lines_
         (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
         (b"\xe9", "not text"),
     ],
+    ids=["compressed", "UTF-16", "no text"],  # of their own: gzip writes the time into its bytes
 )
 def test_a_file_that_is_no_utf_8_is_told_what_it_seems_to_be(read, raw, said):
     read.path.write_bytes(raw)
