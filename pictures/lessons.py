@@ -38,7 +38,7 @@ Python, in its order and its words (Vietnamese); the others go beyond it.
     poolrace lessons                                        # the list
     poolrace lessons 7                                      # one, by its number or its name
     poolrace lessons lost-update --guess                    # asks for your guess first
-    poolrace lessons --all                                  # all of them, about two and a half minutes
+    poolrace lessons --all                                  # all of them, about two minutes
     poolrace lessons --all --python python3.13 --python /opt/py314t/bin/python3.14t
 
 Each lesson says what it tried, what it saw, whether the statement is true, and what that means for a fleet. Figures are

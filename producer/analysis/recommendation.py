@@ -122,12 +122,11 @@ def only_lane_that_runs(run: Run, lanes: Sequence[Lane], results: Sequence[LaneR
         results: The figures of one workload on each lane.
     """
     runs = [each for each in results if each.settlement.done and not each.settlement.failed]
-    fails = [each for each in results if each.settlement.failed and not each.settlement.done]
+    fails = [each for each in results if 0 < each.settlement.failed == each.settlement.sent]
     if len(runs) != 1 or len(runs) + len(fails) != len(results):
         return None
     cannot = "; ".join(
-        f"{each.lane} cannot run it, {each.settlement.failed} of {each.settlement.failed} jobs raised "
-        f"{' and '.join(each.failures)}"
+        f"{each.lane} cannot run it, all {each.settlement.sent} jobs raised {' and '.join(each.failures)}"
         for each in fails
     )
     return replace(_choice(run, lanes, runs[0].lane), sure="settled", why=cannot)

@@ -2,7 +2,7 @@
 Try statements about processes, threads, the GIL and locks on this machine.
 
 Without LESSON, lists them. A lesson runs an experiment on live Celery nodes or bare Python, and says what it saw,
-whether the statement is true, and what to set in Celery because of it. All take about two minutes and a half.
+whether the statement is true, and what to set in Celery because of it. All take about two minutes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from producer.fleet.environment import app_environment
 from producer.fleet.interpreters import check_interpreter
 from producer.lessons.catalogue import find, nearest
 from producer.lessons.catalogue import lessons as all_lessons
+from producer.lessons.lesson import APP, WORKDIR
 from producer.measure.lessons import LessonRunner
 from producer.report.lessons import contents, guessed, lesson, overview, run_of, to_json
 from producer.report.lessons_page import write_lessons
@@ -39,9 +40,6 @@ AT_MOST_S = 5.0
 
 GIL = "gil"
 """The lesson that takes an app."""
-
-APP, WORKDIR = "POOLRACE_LESSON_APP", "POOLRACE_LESSON_WORKDIR"
-"""The variables from which that lesson learns the app and its folder."""
 
 EXAMPLES = f"""\b
 Examples:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from producer.lessons.lesson import Python, Span
+from producer.lessons.lesson import Python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,11 +69,6 @@ class Ran:
     end_s: float
     cpu_s: float
     slot: str
-
-    @property
-    def process(self) -> str:
-        """The process that ran it."""
-        return self.slot.partition("/")[0]
 
 
 @dataclass(slots=True)
@@ -145,12 +140,10 @@ class Bench:
     Use it as a context manager: leaving it ends what it started.
 
     Attributes:
-        python: The interpreter that runs this.
         folder: A folder for the experiment's files.
     """
 
     def __init__(self) -> None:
-        self.python = this_python()
         self._stack = ExitStack()
         self._nodes: list[subprocess.Popen[bytes]] = []
 
@@ -217,21 +210,6 @@ def this_python() -> Python:
 def cores_used(ran: Sequence[Ran]) -> float:
     """Return the cores that jobs used together: their CPU time, over the time from the first start to the last end."""
     return sum(each.cpu_s for each in ran) / (max(each.end_s for each in ran) - min(each.begin_s for each in ran))
-
-
-def spans(ran: Sequence[Ran], kinds: Sequence[str]) -> list[Span]:
-    """Return jobs as stretches of time, a row a slot, from the start of the first."""
-    rows: dict[str, str] = {}
-    began = min(each.begin_s for each in ran)
-    return [
-        Span(
-            row=rows.setdefault(each.slot, f"slot {len(rows) + 1}"),
-            begin_s=each.begin_s - began,
-            end_s=each.end_s - began,
-            kind=kind,
-        )
-        for each, kind in sorted(zip(ran, kinds, strict=True), key=lambda one: one[0].begin_s)
-    ]
 
 
 @contextmanager

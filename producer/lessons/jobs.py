@@ -14,11 +14,10 @@ from celery import Celery, Task
 from celery.signals import worker_init
 from redis import Redis
 
+from producer.lessons.lesson import BROKER
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-BROKER = "POOLRACE_LESSON_BROKER"
-"""The variable that holds the URL of the broker that a lesson's nodes share."""
 
 BLOCK = bytes(1 << 20)
 

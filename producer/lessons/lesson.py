@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 
+BROKER = "POOLRACE_LESSON_BROKER"
+"""The variable with the URL of the broker that a lesson's nodes share."""
+
+APP, WORKDIR = "POOLRACE_LESSON_APP", "POOLRACE_LESSON_WORKDIR"
+"""The variables with the user's app and its folder, for the lesson `gil`."""
+
 
 class Verdict(StrEnum):
     """What the observations say of a statement."""
@@ -241,7 +247,6 @@ class Lesson:
         measures: What is measured, by name.
         expected: The verdict that a build with the GIL gives, and the one that a free-threaded build gives.
         advice: What it means for a fleet of Celery: what to set.
-        on_nodes: True if it runs jobs on live Celery nodes.
         needs_cores: The cores without which it cannot be shown.
     """
 
@@ -254,7 +259,6 @@ class Lesson:
     measures: Mapping[str, Measure]
     expected: tuple[Verdict, Verdict]
     advice: str
-    on_nodes: bool = False
     needs_cores: int = 1
 
 

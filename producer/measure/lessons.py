@@ -16,7 +16,7 @@ from producer.errors import FleetError
 from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import inherited_environment, interpreter, source_path
 from producer.fleet.processes import Processes
-from producer.lessons.lesson import Python, Seen, not_shown
+from producer.lessons.lesson import BROKER, Python, Seen, not_shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from producer.fleet.processes import Child
     from producer.lessons.lesson import Entry
-
-BROKER = "POOLRACE_LESSON_BROKER"
-"""The variable from which an experiment learns the broker of its nodes; see `producer.lessons.jobs`."""
 
 ANSWER_S = 120.0
 END_S = 15.0

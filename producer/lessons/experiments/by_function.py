@@ -33,7 +33,6 @@ LESSON = Lesson(
     expected=(Verdict.FALSE, Verdict.FALSE),
     advice="Write tasks as functions, with @app.task or @shared_task. A class is for what several tasks share: hooks "
     "such as on_failure, or a client that is made once a process.",
-    on_nodes=True,
     needs_cores=2,  # what runs first is slowed most by others, whichever way it is made
 )
 

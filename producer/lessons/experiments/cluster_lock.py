@@ -44,7 +44,6 @@ LESSON = Lesson(
     expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
     advice="A lock in the process does not guard the cluster, and on prefork not even the node. Let Redis or the "
     "database do the step (INCR, a script, UPDATE); a lock there costs most of the speed, and needs a time to expire.",
-    on_nodes=True,
 )
 
 

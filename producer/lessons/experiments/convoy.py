@@ -35,7 +35,6 @@ LESSON = Lesson(
     expected=(Verdict.TRUE, Verdict.FALSE),
     advice="Route jobs that compute to a queue of their own with a prefork node. On threads each wait of a neighbour "
     "ends with up to 5 ms for the GIL, and the node answers pings late, too.",
-    on_nodes=True,
     needs_cores=2,
 )
 

@@ -6,14 +6,23 @@ import os
 from typing import TYPE_CHECKING
 
 from producer.lessons.bench import Bench, CannotTryError
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
+from producer.lessons.lesson import (
+    APP,
+    WORKDIR,
+    Found,
+    Judgement,
+    Lesson,
+    Measure,
+    Seen,
+    Verdict,
+    not_shown,
+    only_if,
+    true,
+)
 from producer.lessons.picture import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-APP, WORKDIR = "POOLRACE_LESSON_APP", "POOLRACE_LESSON_WORKDIR"
-"""The variables that hold the user's app and its folder; without them the modules of a node are imported."""
 
 LESSON = Lesson(
     order=20,

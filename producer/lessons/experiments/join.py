@@ -33,7 +33,6 @@ LESSON = Lesson(
     expected=(Verdict.FALSE, Verdict.FALSE),
     advice="Nothing ends a thread from outside. On the threads pool revoke(terminate=True) and hard time limits do not "
     "end a job, and a shutdown waits for it: give each call in a job a timeout of its own, or use prefork.",
-    on_nodes=True,
 )
 
 

@@ -27,7 +27,6 @@ LESSON = Lesson(
     expected=(Verdict.TRUE, Verdict.TRUE),
     advice="A cache in a global is one cache a slot on prefork, and one for all on threads, where it needs a lock. "
     "What jobs must share belongs in Redis or a database on either pool.",
-    on_nodes=True,
 )
 
 

@@ -28,7 +28,6 @@ LESSON = Lesson(
     expected=(Verdict.TRUE, Verdict.TRUE),
     advice="A prefork node is its main process and one for each slot: plan memory for slots + 1. A threads node is one "
     "process, whatever -c says: whatever ends that process ends every job in it.",
-    on_nodes=True,
 )
 
 

@@ -34,7 +34,6 @@ LESSON = Lesson(
     expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
     advice="For jobs that wait, choose slots by how much they wait, then the pool by memory: on threads -c 48 or 100 "
     "is cheap. A prefork slot does a waiting job just as fast.",
-    on_nodes=True,
 )
 
 

@@ -27,24 +27,19 @@ LESSON = Lesson(
     expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
     advice="Give a prefork node for CPU-bound jobs as many slots as it has cores, and as many cores as slots: "
     "-c 8 under `cpus: 1` is eight processes that take turns.",
-    on_nodes=True,
     needs_cores=2,
 )
 
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Run two counting jobs at once, with both cores and with one."""
-    from producer.lessons.bench import cores_used, spans
+    from producer.lessons.bench import cores_used
 
     jobs = [("spin", 0.1)] * 2
     two = bench.nodes("prefork", 2)
     one = bench.nodes("prefork", 2, one_core=True)
     while True:
-        ran = two.run(*jobs)
-        yield Seen(
-            figures={"two_cores": cores_used(ran), "one_core": cores_used(one.run(*jobs))},
-            spans=spans(ran, ["count"] * 2),
-        )
+        yield Seen(figures={"two_cores": cores_used(two.run(*jobs)), "one_core": cores_used(one.run(*jobs))})
 
 
 def judge(found: Found) -> Judgement:

@@ -27,24 +27,20 @@ LESSON = Lesson(
     expected=(Verdict.ONLY_IF, Verdict.FALSE),
     advice="On a build with the GIL, use prefork for jobs that compute in Python, and threads for jobs that wait or "
     "that compute in C. On a free-threaded build threads compute at once too, while the GIL stays off.",
-    on_nodes=True,
     needs_cores=2,
 )
 
 
 def observe(bench: Bench) -> Iterator[Seen]:
     """Run two jobs of each kind at once."""
-    from producer.lessons.bench import cores_used, spans
+    from producer.lessons.bench import cores_used
 
     node = bench.nodes("threads", 2)
     while True:
         count, digest = (node.run((name, 0.1), (name, 0.1)) for name in ("spin", "digest"))
         wait = node.run(("wait", 0.1), ("wait", 0.1))
         together_s = max(each.end_s for each in wait) - min(each.begin_s for each in wait)
-        yield Seen(
-            figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / together_s},
-            spans=spans(count, ["count"] * 2),
-        )
+        yield Seen(figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / together_s})
 
 
 def judge(found: Found) -> Judgement:

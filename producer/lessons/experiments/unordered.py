@@ -33,7 +33,6 @@ LESSON = Lesson(
     expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),
     advice="A queue promises no order once more than one slot takes from it. Where order matters, chain the jobs, or "
     "give each key a queue of its own with one slot (-c 1 and --prefetch-multiplier 1).",
-    on_nodes=True,
 )
 
 FLEETS = {

@@ -221,9 +221,10 @@ def test_the_memory_is_that_of_a_slot():
     assert chosen(between(0.97, 1.03), run=run, lanes=lanes).memory_ratio == pytest.approx(1.0)
 
 
-def settled(lane, done=0, failed=0, **failures):
+def settled(lane, done=0, failed=0, lost=0, **failures):
     """A lane whose jobs ended so."""
-    return lane_result(lane, settlement=Settlement(sent=done + failed, done=done, failed=failed), failures=failures)
+    settlement = Settlement(sent=done + failed + lost, done=done, failed=failed, lost=lost)
+    return lane_result(lane, settlement=settlement, failures=failures)
 
 
 def test_a_task_that_one_pool_alone_can_run_is_an_answer_and_no_failure():
@@ -231,7 +232,7 @@ def test_a_task_that_one_pool_alone_can_run_is_an_answer_and_no_failure():
         SAME_MEMORY, LANES, [settled("prefork", done=132), settled("threads", failed=132, RuntimeError=132)]
     )
     assert (found.lane, found.pool, found.sure) == ("prefork", "prefork", "settled")
-    assert found.why == "threads cannot run it, 132 of 132 jobs raised RuntimeError"
+    assert found.why == "threads cannot run it, all 132 jobs raised RuntimeError"
     assert found.command.startswith("celery -A YOUR_APP worker -P prefork")
 
 
@@ -241,8 +242,9 @@ def test_a_task_that_one_pool_alone_can_run_is_an_answer_and_no_failure():
         ({"done": 132}, {"done": 131, "failed": 1, "ValueError": 1}),
         ({"failed": 9, "ValueError": 9}, {"failed": 9, "ValueError": 9}),
         ({"done": 132}, {"done": 132}),
+        ({"done": 132}, {"failed": 1, "lost": 131, "ValueError": 1}),
     ],
-    ids=["one job failed", "all fail on both", "none fails"],
+    ids=["one job failed", "all fail on both", "none fails", "one failed and the others were lost"],
 )
 def test_other_failures_are_none(prefork, threads):
     assert (
