@@ -36,6 +36,7 @@ class SlotKind(StrEnum):
     CHILD_PROCESS = "a child process"
     THREAD = "a thread"
     MAIN_THREAD = "the node's main thread"
+    GREENLET = "a greenlet"
 
 
 class Feature(StrEnum):
@@ -49,6 +50,7 @@ class Feature(StrEnum):
     AUTOSCALE = "autoscale"
     RESIZE = "pool grow and shrink"
     RESTART = "pool restart"
+    START_METHOD = "start method"
     ISOLATION = "crash isolation"
     PARALLELISM = "CPU parallelism"
     MEMORY = "memory"
@@ -81,7 +83,7 @@ class Pool:
         name: The name that `celery worker --pool` takes.
         module: The module of Celery that has its class.
         slot: The kind of one unit of its concurrency.
-        is_raced: Whether a lane may have it. The pools that are raced are also the lanes of a race that names none.
+        is_default: Whether a race that names no lanes has one of it, and the stack a worker.
         traits: Every feature.
         gives_up: The losses of a team that chooses it, the gravest first, each short enough for a line.
     """
@@ -89,7 +91,7 @@ class Pool:
     name: str
     module: str
     slot: SlotKind
-    is_raced: bool
+    is_default: bool
     traits: Mapping[Feature, Trait]
     gives_up: tuple[str, ...]
 
@@ -97,6 +99,20 @@ class Pool:
     def has_children(self) -> bool:
         """True if its jobs run in child processes, forked from the node's main process."""
         return self.slot is SlotKind.CHILD_PROCESS
+
+    def offers(self, feature: Feature) -> bool:
+        """Check whether a feature works on it."""
+        return self.traits[feature].effect is Effect.WORKS
+
+    @property
+    def has_one_slot(self) -> bool:
+        """True if a node runs one job at a time, whatever its concurrency."""
+        return self.slot is SlotKind.MAIN_THREAD
+
+    @property
+    def has_thread_of_its_own(self) -> bool:
+        """True if no other job runs in a job's thread while it runs, so that the thread's CPU time is the job's."""
+        return self.slot is not SlotKind.GREENLET
 
     @property
     def shares_memory(self) -> bool:
@@ -106,7 +122,7 @@ class Pool:
     @property
     def has_parallel_python(self) -> bool:
         """True if pure Python of several jobs runs on several cores, on an interpreter with a GIL."""
-        return self.traits[Feature.PARALLELISM].effect is Effect.WORKS
+        return self.offers(Feature.PARALLELISM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,11 +189,17 @@ _NO_MAX_MEMORY = Trait(
     source="celery/concurrency/base.py BasePool.__init__",
 )
 
+_NO_START_METHOD = Trait(
+    effect=Effect.IGNORED,
+    meaning="No process is started, so worker_pool_start_method has nothing to decide.",
+    source="celery/concurrency/base.py BasePool.__init__",
+)
+
 _PREFORK = Pool(
     name="prefork",
     module="celery.concurrency.prefork",
     slot=SlotKind.CHILD_PROCESS,
-    is_raced=True,
+    is_default=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -220,6 +242,11 @@ _PREFORK = Pool(
                 meaning="Children are replaced, if worker_pool_restarts is set.",
                 source="celery/concurrency/prefork.py TaskPool.restart",
             ),
+            Feature.START_METHOD: Trait(
+                effect=Effect.WORKS,
+                meaning="A child is a copy of the node (fork), or a new interpreter that imports the tasks (spawn).",
+                source="celery/concurrency/prefork.py TaskPool.on_start",
+            ),
             Feature.ISOLATION: Trait(
                 effect=Effect.WORKS,
                 meaning="os._exit, a segfault or the OOM killer ends one child and its job; all other jobs run on.",
@@ -251,7 +278,7 @@ _THREADS = Pool(
     name="threads",
     module="celery.concurrency.thread",
     slot=SlotKind.THREAD,
-    is_raced=True,
+    is_default=True,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -278,6 +305,7 @@ _THREADS = Pool(
             ),
             Feature.RESIZE: _NO_RESIZE,
             Feature.RESTART: _NO_RESTART,
+            Feature.START_METHOD: _NO_START_METHOD,
             Feature.ISOLATION: Trait(
                 effect=Effect.ABSENT,
                 meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
@@ -311,7 +339,7 @@ _SOLO = Pool(
     name="solo",
     module="celery.concurrency.solo",
     slot=SlotKind.MAIN_THREAD,
-    is_raced=False,
+    is_default=False,
     traits=MappingProxyType(
         {
             Feature.HARD_TIME_LIMIT: Trait(
@@ -338,6 +366,7 @@ _SOLO = Pool(
             ),
             Feature.RESIZE: _NO_RESIZE,
             Feature.RESTART: _NO_RESTART,
+            Feature.START_METHOD: _NO_START_METHOD,
             Feature.ISOLATION: Trait(
                 effect=Effect.ABSENT,
                 meaning="One process: os._exit, a segfault or the OOM killer ends the node.",
@@ -367,11 +396,77 @@ _SOLO = Pool(
     ),
 )
 
-POOLS: Mapping[str, Pool] = MappingProxyType({pool.name: pool for pool in (_PREFORK, _THREADS, _SOLO)})
-"""Every pool that is known, by name."""
+_GEVENT = Pool(
+    name="gevent",
+    module="celery.concurrency.gevent",
+    slot=SlotKind.GREENLET,
+    is_default=False,
+    traits=MappingProxyType(
+        {
+            Feature.HARD_TIME_LIMIT: Trait(
+                effect=Effect.WORKS,
+                meaning="gevent.Timeout ends the job at its next switch; one that computes runs past it.",
+                source="celery/concurrency/gevent.py apply_timeout",
+            ),
+            Feature.SOFT_TIME_LIMIT: Trait(
+                effect=Effect.IGNORED,
+                meaning="The limit is dropped before the job starts: nothing is raised in the job.",
+                source="celery/concurrency/gevent.py TaskPool.on_apply",
+            ),
+            Feature.MAX_TASKS: _NO_MAX_TASKS,
+            Feature.MAX_MEMORY: _NO_MAX_MEMORY,
+            Feature.TERMINATE: Trait(
+                effect=Effect.WORKS,
+                meaning="The greenlet is killed at its next switch; the job ends as revoked.",
+                source="celery/concurrency/gevent.py TaskPool.terminate_job",
+            ),
+            Feature.AUTOSCALE: Trait(
+                effect=Effect.WORKS,
+                meaning="Greenlets are added while jobs wait and removed after 30 s without need.",
+                source="celery/worker/autoscale.py Autoscaler.maybe_scale",
+            ),
+            Feature.RESIZE: Trait(
+                effect=Effect.WORKS,
+                meaning="pool_grow and pool_shrink change how many greenlets may run.",
+                source="celery/concurrency/gevent.py TaskPool.grow",
+            ),
+            Feature.RESTART: _NO_RESTART,
+            Feature.START_METHOD: _NO_START_METHOD,
+            Feature.ISOLATION: Trait(
+                effect=Effect.ABSENT,
+                meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
+            ),
+            Feature.PARALLELISM: Trait(
+                effect=Effect.ABSENT,
+                meaning="One thread for all: a job that computes holds up every other, and the node's answers.",
+            ),
+            Feature.MEMORY: Trait(
+                effect=Effect.WORKS,
+                meaning="All slots share one heap: a slot costs a small stack, and what one job leaks stays for all.",
+            ),
+            Feature.COLD_SHUTDOWN: Trait(
+                effect=Effect.ERROR,
+                meaning="A killed job counts as succeeded, so running jobs are lost, even if acknowledged late.",
+                source="celery/concurrency/gevent.py TaskPool._make_killable_target",
+            ),
+        }
+    ),
+    gives_up=(
+        "running jobs: a cold shutdown counts them as done, acknowledged late as well",
+        "control beside jobs that compute: one holds up all others, and heartbeat and ping with them",
+        "the standard library as it is: sockets, locks, threads and sleep are patched under every job and library",
+        "no soft time limits: they are ignored silently; hard ones wait until the job switches",
+        "no recycling: max-tasks-per-child and max-memory-per-child are ignored silently",
+        "no crash isolation: os._exit, a segfault or the OOM killer in one job ends every job of the node",
+        "no parallel Python, on a free-threaded interpreter neither: all jobs share one thread",
+    ),
+)
 
-RACED = tuple(pool.name for pool in POOLS.values() if pool.is_raced)
-"""The pools that a lane may have, in the order in which they are lanes of a race that names none."""
+POOLS: Mapping[str, Pool] = MappingProxyType({pool.name: pool for pool in (_PREFORK, _THREADS, _SOLO, _GEVENT)})
+"""Every pool that a lane may have, by name."""
+
+DEFAULT_POOLS = tuple(pool.name for pool in POOLS.values() if pool.is_default)
+"""The pools of a race that names no lanes, in that order, and of the stack's workers."""
 
 FORKING = _PREFORK.name
 """The pool whose slots are child processes."""
@@ -381,7 +476,6 @@ FORKING_WHATEVER_IS_SET = "processes"
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "gevent": "it patches the standard library under every job, and on Redis its cold shutdown loses running jobs",
         "eventlet": "it patches the standard library under every job, and its maintainers discourage its use",
     }
 )
@@ -392,28 +486,33 @@ _ALIASES = MappingProxyType({"processes": _PREFORK.name, "fork": _PREFORK.name, 
 _OFF = (0, False, "")
 _NO_CHILD = tuple(pool.name for pool in POOLS.values() if not pool.has_children)
 
+
+def _lacking(feature: Feature) -> tuple[str, ...]:
+    return tuple(pool.name for pool in POOLS.values() if not pool.offers(feature))
+
+
 _RULES = (
     _Rule(
         setting="task_time_limit",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.HARD_TIME_LIMIT),
         harmless=_OFF,
         consequence="is ignored silently: a job that hangs keeps its slot for ever",
     ),
     _Rule(
         setting="task_soft_time_limit",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.SOFT_TIME_LIMIT),
         harmless=_OFF,
         consequence="is ignored silently: nothing is raised in a job that takes longer",
     ),
     _Rule(
         setting="worker_max_tasks_per_child",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.MAX_TASKS),
         harmless=_OFF,
         consequence="is ignored silently: there is no child to replace, and leaks stay until the node is restarted",
     ),
     _Rule(
         setting="worker_max_memory_per_child",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.MAX_MEMORY),
         harmless=_OFF,
         consequence="is ignored silently: the node grows until it is restarted or killed",
     ),
@@ -431,19 +530,19 @@ _RULES = (
     ),
     _Rule(
         setting="worker_autoscaler",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.AUTOSCALE),
         harmless=("celery.worker.autoscale:Autoscaler",),
         consequence="has no pool to scale: this one has no grow and no shrink",
     ),
     _Rule(
         setting="worker_pool_restarts",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.RESTART),
         harmless=_OFF,
         consequence="makes pool_restart answer 'reload started', and nothing is restarted",
     ),
     _Rule(
         setting="worker_pool_start_method",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.START_METHOD),
         harmless=("fork",),
         consequence="has no effect: no process is started",
     ),
@@ -480,19 +579,19 @@ _RULES = (
     ),
     _Rule(
         setting="task_acks_on_timeout",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.HARD_TIME_LIMIT),
         harmless=(),
         consequence="has no effect: no job ever times out",
     ),
     _Rule(
         setting="worker_cancel_long_running_tasks_on_connection_loss",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.TERMINATE),
         harmless=_OFF,
         consequence="cannot cancel anything: the jobs run on, and late-acknowledged ones are delivered again",
     ),
     _Rule(
         setting="worker_soft_shutdown_timeout",
-        pools=_NO_CHILD,
+        pools=_lacking(Feature.TERMINATE),
         harmless=_OFF,
         consequence="delays a cold shutdown, which then fails to cancel the jobs that still run",
     ),
@@ -527,6 +626,11 @@ def pool_of_module(module: str) -> str:
 def has_children(pool: str) -> bool:
     """Check by name whether a pool's jobs run in child processes; False for a pool that is not known."""
     return pool in POOLS and POOLS[pool].has_children
+
+
+def has_thread_of_its_own(pool: str) -> bool:
+    """Check by name whether a job has its thread for itself while it runs; True for a pool that is not known."""
+    return POOLS[pool].has_thread_of_its_own if pool in POOLS else pool not in REFUSED
 
 
 def _hint(name: str) -> str:

@@ -24,7 +24,7 @@ from importlib.metadata import version
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from celery import Task, signals
+from celery import Task, shared_task, signals
 from celery.exceptions import Terminated
 from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
@@ -45,13 +45,13 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.pools import FORKING, inert_settings, pool_of_module
+from poolrace.pools import FORKING, has_thread_of_its_own, inert_settings, pool_of_module
 from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from celery import Celery
 
@@ -74,11 +74,16 @@ _ENDS = {
 }
 _is_gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)
 
+IN_SPAWNED = "poolrace.spawned"
+"""The module that attaches this one in a child that was spawned."""
+
 _at_work = threading.local()
 """The stamped job that this thread runs, so that jobs that it sends are known as its children."""
 
 _shipper: Shipper | None = None
 _node_pid: int | None = None
+_cpu_clock: Callable[[], float] = time.thread_time
+"""The CPU time of this thread's job, in seconds since a fixed instant; NaN where other jobs share the thread."""
 
 
 def attach(app: Celery) -> None:
@@ -97,6 +102,25 @@ def attach(app: Celery) -> None:
     signals.before_task_publish.connect(_on_publish, weak=False)
 
 
+def attach_to_child() -> None:
+    """
+    Stamp jobs in a child that was spawned, as `attach` does in one that was forked.
+
+    Call it while Celery imports the child's modules: tasks that are made then are those of the app that it rebuilds.
+    """
+    shared_task(name=HOLD_TASK, ignore_result=True)(_hold)
+    _trace_all_tasks()
+    signals.worker_process_shutdown.connect(_on_shutdown, weak=False)
+    signals.before_task_publish.connect(_on_publish, weak=False)
+
+
+def import_in_spawned(app: Celery, module: str) -> None:
+    """Have Celery import a module in each child that it spawns from now on. In all others nothing changes."""
+    imported = [app.conf.imports] if isinstance(app.conf.imports, str) else [*(app.conf.imports or ())]
+    if module not in imported:
+        app.conf.imports = [*imported, module]
+
+
 def _hold(hold_s: float) -> None:
     time.sleep(hold_s)
 
@@ -104,14 +128,18 @@ def _hold(hold_s: float) -> None:
 def _on_worker_init(sender: Any, **_: Any) -> None:
     global _shipper, _node_pid
     _shipper, _node_pid = Shipper(RecordsSender(sender.app), node=sender.hostname), os.getpid()
+    import_in_spawned(sender.app, IN_SPAWNED)
     for task in sender.app.tasks.values():
         task.Request = stamped(symbol_by_name(task.Request))
 
 
 def _on_worker_ready(sender: Any, **_: Any) -> None:
+    global _cpu_clock
     if _shipper is not None:
         _shipper.pool = pool_name(sender.controller.pool_cls)
         _shipper.start()
+        if not has_thread_of_its_own(_shipper.pool):
+            _cpu_clock = lambda: math.nan  # noqa: E731 - a clock, as the other one
 
 
 def _on_shutdown(**_: Any) -> None:
@@ -144,7 +172,7 @@ def traced(tracer: Any, app: Celery) -> Any:
         # A task may call another one in its own slot; the jobs that this one sends are its children then.
         outer = getattr(_at_work, "job", None)
         _at_work.job = request
-        started_at, cpu_before_s = time.time(), time.thread_time()
+        started_at, cpu_before_s = time.time(), _cpu_clock()
         try:
             result = tracer(task_id, args, kwargs, request)
         except BaseException as error:
@@ -175,7 +203,7 @@ def _record_end(
         request.get(RECEIVED) or math.nan,
         started_at,
         time.time(),
-        time.thread_time() - cpu_before_s,
+        _cpu_clock() - cpu_before_s,
         os.getpid(),
         threading.get_native_id(),
         (request.get("retries") or 0) + 1,
@@ -324,6 +352,8 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "prefetch_multiplier": worker.prefetch_multiplier,
         "acks": acks_of(task for name, task in worker.app.tasks.items() if not name.startswith(NOT_OWN)),
         "events": bool(worker.task_events),
+        "start_method": getattr(worker, "pool_start_method", "fork"),  # older versions of Celery know no other
+        "autoscale": [*(worker.autoscale or ())],
         "ignores_results": bool(conf.task_ignore_result),
         # Not from the setting: with some URLs kombu overlooks it.
         "transport": getattr(state.consumer.connection.transport, "kind", STOCK),

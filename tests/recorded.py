@@ -14,7 +14,7 @@ COMMON = {
     "kind": "race", "lanes": LANES, "workloads": ["sleep"], "job_s": None, "cpu_share": None, "arrivals": "poisson",
     "seed": 1, "publishers": 1, "start_nodes": True, "expect_nodes": None, "queues": [], "ready_s": 30.0, "out": "runs",
 }  # fmt: skip
-RACE = {"pairs": 3, "trial_s": 0.6, "utilisation": 0.7, "rate_per_s": None, "margin": 0.05, "quick": False}
+RACE = {"pairs": 3, "trial_s": 0.6, "utilisation": 0.7, "rate_per_s": None, "margin": 0.05, "quick": False, "apart": []}
 LOAD = {
     "scenario": "", "profile": "10/s", "replay": False, "duration_s": 6.0, "offered_per_s": 10.0, "phases": [],
     "thresholds": [], "abort_after_s": None, "payload_bytes": 0, "priority": None,

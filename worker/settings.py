@@ -137,6 +137,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_default_queue": QUEUE,
         # A job's record says what it did. A stored result would cost seven more broker commands a job.
         "task_ignore_result": True,
+        # A child that is spawned, not forked, makes its tasks by this import.
+        "imports": ("worker.app",),
         # Celery's default, stated because a worker that reads pickles runs any code that it is sent.
         "accept_content": ["json"],
         # A broker that starts beside the worker may need a moment. But a node without a broker has to end at some

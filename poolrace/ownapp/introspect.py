@@ -59,7 +59,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     app.finalize()
     # `imports`, autodiscovery and the like, which Celery heeds only here.
     _load_modules(app)
-    own = {pool: [*_inert(pool, app.conf), *_without_prefetch(app.conf)] for pool in POOLS}
+    own = {pool: [*_inert(pool, app.conf), *_about_prefetch(app.conf)] for pool in POOLS}
     facts = _facts(app, question["own_backend"])
     jobs = list(_jobs_of_factory(question) if question.get("factory") else question["jobs"])
     queues = own_queues(app, (job.get("queue") for job in jobs))
@@ -67,7 +67,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     wanted = question.get("tasks") or ()
     check_names(app, wanted)
     maker = MessageMaker(app)
-    chosen = [job for job in jobs if not wanted or job["task"] in wanted]
+    chosen = [job for job in jobs if not wanted or _task_name(job) in wanted]
     if not chosen:
         raise OwnAppError(f"no job of {', '.join(wanted)}: the jobs are of {', '.join(_task_names(jobs))}.")
     return {
@@ -90,8 +90,12 @@ def broker_of(path: str) -> dict[str, Any]:
     """
     conf: Any = load_app(path).conf
     found = conf.first("broker_read_url", "broker_url", "broker_host") or ""
-    urls = list(found) if isinstance(found, list | tuple) else str(found).split(";")
-    return {"broker_urls": [str(url) for url in urls], "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
+    return {"broker_urls": _urls(found), "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
+
+
+def _urls(found: Any) -> list[str]:
+    """Return the URLs of a setting that may have several, as a list or with semicolons between."""
+    return [str(url) for url in (found if isinstance(found, list | tuple) else str(found).split(";"))]
 
 
 def _plain(conf: Any, name: str) -> Any:
@@ -107,10 +111,15 @@ def _inert(pool: str, conf: Any) -> list[str]:
     return [warning.consequence for warning in inert_settings(pool, conf)]
 
 
-def _without_prefetch(conf: Any) -> list[str]:
-    if not conf.get("worker_disable_prefetch"):
-        return []
-    return ["worker_disable_prefetch = True: a node takes no job before a slot is free, whatever its prefetch."]
+def _about_prefetch(conf: Any) -> list[str]:
+    found = []
+    if conf.get("worker_disable_prefetch"):
+        found.append("worker_disable_prefetch = True: a node takes no job before a slot is free.")
+    if conf.worker_prefetch_multiplier == 0:
+        found.append(
+            "worker_prefetch_multiplier = 0: a node takes every job that waits. A lane has a limit: this run its own."
+        )
+    return found
 
 
 def _load_modules(app: Celery) -> None:
@@ -123,16 +132,17 @@ def _load_modules(app: Celery) -> None:
 def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
     conf: Any = app.conf
     # From the settings, and not from the environment, which points this process at a broker in memory.
-    broker = str(conf.first("broker_url", "broker_host") or "")
+    schemes = [url.partition("://")[0] for url in _urls(conf.first("broker_url", "broker_host") or "")]
     backend = own_backend or str(conf.first("result_backend", "CELERY_RESULT_BACKEND") or "")
     return {
         "tasks": sorted(name for name in app.tasks if not name.startswith(("celery.", "poolrace."))),
-        "broker_scheme": broker.partition("://")[0] or "amqp",
+        "broker_scheme": ", ".join(dict.fromkeys(schemes)) or "amqp",
         "backend_scheme": backend.partition("://")[0],
         "acks": acks_of(task for name, task in app.tasks.items() if not name.startswith(NOT_OWN)),
         "worker_pool": str(conf.worker_pool or ""),
         "transport": transport_of(conf.broker_transport),
         "prefetch": conf.worker_prefetch_multiplier,
+        "max_memory_kib": conf.worker_max_memory_per_child,
         "concurrency": conf.worker_concurrency,
         "default_queue": conf.task_default_queue,
         "python": sys.version.split()[0],
@@ -167,7 +177,15 @@ def _as_job(made: Any, where: str) -> dict[str, Any]:
 
 
 def _task_names(jobs: Iterable[Mapping[str, Any]]) -> list[str]:
-    return sorted({job["task"] for job in jobs})
+    return sorted(set(map(_task_name, jobs)))
+
+
+def _task_name(job: Mapping[str, Any]) -> str:
+    """Return the task of a job; of a chain, which a factory may make, that of its first step."""
+    step = job.get("signature")
+    while step is not None and step.task == "celery.chain":
+        step = step.tasks[0]
+    return str(job["task"] if step is None else step.task)
 
 
 def main() -> None:

@@ -8,14 +8,17 @@ them.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
+import pickle
 import re
 import sys
 import threading
 import traceback
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing.process import current_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,7 +45,29 @@ BACKEND_VARIABLE = "CELERY_RESULT_BACKEND"
 KEPT_TRANSPORT_OPTIONS = ("visibility_timeout",)
 """All others say how to reach the app's own broker, or how its keys are named there."""
 
+_MAKER = re.compile("app|celery", re.IGNORECASE)
+"""In the names of functions that may make an app."""
+
 _SCHEMES = re.compile(r"[A-Za-z0-9+]+(?=://)")
+
+ROUTING = (
+    "task_routes",
+    "task_queues",
+    "task_default_queue",
+    "task_default_exchange",
+    "task_default_exchange_type",
+    "task_default_routing_key",
+    "task_create_missing_queues",
+)
+"""The settings of an app that say where its jobs go."""
+
+OWN_ROUTING = "poolrace_own_routing"
+"""The setting that keeps them as the app had them, for children that are spawned."""
+
+IN_SPAWNED = "poolrace.ownapp.spawned"
+"""The module that redirects an app in a child that was spawned."""
+
+SPAWN = "spawn"
 
 MAX_FRAMES = 3
 """The most lines of the user's own files that an error shows."""
@@ -65,6 +90,8 @@ class Redirect:
         queues: Names of the app's other queues; each has a counterpart in the lane, which the node consumes as well.
         backend_url: The result backend to use instead of the app's; None to keep the app's.
         backend_prefix: A prefix of the keys of results there, so that they can be found again.
+        folder: The folder in which a node's pool makes its shared memory, which stays if the node is killed; empty for
+            one of the system's.
     """
 
     app: str
@@ -74,6 +101,7 @@ class Redirect:
     queues: tuple[str, ...] = ()
     backend_url: str | None = None
     backend_prefix: str = ""
+    folder: str = ""
 
     def to_json(self) -> str:
         """Return the value of `VARIABLE`."""
@@ -108,14 +136,28 @@ def load_app(path: str) -> Celery:
     try:
         found = _import_named(path)
     except Exception as error:
-        raise OwnAppError(f"{path} cannot be imported from {here}: {explain(error, here)}") from error
+        raise OwnAppError(f"{path} cannot be imported from {here}: {explain(error, here)}{_hint(path)}") from error
     found = getattr(found, "extensions", {}).get("celery", found) if not isinstance(found, Celery) else found
     if not isinstance(found, Celery):
         raise OwnAppError(
             f"{path} is no Celery app but {type(found).__name__} {found!r:.60}. Name it as `celery -A` takes it, "
-            "e.g. shop.celery:app; a function that makes it, as shop.factory:make()."
+            f"e.g. shop.celery:app; a function that makes it, as shop.factory:make().{_hint(path)}"
         )
     return found
+
+
+def _hint(path: str) -> str:
+    """Return how an app may be meant that was not found: by a file's name, or as what a function makes."""
+    if path.endswith(".py") or os.sep in path:
+        return "\n    That is a file's name. Name the module, as shop.celery:app, and its folder with --workdir."
+    name = path.partition(":")[0].removesuffix("()")
+    members = vars(sys.modules[name]) if name in sys.modules else {}
+    makers = (
+        key
+        for key, value in members.items()
+        if inspect.isfunction(value) and value.__module__ == name and _MAKER.search(key)
+    )
+    return "".join(f"\n    If {key} makes the app: {name}:{key}()." for key in makers)
 
 
 def _import_named(path: str) -> Any:
@@ -157,6 +199,7 @@ def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
         if _is_changed(before := app.conf.get(name), value)
     }
     router = LaneRouter(app, to.queue, to.queues)
+    app.conf[OWN_ROUTING] = app.conf.get(OWN_ROUTING) or {name: app.conf.get(name) for name in ROUTING}
     app.conf.update(settings)
     for name, value in settings.items():
         if app.conf.get(name) != value:
@@ -165,9 +208,29 @@ def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
             )
     _replace_connections(app, router)
     stamping.attach(app)
+    signals.worker_init.connect(_hand_on_to_spawned, weak=False)
     if to.acks != AS_EACH_TASK:
         signals.worker_init.connect(partial(_set_acks, late=to.acks == "late"), weak=False)
     return changed
+
+
+def redirect_spawned(app: Any, to: Redirect) -> None:
+    """Have jobs that a spawned child sends go where the node's would; its other settings came with its app."""
+    original = Celery(set_as_current=False, changes=app.conf[OWN_ROUTING])
+    app.amqp.router = LaneRouter(original, to.queue, to.queues)
+
+
+def _hand_on_to_spawned(sender: Any, **_: Any) -> None:
+    if getattr(sender, "pool_start_method", None) != SPAWN:
+        return
+    try:
+        pickle.dumps(sender.app.conf[OWN_ROUTING])
+    except Exception as error:
+        raise SystemExit(
+            f"start={SPAWN}: a new interpreter cannot be given the app's queues and routes: {error}. Name functions "
+            "in task_routes by their path, e.g. 'shop.routes.by_size'."
+        ) from error
+    stamping.import_in_spawned(sender.app, IN_SPAWNED)
 
 
 def _set_acks(sender: Any, *, late: bool, **_: Any) -> None:
@@ -259,6 +322,9 @@ def load_redirected_app(environ: Mapping[str, str]) -> Celery:
         OwnAppError: If it cannot be imported or redirected.
     """
     to = Redirect.from_json(environ[VARIABLE])
+    if to.folder:
+        # Where `multiprocessing` looks first; billiard asks it. TMPDIR would change where the user's tasks write.
+        current_process()._config["tempdir"] = to.folder  # type: ignore[attr-defined] # noqa: SLF001
     app = load_app(to.app)
     redirect_app(app, to)
     return app

@@ -22,7 +22,7 @@ from producer.analysis.results import Analysis, LaneResult, TrialResult
 from producer.analysis.settle import Fate, Settlement, count_unknown_records, settle, tally
 from producer.plan.stages import STAGES
 from producer.rundir.schema import KEY
-from producer.rundir.trials import PAIRED, Kind, Trial
+from producer.rundir.trials import AT_HELD_RATE, IN_ROUNDS, Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -210,9 +210,9 @@ def _trial_result(part: _Measured) -> TrialResult:
 
 def _disturbance(part: _Measured, times: Latency) -> str:
     """Return why a trial of a race does not count, as far as it shows by itself; empty if nothing disturbed it."""
-    if part.trial.kind not in PAIRED:
+    if part.trial.kind not in IN_ROUNDS:
         return ""
-    late = lateness(times) if part.trial.kind is Kind.LATENCY else ""
+    late = lateness(times) if part.trial.kind in AT_HELD_RATE else ""
     return losses(part.settlement) or clock_jump(part.trial) or late
 
 

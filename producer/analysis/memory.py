@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from poolrace.pools import has_children
+from producer.plan.lane_settings import MAX_MEMORY, MAX_MEMORY_BYTES
+from producer.plan.units import parse_size_bytes
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from producer.plan.lanes import Lane
     from producer.rundir.run import Run
+
+MIB = 2**20
 
 
 def memory_per_slot_bytes(
@@ -53,3 +58,26 @@ def lane_memory_per_slot_bytes(
     """Return what a slot of a lane takes over all trials but the warm-up; None if it was never sampled."""
     windows = [(t.began_at, t.ended_at) for t in run.trials if t.lane == lane.key and t.kind is not Kind.WARM_UP]
     return memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots, column=column)
+
+
+def recycling_warnings(run: Run) -> list[str]:
+    """Return where a limit on the memory of children is below what one takes, so that each job ends its child."""
+    app = run.manifest.settings.app
+    found = []
+    for lane in run.manifest.settings.lanes:
+        limit_bytes = _limit_bytes(lane, app.facts if app else {})
+        taken_bytes = lane_memory_per_slot_bytes(run, lane) if limit_bytes else None
+        if limit_bytes and taken_bytes and taken_bytes > limit_bytes and has_children(lane.pool):
+            found.append(
+                f"On {lane.key} each job ends its child, and the next one waits for a fork: a child takes at least "
+                f"{taken_bytes / MIB:.0f} MiB, more than worker_max_memory_per_child, {limit_bytes / MIB:.0f} MiB."
+            )
+    return found
+
+
+def _limit_bytes(lane: Lane, facts: Mapping[str, Any]) -> float | None:
+    """Return the limit on a child's memory: the lane's, or else the app's, which Celery counts in KiB."""
+    if text := dict(lane.settings).get(MAX_MEMORY):
+        return parse_size_bytes(text, MAX_MEMORY, MAX_MEMORY_BYTES)
+    kib = facts.get("max_memory_kib")
+    return kib * 1024 if kib else None

@@ -19,6 +19,7 @@ from producer.analysis.pairs import pair
 from producer.analysis.price import Price
 from producer.analysis.recommendation import NOT_VALID, no_recommendation, only_lane_that_runs, recommend
 from producer.analysis.settle import Settlement, Unsettled, unsettled
+from producer.analysis.slowed import Apart, Slowed, slowed_tasks, tasks_apart
 from producer.analysis.sweep import SweepSummary
 from producer.analysis.validity import problems_of, status_of, warnings_of
 from producer.analysis.verdict import judge
@@ -82,6 +83,8 @@ class Summary:
         lanes: The lanes as they ran.
         workloads: What was found with each workload.
         answers: Of a race of a user's own app: one answer a task, and one for all together.
+        slowed: Of such a race: the tasks that are slower in the mix than alone.
+        apart: Of such a race, if it was asked for: each task while lanes shared the mix.
         load: Of a load.
         limit: Of a search for the limit.
         sweep: Of a sweep.
@@ -103,6 +106,8 @@ class Summary:
     lanes: tuple[LaneFacts, ...]
     workloads: tuple[WorkloadSummary, ...]
     answers: tuple[Answer, ...]
+    slowed: tuple[Slowed, ...] = ()
+    apart: tuple[Apart, ...] = ()
     load: LoadSummary | None = None
     limit: LimitSummary | None = None
     sweep: SweepSummary | None = None
@@ -131,6 +136,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
     problems = (*problems_of(run, analysis, stray), *parts.problems)
     lanes = tuple(lane_facts(run, lane) for lane in manifest.settings.lanes)
     workloads = _workloads(run, analysis, verdicts, kind, price, valid=not problems)
+    disturbed = {each.trial for each in analysis.trials if each.disturbed}
     return Summary(
         schema=SCHEMA,
         run=RunFacts(
@@ -154,6 +160,8 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         lanes=lanes,
         workloads=workloads,
         answers=answers(run, workloads, lanes) if kind.recommends else (),
+        slowed=slowed_tasks(run, disturbed) if kind.recommends else (),
+        apart=tasks_apart(run, disturbed),
         **part,
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from producer.analysis.generator import lag_bound_s, was_late
+from producer.analysis.memory import recycling_warnings
 from producer.analysis.pairs import pair
 from producer.analysis.sequential import LEAST_PAIRS
 from producer.analysis.settle import Fate, Settlement
@@ -117,7 +118,7 @@ def _late_generator(lane: LaneResult) -> str | None:
 
 def warnings_of(run: Run, analysis: Analysis) -> list[str]:
     """Return what to bear in mind about the figures of a run."""
-    warnings = [*_repeated(analysis), *_crowded(run), *start_warnings(pair(analysis.trials))]
+    warnings = [*_repeated(analysis), *_crowded(run), *start_warnings(pair(analysis.trials)), *recycling_warnings(run)]
     short = sorted({lane.workload for lane in analysis.lanes if _short(lane)})
     if short:
         warnings.append(f"Jobs shorter than 5 ms measure Celery, not the pool: {', '.join(short)}.")

@@ -38,7 +38,7 @@ OPTIONS = {
 }
 """The options of settings that have another name than theirs."""
 
-STORED_OF_RACE = ("trial_s", "utilisation", "rate_per_s", "margin", "quick")
+STORED_OF_RACE = ("trial_s", "utilisation", "rate_per_s", "margin", "quick", "apart")
 
 SETS_LANES = frozenset({"lanes", "concurrency", "prefetch", "acks"})
 """Options that together make the lanes."""

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from poolrace.credentials import hide_password
 from poolrace.ownapp.routing import counterpart
-from poolrace.pools import RACED
+from poolrace.pools import DEFAULT_POOLS
 from producer.cli._broker import broker_from_environment
 from producer.cli._command import FULL_OPTION, option
 from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Share
@@ -59,7 +59,7 @@ FLEET_OPTIONS = (
         multiple=True,
         type=LANE,
         help="A lane as POOL[:CONCURRENCY][:KEY=VALUE]…; repeatable. "
-        f"Keys: {', '.join(SETTINGS)}. [default: {' and '.join(RACED)}]",
+        f"Keys: {', '.join(SETTINGS)}. [default: {' and '.join(DEFAULT_POOLS)}]",
     ),
     option(
         "--concurrency",
@@ -268,7 +268,7 @@ def _check_nodes(options: Mapping[str, Any], *, start_nodes: bool, least_lanes: 
 
 
 def _specs(options: Mapping[str, Any]) -> Sequence[str]:
-    return options["lanes"] or RACED
+    return options["lanes"] or DEFAULT_POOLS
 
 
 def _of_lanes(options: Mapping[str, Any], own_app: OwnApp | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from poolrace.pools import RACED
+from poolrace.pools import POOLS
 from producer.errors import UsageError
 from producer.plan.lanes import parse_lane
 from producer.plan.mix import parse_mix
@@ -150,7 +150,7 @@ def _as_it_is(text: str, name: str) -> str:  # noqa: ARG001 - every parser has b
     return text
 
 
-LANE = Parsed("spec", _checked_lane, words=RACED)
+LANE = Parsed("spec", _checked_lane, words=tuple(POOLS))
 """A lane's specification, checked and kept as it is: what it leaves out is known only with the other options."""
 
 WORKLOAD = Parsed("name", _as_it_is, words=WORKLOADS)

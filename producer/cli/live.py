@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from celery import Celery
 
-from poolrace.pools import RACED
+from poolrace.pools import DEFAULT_POOLS
 from producer import interrupts
 from producer.cli._broker import BROKER_OPTION, broker_of
 from producer.cli._command import group, option
@@ -107,7 +107,7 @@ def run(
     """Run the load until Ctrl-C or SIGTERM; it waits for nodes, and for the broker when that is away."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     interrupts.install()
-    jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(RACED), workloads=WORKLOADS))
+    jobs, _ = sized_jobs(FleetSettings(lanes=parse_lanes(DEFAULT_POOLS), workloads=WORKLOADS))
     exporter = Exporter()
     exporter.serve(metrics_address, metrics_port)
     load = LiveLoad(app_on(broker_url), jobs, LiveSettings(rate_per_s=rate_per_s, mix=mix), exporter)

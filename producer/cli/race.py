@@ -19,6 +19,7 @@ from producer.cli._exit_codes import EXIT_CODES
 from producer.cli._options import LIVE_OPTION, fleet_options, fleet_settings, output_options, run
 from producer.cli._param_types import WORKLOAD, Count, Duration, Rate, Share
 from producer.errors import UsageError
+from producer.plan.own_app import MIX
 from producer.plan.settings import AT_MOST_S, QUICK_AT_MOST_S, QUICK_TRIAL_S, QUICK_WORKLOADS, RaceSettings, default_of
 from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
@@ -107,6 +108,12 @@ def _shorten(context: click.Context, _: click.Parameter, quick: bool) -> bool:
     help="Lanes closer than this show no difference.",
 )
 @option(
+    "--apart",
+    multiple=True,
+    metavar="TASK=LANE",
+    help="With --app: try the mix with a task's jobs on another lane's nodes, as with a queue of its own; repeatable.",
+)
+@option(
     "--quick",
     is_flag=True,
     is_eager=True,
@@ -137,6 +144,7 @@ def race_settings(
     until_settled: bool,
     pairs: int | None,
     quick: bool,
+    apart: Sequence[str] = (),
     **others: Any,
 ) -> RaceSettings:
     """
@@ -157,9 +165,28 @@ def race_settings(
         pairs=pairs,
         quick=quick,
     )
+    settings = replace(settings, apart=tuple(_apart(text, settings) for text in apart))
     if at_most_s is None and not (until_settled or pairs):
         return replace(settings, at_most_s=max(QUICK_AT_MOST_S if quick else AT_MOST_S, settings.enough_s))
     return settings
+
+
+def _apart(text: str, settings: RaceSettings) -> tuple[str, str]:
+    """
+    Read a task and the lane that takes its jobs.
+
+    Raises:
+        UsageError: If there is no such task or lane, or no mix that the task is part of.
+    """
+    if MIX not in settings.workloads or settings.own_app is None:
+        raise UsageError(f"--apart {text!r}: there is no mix. Name an app with several tasks, and race its mix.")
+    task, separator, lane = text.partition("=")
+    lanes, tasks = [each.key for each in settings.lanes], settings.own_app.tasks
+    if task not in tasks:
+        raise UsageError(f"--apart {text!r}: no task {task!r} in the jobs. Allowed: {one_of(task, tasks)}.")
+    if not separator or lane not in lanes:
+        raise UsageError(f"--apart {text!r}: no lane {lane!r}. Allowed: {task}={one_of(lane, lanes)}.")
+    return task, lane
 
 
 def _check_time(settings: RaceSettings) -> None:

@@ -335,7 +335,7 @@ def examine_interpreter(python: str, app: str, folder: Path, environment: Mappin
     Raises:
         UsageError: If it cannot be run at all.
     """
-    problem = why_no_node(python)
+    problem = why_no_node(python, f"--python {python}")
     node = Finding(subject="Node", value="can run one")
     if problem:
         node = Finding(

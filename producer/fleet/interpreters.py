@@ -38,7 +38,7 @@ def check_interpreter(python: str, option: str) -> None:
     Raises:
         UsageError: If it is missing or lacks a package; the message has the command that installs it.
     """
-    problem = why_no_node(python)
+    problem = why_no_node(python, option)
     if problem is None:
         return
     if "is older than" in problem:
@@ -48,14 +48,18 @@ def check_interpreter(python: str, option: str) -> None:
     )
 
 
-def why_no_node(python: str) -> str | None:
+def why_no_node(python: str, option: str) -> str | None:
     """
     Return why an interpreter cannot run a node; None if it can.
+
+    Args:
+        python: The interpreter.
+        option: What named it, for errors.
 
     Raises:
         UsageError: If there is no such interpreter, or it takes too long.
     """
-    problem = what_fails(python, f"{VERSION_NEEDED}; import {APP}")
+    problem = what_fails(python, option, f"{VERSION_NEEDED}; import {APP}")
     return problem.removeprefix("AssertionError: ") if problem else None
 
 
@@ -94,29 +98,31 @@ def ask_about_gil(python: str, app: str, folder: Path, environment: Mapping[str,
     """
     question = json.dumps({"app": app, "folder": str(folder.resolve())})
     home = str(Path(__file__).resolve().parents[2])
-    answer = _run(python, _GIL_CALL, environment, home, question=question, patience_s=GIL_S)
+    option = f"--python {python}"
+    answer = _run(python, option, _GIL_CALL, environment, home, question=question, patience_s=GIL_S)
     try:
         return msgspec.json.decode(answer.stdout, type=GilAnswer)
     except msgspec.MsgspecError as error:
-        raise UsageError(f"--python {python}: {_last_line(answer.stderr)}.") from error
+        raise UsageError(f"{option}: {_last_line(answer.stderr)}.") from error
 
 
 _GIL_CALL = "import sys; sys.path.append(sys.argv[1]); from poolrace.gil import main; main()"
 
 
-def what_fails(python: str, code: str) -> str | None:
+def what_fails(python: str, option: str, code: str) -> str | None:
     """
     Run code in an interpreter that finds our packages, and return the last line of its error; None if it ran.
 
     Raises:
         UsageError: If there is no such interpreter, or it takes too long.
     """
-    answer = _run(python, code, {**inherited_environment(os.environ), **source_path(python)})
+    answer = _run(python, option, code, {**inherited_environment(os.environ), **source_path(python)})
     return _last_line(answer.stderr) if answer.returncode else None
 
 
 def _run(
     python: str,
+    option: str,
     code: str,
     environment: Mapping[str, str],
     *words: str,
@@ -129,9 +135,9 @@ def _run(
             timeout=patience_s, check=False,
         )  # fmt: skip
     except OSError as error:
-        raise UsageError(f"python={python}: cannot be run: {error.strerror}. Name an interpreter.") from error
+        raise UsageError(f"{option}: cannot be run: {error.strerror}. Name an interpreter.") from error
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"python={python}: did not answer in {patience_s:.0f} s.") from error
+        raise UsageError(f"{option}: did not answer in {patience_s:.0f} s.") from error
 
 
 def _last_line(text: str) -> str:

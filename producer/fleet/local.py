@@ -16,7 +16,6 @@ from celery import Celery
 from poolrace.contract import records_queue
 from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
-from poolrace.transport_setting import SETTING, STOCK
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue
@@ -24,8 +23,9 @@ from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
 from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
+from producer.fleet.node_checks import check_node, check_transport
 from producer.fleet.processes import Child, Processes
-from producer.plan.lane_settings import OFF, ON, environment_of
+from producer.plan.lane_settings import environment_of
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import NodeFacts
 
@@ -209,6 +209,7 @@ class LocalFleet:
             queues=self._own_queues,
             backend_url=None if own_app.keep_backend else backend_for(self.broker.url, own_app.facts["backend_scheme"]),
             backend_prefix=self._results,
+            folder=str(self._folder),
         )
 
     def _start_upstream(self) -> str:
@@ -247,44 +248,6 @@ def _names(lane: Lane) -> list[str]:
 
 def _at_this_host(name: str) -> str:
     return f"{name}@{socket.gethostname()}"
-
-
-def check_transport(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
-    """
-    Check that a node takes messages by its lane's transport, whatever its app or its poolrace has set.
-
-    Raises:
-        FleetError: If it does not: its figures would be those of the other transport.
-    """
-    found = hello.get("transport", STOCK)  # a poolrace that does not say has no other transport
-    if found != lane.transport:
-        raise FleetError(
-            f"The node {node} runs the {found} transport, and its lane is {lane.transport}. Remove {SETTING} from its "
-            "app, use the same poolrace on all lanes, or race it with the transport it has: "
-            f"--lane {lane.pool}:transport={found}."
-        )
-
-
-def check_node(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
-    """
-    Check that a node is what its lane says, whatever its app has set.
-
-    Raises:
-        FleetError: If it is not: its figures would be those of something else.
-    """
-    given = dict(lane.settings)
-    wanted: dict[str, object] = {"pool": lane.pool, "prefetch_multiplier": lane.prefetch, "acks": lane.acks}
-    if "events" in given:
-        wanted["events"] = given["events"] == ON
-    if "results" in given:
-        wanted["ignores_results"] = given["results"] == OFF
-    for name, value in wanted.items():
-        found = hello.get(name, value)
-        if found != value:
-            raise FleetError(
-                f"The node {node} has {name.replace('_', ' ')} {found}, and its lane {value}: a setting of its app, or "
-                "something that it runs at its start, overrules the command line. Find what sets it, and race again."
-            )
 
 
 def backend_for(broker_url: str, scheme: str) -> str | None:

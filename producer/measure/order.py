@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from producer.plan.arrivals import Plan
     from producer.plan.jobs import Call
 
@@ -23,6 +25,7 @@ class Order:
         trial: The trial's number.
         calls: The calls of tasks; a plan of several parts says which of these each job is.
         queue: The lane's queue.
+        elsewhere: The queues of the lanes that take the jobs of some calls instead, by the workload of the call.
         plan: When each job is due.
         priority: The priority of the messages; None to leave it out.
         open_s: Until when, in seconds from the plan's zero, the order may still be revised.
@@ -35,3 +38,8 @@ class Order:
     plan: Plan
     priority: int | None = None
     open_s: float = 0.0
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def queue_of(self, call: Call) -> str:
+        """Return the queue of the lane that takes the jobs of a call."""
+        return self.elsewhere.get(call.workload, self.queue)

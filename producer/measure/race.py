@@ -14,13 +14,15 @@ from producer.analysis.pairs import pair
 from producer.analysis.sequential import LEAST_PAIRS
 from producer.errors import UsageError
 from producer.measure.rounds import Rounds, result_in
+from producer.plan.own_app import MIX
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from producer.measure.rounds import Group
     from producer.measure.session import Session
+    from producer.plan.lanes import Lane
     from producer.plan.settings import RaceSettings
 
 KINDS = {"capacity": Kind.CAPACITY, "latency": Kind.LATENCY}
@@ -72,7 +74,7 @@ class Race:
         if self._settings.own_app and self._settings.at_most_s is not None and not self._rounds.trials:
             self._check_lengths(self._settings.at_most_s)
         while (group := next(filter(self._fits, self._wanted()), None)) is not None:
-            self._rounds.measure(group, self._session.jobs[group[1]], self._settings.lanes)
+            self._rounds.measure(group, self._session.jobs[group[1]], self._lanes_of(group))
 
     def _check_lengths(self, at_most_s: float) -> None:
         """Find how long the jobs are, and check that there is time for as many rounds as a verdict needs."""
@@ -94,7 +96,12 @@ class Race:
 
     def _fits(self, group: Group) -> bool:
         """Check whether there is time for one more round of a group."""
-        return self._monotonic() + self._rounds.expected_s(group, self._settings.lanes) <= self._ends_s
+        return self._monotonic() + self._rounds.expected_s(group, self._lanes_of(group)) <= self._ends_s
+
+    def _lanes_of(self, group: Group) -> Sequence[Lane]:
+        """Return the lanes that a group has trials on: of the mix apart, those that are relieved of a task."""
+        settings = self._settings
+        return [lane for lane in settings.lanes if group[0] is not Kind.APART or settings.elsewhere(lane)]
 
     def _wanted(self) -> Iterator[Group]:
         """Yield what the next round may be of, the most wanted first; nothing if all is decided."""
@@ -105,7 +112,7 @@ class Race:
                 yield from wanted
                 return
             self._restart()
-        wanted = list(self._short_of(dict.fromkeys(KINDS.values(), self._goal)))
+        wanted = [*self._short_of(dict.fromkeys(KINDS.values(), self._goal)), *self._short_of_apart()]
         yield from wanted
         if not wanted and not self._settings.pairs and (group := self._most_decisive()) is not None:
             yield group
@@ -119,6 +126,13 @@ class Race:
             }
             short = [name for name, each in found.items() if each.good < goal and each.tried < TRIES_A_PAIR * goal]
             yield from ((kind, workload) for workload in sorted(short, key=lambda name: found[name].good))
+
+    def _short_of_apart(self) -> Iterator[Group]:
+        """Yield the mix apart, if it was asked for, until there are as many good rounds as of the mix on one lane."""
+        group = (Kind.APART, MIX)
+        found = self._rounds.so_far(group, self._lanes_of(group))
+        if self._settings.apart and found.good < self._goal and found.tried < TRIES_A_PAIR * self._goal:
+            yield group
 
     def _most_decisive(self) -> Group | None:
         lanes = self._settings.lanes

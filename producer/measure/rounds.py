@@ -13,9 +13,10 @@ from producer.measure.progress import Score
 from producer.measure.trial import UnfinishedTrialError
 from producer.measure.trial_spec import TrialSpec
 from producer.plan.arrivals import Plan, backlog, held, seed_for
+from producer.plan.own_app import MIX
 from producer.plan.stages import STAGES, with_returns
 from producer.rundir.reader import read_trial
-from producer.rundir.trials import Kind, Trial, rate_per_s
+from producer.rundir.trials import AT_HELD_RATE, Kind, Trial, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +114,7 @@ class Rounds:
             return self._took_s[group]
         kind, workload = group
         rates = self._warm.get((workload, self.start), {})
-        if kind is Kind.LATENCY or not all(rates.values()) or not rates:
+        if kind in AT_HELD_RATE or not all(rates.values()) or not rates:
             return len(lanes) * (self._trial_s(workload) + self._lead_in_s(workload))
         jobs = backlog_jobs(self._settings, list(rates.values()))
         return sum(jobs / rates[lane.key] for lane in lanes)
@@ -143,6 +144,7 @@ class Rounds:
             self._warm_up(jobs, lanes)
         began_s = self._runner.monotonic()
         turn = 1 + max((each.round for each in self.trials if (each.kind, each.workload) == group), default=-1)
+        # Mixes of which another lane takes some tasks have the jobs of the same round of the mix on one lane.
         plan = self._backlog(workload) if kind is Kind.CAPACITY else self._arrivals(workload, turn)
         for lane in balanced(lanes, turn):
             if self._trial(group, jobs, lane, plan, turn).disturbed:
@@ -158,7 +160,8 @@ class Rounds:
             plan=plan,
             round=turn,
             mix_seed=seed_for(self._settings.seed, "mix", workload, turn),
-            lead_in_s=self._lead_in_s(workload) if kind is Kind.LATENCY else 0.0,
+            lead_in_s=self._lead_in_s(workload) if kind in AT_HELD_RATE else 0.0,
+            elsewhere=self._settings.elsewhere(lane) if kind is Kind.APART else {},
             start=self.start,
             ping=kind is Kind.CAPACITY,
         )
@@ -212,6 +215,9 @@ class Rounds:
         asked, own_app = self._settings.rate_per_s, self._settings.own_app
         if asked is not None:
             return asked * (own_app.shares.get(workload, 1.0) if own_app else 1.0)
+        if own_app and workload != MIX and MIX in self._settings.workloads and self._capacities(MIX):
+            # The same rate as in the mix, so that a task can be compared with itself among others.
+            return own_app.shares.get(workload, 1.0) * self._held_per_s(MIX)
         slowest = min((self._capacities(workload) or self._warm[workload, self.start]).values())
         return self._settings.utilisation * slowest
 

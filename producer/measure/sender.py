@@ -90,7 +90,7 @@ class JobSender:
         self._producer.publish(
             common.body,
             exchange="",
-            routing_key=order.queue,
+            routing_key=order.queue_of(order.calls[part]),
             content_type=common.content_type,
             content_encoding=common.content_encoding,
             headers=message.headers,
@@ -105,7 +105,7 @@ class JobSender:
         self._producer.publish(
             message.body,
             exchange="",
-            routing_key=counterpart(order.queue, message.queue),
+            routing_key=counterpart(order.queue_of(call), message.queue),
             content_type=message.content_type,
             content_encoding=message.content_encoding,
             headers={**message.headers, **expires, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},

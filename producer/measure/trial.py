@@ -24,6 +24,7 @@ from producer.interrupts import held
 from producer.measure.order import Order
 from producer.measure.pinger import NoPinger, Pinger
 from producer.measure.running_trial import RunningTrial
+from producer.measure.slot_proof import SlotProof
 from producer.measure.trial_spec import TrialSnapshot, TrialSpec
 from producer.plan.arrivals import backlog
 from producer.plan.jobs import Jobs, with_calls
@@ -130,19 +131,16 @@ class TrialRunner:
             FleetError: If some slot never takes a job.
         """
         jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
-        began_at: dict[tuple[Any, ...], float] = {}
+        proof = SlotProof(lane.slots)
         for _ in range(HOLD_TRIES):
             records = self.measure_with_records(
                 TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))
             )[1]
-            # With the node: containers number their processes independently.
-            for *place, started_at in records.select("node", "pid", "thread_id", "started_at").iter_rows():
-                slot = tuple(place)
-                began_at[slot] = min(started_at, began_at.get(slot, started_at))
-            if len(began_at) >= lane.slots:
-                return max(began_at.values())
+            proof.see(records)
+            if proof.seen >= lane.slots:
+                return proof.all_at_work_at
         raise FleetError(
-            f"Lane {lane.key}: only {len(began_at)} of {lane.slots} slots took a job. See the node's log in "
+            f"Lane {lane.key}: only {proof.seen} of {lane.slots} slots took a job. See the node's log in "
             f"{self._writer.logs}."
         )
 
@@ -180,8 +178,9 @@ class TrialRunner:
             plan=spec.plan,
             priority=spec.jobs.priority,
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
+            elsewhere={task: self._fleet.queue(lane) for task, lane in spec.elsewhere.items()},
         )
-        before, others = self._cpu_s(spec.lane), self._others_meter()
+        before, others = self._cpu_s(spec), self._others_meter()
         began = self._both_clocks()
         with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
             running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self.monotonic)
@@ -190,7 +189,7 @@ class TrialRunner:
         trial = replace(
             running.trial(),
             ended_at=ended.at,
-            cpu_s=_difference(before, self._cpu_s(spec.lane)),
+            cpu_s=_difference(before, self._cpu_s(spec)),
             others_cores=others.cores() if others else None,
             clock_jump_s=(ended.at - began.at) - (ended.monotonic_s - began.monotonic_s),
         )
@@ -247,7 +246,7 @@ class TrialRunner:
         longest_s = max(self._grace_s, 10 * jobs.expected_s, jobs.timeout_s or 0.0) + 2 * HOLD_RECORDS_S
         if self.monotonic() - running.heard_s() < longest_s or not running.sent() or running.open():
             return False
-        return self._waiting(running.spec.lane) == Depth(ready=0, unacked=0)
+        return self._waiting(running.spec) == Depth(ready=0, unacked=0)
 
     def _snapshot(self, running: RunningTrial) -> TrialSnapshot:
         at_s = self.clock.now() - running.began_at
@@ -262,15 +261,20 @@ class TrialRunner:
             refused=refused,
             ended=plan.jobs - self._collector.missing,
             of=plan.jobs,
-            waiting=self._waiting(running.spec.lane),
+            waiting=self._waiting(running.spec),
             records=records,
             children=children,
             samples=samples,
         )
 
-    def _waiting(self, lane: Lane) -> Depth | None:
+    def _queues(self, spec: TrialSpec) -> list[str]:
+        # The fleet's lane: of nodes that run already, only the fleet knows the queue.
+        lanes = [next(lane for lane in self._fleet.lanes if lane.key == each.key) for each in spec.lanes]
+        return [queue for lane in lanes for queue in self._fleet.queues(lane)]
+
+    def _waiting(self, spec: TrialSpec) -> Depth | None:
         with needing_broker():
-            return depth(self._looking, *self._fleet.queues(lane))
+            return depth(self._looking, *self._queues(spec))
 
     def _write_down(self, number: int) -> None:
         """Write the records that have come in, if there are many: a long trial must not need more memory."""
@@ -285,8 +289,7 @@ class TrialRunner:
     ) -> tuple[Trial, pl.DataFrame]:
         sent = self._publishers.ledger()
         if not complete:
-            lane = next(lane for lane in self._fleet.lanes if lane.key == trial.lane)
-            left = waiting(self._fleet.app, self._fleet.queues(lane), self._run_id, trial.trial)
+            left = waiting(self._fleet.app, self._queues(spec), self._run_id, trial.trial)
             trial = replace(trial, queued=tuple(left or ()))
         records, samples = self._collector.take()
         with held():
@@ -302,8 +305,8 @@ class TrialRunner:
             raise UnfinishedTrialError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}", trial)
         return trial, records
 
-    def _cpu_s(self, lane: Lane) -> float | None:
-        nodes = self._fleet.nodes(lane)
+    def _cpu_s(self, spec: TrialSpec) -> float | None:
+        nodes = [node for lane in spec.lanes for node in self._fleet.nodes(lane)]
         answers = self._control.samples(nodes)
         return sum(sample.cpu_s for sample in answers.values()) if len(answers) == len(nodes) else None
 

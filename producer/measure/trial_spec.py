@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import polars as pl
 
@@ -32,6 +32,7 @@ class TrialSpec:
         planned_s: The duration of the plan in seconds, where its last job does not end it.
         start: Which start of the lane's nodes it is, from 1.
         lead_in_s: Jobs that are due earlier are in no figure of latency, in seconds from the trial's beginning.
+        elsewhere: The lanes that take the jobs of some calls instead, by the workload of the call.
         ping: Ping the lane's nodes while it runs.
         on_tick: Called once a second with a snapshot, and with what can steer the trial.
     """
@@ -45,8 +46,14 @@ class TrialSpec:
     planned_s: float | None = None
     start: int = 1
     lead_in_s: float = 0.0
+    elsewhere: Mapping[str, Lane] = field(default_factory=dict)
     ping: bool = False
     on_tick: Callable[[TrialSnapshot, TrialControl], None] | None = None
+
+    @property
+    def lanes(self) -> tuple[Lane, ...]:
+        """Every lane that takes jobs of it, its own first."""
+        return (self.lane, *{lane.key: lane for lane in self.elsewhere.values()}.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

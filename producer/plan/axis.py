@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lane_settings import LANE_SETTINGS
-from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_NODES, MAX_PREFETCH
+from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_NODES, MAX_PREFETCH, check_lane
 from producer.plan.units import fraction, one_of, parse_choice, parse_size_bytes, whole_number
 
 if TYPE_CHECKING:
@@ -53,10 +53,18 @@ class Axis:
         return self.name in VARIED
 
     def lanes(self, value: Any, lanes: Sequence[Lane]) -> list[Lane]:
-        """Return the lanes of a point, each with a key of its own."""
+        """
+        Return the lanes of a point, each with a key of its own.
+
+        Raises:
+            UsageError: If the value has no effect on the pool of one.
+        """
         if not self.of_lanes:
             return list(lanes)
-        return [replace(VARIED[self.name](lane, value), key=f"{lane.key}-{self.name[0]}{value}") for lane in lanes]
+        varied = [replace(VARIED[self.name](lane, value), key=f"{lane.key}-{self.name[0]}{value}") for lane in lanes]
+        for lane in varied:
+            check_lane(lane, f"--over {self.name}={value}:")
+        return varied
 
 
 def _with_setting(key: str, lane: Lane, value: str) -> Lane:

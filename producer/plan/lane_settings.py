@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from poolrace.pools import POOLS, Feature
 from producer.errors import UsageError
 from producer.plan.units import parse_choice, parse_size_bytes, whole_number
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ON, OFF = SWITCH = ("on", "off")
+START_METHODS = ("fork", "spawn")
 MAX_TASKS = 10**9
+MAX_AUTOSCALE = 1024
 MAX_MEMORY_BYTES = 2**50
 
+EVENTS, RESULTS, START, AUTOSCALE, MAX_MEMORY = "events", "results", "start", "autoscale", "max-memory"
 ENVIRONMENT = "env."
 """What a key begins with that is a variable of the nodes' environment: `env.NAME=value`."""
 
@@ -37,13 +41,15 @@ class LaneSetting:
         key: Its key in a lane's specification, e.g. `events`.
         example: Values for the help, as a sweep takes them.
         read: Reads a value from its text and the name for errors; returns it as it is written.
-        words: The words of the command line that set it.
+        words: The words of the command line that set it, from its value and the concurrency of a node.
+        needs: The feature of a pool without which it has no effect, or ends the node; None if it works on each.
     """
 
     key: str
     example: str
     read: Callable[[str, str], str]
-    words: Callable[[str], Sequence[str]]
+    words: Callable[[str, int], Sequence[str]]
+    needs: Feature | None = None
 
 
 def _bytes(text: str, name: str) -> str:
@@ -51,31 +57,57 @@ def _bytes(text: str, name: str) -> str:
     return text
 
 
+def _least(text: str, name: str) -> str:
+    most, comma, least = text.partition(",")
+    if comma:
+        raise UsageError(
+            f"{name} {text!r}: give the least alone; the most is the concurrency, e.g. :{most}:autoscale={least}."
+        )
+    return str(whole_number(text, name, 1, MAX_AUTOSCALE))
+
+
 _ALL = (
     LaneSetting(
-        key="events",
+        key=EVENTS,
         example="on,off",
         read=lambda text, name: parse_choice(text, name, SWITCH),
-        words=lambda value: ["-E"] if value == ON else ["worker_send_task_events=false"],
+        words=lambda value, _: ["-E"] if value == ON else ["worker_send_task_events=false"],
     ),
     LaneSetting(
-        key="results",
+        key=RESULTS,
         example="on,off",
         read=lambda text, name: parse_choice(text, name, SWITCH),
-        words=lambda value: [f"task_ignore_result={'false' if value == ON else 'true'}"],
+        words=lambda value, _: [f"task_ignore_result={'false' if value == ON else 'true'}"],
     ),
     LaneSetting(
         key="max-tasks",
         example="10,1000",
         read=lambda text, name: str(whole_number(text, name, 1, MAX_TASKS)),
-        words=lambda value: ["--max-tasks-per-child", value],
+        words=lambda value, _: ["--max-tasks-per-child", value],
+        needs=Feature.MAX_TASKS,
     ),
     LaneSetting(
-        key="max-memory",
+        key=MAX_MEMORY,
         example="100MiB,400MiB",
         read=_bytes,
         # Celery counts in KiB.
-        words=lambda value: ["--max-memory-per-child", str(parse_size_bytes(value, "", MAX_MEMORY_BYTES) // 1024)],
+        words=lambda value, _: ["--max-memory-per-child", str(parse_size_bytes(value, "", MAX_MEMORY_BYTES) // 1024)],
+        needs=Feature.MAX_MEMORY,
+    ),
+    LaneSetting(
+        key=START,
+        example="fork,spawn",
+        read=lambda text, name: parse_choice(text, name, START_METHODS),
+        words=lambda value, _: [f"worker_pool_start_method={value}"],
+        needs=Feature.START_METHOD,
+    ),
+    LaneSetting(
+        key=AUTOSCALE,
+        example="1,4",
+        read=_least,
+        # Celery's order is the most, then the least.
+        words=lambda value, concurrency: ["--autoscale", f"{concurrency},{value}"],
+        needs=Feature.AUTOSCALE,
     ),
 )
 
@@ -97,24 +129,44 @@ def read_setting(key: str, text: str, where: str) -> str:
     return LANE_SETTINGS[key].read(text, f"{where} {key}")
 
 
+def check_settings(pool: str, concurrency: int, settings: Mapping[str, str], where: str) -> None:
+    """
+    Check that settings have an effect on a pool.
+
+    Raises:
+        UsageError: If one has none, with what happens instead, and the pools where it works.
+    """
+    for key, value in settings.items():
+        feature = LANE_SETTINGS[key].needs if key in LANE_SETTINGS else None
+        if feature and not POOLS[pool].offers(feature):
+            works_on = " and ".join(name for name, each in POOLS.items() if each.offers(feature))
+            why = POOLS[pool].traits[feature].meaning
+            raise UsageError(f"{where} {key} does not work on {pool}. {why} It is for {works_on}.")
+        if key == AUTOSCALE and int(value) > concurrency:
+            raise UsageError(f"{where} autoscale {value} is above the most, which is the concurrency: {concurrency}.")
+
+
 def is_setting(key: str) -> bool:
     """Return whether a key is one of these settings, or a variable of the environment."""
     return key in LANE_SETTINGS or key.startswith(ENVIRONMENT)
 
 
-def words_of(settings: Mapping[str, str]) -> list[str]:
-    """Return the words of `celery worker` that set settings: flags first, then `NAME=VALUE`, as Celery takes them."""
-    words = [word for key, value in settings.items() if key in LANE_SETTINGS for word in _phrase(key, value)]
+def words_of(settings: Mapping[str, str], concurrency: int) -> list[str]:
+    """
+    Return the words of `celery worker` that set settings: flags first, then `NAME=VALUE`, as Celery takes them.
+
+    Args:
+        settings: Settings of a lane by key; variables of the environment are left out.
+        concurrency: The slots of each of its nodes.
+    """
+    phrases = (LANE_SETTINGS[key].words(value, concurrency) for key, value in settings.items() if key in LANE_SETTINGS)
+    words = [word for phrase in phrases for word in phrase]
     return [word for word in words if not _is_assignment(word)] + [word for word in words if _is_assignment(word)]
 
 
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that settings add to the environment of nodes."""
     return {key.removeprefix(ENVIRONMENT): value for key, value in settings.items() if key.startswith(ENVIRONMENT)}
-
-
-def _phrase(key: str, value: str) -> Sequence[str]:
-    return LANE_SETTINGS[key].words(value)
 
 
 def _is_assignment(word: str) -> bool:

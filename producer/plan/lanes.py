@@ -12,10 +12,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from poolrace.pools import POOLS, RACED, REFUSED
+from poolrace.pools import POOLS, REFUSED
 from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
-from producer.plan.lane_settings import ENVIRONMENT, LANE_SETTINGS, is_setting, read_setting, words_of
+from producer.plan.lane_settings import ENVIRONMENT, LANE_SETTINGS, check_settings, is_setting, read_setting, words_of
 from producer.plan.units import one_of, parse_choice, whole_number
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Lane:
     def worker_flags(self) -> list[str]:
         """Return the flags of `celery -A app worker` for such a node, without names of broker and queue."""
         words = ["-P", self.pool, "-c", str(self.concurrency), "--prefetch-multiplier", str(self.prefetch)]
-        return [*words, *words_of(dict(self.settings)), *flags(self.transport)]
+        return [*words, *words_of(dict(self.settings), self.concurrency), *flags(self.transport)]
 
 
 def parse_lanes(
@@ -147,23 +147,37 @@ def parse_lane(
     """
     pool, *rest = spec.split(":")
     where = f"--lane {spec!r}:"
-    lane = Lane(
-        key=pool, pool=_known_pool(where, pool), slots=concurrency, prefetch=prefetch, acks=acks, transport=transport
-    )
+    slots = 1 if POOLS[_known_pool(where, pool)].has_one_slot else concurrency
+    lane = Lane(key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, transport=transport)
     if rest and "=" not in rest[0]:
         lane = lane.of(concurrency=whole_number(rest.pop(0), f"{where} concurrency", 1, MAX_CONCURRENCY))
     for part in rest:
         lane = _with_setting(lane, where, part)
+    check_lane(lane, where)
     return lane
 
 
+def check_lane(lane: Lane, where: str) -> None:
+    """
+    Check that a lane can be what it says.
+
+    Raises:
+        UsageError: If its pool has fewer slots, or no use for one of its settings.
+    """
+    if POOLS[lane.pool].has_one_slot and lane.concurrency > 1:
+        raise UsageError(
+            f"{where} {lane.pool} runs one job at a time, whatever its concurrency. For {lane.slots} slots take "
+            f"{lane.slots} nodes: {lane.pool}:nodes={lane.slots}."
+        )
+    check_settings(lane.pool, lane.concurrency, dict(lane.settings), where)
+
+
 def _known_pool(where: str, pool: str) -> str:
-    if pool in RACED:
+    if pool in POOLS:
         return pool
-    if pool in POOLS or pool in REFUSED:
-        why = f": {REFUSED[pool]}" if pool in REFUSED else ""
-        raise UsageError(f"{where} {pool} is not raced{why}. Allowed: {', '.join(RACED)}.")
-    raise UsageError(f"{where} unknown pool {pool!r}. Allowed: {one_of(pool, RACED)}; {EXAMPLES}.")
+    if pool in REFUSED:
+        raise UsageError(f"{where} {pool} is not raced: {REFUSED[pool]}. Allowed: {', '.join(POOLS)}.")
+    raise UsageError(f"{where} unknown pool {pool!r}. Allowed: {one_of(pool, tuple(POOLS))}; {EXAMPLES}.")
 
 
 def _with_setting(lane: Lane, where: str, part: str) -> Lane:

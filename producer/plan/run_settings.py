@@ -44,6 +44,7 @@ class RaceOptions:
         rate_per_s: The arrival rate to hold instead, in jobs per second; None to take it from the capacity.
         margin: Lanes that differ by less than this share show no difference.
         quick: The user asked for the short form.
+        apart: Tasks with the key of the lane that took their jobs in trials of the mix apart.
     """
 
     pairs: int | None
@@ -53,6 +54,7 @@ class RaceOptions:
     margin: float
     quick: bool
     at_most_s: float | None = None
+    apart: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

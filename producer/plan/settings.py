@@ -148,6 +148,8 @@ class RaceSettings(FleetSettings):
         rate_per_s: The arrival rate to hold instead; of all jobs together, where they are a user's app's.
         margin: Lanes closer than this are reported as showing no difference; 0.05 is 5 %.
         quick: The user asked for the short form.
+        apart: Tasks of a user's app with the key of the lane whose nodes take their jobs, in trials of the mix that are
+            compared with the mix on one lane.
     """
 
     kind: ClassVar[str] = "race"
@@ -159,6 +161,12 @@ class RaceSettings(FleetSettings):
     rate_per_s: float | None = None
     margin: float = 0.05
     quick: bool = False
+    apart: tuple[tuple[str, str], ...] = ()
+
+    def elsewhere(self, lane: Lane) -> dict[str, Lane]:
+        """Return the lanes that take the jobs of some tasks instead of a lane, by task, as `apart` says."""
+        by_key = {each.key: each for each in self.lanes}
+        return {task: by_key[key] for task, key in self.apart if key != lane.key}
 
     @property
     def least_s(self) -> float:
@@ -186,6 +194,7 @@ class RaceSettings(FleetSettings):
             rate_per_s=self.rate_per_s,
             margin=self.margin,
             quick=self.quick,
+            apart=self.apart,
         )
         return replace(FleetSettings.run_settings(self), race=options)
 

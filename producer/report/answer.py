@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from producer.analysis.answer import Answer
+    from producer.analysis.slowed import Apart, Slowed
     from producer.analysis.summary import Summary
 
 
@@ -40,6 +41,62 @@ def answer_parts(summary: Summary) -> Iterator[Table | Prose]:
     overall = found[-1]  # for all tasks together
     if overall.command and overall.compose:
         yield Prose(title="The service of a worker, in a compose file", lines=[], commands=overall.compose.splitlines())
+
+
+def mix_parts(summary: Summary) -> Iterator[Table | Prose]:
+    """Yield which tasks the mix makes slower, and what became of them apart; nothing where that is not known."""
+    if summary.slowed:
+        yield mix_that_hurts(summary.slowed)
+    if summary.apart:
+        yield mix_apart(summary.apart)
+
+
+def mix_that_hurts(slowed: Sequence[Slowed]) -> Prose:
+    """Return which tasks are slower in the mix than alone, by how much, and because of which."""
+    return Prose(title="A mix that hurts itself", lines=[*map(_slowed_line, slowed), APART])
+
+
+APART = "What a queue of its own would give, with nodes of another lane behind it: race again with --apart TASK=LANE."
+
+
+def mix_apart(apart: Sequence[Apart]) -> Table:
+    """Return what became of each task while lanes shared the mix."""
+    return Table(
+        title="Apart: the mix on one lane, and with some of its tasks on another",
+        columns=["task", "lane", "taken by", "percentile", "together ms", "apart ms", "times as long"],
+        rows=[
+            [
+                each.task,
+                each.lane,
+                each.taken_by,
+                each.percentile,
+                milliseconds(each.together_s),
+                milliseconds(each.apart_s),
+                _times(each.times_low, each.times_high),
+            ]
+            for each in apart
+        ],
+        note="From due to finished, of the same jobs at the same times. Both lanes' nodes share the machine.",
+        words=["taken by"],
+    )
+
+
+def _times(low: float | None, high: float | None) -> str:
+    """Return a range of how many times as long something takes."""
+    if low is None or high is None:
+        return "-" if low is None else f"over {number(low)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def _slowed_line(one: Slowed) -> str:
+    what = "its jobs run longer" if one.runs_longer else "its jobs wait longer for a slot"
+    of = "the CPU time" if one.runs_longer else "the time in slots"
+    times = _times(one.times_low, one.times_high)
+    by = f", and {one.by} takes {percent(one.by_share)} of {of}" if one.by else ""
+    return (
+        f"{one.task} on {one.lane}: {one.percentile} {milliseconds(one.mixed_s)} ms in the mix, "
+        f"{milliseconds(one.alone_s)} ms alone at the same rate ({times} times as long): {what}{by}."
+    )
 
 
 def _why_none(without: Sequence[Answer]) -> list[str]:

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from producer.rundir.manifest import Aborted
 
 
+FAILED_SHARE = 0.05
+"""Above this share of failed jobs, a report begins with them."""
+
+
 def load_answer(summary: Summary) -> Iterator[Part]:
     """Yield what became of the thresholds, of what was offered, and what was changed meanwhile."""
     load = summary.load
     assert load
     if load.aborted:
         yield ended_early(load.aborted)
+    if any(map(_failed_too_often, load.lanes)):
+        yield failed(load)
     if any(lane.thresholds for lane in load.lanes):
         yield thresholds(load)
     yield rates(load)
@@ -51,6 +57,21 @@ def asked(settings: RunSettings) -> str:
     """Return what was done, in a few words."""
     assert settings.load
     return f"load {settings.load.scenario or settings.load.profile}"
+
+
+def failed(load: LoadSummary) -> Prose:
+    """Return how many jobs failed where they were many: the figures that follow are then those of failures."""
+    lines = [
+        f"{lane.lane}: {lane.settlement.failed:,} of {lane.settlement.sent:,} jobs failed "
+        f"({lane.settlement.failed / lane.settlement.sent:.0%}). Its figures are theirs, too."
+        for lane in load.lanes
+        if _failed_too_often(lane)
+    ]
+    return Prose(title="Jobs failed", lines=lines)
+
+
+def _failed_too_often(lane: LoadLane) -> bool:
+    return lane.settlement.failed > FAILED_SHARE * lane.settlement.sent
 
 
 def changed(load: LoadSummary) -> Prose:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from poolrace.transport_setting import ATOMIC
 from producer.analysis.recommendation import NOT_VALID
 from producer.analysis.sureness import explained, told
-from producer.report.answer import answer_parts, settings_given_up
+from producer.report.answer import answer_parts, mix_parts, settings_given_up
 from producer.report.formats import NONE, number, ratio
 from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
@@ -42,6 +42,7 @@ def race_answer(summary: Summary) -> Iterator[Part]:
     commands = dict.fromkeys(each.recommendation.command for each in _ordered(summary))
     if found := [command for command in commands if command]:
         yield Prose(title="", lines=[], commands=found)
+    yield from mix_parts(summary)
     yield from given_up(summary)
 
 

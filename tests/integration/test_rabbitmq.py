@@ -87,6 +87,53 @@ def reachable(url):
         return False
 
 
+def recorded_on(url, folder):
+    """Record the same traffic on a broker, from the events of a node there: the counts, and the jobs without times."""
+    jobs = folder / "jobs.jsonl"
+    sender = Celery("sender", broker=url, set_as_current=False)
+    sender.conf.update(task_send_sent_event=True, task_default_queue="burrow", task_default_queue_type="classic")
+    with Processes() as processes:
+        log = folder / "node.log"
+        words = [sys.executable, "-m", "celery", "-A", "burrow", "worker", "-P", "threads", "-c", "2", "-E"]
+        environment = {**os.environ, "CELERY_BROKER_URL": url}
+        processes.start("node", [*words, "--loglevel", "INFO"], env=environment, cwd=APP, log=log)
+        assert until(lambda: " ready." in log.read_text())
+        command = subprocess.Popen(
+            [POOLRACE, "record", "--broker", url, "--jobs", str(jobs), "--duration", "6s", "--args", "keep",
+             "--yes-live", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert command.stderr.readline() == "Listening. No job so far\n"
+        dig, graze = (sender.signature(f"burrow.{name}", immutable=True) for name in ("dig", "graze"))
+        for job in (
+            dig.clone([1000]),
+            graze.clone(kwargs={"minutes": 4}).set(queue="meadow", expires=600),
+            dig.clone([7]).set(countdown=2),
+            dig.clone([3]) | graze.clone([5]),
+            dig.clone([9]).set(headers={"tenant": "north"}),
+        ):
+            job.apply_async(app=sender)
+            time.sleep(0.3)
+        out, err = command.communicate(timeout=PATIENCE_S)
+        assert command.returncode == 0, err
+    lines = [json.loads(line) for line in jobs.read_text().splitlines()]
+    return json.loads(out), [{key: value for key, value in line.items() if key != "at"} for line in lines]
+
+
+def test_a_recording_of_the_same_traffic_on_redis_and_on_rabbitmq_agrees(rabbit, site, tmp_path):
+    found = []
+    for url in (rabbit, site.broker.url):
+        folder = tmp_path / url.partition(":")[0]
+        folder.mkdir()
+        found.append(recorded_on(url, folder))
+    (counts, lines), (counts_on_redis, lines_on_redis) = found
+    assert lines == lines_on_redis
+    assert [(line["task"], line.get("args")) for line in lines] == [
+        ("burrow.dig", [1000]), ("burrow.graze", []), ("burrow.dig", [3]), ("burrow.dig", [9]), ("burrow.dig", [7]),
+    ]  # fmt: skip
+    assert (counts["jobs"], counts["children"]) == (counts_on_redis["jobs"], counts_on_redis["children"]) == (5, 1)
+
+
 def race(out, *words):
     return subprocess.run(
         [POOLRACE, "race", "--app", "burrow:app", "--jobs", "jobs.jsonl", *TINY, "--out", str(out), "--json", *words],

@@ -19,9 +19,9 @@ from celery.worker.worker import WorkController
 
 from poolrace.pools import _RULES as RULES
 from poolrace.pools import (
+    DEFAULT_POOLS,
     FORKING,
     POOLS,
-    RACED,
     REFUSED,
     Effect,
     Feature,
@@ -30,6 +30,7 @@ from poolrace.pools import (
     find_pool,
     gives_up,
     has_children,
+    has_thread_of_its_own,
     inert_settings,
     pool_of_module,
 )
@@ -77,7 +78,7 @@ def test_a_source_names_code_that_is_there(pool, feature):
         assert reduce(getattr, name.split("."), module)
 
 
-def test_only_prefork_grows_and_shrinks():
+def test_only_prefork_and_gevent_grow_and_shrink():
     grows = {name: "grow" in inspect.getsource(get_implementation(name)) for name in POOLS}
     assert grows == {name: effect(name, Feature.RESIZE) is Effect.WORKS for name in POOLS}
     for pool_cls in ONE_PROCESS.values():
@@ -145,10 +146,24 @@ def test_prefork_hands_growing_shrinking_and_terminating_to_its_children():
     assert {effect("prefork", feature) for feature in Feature} == {Effect.WORKS}
 
 
-def test_a_killed_job_on_gevent_counts_as_succeeded_which_is_why_it_is_refused():
+def test_a_killed_job_on_gevent_counts_as_succeeded_which_is_the_first_thing_that_is_given_up():
     source = inspect.getsource(import_module("celery.concurrency.gevent").TaskPool._make_killable_target)
     assert "return (False, None, None)" in source
-    assert "loses running jobs" in REFUSED["gevent"]
+    assert gives_up("gevent")[0].startswith("running jobs: a cold shutdown counts them as done")
+    assert effect("gevent", Feature.COLD_SHUTDOWN) is Effect.ERROR
+
+
+def test_gevent_drops_the_soft_limit_and_keeps_the_hard_one():
+    taken = inspect.signature(import_module("celery.concurrency.gevent").TaskPool.on_apply).parameters
+    assert "timeout" in taken
+    assert "soft_timeout" not in taken
+    assert effect("gevent", Feature.HARD_TIME_LIMIT) is Effect.WORKS
+    assert effect("gevent", Feature.SOFT_TIME_LIMIT) is Effect.IGNORED
+
+
+def test_only_prefork_has_a_start_method():
+    read = {name: "forking_enable" in inspect.getsource(get_implementation(name)) for name in POOLS}
+    assert read == {name: POOLS[name].offers(Feature.START_METHOD) for name in POOLS}
 
 
 def test_the_verdict_can_say_what_each_pool_gives_up():
@@ -160,10 +175,10 @@ def test_the_verdict_can_say_what_each_pool_gives_up():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("thread", "pool 'thread': must be one of prefork, threads, solo. Did you mean threads?"),
-        ("processes", "pool 'processes': must be one of prefork, threads, solo. Did you mean prefork?"),
-        ("Prefork", "pool 'Prefork': must be one of prefork, threads, solo. Did you mean prefork?"),
-        ("xyz", "pool 'xyz': must be one of prefork, threads, solo."),
+        ("thread", "pool 'thread': must be one of prefork, threads, solo, gevent. Did you mean threads?"),
+        ("processes", "pool 'processes': must be one of prefork, threads, solo, gevent. Did you mean prefork?"),
+        ("Prefork", "pool 'Prefork': must be one of prefork, threads, solo, gevent. Did you mean prefork?"),
+        ("xyz", "pool 'xyz': must be one of prefork, threads, solo, gevent."),
     ],
 )
 def test_an_unknown_pool_is_refused_with_the_allowed_ones_and_the_nearest(name, message):
@@ -172,9 +187,11 @@ def test_an_unknown_pool_is_refused_with_the_allowed_ones_and_the_nearest(name, 
     assert str(caught.value) == message
 
 
-def test_gevent_is_refused_with_the_reason():
-    with pytest.raises(UnknownPoolError, match=r"'gevent' is not raced: .* Use one of prefork, threads, solo\."):
-        gives_up("gevent")
+def test_eventlet_is_refused_with_the_reason():
+    with pytest.raises(
+        UnknownPoolError, match=r"'eventlet' is not raced: .* Use one of prefork, threads, solo, gevent\."
+    ):
+        gives_up("eventlet")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.setting}-{'+'.join(rule.pools)}")
@@ -194,17 +211,17 @@ def test_a_fresh_app_has_no_inert_settings(pool):
     ("setting", "value", "inert_on"),
     [
         ("task_time_limit", 30, {"threads", "solo"}),
-        ("task_soft_time_limit", 20, {"threads", "solo"}),
-        ("worker_max_tasks_per_child", 100, {"threads", "solo"}),
-        ("worker_max_memory_per_child", 200_000, {"threads", "solo"}),
+        ("task_soft_time_limit", 20, {"threads", "solo", "gevent"}),
+        ("worker_max_tasks_per_child", 100, {"threads", "solo", "gevent"}),
+        ("worker_max_memory_per_child", 200_000, {"threads", "solo", "gevent"}),
         ("autoscale", "8,2", {"threads", "solo"}),
         ("worker_autoscaler", "shop:Scaler", {"threads", "solo"}),
-        ("worker_pool_restarts", True, {"threads", "solo"}),
-        ("worker_pool_start_method", "spawn", {"threads", "solo"}),
-        ("worker_proc_alive_timeout", 60.0, {"threads", "solo"}),
-        ("worker_lost_wait", 1.0, {"threads", "solo"}),
-        ("task_reject_on_worker_lost", True, {"prefork", "threads", "solo"}),
-        ("task_retry_on_worker_lost", True, {"threads", "solo"}),
+        ("worker_pool_restarts", True, {"threads", "solo", "gevent"}),
+        ("worker_pool_start_method", "spawn", {"threads", "solo", "gevent"}),
+        ("worker_proc_alive_timeout", 60.0, {"threads", "solo", "gevent"}),
+        ("worker_lost_wait", 1.0, {"threads", "solo", "gevent"}),
+        ("task_reject_on_worker_lost", True, {"prefork", "threads", "solo", "gevent"}),
+        ("task_retry_on_worker_lost", True, {"threads", "solo", "gevent"}),
         ("task_acks_on_timeout", False, {"threads", "solo"}),
         ("worker_cancel_long_running_tasks_on_connection_loss", True, {"threads", "solo"}),
         ("worker_soft_shutdown_timeout", 10.0, {"threads", "solo"}),
@@ -240,7 +257,7 @@ def test_a_limit_of_zero_asks_for_nothing():
 
 
 def test_a_pool_that_is_not_known_gets_no_warnings():
-    assert inert_settings("gevent", {"task_time_limit": 30}) == []
+    assert inert_settings("eventlet", {"task_time_limit": 30}) == []
 
 
 def test_the_data_cannot_be_changed():
@@ -256,9 +273,9 @@ def test_it_can_be_imported_without_celery():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_raced_pools_are_known_and_none_of_them_is_refused():
-    assert RACED == ("prefork", "threads")
-    assert not set(RACED) & set(REFUSED)
+def test_a_race_that_names_no_lanes_has_the_two_that_everybody_asks_about():
+    assert DEFAULT_POOLS == ("prefork", "threads")
+    assert not set(POOLS) & set(REFUSED)
 
 
 @pytest.mark.parametrize("name", POOLS)
@@ -267,7 +284,7 @@ def test_a_pool_is_found_by_the_module_of_its_class(name):
 
 
 def test_a_pool_of_somebody_elses_goes_by_its_modules_name():
-    assert pool_of_module("celery.concurrency.gevent") == "gevent"
+    assert pool_of_module("celery.concurrency.eventlet") == "eventlet"
     assert pool_of_module("shop.pools") == "pools"
 
 
@@ -277,7 +294,12 @@ def test_only_prefork_has_children_and_they_share_no_memory():
         **dict.fromkeys([*POOLS, *REFUSED, ""], False),
         "prefork": True,
     }
-    assert {name for name, pool in POOLS.items() if pool.shares_memory} == {"threads", "solo"}
+    assert {name for name, pool in POOLS.items() if pool.shares_memory} == {"threads", "solo", "gevent"}
+
+
+def test_a_job_shares_its_thread_only_with_other_greenlets():
+    shared = {name for name in [*POOLS, *REFUSED, "shop"] if not has_thread_of_its_own(name)}
+    assert shared == {"gevent", "eventlet"}
 
 
 def test_only_children_run_python_in_parallel():

@@ -58,7 +58,7 @@ def refused(poolrace, tmp_path):
         (["--workload", "slep"], "(did you mean sleep?)"),
         (["--workload", "cpu", "--workload", "cpu"], "--workload: name one or more, each once"),
         (["--lane", "threads:8"], "--lane: a race needs at least two lanes and got 1"),
-        (["--lane", "threads", "--lane", "prefrok"], "unknown pool 'prefrok'. Allowed: prefork, threads (did you mean"),
+        (["--lane", "threads", "--lane", "prefrok"], "unknown pool 'prefrok'. Allowed: prefork, threads, solo, gevent (did you mean"),
         (["--lane", "threads", "--lane", "threads:0"], "--lane 'threads:0': concurrency '0': must be a whole number"),
         (["--concurrency", "0"], "--concurrency '0': must be a whole number from 1 to 1024, e.g. 8"),
         (["--concurrency", "many"], "--concurrency 'many': must be a whole number from 1 to 1024"),

@@ -34,7 +34,7 @@ def old(tmp_path: Path) -> str:
 
 
 def test_the_interpreter_of_the_tests_can_run_a_node() -> None:
-    assert why_no_node(sys.executable) is None
+    assert why_no_node(sys.executable, "--python") is None
     check_interpreter(sys.executable, f"--python {sys.executable}")
 
 
@@ -52,8 +52,8 @@ def test_one_that_is_too_old_is_not_told_to_install_anything(old: str) -> None:
 
 
 def test_one_that_is_not_there_is_named() -> None:
-    with pytest.raises(UsageError, match="python=/no/such: cannot be run: No such file or directory"):
-        why_no_node("/no/such")
+    with pytest.raises(UsageError, match="--python /no/such: cannot be run: No such file or directory"):
+        why_no_node("/no/such", "--python /no/such")
 
 
 def test_what_imports_do_to_the_gil_is_asked_of_the_interpreter_itself(tmp_path: Path) -> None:

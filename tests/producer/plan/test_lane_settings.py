@@ -15,6 +15,8 @@ WORDS = {
     "results=off": ["task_ignore_result=true"],
     "max-tasks=100": ["--max-tasks-per-child", "100"],
     "max-memory=200MiB": ["--max-memory-per-child", "204800"],
+    "start=spawn": ["worker_pool_start_method=spawn"],
+    "autoscale=1": ["--autoscale", "2,1"],
 }
 
 
@@ -53,7 +55,35 @@ def test_the_last_of_two_values_counts() -> None:
     assert parse_lane("prefork:2:events=on:events=off").settings == (("events", "off"),)
 
 
-@pytest.mark.parametrize("setting", ["events=maybe", "max-tasks=0", "max-memory=much", "env.1=2", "env.=2"])
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("threads:2:max-tasks=9", "max-tasks does not work on threads. The option is stored .* It is for prefork."),
+        ("threads:2:max-memory=1MiB", "max-memory does not work on threads. .* It is for prefork."),
+        ("threads:2:start=spawn", "start does not work on threads. No process is started, .* It is for prefork."),
+        ("threads:4:autoscale=2", "autoscale does not work on threads. .* stops .* It is for prefork and gevent."),
+        ("prefork:2:autoscale=3", "autoscale 3 is above the most, which is the concurrency: 2"),
+        ("prefork:10:autoscale=10,3", "autoscale '10,3': give the least alone; .* e.g. :10:autoscale=3"),
+    ],
+)
+def test_a_setting_that_its_pool_has_no_use_for_is_refused_with_what_happens_instead(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_lane(spec)
+
+
+def test_a_sweep_refuses_it_too_before_anything_is_started() -> None:
+    with pytest.raises(UsageError, match="--over max-tasks=10: max-tasks does not work on threads"):
+        parse_axis("max-tasks=10,20").lanes("10", [parse_lane("threads:2")])
+
+
+def test_an_autoscaled_lane_has_as_many_slots_as_it_may_grow_to() -> None:
+    assert parse_lane("prefork:8:autoscale=2").slots == 8
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["events=maybe", "max-tasks=0", "max-memory=much", "env.1=2", "env.=2", "start=thread", "autoscale=0"],
+)
 def test_a_value_that_cannot_be_is_refused(setting: str) -> None:
     with pytest.raises(UsageError, match="--lane"):
         parse_lane(f"prefork:2:{setting}")
@@ -62,7 +92,7 @@ def test_a_value_that_cannot_be_is_refused(setting: str) -> None:
 @pytest.mark.parametrize("key", LANE_SETTINGS)
 def test_a_sweep_varies_each_of_them(key: str) -> None:
     axis = parse_axis(f"{key}={LANE_SETTINGS[key].example}")
-    found = [lane for value in axis.values for lane in axis.lanes(value, [parse_lane("prefork:2")])]
+    found = [lane for value in axis.values for lane in axis.lanes(value, [parse_lane("prefork:4")])]
     assert [dict(lane.settings)[key] for lane in found] == list(axis.values)
     assert len({lane.key for lane in found}) == len(axis.values)
 

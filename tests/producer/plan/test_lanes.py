@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolrace.pools import RACED
+from poolrace.pools import POOLS
 from poolrace.transport_setting import TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lanes import ACKS, MAX_CONCURRENCY, MAX_PREFETCH, Lane, parse_lanes
@@ -87,7 +87,7 @@ def test_a_lane_from_before_there_were_transports_is_stock():
 
 
 @given(
-    st.sampled_from(RACED),
+    st.sampled_from([name for name, pool in POOLS.items() if not pool.has_one_slot]),
     st.integers(1, MAX_CONCURRENCY),
     st.integers(1, MAX_PREFETCH),
     st.sampled_from(ACKS),
@@ -112,11 +112,11 @@ def test_one_lane_is_no_race(specs):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("thread", r"unknown pool 'thread'. Allowed: prefork, threads \(did you mean threads\?\); e.g. threads:32"),
-        ("", "unknown pool ''. Allowed: prefork, threads; e.g."),
+        ("thread", r"unknown pool 'thread'. Allowed: prefork, threads, solo, gevent \(did you mean threads\?\); e.g."),
+        ("", "unknown pool ''. Allowed: prefork, threads, solo, gevent; e.g."),
         ("Threads", "unknown pool 'Threads'"),
-        ("gevent:8", "gevent is not raced: it patches .* Allowed: prefork, threads"),
-        ("solo", "solo is not raced. Allowed: prefork, threads"),
+        ("eventlet:8", "eventlet is not raced: it patches .* Allowed: prefork, threads, solo, gevent"),
+        ("solo:4", "solo runs one job at a time, .* For 4 slots take 4 nodes: solo:nodes=4"),
         ("threads:0", "--lane 'threads:0': concurrency '0': must be a whole number from 1 to 1024, e.g. 8"),
         ("threads:-1", "concurrency '-1': must be a whole number"),
         ("threads:many", "concurrency 'many': must be a whole number"),
@@ -142,13 +142,20 @@ def test_a_wrong_specification_is_told_with_what_is_right(spec, message):
         lanes("prefork", spec)
 
 
+def test_a_node_of_the_solo_pool_has_one_slot_whatever_the_others_have():
+    (solo, nodes), threads = lanes("solo", "solo:nodes=3", "threads")[:2], lanes("threads", "prefork")[0]
+    assert (solo.slots, nodes.slots, nodes.concurrency) == (1, 3, 1)
+    assert threads.slots > 1
+    assert solo.worker_flags()[:4] == ["-P", "solo", "-c", "1"]
+
+
 @given(st.text())
 def test_whatever_is_written_is_a_lane_or_a_usage_error(spec):
     try:
         pool = lanes(spec, "threads")[0].pool
     except UsageError:
         return
-    assert pool in RACED
+    assert pool in POOLS
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "1e3", "0", "11", "-3", "0x5"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from poolrace.pools import RACED
+from poolrace.pools import DEFAULT_POOLS
 from producer.errors import UsageError
 from producer.stack.parts import worker_command
 from producer.stack.settings import VARIABLES, StackSettings, read_settings, with_dotenv
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path, content):
         with_dotenv({}, path)
 
 
-@pytest.mark.parametrize("pool", RACED)
+@pytest.mark.parametrize("pool", DEFAULT_POOLS)
 def test_a_worker_has_every_flag_of_its_container_and_no_other(pool):
     text = (ROOT / "docker-compose.yml").read_text()
     shared = re.findall(r"^    - (--\S+)$", text.split("x-worker:")[1].split("environment:")[0], re.MULTILINE)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import FleetError
-from producer.fleet.local import check_node
+from producer.fleet.node_checks import check_node
 from producer.plan.lanes import parse_lane
 
-HELLO = {"pool": "prefork", "prefetch_multiplier": 4, "acks": "early", "events": False, "ignores_results": False}
+HELLO = {
+    "pool": "prefork", "prefetch_multiplier": 4, "acks": "early", "events": False, "ignores_results": False,
+    "start_method": "fork", "autoscale": [], "celery": "5.7.0",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("spec", ["prefork:2", "prefork:2:events=off", "prefork:2:results=on"])
@@ -24,6 +27,8 @@ def test_a_node_that_is_what_its_lane_says_is_taken(spec: str) -> None:
         ("prefork:2:acks=late", "has acks early, and its lane late"),
         ("prefork:2:events=on", "has events False, and its lane True"),
         ("prefork:2:results=off", "has ignores results False, and its lane True"),
+        ("prefork:2:start=spawn", r"has start method fork, and its lane spawn.* Celery \(5\.7\.0\) is too old"),
+        ("prefork:4:autoscale=2", r"has autoscale \[\], and its lane \[4, 2\]"),
     ],
 )
 def test_a_node_that_is_something_else_stops_the_run(spec: str, said: str) -> None:
