@@ -8,8 +8,9 @@ as many of its jobs in the same time: what differs is the company.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import polars as pl
 
 from producer.analysis.latency import after_lead_in, first_successes, groups_of
@@ -46,8 +47,9 @@ class Slowed:
         mixed_s: Its value in the mix.
         times_low: The mix takes at least so many times as long, by the far ends of both 95 % intervals.
         times_high: And at most so many times; None if that is not known.
-        runs_longer: True if it is the job's own run that takes longer; False if it is its wait for a slot.
-        by: The other task that takes most of what it lacks: CPU time if it runs longer, else time in slots. None if
+        longer: What takes longer: its own `run`; its wait for a `slot`, while all of them are busy; or its wait for the
+            `node`, which does not begin it although a slot is free.
+        by: The other task that takes most of what it lacks: time in slots if it waits for one, else CPU time. None if
             that is not known.
         by_share: The part of all CPU time, or of all time in slots, that the other task takes, from 0 to 1.
     """
@@ -59,7 +61,7 @@ class Slowed:
     mixed_s: float
     times_low: float
     times_high: float | None
-    runs_longer: bool
+    longer: Literal["run", "slot", "node"]
     by: str | None
     by_share: float | None
 
@@ -200,9 +202,10 @@ def _compared(run: Run, alone: pl.DataFrame, mixed: pl.DataFrame, trials: list[T
     run_before, run_after = _spread("service", alone), _spread("service", mixed)
     assert run_before
     assert run_after
-    longer_s = run_after.statistic(name) - run_before.statistic(name)
-    runs_longer = longer_s > (after.statistic(name) - before.statistic(name)) / 2
-    by, by_share = _most_greedy(run, trials, part, "cpu_s" if runs_longer else "held_s")
+    run_s = run_after.statistic(name) - run_before.statistic(name)
+    waits_for: Literal["slot", "node"] = "slot" if _found_slots_busy(run, mixed, trials) else "node"
+    longer = "run" if run_s > (after.statistic(name) - before.statistic(name)) / 2 else waits_for
+    by, by_share = _most_greedy(run, trials, part, "held_s" if longer == "slot" else "cpu_s")
     return Slowed(
         lane=trials[0].lane,
         task=trials[0].parts[part],
@@ -211,7 +214,7 @@ def _compared(run: Run, alone: pl.DataFrame, mixed: pl.DataFrame, trials: list[T
         mixed_s=after.statistic(name),
         times_low=low,
         times_high=high,
-        runs_longer=runs_longer,
+        longer=longer,
         by=by,
         by_share=by_share,
     )
@@ -221,13 +224,32 @@ def _spread(stage: str, jobs: pl.DataFrame) -> Percentiles | None:
     return percentiles(STAGES[stage].durations_s(jobs), groups_of(jobs))
 
 
+def _found_slots_busy(run: Run, jobs: pl.DataFrame, trials: list[Trial]) -> bool:
+    """
+    Check whether most jobs began as soon as a slot was free, and not before: they waited for it.
+
+    Whoever waits for a slot begins when the last busy one is left, so that all others are busy at that instant.
+    """
+    busy = 0
+    for trial in trials:
+        ended = _with_children(run, [trial.trial]).drop_nulls(["started_at", "finished_at"])
+        began_at = jobs.filter(pl.col("trial") == trial.trial)["started_at"].to_numpy()
+        others = np.searchsorted(np.sort(ended["started_at"].to_numpy()), began_at, side="left")
+        others -= np.searchsorted(np.sort(ended["finished_at"].to_numpy()), began_at, side="right")
+        busy += int(np.count_nonzero(others >= trial.slots - 1))
+    return busy > jobs.height / 2
+
+
+def _with_children(run: Run, numbers: list[int]) -> pl.DataFrame:
+    """Return the records of some trials, with those of jobs that others started, which count for the task of those."""
+    return pl.concat([frame.filter(pl.col("trial").is_in(numbers)) for frame in (run.records, run.children)])
+
+
 def _most_greedy(run: Run, trials: list[Trial], part: int, of: str) -> tuple[str | None, float | None]:
     """Return the other task that takes most CPU time (`cpu_s`) or time in slots (`held_s`), and its share of it all."""
-    numbers = [trial.trial for trial in trials]
-    # With the jobs that others started, which count for the task of those.
-    ended = pl.concat([frame.filter(pl.col("trial").is_in(numbers)) for frame in (run.records, run.children)])
     took = (
-        ended.join(run.sent.select(*KEY, "part"), on=KEY, how="inner")
+        _with_children(run, [trial.trial for trial in trials])
+        .join(run.sent.select(*KEY, "part"), on=KEY, how="inner")
         .with_columns(held_s=pl.col("finished_at") - pl.col("started_at"), cpu_s=pl.col("cpu_s").fill_nan(None))
         .group_by("part")
         .agg(pl.col(of).sum())

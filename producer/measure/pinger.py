@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from producer.plan.lanes import Lane
 
 
-PING_EVERY_S = 0.25
+PING_EVERY_S = 0.1
 
 
 class Pinger:
-    """Pings a lane's nodes a few times a second, in a thread of its own, while a trial runs."""
+    """Pings a lane's nodes ten times a second, in a thread of its own, while a trial runs."""
 
     def __init__(self, fleet: Fleet, lane: Lane, trial: int, clock: BrokerClock) -> None:
         self.answers: list[dict[str, Any]] = []

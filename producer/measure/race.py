@@ -48,7 +48,8 @@ def _trials(settings: RaceSettings, session: Session) -> int | None:
     if not settings.pairs or settings.at_most_s is not None or session.before.trials:
         return None
     warm_ups = 1 if settings.attached or settings.pairs == 1 else 2
-    return len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups)
+    pinged = 1
+    return len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups + pinged)
 
 
 class Race:
@@ -112,7 +113,8 @@ class Race:
                 yield from wanted
                 return
             self._restart()
-        wanted = [*self._short_of(dict.fromkeys(KINDS.values(), self._goal)), *self._short_of_apart()]
+        everything = dict.fromkeys(KINDS.values(), self._goal)
+        wanted = [*self._short_of(everything), *self._short_of_apart(), *self._unpinged()]
         yield from wanted
         if not wanted and not self._settings.pairs and (group := self._most_decisive()) is not None:
             yield group
@@ -126,6 +128,17 @@ class Race:
             }
             short = [name for name, each in found.items() if each.good < goal and each.tried < TRIES_A_PAIR * goal]
             yield from ((kind, workload) for workload in sorted(short, key=lambda name: found[name].good))
+
+    def _unpinged(self) -> Iterator[Group]:
+        """
+        Yield the workloads under which no node has been pinged.
+
+        That has a trial of its own: a ping takes time of a node, and wakes one that sleeps although it has work, as
+        kombu before 5.7 lets it on threads.
+        """
+        for workload in self._settings.workloads:
+            if not self._rounds.so_far((Kind.PING, workload), self._settings.lanes).tried:
+                yield Kind.PING, workload
 
     def _short_of_apart(self) -> Iterator[Group]:
         """Yield the mix apart, if it was asked for, until there are as many good rounds as of the mix on one lane."""

@@ -40,6 +40,9 @@ LENGTHS_A_TRIAL = 4
 LEAST_RATE_PER_S, LEAST_JOBS = 1.0, 2
 """A held rate is this at least, or less where a trial is so long that it has this many jobs at less."""
 
+PINGED_S = 0.5
+"""How long nodes are pinged under a backlog."""
+
 MOST_UNFINISHED = 2
 """So many trials of a run may lose jobs; one more ends it: the lane is at fault, and not chance."""
 
@@ -139,17 +142,26 @@ class Rounds:
             UnfinishedTrialError: If jobs were lost in too many trials of the run.
             FleetError: If the broker, a node or a publisher is gone.
         """
-        kind, workload = group
+        workload = group[1]
         if (workload, self.start) not in self._warm:
             self._warm_up(jobs, lanes)
         began_s = self._runner.monotonic()
         turn = 1 + max((each.round for each in self.trials if (each.kind, each.workload) == group), default=-1)
-        # Mixes of which another lane takes some tasks have the jobs of the same round of the mix on one lane.
-        plan = self._backlog(workload) if kind is Kind.CAPACITY else self._arrivals(workload, turn)
+        plan = self._plan(group, turn)
         for lane in balanced(lanes, turn):
             if self._trial(group, jobs, lane, plan, turn).disturbed:
                 return
         self._took_s[group] = self._runner.monotonic() - began_s
+
+    def _plan(self, group: Group, turn: int) -> Plan:
+        kind, workload = group
+        if kind is Kind.CAPACITY:
+            return self._backlog(workload)
+        if kind is Kind.PING:
+            most = max(lane.slots for lane in self._settings.lanes)
+            return backlog(max(2 * most, round(PINGED_S * min(self._rates(workload).values()))))
+        # Mixes of which another lane takes some tasks have the jobs of the same round of the mix on one lane.
+        return self._arrivals(workload, turn)
 
     def _trial(self, group: Group, jobs: Jobs, lane: Lane, plan: Plan, turn: int) -> TrialResult:
         kind, workload = group
@@ -163,7 +175,7 @@ class Rounds:
             lead_in_s=self._lead_in_s(workload) if kind in AT_HELD_RATE else 0.0,
             elsewhere=self._settings.elsewhere(lane) if kind is Kind.APART else {},
             start=self.start,
-            ping=kind is Kind.CAPACITY,
+            ping=kind is Kind.PING,
         )
         try:
             trial, records = self._runner.measure_with_records(spec)
@@ -189,8 +201,11 @@ class Rounds:
             self._progress.trial(f"{trial.workload} warm-up {trial.lane}")
 
     def _backlog(self, workload: str) -> Plan:
-        rates = self._capacities(workload) or self._warm[workload, self.start]
-        return backlog(backlog_jobs(self._settings, list(rates.values())))
+        return backlog(backlog_jobs(self._settings, list(self._rates(workload).values())))
+
+    def _rates(self, workload: str) -> dict[str, float]:
+        """Return the jobs per second of each lane, as far as they are known: its capacity, or what its warm-up did."""
+        return self._capacities(workload) or self._warm[workload, self.start]
 
     def _capacities(self, workload: str) -> dict[str, float]:
         """Return the median capacity of each lane so far, in jobs per second; empty without any."""
@@ -218,13 +233,14 @@ class Rounds:
         if own_app and workload != MIX and MIX in self._settings.workloads and self._capacities(MIX):
             # The same rate as in the mix, so that a task can be compared with itself among others.
             return own_app.shares.get(workload, 1.0) * self._held_per_s(MIX)
-        slowest = min((self._capacities(workload) or self._warm[workload, self.start]).values())
+        slowest = min(self._rates(workload).values())
         return self._settings.utilisation * slowest
 
     def _tell(self, trial: Trial, result: TrialResult) -> None:
-        rate = f"{result.capacity_per_s:.0f}/s" if result.capacity_per_s else f"held {trial.rate_per_s or 0:.0f}/s"
+        held = f", held {trial.rate_per_s:.0f}/s" if trial.rate_per_s else ""
+        rate = f", {result.capacity_per_s:.0f}/s" if result.capacity_per_s else held
         again = f": {result.disturbed}, once more" if result.disturbed else ""
-        self._progress.trial(f"{trial.workload} {trial.kind} {trial.lane}: {trial.jobs} jobs, {rate}{again}")
+        self._progress.trial(f"{trial.workload} {trial.kind} {trial.lane}: {trial.jobs} jobs{rate}{again}")
 
 
 def balanced(lanes: Sequence[Lane], round_: int) -> list[Lane]:

@@ -38,25 +38,42 @@ def answer_parts(summary: Summary) -> Iterator[Table | Prose]:
     if without := [each for each in found if not each.pool]:
         yield Prose(title="No pool yet", lines=_why_none(without))
     yield Prose(title="Confidence", lines=[f"{each.workload}: {each.sure}." for each in found])
+    if summary.apart:
+        yield mix_apart(summary.apart)
     overall = found[-1]  # for all tasks together
     if overall.command and overall.compose:
         yield Prose(title="The service of a worker, in a compose file", lines=[], commands=overall.compose.splitlines())
 
 
-def mix_parts(summary: Summary) -> Iterator[Table | Prose]:
-    """Yield which tasks the mix makes slower, and what became of them apart; nothing where that is not known."""
+def mix_parts(summary: Summary) -> Iterator[Prose]:
+    """Yield which tasks the mix makes slower, and what became of those apart; nothing where that is not known."""
     if summary.slowed:
-        yield mix_that_hurts(summary.slowed)
-    if summary.apart:
-        yield mix_apart(summary.apart)
-
-
-def mix_that_hurts(slowed: Sequence[Slowed]) -> Prose:
-    """Return which tasks are slower in the mix than alone, by how much, and because of which."""
-    return Prose(title="A mix that hurts itself", lines=[*map(_slowed_line, slowed), APART])
+        apart = {(each.lane, each.task): each for each in summary.apart}
+        lines = [_slowed_line(each, apart.get((each.lane, each.task))) for each in summary.slowed]
+        yield Prose(
+            title="A mix that hurts itself: tasks in it, and alone at the same rate",
+            lines=lines if apart else [*lines, APART],
+        )
 
 
 APART = "What a queue of its own would give, with nodes of another lane behind it: race again with --apart TASK=LANE."
+
+LONGER = {
+    "run": "it runs longer",
+    "slot": "it waits for a slot",
+    "node": "it waits although a slot is free",
+}
+
+
+def _slowed_line(one: Slowed, apart: Apart | None) -> str:
+    of = "the time in slots" if one.longer == "slot" else "the CPU time"
+    by = f", and {one.by} takes {percent(one.by_share)} of {of}" if one.by else ""
+    times = _times(one.times_low, one.times_high)
+    measured = f"; {milliseconds(apart.apart_s)} apart" if apart and apart.percentile == one.percentile else ""
+    return (
+        f"{one.task} on {one.lane}: {one.percentile} {milliseconds(one.mixed_s)} ms, not "
+        f"{milliseconds(one.alone_s)} ({times} times){measured}: {LONGER[one.longer]}{by}."
+    )
 
 
 def mix_apart(apart: Sequence[Apart]) -> Table:
@@ -86,17 +103,6 @@ def _times(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return "-" if low is None else f"over {number(low)}"
     return f"{number(low)} to {number(high)}"
-
-
-def _slowed_line(one: Slowed) -> str:
-    what = "its jobs run longer" if one.runs_longer else "its jobs wait longer for a slot"
-    of = "the CPU time" if one.runs_longer else "the time in slots"
-    times = _times(one.times_low, one.times_high)
-    by = f", and {one.by} takes {percent(one.by_share)} of {of}" if one.by else ""
-    return (
-        f"{one.task} on {one.lane}: {one.percentile} {milliseconds(one.mixed_s)} ms in the mix, "
-        f"{milliseconds(one.alone_s)} ms alone at the same rate ({times} times as long): {what}{by}."
-    )
 
 
 def _why_none(without: Sequence[Answer]) -> list[str]:

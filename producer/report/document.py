@@ -6,18 +6,17 @@ What was raced, then the answer whole, then every figure. What a terminal shows 
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from producer.report.answer import app_parts
 from producer.report.first_screen import answer
 from producer.report.formats import NONE, gibibytes, instant
 from producer.report.kinds import KINDS
+from producer.report.lane_names import lane_name, versions_that_differ
 from producer.report.parts import Prose
 
 if TYPE_CHECKING:
     from producer.analysis.summary import Summary
-    from producer.plan.lanes import Lane
     from producer.report.parts import Part
 
 
@@ -39,24 +38,17 @@ def heading(summary: Summary) -> Prose:
     """Return what was raced, on what."""
     settings, settled = summary.settings, summary.settlement
     kind = KINDS[settings.kind]
-    lanes = kind.between.join(map(_lane_name, settings.base_lanes))
+    lanes = kind.between.join(map(lane_name, settings.base_lanes))
     rest = ", ".join(f"{count:,} {name}" for name, count in settled.counts.items() if count)
     lines = [
         f"{lanes}, {kind.asked(settings)}, {settings.arrivals} arrivals, seed {settings.seed}.",
         _machine(summary),
+        *versions_that_differ(summary.lanes),
         f"{settled.sent:,} jobs sent: {rest or 'none settled'}.",
     ]
     if settings.race and settings.race.quick:
         lines.append("Quick: fewer workloads, 3 pairs and shorter trials. For a firm verdict run poolrace race.")
     return Prose(title=f"{kind.name.capitalize()} of {instant(summary.run.began_at)}", lines=lines)
-
-
-def _lane_name(lane: Lane) -> str:
-    extras = [f"prefetch {lane.prefetch}", "acks as each task says" if lane.acks == "own" else f"acks {lane.acks}"]
-    extras += [PurePath(lane.python).name] if lane.python else []
-    extras += lane.extras
-    nodes = f"{lane.nodes} nodes, " if lane.nodes > 1 else ""
-    return f"{lane.key} ({nodes}{lane.slots} slots, {', '.join(extras)})"
 
 
 def _machine(summary: Summary) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from producer.report.formats import instant
 from producer.report.kinds import KINDS
+from producer.report.lane_names import versions_that_differ
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def headline(summary: Summary) -> Prose:
     if summary.machine:
         words.append(f"{summary.machine.cores_available} cores")
     title = f"{kind.name.capitalize()} of {instant(summary.run.began_at)}: {lanes}"
-    return Prose(title=title, lines=[f"{', '.join(words)}."] if words else [])
+    lines = [f"{', '.join(words)}."] if words else []
+    return Prose(title=title, lines=[*lines, *versions_that_differ(summary.lanes)])
 
 
 def _measured(summary: Summary) -> Iterator[str]:

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     CAPACITY = "capacity"
     LATENCY = "latency"
     APART = "apart"
+    PING = "ping"
     LOAD = "load"
     PROBE = "probe"
 

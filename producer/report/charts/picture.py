@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Summary, Run], "Drawn | Missing | None"]
 
-MEASURED = tuple(kind for kind in Kind if kind is not Kind.WARM_UP)
+MEASURED = tuple(kind for kind in Kind if kind not in {Kind.WARM_UP, Kind.PING})
 """Kinds of trial that count for something."""
 
 

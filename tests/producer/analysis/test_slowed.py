@@ -60,16 +60,24 @@ def test_a_task_that_runs_four_times_as_long_beside_another_is_named_with_the_on
     assert (found.lane, found.task, found.percentile) == ("threads", "fetch", "p50")
     assert (found.alone_s, found.mixed_s) == (pytest.approx(0.0109), pytest.approx(0.0436))
     assert (found.times_low, found.times_high) == (pytest.approx(42.8 / 11.2), pytest.approx(44.8 / 10.7))
-    assert found.runs_longer
+    assert found.longer == "run"
     assert (found.by, found.by_share) == ("shrink", pytest.approx(0.03 / 0.031))
 
 
 def test_a_task_that_waits_for_slots_is_named_with_the_one_that_holds_them() -> None:
     mix = fetches(wait_s=0.1) + shrinks(service_s=0.5, cpu_s=0.0)
     (found,) = slowed(raced((OF_FETCH, fetches()), (OF_MIX, mix)))
-    assert not found.runs_longer
+    assert found.longer == "slot"
     # 20 times 0.5 s of shrink, and twice the sum of 10.0 to 11.9 ms of fetch, in each round.
     assert (found.by, found.by_share) == ("shrink", pytest.approx(10.0 / (10.0 + 0.219)))
+
+
+def test_a_task_that_waits_although_a_slot_is_free_lacks_cpu_time() -> None:
+    # On fifty slots none of the forty jobs has to wait for one.
+    mix = fetches(wait_s=0.1) + shrinks(service_s=0.5, cpu_s=0.03)
+    (found,) = slowed(raced(({**OF_FETCH, "slots": 50}, fetches()), ({**OF_MIX, "slots": 50}, mix)))
+    assert found.longer == "node"
+    assert (found.by, found.by_share) == ("shrink", pytest.approx(0.03 / 0.031))
 
 
 def test_jobs_that_a_task_starts_take_what_they_take_for_that_task() -> None:

@@ -151,10 +151,13 @@ def result_of(trial, disturbed=""):
     )  # fmt: skip
 
 
+RATES = {"prefork": 160.0, "threads": 80.0}
+
+
 def raced(rates=None, result_of=result_of, pairs=3, workloads=("sleep",), **changes):
     """Rounds of both kinds on each workload; what was run, and what was told."""
     settings = RaceSettings(**{"lanes": LANES, "workloads": workloads, "trial_s": 1.0, **changes})
-    track, notes = Track(rates or {"prefork": 160.0, "threads": 80.0}), Notes()
+    track, notes = Track(rates or RATES), Notes()
     rounds = Rounds(settings, track, notes, result_of)
     for kind in (Kind.CAPACITY, Kind.LATENCY):
         for workload in workloads:
@@ -237,10 +240,14 @@ def test_a_lane_slower_than_one_job_a_second_still_gets_a_job():
     assert all(spec.plan.jobs >= 1 for spec in ran)
 
 
-def test_control_pings_belong_to_the_backlogs_alone():
-    """At a held rate they would be part of the load that the latency is measured under."""
+def test_nodes_are_pinged_in_trials_of_that_alone():
+    """A ping is load, and wakes a node that sleeps although it has work."""
     ran, *_ = raced()
-    assert {(spec.kind, spec.ping) for spec in ran} == {(Kind.CAPACITY, True), (Kind.LATENCY, False)}
+    assert {(spec.kind, spec.ping) for spec in ran} == {(Kind.CAPACITY, False), (Kind.LATENCY, False)}
+    # 80 jobs a second of the slower lane are 40 in half a second.
+    rounds = Rounds(RaceSettings(lanes=LANES, workloads=("sleep",)), track := Track(RATES), Notes(), result_of)
+    rounds.measure((Kind.PING, "sleep"), JOBS, LANES)
+    assert [(spec.kind, spec.ping, spec.plan.jobs) for spec in track.ran] == [(Kind.PING, True, 40)] * 2
 
 
 def test_each_workload_is_warmed_up_once_on_each_start():

@@ -7,8 +7,9 @@ from nouns import facts_of
 from recorded import LANES as ASKED
 
 from producer.analysis.answer import Answer
+from producer.analysis.slowed import Apart, Slowed
 from producer.analysis.summary import summarise
-from producer.report.answer import answer_parts, app_parts, jobs, pools, settings_given_up
+from producer.report.answer import answer_parts, app_parts, jobs, mix_parts, pools, settings_given_up
 from producer.report.document import document
 from producer.rundir.reader import read_run
 
@@ -64,6 +65,27 @@ def summary_of(run_maker):
         return replace(found, answers=answers, lanes=tuple(lanes))
 
     return summary
+
+
+def slowed(**changes):
+    known = Slowed(
+        lane="threads", task="fetch", percentile="p50", alone_s=0.0077, mixed_s=0.02, times_low=1.7, times_high=3.6,
+        longer="node", by="shrink", by_share=0.99,
+    )  # fmt: skip
+    return replace(known, **changes)
+
+
+def apart(**changes):
+    known = Apart(
+        lane="threads", task="fetch", taken_by="threads", percentile="p50", together_s=0.02, apart_s=0.008,
+        times_low=0.3, times_high=0.6,
+    )  # fmt: skip
+    return replace(known, **changes)
+
+
+def mix_lines(summary_of, *slowed, apart=()):
+    (prose,) = mix_parts(replace(summary_of(answer()), slowed=slowed, apart=tuple(apart)))
+    return prose.lines
 
 
 def titles(parts):
@@ -153,3 +175,48 @@ def test_a_report_of_an_app_has_both_and_one_of_the_demonstration_none(run_maker
     ours = {"The app shop.celery", "The tasks", "The answer", "Confidence"}
     assert ours <= set(titles(document(summarise(read_run(run_maker("own", settings={"app": APP}))))))
     assert ours.isdisjoint(titles(document(summarise(read_run(run_maker("demonstration"))))))
+
+
+def test_a_task_that_its_company_slows_is_told_with_the_one_to_blame_and_what_to_try(summary_of):
+    line, advice = mix_lines(summary_of, slowed())
+    assert line == (
+        "fetch on threads: p50 20.0 ms, not 7.70 (1.70 to 3.60 times): it waits although a slot is free, and shrink "
+        "takes 99 % of the CPU time."
+    )
+    assert "--apart TASK=LANE" in advice
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"longer": "run"}, ": it runs longer, and shrink takes 99 % of the CPU time."),
+        ({"longer": "slot"}, ": it waits for a slot, and shrink takes 99 % of the time in slots."),
+        ({"by": None, "by_share": None}, ": it waits although a slot is free."),
+        ({"times_high": None}, "(over 1.70 times)"),
+    ],
+)
+def test_what_takes_longer_is_said_and_what_is_not_known_is_not(summary_of, changes, said):
+    assert said in mix_lines(summary_of, slowed(**changes))[0]
+
+
+def test_what_was_measured_apart_takes_the_place_of_the_advice(summary_of):
+    (line,) = mix_lines(summary_of, slowed(), apart=[apart(), apart(task="shrink", taken_by="prefork")])
+    assert "not 7.70 (1.70 to 3.60 times); 8.00 apart: it waits" in line
+
+
+def test_another_percentile_apart_is_not_put_beside_it(summary_of):
+    assert "apart" not in mix_lines(summary_of, slowed(), apart=[apart(percentile="p90")])[0]
+
+
+def test_a_mix_that_hurts_nobody_is_not_mentioned(summary_of):
+    assert list(mix_parts(replace(summary_of(answer()), apart=(apart(),)))) == []
+
+
+def test_the_whole_report_has_every_task_together_and_apart(summary_of):
+    found = (apart(), apart(task="shrink", taken_by="prefork", times_low=None))
+    parts = list(answer_parts(replace(summary_of(answer()), apart=found)))
+    (table,) = [part for part in parts if part.title.startswith("Apart")]
+    assert table.rows == [
+        ["fetch", "threads", "threads", "p50", "20.0", "8.00", "0.3 to 0.6"],
+        ["shrink", "threads", "prefork", "p50", "20.0", "8.00", "-"],
+    ]

@@ -1,0 +1,35 @@
+"""Lanes as a heading names them, and what differs between their nodes beside what was asked."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from producer.analysis.lane_facts import LaneFacts
+    from producer.plan.lanes import Lane
+
+VERSIONS = ("python", "celery", "kombu")
+"""What a node says of itself that an interpreter of its own may have otherwise."""
+
+
+def lane_name(lane: Lane) -> str:
+    """Return a lane's key with all that sets it apart."""
+    extras = [f"prefetch {lane.prefetch}", "acks as each task says" if lane.acks == "own" else f"acks {lane.acks}"]
+    extras += [PurePath(lane.python).name] if lane.python else []
+    extras += lane.extras
+    nodes = f"{lane.nodes} nodes, " if lane.nodes > 1 else ""
+    return f"{lane.key} ({nodes}{lane.slots} slots, {', '.join(extras)})"
+
+
+def versions_that_differ(lanes: Sequence[LaneFacts]) -> list[str]:
+    """Return a sentence for each version in which the nodes of lanes differ, e.g. "celery: threads 5.7.0, …"."""
+    known = [lane for lane in lanes if lane.hello]
+    found = []
+    for name in VERSIONS:
+        values = {lane.key: str((lane.hello or {}).get(name, "?")) for lane in known}
+        if len(set(values.values())) > 1:
+            found.append(f"{name}: {', '.join(f'{key} {value}' for key, value in values.items())}.")
+    return found
