@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from producer.lessons.lesson import (
     Entry,
-    Estimate,
     Found,
     Judgement,
     Python,
@@ -52,12 +51,14 @@ def found_in(python: Python, seen: Sequence[Seen], cores: Sequence[float]) -> Fo
 
     Args:
         python: The interpreter that it ran in.
-        seen: What each repetition saw.
+        seen: What each repetition saw; what takes long may be measured by one of them alone.
         cores: The cores that two counting processes got before each of them.
     """
-    measures: Mapping[str, Estimate] = {
-        name: estimate([each.figures[name] for each in seen]) for name in seen[0].figures
-    }
+    values: dict[str, list[float]] = {}
+    for each in seen:
+        for name, value in each.figures.items():
+            values.setdefault(name, []).append(value)
+    measures = {name: estimate(found) for name, found in values.items()}
     return Found(python=python, measures=measures, last=seen[-1], cores=estimate(cores))
 
 

@@ -25,7 +25,7 @@ from producer.lessons.catalogue import lessons as all_lessons
 from producer.lessons.lesson import APP, WORKDIR
 from producer.measure.lessons import LessonRunner
 from producer.report.lessons import contents, guessed, lesson, overview, run_of, to_json
-from producer.report.lessons_page import write_lessons
+from producer.report.lessons_page import PAGE, write_lessons
 from producer.report.terminal import console_for, show_parts
 from producer.rundir.folder import make_folder
 
@@ -117,7 +117,7 @@ def lessons(
         click.echo(to_json(run), nl=False)
     elif everything:
         show_parts(overview(run), console_for(sys.stdout))
-    click.echo(f"Page: {folder / 'lessons.html'}", err=True)
+    click.echo(f"Page: {folder / PAGE}", err=True)
     return 0
 
 

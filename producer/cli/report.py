@@ -1,11 +1,12 @@
 """
 Recompute a run's figures and verdicts from its records, and print the answer.
 
-With --full every figure.
+With --full every figure. Of a folder of lessons, print what they found, and write their page again.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ from producer.analysis.price import parse_price
 from producer.cli._command import FULL_OPTION, command, option
 from producer.cli._output import RunReport, show_report, write, write_pictures
 from producer.cli._param_types import Parsed
+from producer.report.lessons import overview, to_json, whole
+from producer.report.lessons_page import LESSONS, PAGE, read_lessons, write_lessons
 from producer.report.markdown import as_markdown
+from producer.report.terminal import console_for, show_parts
 
 if TYPE_CHECKING:
     from producer.analysis.price import Price
@@ -28,6 +32,7 @@ Examples:
   poolrace report --markdown runs/2026-01-31T12-00-00Z-race-1a2b3c > report.md
   poolrace report --html runs/2026-01-31T12-00-00Z-race-1a2b3c
   poolrace report --png pictures runs/2026-01-31T12-00-00Z-race-1a2b3c
+  poolrace report runs/2026-01-31T12-00-00Z-lessons
   poolrace report --html --core-hour '0.04 EUR' runs/2026-01-31T12-00-00Z-race-1a2b3c"""
 
 PRICE = Parsed("price", lambda text, _: parse_price(text))
@@ -57,6 +62,8 @@ def report(
     core_hour: Price | None,
 ) -> int:
     """Summarise a run again, and write and print the summary."""
+    if (run / LESSONS).is_file():
+        return _report_lessons(run, full=full, as_json=as_json)
     found = RunReport.of(run, core_hour)
     code = write(found)
     for line in write_pictures(found, html=html, files={"png": png, "svg": svg}):
@@ -66,3 +73,16 @@ def report(
     else:
         show_report(found, as_json=as_json, full=full or core_hour is not None)
     return code
+
+
+def _report_lessons(folder: Path, *, full: bool, as_json: bool) -> int:
+    """Print what lessons found, and write their page again."""
+    run = read_lessons(folder)
+    write_lessons(run, folder)
+    if as_json:
+        click.echo(to_json(run), nl=False)
+    else:
+        one = len({each.lesson for each in run.results}) == 1
+        show_parts(whole(run) if full or one else overview(run), console_for(sys.stdout))
+    click.echo(f"Page: {folder / PAGE}", err=True)
+    return 0

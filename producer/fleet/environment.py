@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,14 @@ def inherited_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def interpreter(python: str) -> str:
-    """Return the Python that runs a node: the one that is named, or the one that runs this command."""
-    return python or sys.executable
+    """
+    Return the Python that runs a node: the one that is named, or the one that runs this command.
+
+    A path is as seen from the current folder; nodes run in another one. Links are kept: a venv is known by its own.
+    """
+    if os.sep not in python:
+        return python or sys.executable
+    return os.path.abspath(os.path.expanduser(python))  # noqa: PTH100, PTH111 - `resolve` would follow links
 
 
 def source_path(python: str) -> dict[str, str]:

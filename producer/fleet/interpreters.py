@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from producer.errors import UsageError
-from producer.fleet.environment import APP, inherited_environment, source_path
+from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +131,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [python, "-c", code, *words], env=environment, input=question, capture_output=True, text=True,
+            [interpreter(python), "-c", code, *words], env=environment, input=question, capture_output=True, text=True,
             timeout=patience_s, check=False,
         )  # fmt: skip
     except OSError as error:

@@ -47,6 +47,20 @@ for line in sys.stdin:
 """A process that counts for the CPU time it is told, and says when it began and ended."""
 
 
+START = """
+import os, sys, time
+answer = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what the node says goes to the log
+import producer.lessons.jobs
+from producer.lessons.bench import Bench
+with Bench() as bench:
+    began = time.perf_counter()
+    bench.nodes(sys.argv[1], int(sys.argv[2]))
+    print(time.perf_counter() - began, file=answer, flush=True)
+"""
+"""A process that starts a node, and says how long that took."""
+
+
 class CannotTryError(RuntimeError):
     """An experiment that cannot be tried here; the message says why, and what would allow it."""
 
@@ -194,6 +208,22 @@ class Bench:
         found.pids = [node.pid for node in started]
         _wait_for_every_slot(found, started, slots * nodes)
         return found
+
+
+def start_s(pool: str, slots: int) -> float:
+    """
+    Return how long a node takes from its start until each slot has run a job, in seconds.
+
+    A process of its own starts it: one that has imported Celery would fork more slowly from then on.
+
+    Raises:
+        CannotTryError: If it does not become ready.
+    """
+    command = [sys.executable, "-c", START, pool, str(slots)]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, timeout=READY_S + JOB_S)
+    if ended.returncode:
+        raise CannotTryError("The nodes did not start; their output is in the log of the lesson.")
+    return float(ended.stdout)
 
 
 def this_python() -> Python:

@@ -73,6 +73,11 @@ def from_json(text: str | bytes) -> LessonsRun:
     return msgspec.json.decode(text, type=LessonsRun)
 
 
+def whole(run: LessonsRun) -> list[Part]:
+    """Return every lesson of a run."""
+    return [part for entry, results in run.by_lesson() for part in lesson(entry, results)]
+
+
 def contents() -> list[Part]:
     """Return the list of all lessons."""
     rows = [[str(each.lesson.order), each.name, each.lesson.english] for each in lessons()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from producer.lessons.bench import start_s
 from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
 from producer.lessons.picture import Bars
 
@@ -23,7 +25,8 @@ LESSON = Lesson(
     vietnamese="Chi phí của processes cao hơn threads bởi việc đóng và mở chương trình mất nhiều thời gian hơn.",
     english="A process costs more than a thread, since it takes longer to open and to close.",
     tried=f"Bare Python: create, start and join {THREADS} threads and {PROCESSES} forked processes that do nothing, "
-    f"one after the other; then let {IDLE} of each wait, and read their memory.",
+    f"one after the other; then let {IDLE} of each wait, and read their memory. And once, nodes of {IDLE} slots: from "
+    "the start of the node until each slot has run a job.",
     question="How many times as long as a thread does a forked process take to start and end?",
     guessed="ratio",
     measures={
@@ -32,6 +35,8 @@ LESSON = Lesson(
         "ratio": Measure(title="process over thread"),
         "thread_kib": Measure(title="memory of a waiting thread", unit="KiB"),
         "process_kib": Measure(title="memory of a waiting process, not shared", unit="KiB"),
+        "prefork_node": Measure(title=f"a prefork node of {IDLE} slots, until each ran a job", unit="s"),
+        "threads_node": Measure(title=f"a threads node of {IDLE} slots, until each ran a job", unit="s"),
     },
     expected=(Verdict.TRUE, Verdict.TRUE),
     advice="Both cost nothing beside a job, since a pool starts its slots once. Starting them for every job is what "
@@ -40,11 +45,13 @@ LESSON = Lesson(
 
 
 def observe(_bench: Bench) -> Iterator[Seen]:
-    """Time the life of threads and processes, and read the memory of waiting ones."""
+    """Time the start of nodes once, and the life of threads and processes; read the memory of waiting ones."""
     fork = multiprocessing.get_context("fork")
+    nodes = {f"{pool}_node": start_s(pool, IDLE) for pool in ("prefork", "threads")}
     while True:
         thread_s, process_s = life_s(threading.Thread, THREADS), life_s(fork.Process, PROCESSES)
-        figures = {"thread": thread_s, "process": process_s, "ratio": process_s / thread_s}
+        figures = {"thread": thread_s, "process": process_s, "ratio": process_s / thread_s, **nodes}
+        nodes = dict.fromkeys(nodes, math.nan)
         before, event, waiting = private_kib("self"), threading.Event(), fork.Event()
         threads = [threading.Thread(target=event.wait) for _ in range(IDLE)]
         for each in threads:

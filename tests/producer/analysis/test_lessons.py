@@ -35,6 +35,14 @@ def test_each_measure_is_estimated_over_the_repetitions() -> None:
     assert found.last.figures == {"count": 3}
 
 
+def test_what_one_repetition_alone_measured_is_estimated_by_that_one() -> None:
+    python = Python(version="3.13.1", free_threaded=False, gil=True, cores=2)
+    both, one = Seen(figures={"count": 1, "start": 2.5}), Seen(figures={"count": 2})
+    found = found_in(python, [both, one, one], [2.0] * 3)
+    assert (found["start"].value, found["start"].repetitions) == (2.5, 1)
+    assert found["count"].repetitions == 3
+
+
 def test_a_quiet_machine_judges() -> None:
     assert judge(two_threads(), seen()).verdict is Verdict.ONLY_IF
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,6 @@ from producer.cli._root import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,41 @@ def test_without_a_lesson_all_of_them_are_listed() -> None:
     assert answer.exit_code == 0
     assert "two-threads" in answer.stdout
     assert "poolrace lessons --all" in answer.stdout
+
+
+STORED = Path(__file__).parents[3] / "pictures" / "runs" / "2026-11-29T05-48-43Z-lessons" / "lessons.json"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of lessons, as a run left it."""
+    folder = tmp_path / "2026-01-31T12-00-00Z-lessons"
+    folder.mkdir()
+    (folder / "lessons.json").write_bytes(STORED.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [([], "statements, tried in"), (["--full"], "In Celery"), (["--json"], '"results"')]
+)
+def test_a_folder_of_lessons_is_reported_again_with_its_page(folder: Path, words: list[str], said: str) -> None:
+    answer = CliRunner().invoke(main, ["report", *words, str(folder)])
+    assert answer.exit_code == 0, answer.stderr
+    assert said in answer.stdout
+    assert answer.stderr == f"Page: {folder / 'lessons.html'}\n"
+    assert "<!doctype html>" in (folder / "lessons.html").read_text().lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"{", "lessons.json: cannot be read"),
+        (STORED.read_bytes().replace(b'"two-threads"', b'"three-threads"'), "does not know its lesson 'three-threads'"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_left_as_it_is(folder: Path, text: bytes, said: str) -> None:
+    (folder / "lessons.json").write_bytes(text)
+    answer = CliRunner().invoke(main, ["report", str(folder)])
+    assert (answer.exit_code, said in answer.stderr) == (2, True)
+    assert [path.name for path in folder.iterdir()] == ["lessons.json"]
+    assert (folder / "lessons.json").read_bytes() == text

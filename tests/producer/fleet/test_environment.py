@@ -45,3 +45,13 @@ def test_another_python_finds_our_packages_in_a_checkout_and_not_in_an_installat
         monkeypatch.setattr(environment, "__file__", str(tmp_path / folder / "producer" / "fleet" / "environment.py"))
         assert interpreter("/opt/python") == "/opt/python"
         assert source_path("/opt/python") == found
+
+
+def test_a_path_is_as_seen_from_here_since_nodes_run_elsewhere_and_links_are_kept(tmp_path, monkeypatch):
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for named in ("venv/bin/python", "./venv/bin/python", "~/venv/bin/python"):
+        assert interpreter(named) == str(tmp_path / "venv" / "bin" / "python")
+    assert interpreter("python3.13") == "python3.13"
