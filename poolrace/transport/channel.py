@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import cached_property
 from queue import Empty
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import redis
 from kombu.log import get_logger
@@ -18,13 +20,13 @@ from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 from poolrace.transport.ack_buffer import AckBuffer
 from poolrace.transport.dead_letters import DeadLetters, report
 from poolrace.transport.delivery import Delivery
-from poolrace.transport.list_waiter import ListWaiter
+from poolrace.transport.lookout import Lookout
 from poolrace.transport.qos import QoS
-from poolrace.transport.script import SHA, TAKE, ServerKeys, TakeRequest, arguments, read_answer
+from poolrace.transport.script import LEASE_S, LEAVE, SHA, TAKE, ServerKeys, TakeRequest, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Container, Sequence
 
     from poolrace.transport.script import PendingMessage
 
@@ -35,11 +37,21 @@ Base: Any = object  # in truth the class that this is mixed into
 MAX_BATCH = 200
 """The most messages of one step: the server does nothing else meanwhile."""
 
-MAX_WAITERS = 16
-"""The most connections that wait on a list each; lists beyond that are looked at whenever a wait ends."""
-
 RETRY_S = 1.0
 """The pause between tries while the server answers with errors."""
+
+RENEW_S = 1.0
+"""How long a consumer that found nothing waits before it asks again, whatever it has heard."""
+
+POLL_S = 0.05
+"""The same for one that looks out on a queue on a server which cannot tell of changes."""
+
+SHARED_S = 0.2
+"""The same where it has left messages to others."""
+
+UNDER_WAY = frozenset({"take", "look", "wait"})
+"""What may be under way on the asking connection: a step; a last look at lists, which the server then remembers; or a
+wait for a token, which costs nothing if it is lost."""
 
 
 class AtomicChannel(Base):  # type: ignore[misc]
@@ -50,7 +62,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         acks: The acknowledgements that are not sent yet.
         delivery: The messages that are taken and not delivered yet.
         dead_letters: The list of messages that could not be read.
-        waiters: The connections that wait for a message, by the key of their list.
+        lookout: Hears of changes; None until this consumer looks out for the first time.
+        name: The name by which other consumers of its queues count it.
     """
 
     QoS = QoS
@@ -60,7 +73,13 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self.acks = AckBuffer(self._send_acks)
         self.dead_letters = DeadLetters(self.raw_client, lambda: self._server_keys)
         self.delivery = Delivery(self, self.dead_letters)
-        self.waiters: dict[str, ListWaiter] = {}
+        self.lookout: Lookout | None = None
+        self.name = uuid4().hex
+        self._under_way = ""
+        self._looks_out: list[str] = []
+        self._has_to_look = False
+        self._rests_until_s = 0.0
+        self._cannot_track = False
         self._no_ack: set[str] = set()
         self._request: TakeRequest | None = None
         self._may_have_messages = True
@@ -81,44 +100,86 @@ class AtomicChannel(Base):  # type: ignore[misc]
     @property
     def wants_to_ask(self) -> bool:
         """True if there is anything to ask the server for."""
-        if self._retry_after_s and monotonic() < self._retry_after_s:
+        if self.is_pausing:
             return False
         if self.acks or self.delivery:
             return True
-        return self._may_have_messages and bool(self.active_queues) and self.has_room
+        return self._may_take and bool(self.active_queues) and self.has_room
 
     @property
-    def wait_s(self) -> float:
-        """The length of a wait, such that all waits together ask as often as one `BRPOP` would."""
-        return float((self.brpop_timeout or 1) * max(1, len(self.waiters)))
+    def is_pausing(self) -> bool:
+        """True if the server answered with an error just now, so that it is left alone for a moment."""
+        return bool(self._retry_after_s) and monotonic() < self._retry_after_s
 
-    def renew_waiters(self) -> Iterable[ListWaiter]:
-        """Keep a waiter for each list that is consumed from, as far as they go, and return them."""
-        keys = self._list_keys(self._queues())[:MAX_WAITERS]
-        unneeded = [waiter for key, waiter in self.waiters.items() if key not in keys]
-        if unneeded:
-            self.connection.cycle.forget(self, unneeded)
-        self.waiters = {key: self.waiters.get(key) or ListWaiter(key, self._new_connection()) for key in keys}
-        return self.waiters.values()
+    @property
+    def _may_take(self) -> bool:
+        """True if there may be messages to take: nobody knows better, or it is time to ask."""
+        return self._may_have_messages or monotonic() >= self._rests_until_s
 
-    def on_wait_end(self, waiter: ListWaiter) -> None:
-        """Read the end of a wait, and note whether there may be messages to take."""
+    @property
+    def is_waiting(self) -> bool:
+        """True if the asking connection waits for a token, so that nothing else can be asked there."""
+        return self._under_way == "wait"
+
+    def on_change(self) -> None:
+        """Read that a list has changed, so that there may be messages to take."""
+        assert self.lookout is not None
         try:
-            found = waiter.finish()
+            self.lookout.hear()
         except self.connection_errors:
-            waiter.close()
-            raise
-        except ResponseError:
-            found = True  # the next request finds out what is wrong
-        beyond = len(self.waiters) < len(self.active_queues) * len(self.priority_steps)
-        self._may_have_messages = self._may_have_messages or found or beyond
+            self._close_lookout()  # it holds nothing; the next look makes another
+        self._may_have_messages = True
+        if self.is_waiting:
+            with suppress(*self.connection_errors):
+                self.raw_client().client_unblock(self.lookout.asking_id)
         raise Empty
+
+    def wait(self) -> None:
+        """Look once more at the lists that this consumer looks out on, or wait for a token of the others."""
+        if self._has_to_look and self._looks_out and self._can_look():
+            self._has_to_look = False
+            keys = self._list_keys(self._looks_out)
+            self._begin("look", ("CLIENT", "CACHING", "YES"), ("EXISTS", *keys))
+            return
+        queues = [queue for queue in self._queues() if self._cannot_track or queue not in self._looks_out]
+        if queues:
+            for_s = POLL_S if self._cannot_track and self._looks_out else max(0.01, self._rests_until_s - monotonic())
+            self._begin("wait", ("BLPOP", *(self._wait_keys(queue)[2] for queue in queues), f"{for_s:.3f}"))
+
+    @property
+    def wants_to_wait(self) -> bool:
+        """True if there is something to wait for on the asking connection."""
+        return (self._has_to_look and bool(self._looks_out)) or len(self._looks_out) < len(self.active_queues)
+
+    def _begin(self, what: str, *commands: Sequence[Any]) -> None:
+        connection = self.client.connection
+        self._under_way, self._in_poll = what, connection
+        self._brpop_sent_at = monotonic()
+        connection.send_packed_command(connection.pack_commands(commands))
+
+    def _can_look(self) -> bool:
+        """Have the server tell of changes of what is asked next; False if it cannot."""
+        if self._cannot_track:
+            return False
+        try:
+            self.lookout = self.lookout or Lookout(self._new_connection())
+            self.lookout.look_out_for(self.client.connection)
+        except ResponseError as error:
+            logger.warning("the server does not tell of changes (%s): its lists are looked at every %g s", error, POLL_S)
+            self._cannot_track = True
+            self._close_lookout()
+        return not self._cannot_track
+
+    def _close_lookout(self) -> None:
+        if self.lookout is not None:
+            self.connection.cycle.forget(self, self.lookout)
+            self.lookout.close()
 
     # Taking messages
 
     def _brpop_start(self, timeout: float | None = None) -> None:  # noqa: ARG002 - as kombu calls it
         """Ask for messages and acknowledge others, without waiting for the answer."""
-        room = self._room() if self._may_have_messages else 0  # before the acks, which made it
+        room = self._room() if self._may_take else 0  # before the acks, which made it
         queues = self._queues()
         self._send(self._take_request(queues, no_ack=self._no_ack, room=room, acks=self.acks.take()))
 
@@ -132,17 +193,16 @@ class AtomicChannel(Base):  # type: ignore[misc]
             in_turns=not isinstance(self._queue_cycle, priority_cycle),
             room=room,
             acks=acks,
+            waits=[key for queue in queues for key in self._wait_keys(queue)],
+            held=len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
 
     def _send(self, request: TakeRequest, *script: str) -> None:
-        connection = self.client.connection
         self._request = request
-        self._in_poll = connection
-        self._brpop_sent_at = monotonic()
-        connection.send_command(*(script or ("EVALSHA", SHA)), *self._arguments(request))
+        self._begin("take", (*(script or ("EVALSHA", SHA)), *self._arguments(request, self.name)))
 
-    def _arguments(self, request: TakeRequest) -> list[Any]:
-        return arguments(self._server_keys, request, now=time())
+    def _arguments(self, request: TakeRequest, name: str = "") -> list[Any]:
+        return arguments(self._server_keys, request, now=time(), name=name)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ARG002 - as kombu calls it
         """Read the answer and deliver the messages that it brought."""
@@ -153,12 +213,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
         raise Empty
 
     def _read_answer(self) -> None:
-        request, connection = self._request, self.client.connection
-        assert request is not None
+        under_way, connection = self._under_way, self.client.connection
         try:
-            answer = connection.read_response()
+            answers = [connection.read_response() for _ in range(2 if under_way == "look" else 1)]
         except NoScriptError:
-            self._send(request, "EVAL", TAKE)
+            assert self._request is not None
+            self._send(self._request, "EVAL", TAKE)
             return
         except self.connection_errors:
             connection.disconnect()  # which puts the acks back
@@ -167,24 +227,37 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self._abandon_request()
             self._retry_after_s = monotonic() + RETRY_S
             raise
-        self._request, self._in_poll, self._retry_after_s = None, None, 0.0
-        self._flush_brpop_reauth()
-        self._accept(request, answer)
+        request, self._request = self._request, None
+        self._in_poll, self._under_way, self._retry_after_s = None, "", 0.0
+        if hasattr(self, "_flush_brpop_reauth"):  # kombu 5.7
+            self._flush_brpop_reauth()
+        if request is not None:
+            self._accept(request, answers[0])
+        else:
+            # A list that has filled since it was found empty; or a token, or the end of the wait for one.
+            self._may_have_messages = under_way == "wait" or answers[1] > 0
 
-    def _accept(self, request: TakeRequest, answer: Sequence[Any]) -> None:
-        taken, broken = read_answer(request, answer)
-        for message in taken:
+    def _accept(self, request: TakeRequest, raw: Sequence[Any]) -> None:
+        answer = read_answer(request, raw)
+        for message in answer.taken:
             self.delivery.add(message)
             self._queue_cycle.rotate(message.queue)
-        for fault in broken:
+        for fault in answer.broken:
             report(fault)
+        if answer.error:
+            logger.error("messages could not be taken: %s", answer.error)
+        if answer.stuck or answer.error:
+            self._retry_after_s = monotonic() + RETRY_S
         if request.room:
-            # Fewer than there was room for: the lists are empty, and waiting on them is cheaper than asking.
-            self._may_have_messages = len(taken) == request.room or bool(broken)
+            shared = answer.shared and not answer.taken
+            self._may_have_messages = answer.looks_out is None and not shared
+            self._rests_until_s = monotonic() + (SHARED_S if shared else RENEW_S)
+            self._looks_out = answer.looks_out or []
+            self._has_to_look = True
 
     def _abandon_request(self) -> None:
         """Give up on an answer that will not come; its acknowledgements go with the next request."""
-        request, self._request, self._in_poll = self._request, None, None
+        request, self._request, self._in_poll, self._under_way = self._request, None, None, ""
         if request is not None:
             self.acks.put_back(request.acks)
 
@@ -198,13 +271,14 @@ class AtomicChannel(Base):  # type: ignore[misc]
         lasting = bool(self.active_queues)
         if cycle is None or not cycle.is_running or not lasting or self.delivery.is_in_this_thread:
             self.acks.flush()
-        elif not self._in_poll:  # else the loop wakes by the answer
+        elif not self._in_poll or self.is_waiting:  # else the loop wakes by the answer
             cycle.wake()
 
     def _send_acks(self, tags: list[str]) -> None:
         if self.connection is None:  # a closed channel has put its messages back already
             return
-        with self._create_client().pipeline() as pipe:
+        # No transaction: a server that is full refuses to queue even what makes room.
+        with self._create_client().pipeline(transaction=False) as pipe:
             pipe.zrem(self.unacked_index_key, *tags).hdel(self.unacked_key, *tags).execute()
 
     # Overrides of kombu's own
@@ -216,7 +290,11 @@ class AtomicChannel(Base):  # type: ignore[misc]
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def _basic_cancel(self, consumer_tag: str) -> Any:
+        queue = self._tag_to_queue.get(consumer_tag)
         cancelled = super()._basic_cancel(consumer_tag)
+        if queue is not None:
+            self.delivery.requeue(queue)
+            self._leave(queue)
         if not self.active_queues and not self._in_poll:
             self.acks.flush()
         return cancelled
@@ -225,13 +303,13 @@ class AtomicChannel(Base):  # type: ignore[misc]
         """Take one message now, or return None."""
         request = self._take_request([queue], no_ack={queue} if no_ack else (), room=1)
         while True:
-            taken, broken = read_answer(request, self._execute(request))
-            for fault in broken:
+            answer = read_answer(request, self._execute(request))
+            for fault in answer.broken:
                 report(fault)
-            if not broken:
+            if not answer.broken or answer.stuck:
                 break
         self._maybe_update_queues_expire(self._create_client(), queue)
-        return self._message(taken[0], no_ack=no_ack) if taken else None
+        return self._message(answer.taken[0], no_ack=no_ack) if answer.taken else None
 
     def _message(self, taken: PendingMessage, *, no_ack: bool) -> Any:
         message = self.Message(loads(bytes_to_str(taken.raw)), channel=self)
@@ -261,7 +339,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
         with suppress(KeyError):
             payload["headers"]["redelivered"] = True
             payload["properties"]["delivery_info"]["redelivered"] = True
-        queues = self._lookup(exchange, routing_key)
+        queues = self._lookup(exchange, routing_key) or self._bound_by_pattern(exchange, routing_key)
         if not queues:
             raise LookupError(f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}")
         text = dumps(payload)
@@ -269,19 +347,34 @@ class AtomicChannel(Base):  # type: ignore[misc]
             key = self._q_for_pri(queue, self._get_message_priority(payload, reverse=False))
             (pipe.lpush if leftmost else pipe.rpush)(key, text)
 
+    def _bound_by_pattern(self, exchange: Any, routing_key: Any) -> list[str]:
+        """Return the queues of a topic exchange that this node has not declared, by its bindings on the server."""
+        with suppress(LookupError):
+            rows = self.get_table(exchange)
+            return [queue for _, pattern, queue in rows if pattern and re.match(pattern, routing_key or "")]
+        return []
+
     def close(self) -> None:
         """Put back the messages that are not acknowledged, and acknowledge the others."""
         if not self.closed:
             self._closing = True
             try:
-                if self._in_poll:
+                while self._in_poll and not self.is_waiting:
                     self._read_answer()
                 self.acks.flush()
                 self.delivery.requeue_all()
+                for queue in self.active_queues:
+                    self._leave(queue)
             except (*self.connection_errors, ResponseError):
                 logger.warning("closed without a last word with the server", exc_info=True)
-            self._in_poll = None
+            self._in_poll, self._under_way = None, ""
+            self._close_lookout()
         super().close()
+
+    def _leave(self, queue: str) -> None:
+        """Count no more as one that waits for a queue, and have another one look out on it."""
+        keys = self._wait_keys(queue)
+        self.raw_client().eval(LEAVE, len(keys), *keys, self.name, round(1000 * LEASE_S))
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """Return one client for all operations: a new one for each, as in kombu, costs more than the operation."""
@@ -294,9 +387,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _on_connection_disconnect(self, connection: Any) -> None:
         if self._in_poll is connection:
             self._abandon_request()
-        for waiter in self.waiters.values():
-            if waiter.connection is connection:
-                waiter.sent_at = None
+            self._may_have_messages = True
         super()._on_connection_disconnect(connection)
 
     # The prefetch window, names of keys, and connections
@@ -305,6 +396,9 @@ class AtomicChannel(Base):  # type: ignore[misc]
         qos = self.qos
         if not qos.can_consume():
             return 0
+        # What is not handed over at once would be lost with this process, or be held back from others.
+        if self._no_ack or not (qos.prefetch_count or self.connection.cycle.hub):
+            return 1 - min(1, len(self.delivery))
         most = self._max_batch()
         if qos.prefetch_count:
             most = min(most, int(qos.prefetch_count) - len(qos._delivered) + len(qos._dirty))
@@ -321,6 +415,15 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _list_keys(self, queues: Sequence[str]) -> list[str]:
         prefix = self.global_keyprefix
         return [prefix + self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+
+    def _wait_keys(self, queue: str) -> tuple[str, str, str]:
+        """Return the keys of a queue's lookout, of the consumers that wait for it, and of its wake list."""
+        prefix = self.global_keyprefix
+        return (
+            f"{prefix}_kombu.lookout.{queue}",
+            f"{prefix}_kombu.idle.{queue}",
+            f"{prefix}_kombu.wake.{queue}",
+        )
 
     @cached_property
     def _server_keys(self) -> ServerKeys:
@@ -340,11 +443,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _new_connection(self) -> Any:
         """Make a connection outside the pool, whose connections are few and not meant for waiting."""
         pool = self.async_pool
-        return pool.connection_class(**pool.connection_kwargs)
+        # Messages of a subscription are answers there, as they are no more in the newer protocol.
+        return pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
 
     def _check_server(self) -> None:
         try:
-            check_server(self.raw_client().info("server"))
+            check_server(self.raw_client().info("server"), self.global_keyprefix)
         except NoPermissionError:
             logger.debug("may not ask the server for its version")
         except UnfitServerError:

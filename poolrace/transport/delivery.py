@@ -51,15 +51,20 @@ class Delivery:
         self._pending.append(message)
 
     def deliver(self) -> None:
-        """Deliver for a few milliseconds; the rest follows once the server has answered again."""
-        until = monotonic() + DELIVER_FOR_S
+        """
+        Deliver for a few milliseconds; the rest follows once the server has answered again.
+
+        Without an event loop one message is delivered: who drains events one by one counts on it.
+        """
+        connection = self._channel.connection
+        until = monotonic() + (DELIVER_FOR_S if connection is not None and connection.cycle.hub else 0)
         qos = self._channel.qos
         self._thread = get_ident()
         try:
             while self._pending and self._channel.connection is not None:
                 message = self._pending.popleft()
                 self._deliver(message)
-                if monotonic() > until or self._is_done_already(message):
+                if monotonic() >= until or self._is_done_already(message):
                     break
         finally:
             self._thread = qos.noted_tag = None
@@ -78,6 +83,13 @@ class Delivery:
         # From the last one, so that they stand in their old order.
         while self._pending:
             self._requeue(self._pending.pop())
+
+    def requeue(self, queue: str) -> None:
+        """Put the messages of one queue back into it."""
+        ours = [message for message in self._pending if message.queue == queue]
+        self._pending = deque(message for message in self._pending if message.queue != queue)
+        while ours:
+            self._requeue(ours.pop())
 
     def _deliver(self, message: PendingMessage) -> None:
         channel = self._channel

@@ -4,7 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+import kombu
 from kombu.transport import redis, virtual
+
+KOMBU_NEEDED = "kombu 5.5 to 5.8"
+
+_NEEDED = {
+    redis.Channel: (
+        "_basic_cancel _brpop_read _brpop_start _closing _create_client _disconnect_pools _do_restore_message "
+        "_get_message_priority _in_poll _lookup _maybe_update_queues_expire _on_connection_disconnect _q_for_pri "
+        "active_queues async_pool get_table"
+    ),
+    redis.MultiChannelPoller: "_client_registered _register _register_BRPOP _register_LISTEN _unregister_from_poll",
+    redis.QoS: "restore_by_tag restore_unacked_once",
+    redis.Transport: "register_with_event_loop on_readable",
+}
+"""The names, most of them private, that a subclass relies on."""
+
+
+def check_kombu() -> None:
+    """
+    Check that this kombu has every name that the transport relies on.
+
+    Raises:
+        ImportError: If it lacks one.
+    """
+    missing = [f"{kind.__name__}.{name}" for kind, names in _NEEDED.items() for name in names.split() if not hasattr(kind, name)]
+    if missing:
+        raise ImportError(
+            f"poolrace.transport needs {KOMBU_NEEDED}, and {kombu.__version__} lacks {', '.join(missing)}. Install such "
+            "a kombu, or leave the transport out: kombu's own works on the same queues."
+        )
+
 
 BasicQoS: Any = virtual.QoS
 RedisQoS: Any = redis.QoS

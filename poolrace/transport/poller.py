@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queue import Empty
 from threading import get_ident
 from time import monotonic
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from kombu.log import get_logger
 
 from poolrace.transport.kombu_bases import RedisPoller
-from poolrace.transport.list_waiter import ListWaiter
+from poolrace.transport.lookout import Lookout
 
 logger = get_logger(__name__)
+
+RENEW_S = 1.0
+"""The longest sleep without an event loop: then there may be something to ask for."""
 
 STALLED_AFTER_S = 2.0
 """A loop without a round for this long has ended or is held up; it sleeps for no more than a second."""
@@ -40,6 +44,8 @@ class Poller(RedisPoller):  # type: ignore[misc]
         """Have each channel ask the server for messages, or wait for them."""
         self._loop_thread, self._last_round_at = get_ident(), monotonic()
         for channel in list(self._channels):
+            if channel.is_waiting and channel.acks:
+                channel.acks.flush()  # over another connection: this one does nothing but wait
             if channel.active_queues or channel.acks or channel.delivery:
                 self._advance(channel)
             if channel.delivery and not channel._in_poll:
@@ -52,15 +58,20 @@ class Poller(RedisPoller):  # type: ignore[misc]
             return
         if channel.wants_to_ask:
             self._register_BRPOP(channel)
-        elif channel.has_room:
-            for waiter in channel.renew_waiters():
-                if waiter.sent_at is None:
-                    self._wait(channel, waiter)
+        elif channel.has_room and channel.active_queues and channel.wants_to_wait and not channel.is_pausing:
+            if not self._client_registered(channel, channel.client, "BRPOP"):
+                self._register(channel, channel.client, "BRPOP")
+            channel.wait()
+            self._hear(channel)
 
-    def _wait(self, channel: Any, waiter: ListWaiter) -> None:
-        if waiter.connection._sock is None or (channel, waiter, waiter) not in self._chan_to_sock:
-            self._register(channel, waiter, waiter)
-        waiter.start(channel.wait_s)
+    def _hear(self, channel: Any) -> None:
+        """Have the loop read what the server tells of changes."""
+        lookout = channel.lookout
+        if lookout is not None and lookout.is_open:
+            known = self._chan_to_sock.get((channel, lookout, lookout))
+            if known is not lookout.connection._sock:
+                self._chan_to_sock.pop((channel, lookout, lookout), None)
+                self._register(channel, lookout, lookout)
 
     def on_readable(self, fileno: int) -> Any:
         """Read from a socket."""
@@ -68,8 +79,8 @@ class Poller(RedisPoller):  # type: ignore[misc]
         if channel is None:
             logger.debug("nothing known of descriptor %r, ignored", fileno)
             return None
-        if isinstance(kind, ListWaiter):
-            return channel.on_wait_end(kind)
+        if isinstance(kind, Lookout):
+            return channel.on_change()
         if kind == "BRPOP":
             if channel._in_poll:
                 return channel.handlers[kind]()
@@ -78,39 +89,37 @@ class Poller(RedisPoller):  # type: ignore[misc]
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         """Deliver something where there is no event loop."""
-        for channel in list(self._channels):
-            if channel.delivery:
-                channel.delivery.deliver()
-                return None
-        return super().get(callback, timeout)
+        ends_s = None if timeout is None else monotonic() + timeout
+        while True:
+            for channel in list(self._channels):
+                if channel.delivery:
+                    channel.delivery.deliver()
+                    return None
+            left_s = RENEW_S if ends_s is None else min(RENEW_S, ends_s - monotonic())
+            try:
+                return super().get(callback, max(0.0, left_s))
+            except Empty:
+                # Something was read that is no message, or nothing came: there is time to look again.
+                if ends_s is not None and monotonic() >= ends_s:
+                    raise
 
     def discard(self, channel: Any) -> None:
-        """Forget a channel and its waits."""
+        """Forget a channel, and what it hears."""
         super().discard(channel)
-        self.forget(channel, list(channel.waiters.values()))
+        if channel.lookout is not None:
+            self.forget(channel, channel.lookout)
 
-    def forget(self, channel: Any, waiters: list[ListWaiter]) -> None:
-        """End some waits of a channel; its connections take themselves out of the poll."""
-        for waiter in waiters:
-            sock = self._chan_to_sock.pop((channel, waiter, waiter), None)
-            if sock is not None and sock.fileno() >= 0:
-                self._fd_to_chan.pop(sock.fileno(), None)
-                self._unregister_from_poll(sock.fileno())
-            waiter.close()
+    def forget(self, channel: Any, lookout: Lookout) -> None:
+        """Take what a channel hears out of the poll."""
+        sock = self._chan_to_sock.pop((channel, lookout, lookout), None)
+        if sock is not None and sock.fileno() >= 0:
+            self._fd_to_chan.pop(sock.fileno(), None)
+            self._unregister_from_poll(sock.fileno())
 
     def wake(self) -> None:
         """Have the event loop look for things to send, if it may be asleep."""
         if self.hub is not None and get_ident() != self._loop_thread:
             self.hub.call_soon(_nothing)
-
-    def maybe_check_brpop_health(self) -> None:
-        """Drop connections whose answer is overdue; the next poll makes new ones."""
-        super().maybe_check_brpop_health()
-        for channel in list(self._channels):
-            for waiter in list(channel.waiters.values()):
-                if channel.health_check_interval and waiter.is_overdue(channel.health_check_interval):
-                    logger.warning("no answer on a waiting connection in time, dropping it")
-                    waiter.close()
 
     @property
     def fds(self) -> dict[int, Any]:

@@ -9,75 +9,199 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TAKE = """
--- KEYS: unacked, its index, the dead-letter list, then the lists of the queues: all of one priority, then of the next.
--- ARGV: now, room, '1' for turns or '0' for the order given, lists of one priority, a digit for each of them ('1':
--- its messages are noted), then the delivery tags to acknowledge.
+TAKE = r"""
+-- KEYS: unacked, its index, the dead-letter list, then the lists of the queues: all of one priority, then of the next;
+-- then for each queue its lookout, its idle consumers and its wake list.
+-- ARGV: now, room, the bytes to stop behind, '1' for turns or '0' for the order given, the number of queues, a digit
+-- for each of them ('1': its messages are noted), the consumer's name, the messages that it holds, how long it is
+-- remembered in milliseconds, then the delivery tags to acknowledge.
 local unacked, index, dead = KEYS[1], KEYS[2], KEYS[3]
-local now, room, turns, width = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
+local now, room, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local turns, width, noted = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6]
+local me, held, lease = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local lists = #KEYS - 3 - 3 * width
 
-if #ARGV > 5 then
-  redis.call('ZREM', index, unpack(ARGV, 6))
-  redis.call('HDEL', unacked, unpack(ARGV, 6))
+if #ARGV > 9 then
+  redis.call('ZREM', index, unpack(ARGV, 10))
+  redis.call('HDEL', unacked, unpack(ARGV, 10))
 end
 
-local answer = {}
+-- First 1 if the bytes ran out and 2 if messages were left to others, then a digit for each queue that this consumer
+-- looks out on while it rests, then three parts for each message: a list, or less than 0 for what is no message.
+local answer = {0, ''}
+local failed
 
-local function names(value) return type(value) == 'string' or value == cjson.null end
+local function say(list, word, raw)
+  answer[#answer + 1] = list
+  answer[#answer + 1] = word
+  answer[#answer + 1] = raw
+end
+
+-- An error ends the step, and what was taken before is handed over all the same.
+local function fail(why) failed, room = why, 0 end
+
+local function decoded(raw)
+  -- Kombu writes the body first, in base64. It is most of a message, and nothing in it is needed here.
+  if string.sub(raw, 1, 10) == '{"body": "' then
+    local close = string.find(raw, '"', 11, true)
+    if close and string.byte(raw, close - 1) ~= 92 and string.sub(raw, close, close + 2) == '", ' then
+      local fine, rest = pcall(cjson.decode, '{' .. string.sub(raw, close + 3))
+      if fine then
+        if type(rest) == 'table' then rest.body = '' end
+        return rest
+      end
+    end
+  end
+  local fine, message = pcall(cjson.decode, raw)
+  if fine then return message end
+  return nil, tostring(message)
+end
+
+local function number(value)
+  if type(value) == 'number' and value % 1 == 0 and math.abs(value) < 2^53 then return string.format('%.0f', value) end
+end
+
+-- The name of an exchange, or a routing key, as JSON; nil if kombu could not put the message back by it.
+local function name(value)
+  if type(value) == 'string' or value == cjson.null then return cjson.encode(value) end
+  return number(value)
+end
+
+-- Python reads what cjson does not: half of a surrogate pair, and what is nested deeply. The last of each name is that
+-- of the properties; in a text, quotes would be escaped.
+local function last(raw, field, ...)
+  for _, pattern in ipairs({...}) do
+    local found = string.match(raw, '^.*"' .. field .. '": ' .. pattern .. '[,}]')
+    if found then return found end
+  end
+end
+
+local function searched(raw, why)
+  local tag = last(raw, 'delivery_tag', '"([^"\\]+)"', '(%d+)')
+  local exchange = last(raw, 'exchange', '("[^"]*[^"\\]")', '("")', '(null)')
+  local key = last(raw, 'routing_key', '("[^"]*[^"\\]")', '("")', '(%w+)')
+  if tag and exchange and key then return tag, exchange .. ', ' .. key end
+  return nil, why
+end
 
 -- What kombu needs of a message to note it, to hand it over and to put it back; or nil and why not.
 local function read(raw)
-  local fine, message = pcall(cjson.decode, raw)
-  if not fine then return nil, 'not JSON: ' .. tostring(message) end
+  local message, why = decoded(raw)
+  if why then return searched(raw, 'not JSON: ' .. why) end
   local properties = type(message) == 'table' and message.properties
   if type(properties) ~= 'table' then return nil, 'no properties' end
   local tag, way = properties.delivery_tag, properties.delivery_info
-  if type(tag) == 'number' and tag % 1 == 0 and math.abs(tag) < 2^53 then tag = string.format('%.0f', tag) end
-  if type(tag) ~= 'string' or tag == '' then return nil, 'no delivery_tag' end
   if type(way) ~= 'table' then return nil, 'no delivery_info' end
   if way.exchange == nil or way.routing_key == nil then return nil, 'no exchange or routing_key' end
-  if not names(way.exchange) or not names(way.routing_key) then return nil, 'exchange or routing_key is no text' end
-  if type(message.body) ~= 'string' then return nil, 'no body' end
-  if message.headers ~= nil and type(message.headers) ~= 'table' then return nil, 'headers are no object' end
-  return tag, cjson.encode(way.exchange) .. ', ' .. cjson.encode(way.routing_key)
+  local exchange, key = name(way.exchange), name(way.routing_key)
+  if not exchange or not key then return searched(raw, 'exchange or routing_key is no text') end
+  if type(tag) == 'number' then tag = number(tag) or last(raw, 'delivery_tag', '(%d+)') end
+  if type(tag) ~= 'string' or tag == '' then return nil, 'no delivery_tag' end
+  -- Celery ends with a message that has none.
+  if type(message.body) ~= 'string' and type(message.body) ~= 'table' then return nil, 'no body' end
+  return tag, exchange .. ', ' .. key
 end
 
 local function set_aside(list, raw, reason)
   local kept = redis.pcall('LPUSH', dead, cjson.encode({reason = reason, at = now, key = list, message = raw}))
+  local where = -1
   if type(kept) == 'table' then  -- no list to keep it in: it waits behind all others
     redis.call('LPUSH', list, raw)
-    reason = reason .. '; left in its queue: ' .. kept.err
+    where, reason = -2, reason .. '; left in its queue: ' .. kept.err
   end
-  answer[#answer + 1] = -1
-  answer[#answer + 1] = reason
-  answer[#answer + 1] = raw
+  say(where, reason, raw)
 end
 
 -- Messages popped from a list are noted before anything else happens; if that fails, they go back to their places.
-local function note(list, fields, scores, raws)
-  if #fields == 0 then return end
-  local hash = redis.pcall('HSET', unacked, unpack(fields))
-  local zset = hash
-  if type(hash) ~= 'table' then zset = redis.pcall('ZADD', index, unpack(scores)) end
-  if type(zset) == 'table' then
-    for at = #raws, 1, -1 do redis.call('RPUSH', list, raws[at]) end
-    error(zset.err)
+local function note(list, fields, scores, taken)
+  if #fields == 0 then return taken end
+  local kept = redis.pcall('HSET', unacked, unpack(fields))
+  if type(kept) ~= 'table' then kept = redis.pcall('ZADD', index, unpack(scores)) end
+  if type(kept) ~= 'table' then return taken end
+  for at = #taken, 1, -1 do redis.call('RPUSH', list, taken[at][3]) end
+  fail(kept.err)
+  return {}
+end
+
+-- Consumers that wait. One of them looks out on a queue; a token in its wake list wakes one of the others.
+local function key_of(queue, part) return KEYS[3 + lists + 3 * (queue - 1) + part] end
+local LOOKOUT, IDLE, WAKE = 1, 2, 3
+local now_ms = 0
+if room > 0 then
+  local time = redis.call('TIME')
+  now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local waiting, found, handed, resigned = {}, {}, {}, {}
+
+-- How many others wait for messages of a queue, asked when it has some.
+local function others(queue)
+  if not waiting[queue] then
+    local idle = key_of(queue, IDLE)
+    redis.call('ZREM', idle, me)
+    redis.call('ZREMRANGEBYSCORE', idle, '-inf', now_ms)
+    waiting[queue] = redis.call('ZCARD', idle)
   end
+  return waiting[queue]
+end
+
+-- How many messages of a list this consumer may take, so that those who wait get as many.
+local function quota(queue, length)
+  if length == 0 or me == '' then return length end
+  found[queue] = (found[queue] or 0) + length
+  local share = math.ceil((length + held) / (others(queue) + 1)) - held
+  return waiting[queue] == 0 and length or math.max(0, math.min(length, share))
+end
+
+-- Who has something to do lets another one look out, and wakes it.
+local function hand_over(queue)
+  local left = found[queue] - (handed[queue] or 0)
+  if waiting[queue] == 0 and room > 0 then return false end
+  local lookout = key_of(queue, LOOKOUT)
+  if redis.call('GET', lookout) == me then
+    redis.call('DEL', lookout)
+    resigned[queue] = true
+  end
+  local wake = key_of(queue, WAKE)
+  if waiting[queue] > 0 and (left > 0 or resigned[queue]) and redis.call('LLEN', wake) < waiting[queue] then
+    redis.pcall('LPUSH', wake, '')
+    redis.pcall('PEXPIRE', wake, lease)
+  end
+  return waiting[queue] > 0 and left > 0
+end
+
+-- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and then
+-- it asks again after a while.
+local function rest()
+  local looks = {}
+  for queue = 1, width do
+    local lookout, idle = key_of(queue, LOOKOUT), key_of(queue, IDLE)
+    local who = redis.call('GET', lookout)
+    looks[queue] = '0'
+    if not resigned[queue] and (not who or who == me) then
+      local noted = redis.pcall('SET', lookout, me, 'PX', lease)
+      if not noted.err then looks[queue] = '1' end
+    end
+    redis.pcall('ZADD', idle, now_ms + lease, me)
+    redis.call('PEXPIRE', idle, lease)
+  end
+  return table.concat(looks)
 end
 
 local function take(at, most)
   local list = KEYS[3 + at]
-  local raws = redis.pcall('RPOP', list, most)
-  if not raws then return {} end
-  if raws.err then error(raws.err) end
-  local noted = string.sub(ARGV[5], (at - 1) % width + 1, (at - 1) % width + 1) == '1'
+  local is_noted = string.sub(noted, (at - 1) % width + 1, (at - 1) % width + 1) == '1'
   local fields, scores, taken, broken = {}, {}, {}, {}
-  for _, raw in ipairs(raws) do
+  while #taken < most and bytes > 0 do  -- one by one: who could say how large the next ones are
+    local raw = redis.pcall('RPOP', list)
+    if not raw then break end
+    if type(raw) == 'table' then fail(raw.err) break end
+    bytes = bytes - #raw
     local tag, way = '', ''
-    if noted then tag, way = read(raw) end
+    if is_noted then tag, way = read(raw) end
     if tag then
       taken[#taken + 1] = {at, tag, raw}
-      if noted then
+      if is_noted then
         fields[#fields + 1] = tag
         fields[#fields + 1] = '[' .. raw .. ', ' .. way .. ']'
         scores[#scores + 1] = now
@@ -87,7 +211,9 @@ local function take(at, most)
       broken[#broken + 1] = {raw, way}
     end
   end
-  note(list, fields, scores, raws)
+  taken = note(list, fields, scores, taken)
+  local queue = (at - 1) % width + 1
+  held, handed[queue] = held + #taken, (handed[queue] or 0) + #taken + #broken
   for _, pair in ipairs(broken) do set_aside(list, pair[1], pair[2]) end
   room = room - #taken
   return taken
@@ -97,7 +223,9 @@ end
 local function shares(first)
   local lengths, given, left = {}, {}, room
   for at = first, first + width - 1 do
-    lengths[at], given[at] = redis.call('LLEN', KEYS[3 + at]), 0
+    local length = redis.pcall('LLEN', KEYS[3 + at])
+    if type(length) == 'table' then fail(length.err) return nil end
+    lengths[at], given[at] = quota((at - 1) % width + 1, length), 0
   end
   repeat
     local before = left
@@ -110,38 +238,65 @@ local function shares(first)
   return given
 end
 
-local function say(one)
-  for part = 1, 3 do answer[#answer + 1] = one[part] end
-end
-
 local function take_one_priority(first)
-  if width == 1 then
-    for _, one in ipairs(take(first, room)) do say(one) end
-    return
-  end
-  local given, found, longest = shares(first), {}, 0
-  for at = first, first + width - 1 do
-    found[at] = given[at] > 0 and take(at, given[at]) or {}
-    longest = math.max(longest, #found[at])
+  local taken, longest = {}, 0
+  local given = shares(first)
+  for at = first, given and first + width - 1 or 0 do
+    taken[at] = given[at] > 0 and room > 0 and take(at, given[at]) or {}
+    longest = math.max(longest, #taken[at])
     if not turns then
-      for _, one in ipairs(found[at]) do say(one) end
+      for _, one in ipairs(taken[at]) do say(unpack(one)) end
     end
   end
   for turn = 1, turns and longest or 0 do
     for at = first, first + width - 1 do
-      if found[at][turn] then say(found[at][turn]) end
+      if taken[at][turn] then say(unpack(taken[at][turn])) end
     end
   end
 end
 
-local lists = #KEYS - 3
+local asked = room > 0
 local first = 1
-while room > 0 and first <= lists do
+if asked and lists > 1 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then first = lists + 1 end
+while room > 0 and bytes > 0 and first <= lists do
   take_one_priority(first)
   first = first + width
 end
+if failed then
+  if #answer == 2 then return redis.error_reply(failed) end
+  say(-3, failed, '')
+elseif asked and me ~= '' then
+  local left = false
+  for queue = 1, width do
+    if found[queue] then left = hand_over(queue) or left end
+  end
+  answer[1] = bytes <= 0 and 1 or left and 2 or 0
+  if room > 0 and bytes > 0 and not left then answer[2] = rest() end
+end
 return answer
 """
+
+MAX_BYTES = 1 << 20
+"""A step ends behind the message that makes it this many bytes: the server does nothing else meanwhile."""
+
+LEASE_S = 3.0
+"""A consumer that has not asked for so long counts no more as one that waits, or looks out."""
+
+NOT_KEPT, LEFT, FAILED = -1, -2, -3
+"""In the place of a list's number: a message set aside, one that could not be and is in its queue again, an error."""
+
+LEAVE = """
+-- KEYS: a queue's lookout, its idle consumers and its wake list. ARGV: the consumer's name, how long a token lasts.
+redis.call('ZREM', KEYS[2], ARGV[1])
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  if redis.call('ZCARD', KEYS[2]) > 0 then
+    redis.call('LPUSH', KEYS[3], '')
+    redis.call('PEXPIRE', KEYS[3], ARGV[2])
+  end
+end
+"""
+"""Has another one look out in the place of a consumer that leaves."""
 
 SHA = hashlib.sha1(TAKE.encode(), usedforsecurity=False).hexdigest()
 """The name by which a server knows the script once it has seen it."""
@@ -175,6 +330,8 @@ class TakeRequest:
         in_turns: Whether queues take turns; otherwise the first is emptied first.
         room: The most messages to take.
         acks: The delivery tags to acknowledge.
+        waits: For each queue in turn the keys of its lookout, its idle consumers and its wake list.
+        held: The messages that this consumer holds already.
     """
 
     queues: Sequence[str]
@@ -183,6 +340,8 @@ class TakeRequest:
     in_turns: bool
     room: int
     acks: Sequence[str]
+    waits: Sequence[str]
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,23 +370,72 @@ class BrokenMessage:
     raw: bytes
 
 
-def arguments(keys: ServerKeys, request: TakeRequest, *, now: float) -> list[str | int | float]:
-    """Return what follows `EVALSHA <sha>`: the number of keys, the keys and the rest."""
-    all_keys = [keys.unacked, keys.index, keys.dead, *request.lists]
-    numbers = request.room, int(request.in_turns), len(request.noted)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeAnswer:
+    """
+    What one step did.
+
+    Attributes:
+        taken: The messages that it took, in the order to deliver them.
+        broken: Those that it found unreadable.
+        more: Whether it stopped because of their size, so that there may be more.
+        stuck: Whether one of the unreadable ones could not be set aside, and is in its queue again.
+        shared: Whether messages are left to others that wait for them.
+        looks_out: The queues that this consumer looks out on, now that it found nothing; None if it does not wait.
+        error: Why it took no more; empty if nothing went wrong.
+    """
+
+    taken: list[PendingMessage]
+    broken: list[BrokenMessage]
+    more: bool = False
+    stuck: bool = False
+    shared: bool = False
+    looks_out: list[str] | None = None
+    error: str = ""
+
+
+def arguments(keys: ServerKeys, request: TakeRequest, *, now: float, name: str) -> list[str | int | float]:
+    """Return what follows `EVALSHA <sha>`: the number of keys, the keys and the rest; `name` is the consumer's."""
+    all_keys = [keys.unacked, keys.index, keys.dead, *request.lists, *request.waits]
     noted = "".join(str(int(one)) for one in request.noted)
-    # Written out: a client's own way to write floats could differ from that of kombu, which reads this.
-    return [len(all_keys), *all_keys, repr(now), *numbers, noted, *request.acks]
+    return [
+        len(all_keys),
+        *all_keys,
+        # Written out: a client's own way to write floats could differ from that of kombu, which reads this.
+        repr(now),
+        request.room,
+        MAX_BYTES,
+        int(request.in_turns),
+        len(request.noted),
+        noted,
+        name,
+        request.held,
+        round(1000 * LEASE_S),
+        *request.acks,
+    ]
 
 
-def read_answer(request: TakeRequest, answer: Sequence[Any]) -> tuple[list[PendingMessage], list[BrokenMessage]]:
-    """Return the messages that the script took, in the order to deliver them, and those that it set aside."""
-    queues, lists = request.queues, request.lists
-    taken, broken = [], []
-    for at, word, raw in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
-        if at < 0:
-            broken.append(BrokenMessage(reason=word.decode(errors="replace"), raw=raw))
+def read_answer(request: TakeRequest, answer: Sequence[Any]) -> TakeAnswer:
+    """Return what the script did, from its answer."""
+    state, looks, *parts = answer
+    taken, broken, stuck, failed = [], [], False, ""
+    for at, word, raw in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if at > 0:
+            queue = request.queues[(at - 1) % len(request.queues)]
+            list_key = request.lists[at - 1]
+            taken.append(PendingMessage(queue=queue, list_key=list_key, tag=word.decode(errors="surrogateescape"), raw=raw))
+        elif at == FAILED:
+            failed = word.decode(errors="replace")
         else:
-            queue = queues[(at - 1) % len(queues)]
-            taken.append(PendingMessage(queue=queue, list_key=lists[at - 1], tag=word.decode(), raw=raw))
-    return taken, broken
+            broken.append(BrokenMessage(reason=word.decode(errors="replace"), raw=raw))
+            stuck = stuck or at == LEFT
+    digits = looks.decode()
+    return TakeAnswer(
+        taken=taken,
+        broken=broken,
+        more=state == 1,
+        shared=state == 2,  # noqa: PLR2004 - as the script says
+        looks_out=[queue for queue, digit in zip(request.queues, digits, strict=True) if digit == "1"] if digits else None,
+        stuck=stuck,
+        error=failed,
+    )

@@ -12,6 +12,8 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_HASH_TAG = re.compile(r"\{[^}]+\}")
+
 MIN_VERSION = (6, 2)
 _TOO_OLD = "poolrace.transport needs Redis 6.2 or newer, or Valkey. Use a newer server, or leave out broker_transport."
 
@@ -20,9 +22,13 @@ class UnfitServerError(VersionMismatch):
     """A server that cannot take and note messages in one step."""
 
 
-def check_server(info: Mapping[str, Any]) -> None:
+def check_server(info: Mapping[str, Any], prefix: str = "") -> None:
     """
-    Refuse a server that lacks `BLMOVE` and `RPOP` with a count, or spreads keys over several servers.
+    Refuse a server that is too old, or that may spread keys over several servers.
+
+    Args:
+        info: What it reports of itself.
+        prefix: What every key begins with: `{jobs}:` keeps all of them in one slot of a cluster.
 
     Raises:
         UnfitServerError: If it is refused; the message says what to do instead.
@@ -31,10 +37,11 @@ def check_server(info: Mapping[str, Any]) -> None:
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if numbers and numbers < MIN_VERSION:
         raise UnfitServerError(f"Redis {version}: {_TOO_OLD}")
-    if "cluster" in (info.get("redis_mode"), info.get("server_mode")):  # as Redis and as Valkey call it
+    in_cluster = "cluster" in (info.get("redis_mode"), info.get("server_mode"))  # as Redis and as Valkey call it
+    if in_cluster and not _HASH_TAG.search(prefix):
         raise UnfitServerError(
-            "Redis Cluster: poolrace.transport needs all keys on one server. "
-            "Use one server or Sentinel, or leave out broker_transport."
+            "Redis Cluster: poolrace.transport needs all keys in one slot. Give them a prefix with a hash tag, "
+            'broker_transport_options = {"global_keyprefix": "{jobs}:"}, on every producer and node; or use one server.'
         )
 
 

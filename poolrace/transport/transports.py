@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kombu.transport import TRANSPORT_ALIASES
+
 from poolrace.transport.channel import AtomicChannel
 from poolrace.transport.kombu_bases import RedisChannel, RedisSentinelChannel, RedisTransport
-from poolrace.transport.poller import Poller
+from poolrace.transport.poller import RENEW_S, Poller
 from poolrace.transport_setting import ATOMIC
 
 
@@ -31,6 +33,7 @@ class Transport(RedisTransport):  # type: ignore[misc]
 
     def __init__(self, client: Any, **kwargs: Any) -> None:
         _accept_socket(client)
+        _stay(client)
         super().__init__(client, **kwargs)
         self.cycle = Poller()
 
@@ -38,6 +41,28 @@ class Transport(RedisTransport):  # type: ignore[misc]
         """Let an event loop drive the transport."""
         super().register_with_event_loop(connection, loop)
         self.cycle.hub, self.cycle.reader = loop, self.on_readable
+        loop.call_repeatedly(RENEW_S, _nothing)  # whoever waits asks again after a while, whatever it has heard
+
+
+def _stay(client: Any) -> None:
+    """
+    Keep a connection to this transport when it goes on to the next of its addresses.
+
+    Kombu then takes the transport from the scheme of that address, whatever `transport` or `broker_transport` says.
+    """
+    chosen, switch = client.transport_cls, client.switch
+    if chosen in TRANSPORT_ALIASES or "switch" in vars(client):  # by its scheme it finds its way; or it stays already
+        return
+
+    def switch_and_stay(address: str) -> None:
+        switch(address)
+        client.transport_cls = chosen
+
+    client.switch = switch_and_stay
+
+
+def _nothing() -> None:
+    """Do nothing: the call itself wakes the loop."""
 
 
 class SentinelTransport(Transport):
@@ -53,6 +78,6 @@ def _accept_socket(client: Any) -> None:
 
     Kombu takes the transport from an address with a plus in it, and without one it takes the path for a virtual host.
     """
-    path = (client.virtual_host or "").strip("/")
+    path = str(client.virtual_host or "").strip("/")
     if not client.hostname and "/" in path:  # else it is a database
         client.hostname, client.virtual_host = f"socket:///{path}", "/"

@@ -29,7 +29,7 @@ class Connection:
     def __init__(self, consume):
         self._callbacks = {"mail": None}
         self._deliver = consume
-        self.cycle = SimpleNamespace(hub=None)
+        self.cycle = SimpleNamespace(hub=SimpleNamespace(_ready=[]))
 
 
 class Channel:
@@ -81,6 +81,22 @@ def dead_letters():
 @pytest.fixture
 def delivery(channel, dead_letters):
     return Delivery(channel, dead_letters)
+
+
+def test_without_an_event_loop_one_message_is_delivered_at_a_time(channel, delivery):
+    channel.connection.cycle.hub = None
+    for number in range(3):
+        delivery.add(pending(number))
+    for number in range(3):
+        delivery.deliver()
+        assert [body for body, *_ in channel.seen] == list(range(number + 1))
+
+
+def test_the_messages_of_a_cancelled_queue_alone_are_put_back(channel, delivery):
+    for number, queue in enumerate(["mail", "post", "mail"]):
+        delivery.add(pending(number, tag=f"t{number}", queue=queue))
+    delivery.requeue("mail")
+    assert (channel.qos.restored, len(delivery)) == (["t2", "t0"], 1)
 
 
 def test_messages_are_delivered_in_order_with_the_tag_that_is_noted(channel, delivery):

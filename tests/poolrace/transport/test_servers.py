@@ -6,10 +6,10 @@ from redis.exceptions import AuthenticationError, ResponseError
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
 
 
-def refusal(info):
+def refusal(info, prefix=""):
     """Return why a server is refused; an empty text if it is used."""
     try:
-        check_server(info)
+        check_server(info, prefix)
     except UnfitServerError as error:
         return str(error)
     return ""
@@ -32,7 +32,12 @@ def refusal(info):
 def test_old_servers_and_clusters_are_refused_and_no_others(info, why):
     assert refusal(info).startswith(why)
     assert bool(refusal(info)) is bool(why)
-    assert not why or "or leave out broker_transport" in refusal(info)
+    assert not why or "leave out broker_transport" in refusal(info) or "or use one server" in refusal(info)
+
+
+@pytest.mark.parametrize(("prefix", "fits"), [("{jobs}:", True), ("a{b}", True), ("jobs:", False), ("{}:", False)])
+def test_a_cluster_is_used_if_a_hash_tag_keeps_all_keys_in_one_slot(prefix, fits):
+    assert (refusal({"redis_version": "7.4.0", "redis_mode": "cluster"}, prefix) == "") is fits
 
 
 def test_a_server_that_does_not_know_hello_is_too_old():

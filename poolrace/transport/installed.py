@@ -1,0 +1,7 @@
+"""Installs the atomic transport where it is imported: `celery -A shop.celery:app worker -I poolrace.transport.installed`."""
+
+from __future__ import annotations
+
+from poolrace.transport import install
+
+install()
