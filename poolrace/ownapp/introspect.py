@@ -25,7 +25,8 @@ from poolrace.ownapp.routing import own_queues
 from poolrace.ownapp.shared_globals import written_globals
 from poolrace.pools import POOLS, inert_settings
 from poolrace.stamping import NOT_OWN, acks_of
-from poolrace.transport_setting import transport_of
+from poolrace.transport import is_installed
+from poolrace.transport_setting import ATOMIC, transport_of
 
 HOW_REACHED = (
     "broker_use_ssl",
@@ -140,7 +141,7 @@ def _facts(app: Celery, own_backend: str) -> dict[str, Any]:
         "backend_scheme": backend.partition("://")[0],
         "acks": acks_of(task for name, task in app.tasks.items() if not name.startswith(NOT_OWN)),
         "worker_pool": str(conf.worker_pool or ""),
-        "transport": transport_of(conf.broker_transport),
+        "transport": ATOMIC if is_installed() else transport_of(conf.broker_transport),
         "prefetch": conf.worker_prefetch_multiplier,
         "max_memory_kib": conf.worker_max_memory_per_child,
         "concurrency": conf.worker_concurrency,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from celery import Celery, signals
 from celery.app.utils import find_app
 
-from poolrace import stamping
+from poolrace import stamping, transport
 from poolrace.ownapp.routing import LaneRouter, counterpart, race_queue
 from poolrace.pools import FORKING
 from poolrace.stamping import AS_EACH_TASK
@@ -206,6 +206,7 @@ def redirect_app(app: Celery, to: Redirect) -> dict[str, str]:
             raise OwnAppError(
                 f"{name} of the app cannot be set; it stays {_without_secrets(name, app.conf.get(name))}."
             )
+    transport.uninstall()  # which an app may have installed; the lane's is on the command line
     _replace_connections(app, router)
     stamping.attach(app)
     signals.worker_init.connect(_hand_on_to_spawned, weak=False)

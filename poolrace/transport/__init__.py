@@ -52,7 +52,8 @@ def is_installed() -> bool:
 def _point_at(paths: dict[str, str]) -> None:
     kombu_transport.TRANSPORT_ALIASES.update(paths)
     for name in paths:
-        kombu_transport._transport_cache.pop(name, None)  # noqa: SLF001 - what kombu has found by a name before
+        # What kombu has found by a name before.
+        kombu_transport._transport_cache.pop(name, None)  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:

@@ -49,10 +49,6 @@ POLL_S = 0.05
 SHARED_S = 0.2
 """The same where it has left messages to others."""
 
-UNDER_WAY = frozenset({"take", "look", "wait"})
-"""What may be under way on the asking connection: a step; a last look at lists, which the server then remembers; or a
-wait for a token, which costs nothing if it is lost."""
-
 
 class AtomicChannel(Base):  # type: ignore[misc]
     """
@@ -75,6 +71,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self.delivery = Delivery(self, self.dead_letters)
         self.lookout: Lookout | None = None
         self.name = uuid4().hex
+        # On the asking connection: `take`, a step; `look`, a last look at lists, which the server then remembers;
+        # `wait`, for a token, which costs nothing if it is lost.
         self._under_way = ""
         self._looks_out: list[str] = []
         self._has_to_look = False
@@ -165,7 +163,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self.lookout = self.lookout or Lookout(self._new_connection())
             self.lookout.look_out_for(self.client.connection)
         except ResponseError as error:
-            logger.warning("the server does not tell of changes (%s): its lists are looked at every %g s", error, POLL_S)
+            logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
             self._cannot_track = True
             self._close_lookout()
         return not self._cannot_track

@@ -1,4 +1,8 @@
-"""Installs the atomic transport where it is imported: `celery -A shop.celery:app worker -I poolrace.transport.installed`."""
+"""
+Installs the atomic transport where it is imported.
+
+A node of any app has it by one flag: `celery -A shop.celery:app worker -I poolrace.transport.installed`.
+"""
 
 from __future__ import annotations
 

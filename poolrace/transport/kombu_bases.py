@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
-import kombu
 from kombu.transport import redis, virtual
 
 KOMBU_NEEDED = "kombu 5.5 to 5.8"
@@ -29,10 +29,11 @@ def check_kombu() -> None:
     Raises:
         ImportError: If it lacks one.
     """
-    missing = [f"{kind.__name__}.{name}" for kind, names in _NEEDED.items() for name in names.split() if not hasattr(kind, name)]
+    needed = ((kind, name) for kind, names in _NEEDED.items() for name in names.split())
+    missing = [f"{kind.__name__}.{name}" for kind, name in needed if not hasattr(kind, name)]
     if missing:
         raise ImportError(
-            f"poolrace.transport needs {KOMBU_NEEDED}, and {kombu.__version__} lacks {', '.join(missing)}. Install such "
+            f"poolrace.transport needs {KOMBU_NEEDED}, and {version('kombu')} lacks {', '.join(missing)}. Install such "
             "a kombu, or leave the transport out: kombu's own works on the same queues."
         )
 

@@ -35,7 +35,7 @@ class Lookout:
     @property
     def is_open(self) -> bool:
         """True if there is a connection to hear on."""
-        return self.connection._sock is not None  # noqa: SLF001 - redis-py has no other name for it
+        return self.connection._sock is not None
 
     def look_out_for(self, asking: Any) -> None:
         """
@@ -51,10 +51,10 @@ class Lookout:
             self._number = _ask(self.connection, "CLIENT", "ID")
             _ask(self.connection, "SUBSCRIBE", CHANNEL)
             self._told, self._heard_s = None, monotonic()
-        if self._told is not asking._sock:  # noqa: SLF001 - the same socket: what was asked there is remembered
+        if self._told is not asking._sock:
             _ask(asking, "CLIENT", "TRACKING", "ON", "REDIRECT", self._number, "OPTIN", "NOLOOP")
             self.asking_id = _ask(asking, "CLIENT", "ID")
-            self._told = asking._sock  # noqa: SLF001 - as above
+            self._told = asking._sock
 
     def hear(self) -> None:
         """Read one message, once the socket has something to read; which key it names does not matter."""

@@ -170,8 +170,8 @@ local function hand_over(queue)
   return waiting[queue] > 0 and left > 0
 end
 
--- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and then
--- it asks again after a while.
+-- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and
+-- then it asks again after a while.
 local function rest()
   local looks = {}
   for queue = 1, width do
@@ -421,21 +421,20 @@ def read_answer(request: TakeRequest, answer: Sequence[Any]) -> TakeAnswer:
     taken, broken, stuck, failed = [], [], False, ""
     for at, word, raw in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         if at > 0:
-            queue = request.queues[(at - 1) % len(request.queues)]
-            list_key = request.lists[at - 1]
-            taken.append(PendingMessage(queue=queue, list_key=list_key, tag=word.decode(errors="surrogateescape"), raw=raw))
+            queue, tag = request.queues[(at - 1) % len(request.queues)], word.decode(errors="surrogateescape")
+            taken.append(PendingMessage(queue=queue, list_key=request.lists[at - 1], tag=tag, raw=raw))
         elif at == FAILED:
             failed = word.decode(errors="replace")
         else:
             broken.append(BrokenMessage(reason=word.decode(errors="replace"), raw=raw))
             stuck = stuck or at == LEFT
-    digits = looks.decode()
+    looking = dict(zip(request.queues, looks.decode(), strict=True)) if looks else None
     return TakeAnswer(
         taken=taken,
         broken=broken,
         more=state == 1,
-        shared=state == 2,  # noqa: PLR2004 - as the script says
-        looks_out=[queue for queue, digit in zip(request.queues, digits, strict=True) if digit == "1"] if digits else None,
+        shared=state == 2,
+        looks_out=looking if looking is None else [queue for queue, digit in looking.items() if digit == "1"],
         stuck=stuck,
         error=failed,
     )

@@ -35,9 +35,12 @@ HANDED_OVER = (BROKER_PASSWORD, AUTHORITY)
 COMMANDS = (
     # Connections: redis-py introduces itself, kombu checks that they live, nodes compare clocks.
     "auth", "hello", "client|setinfo", "ping", "info", "time",
+    # The atomic transport has the server tell of changes, and a wait end early.
+    "client|id", "client|tracking", "client|caching", "client|unblock",
     # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
-    "lpush", "rpush", "brpop", "blmove", "rpop", "llen", "lrange",
-    "zadd", "zrem", "zrange", "zrangebyscore", "hset", "hget", "hdel", "hlen", "hvals", "sadd", "srem", "smembers",
+    "lpush", "rpush", "brpop", "blpop", "rpop", "llen", "lrange",
+    "zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zremrangebyscore", "hset", "hget", "hdel", "hlen", "hvals",
+    "sadd", "srem", "smembers",
     # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
     # than its caller.
     "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",

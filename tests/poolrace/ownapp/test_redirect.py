@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Exchange, Queue
 
+from poolrace import transport
 from poolrace.ownapp import redirect
 from poolrace.ownapp.redirect import (
     BROKER_VARIABLES,
@@ -53,6 +54,12 @@ def attached(monkeypatch):
     for name in BROKER_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return attached
+
+
+def test_a_transport_that_an_app_has_installed_gives_way_to_the_lanes():
+    transport.install()
+    redirect_app(Celery("shop", broker="redis://127.0.0.1:9/0", set_as_current=False), RACE)
+    assert not transport.is_installed()
 
 
 @pytest.fixture
