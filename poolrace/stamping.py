@@ -45,7 +45,7 @@ from poolrace.contract import (
     STARTED,
     Outcome,
 )
-from poolrace.pools import FORKING, has_thread_of_its_own, inert_settings, pool_of_module
+from poolrace.pools import FORKING, POOLS, has_thread_of_its_own, inert_settings, pool_of_module
 from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
 from poolrace.transport_setting import STOCK
@@ -320,6 +320,13 @@ def _report_lost_slot(request: Any, exc_info: Any) -> None:
         _ship(header, end, node=request.hostname, app=request.app)
 
 
+def _most_at_once(worker: Any, pool: str) -> int:
+    """Return the jobs that a node runs at once, whatever the concurrency that it was given."""
+    if pool in POOLS and POOLS[pool].has_one_slot:
+        return 1
+    return int(worker.autoscale[0] if worker.autoscale else worker.concurrency)
+
+
 AS_EACH_TASK = "own"
 """How tasks acknowledge that do not all do it alike."""
 
@@ -346,7 +353,7 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
     return {
         "node": state.hostname,
         "pool": pool,
-        "concurrency": worker.concurrency,
+        "concurrency": _most_at_once(worker, pool),
         "pid": os.getpid(),
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,

@@ -45,7 +45,7 @@ BACKEND_VARIABLE = "CELERY_RESULT_BACKEND"
 KEPT_TRANSPORT_OPTIONS = ("visibility_timeout",)
 """All others say how to reach the app's own broker, or how its keys are named there."""
 
-_MAKER = re.compile("app|celery", re.IGNORECASE)
+_MAKER = re.compile("(^|_)(app|celery)(_|$)", re.IGNORECASE)
 """In the names of functions that may make an app."""
 
 _SCHEMES = re.compile(r"[A-Za-z0-9+]+(?=://)")
@@ -148,6 +148,8 @@ def load_app(path: str) -> Celery:
 
 def _hint(path: str) -> str:
     """Return how an app may be meant that was not found: by a file's name, or as what a function makes."""
+    if path.endswith("()"):
+        return ""
     if path.endswith(".py") or os.sep in path:
         return "\n    That is a file's name. Name the module, as shop.celery:app, and its folder with --workdir."
     name = path.partition(":")[0].removesuffix("()")

@@ -76,7 +76,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self._under_way = ""
         self._looks_out: list[str] = []
         self._has_to_look = False
-        self._rests_until_s = 0.0
+        self._has_left_some = False
+        self._rests_until_s = self._asked_s = 0.0
         self._cannot_track = False
         self._no_ack: set[str] = set()
         self._request: TakeRequest | None = None
@@ -139,6 +140,10 @@ class AtomicChannel(Base):  # type: ignore[misc]
             keys = self._list_keys(self._looks_out)
             self._begin("look", ("CLIENT", "CACHING", "YES"), ("EXISTS", *keys))
             return
+        if self._has_left_some:  # to others, whose tokens are not for this one
+            pause_s = max(0.01, self._rests_until_s - monotonic())
+            self._begin("wait", ("BLPOP", f"{self.global_keyprefix}_kombu.pause.{self.name}", f"{pause_s:.3f}"))
+            return
         queues = [queue for queue in self._queues() if self._cannot_track or queue not in self._looks_out]
         if queues:
             for_s = POLL_S if self._cannot_track and self._looks_out else max(0.01, self._rests_until_s - monotonic())
@@ -152,8 +157,11 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _begin(self, what: str, *commands: Sequence[Any]) -> None:
         connection = self.client.connection
         self._under_way, self._in_poll = what, connection
-        self._brpop_sent_at = monotonic()
+        self._brpop_sent_at = self._asked_s = monotonic()
         connection.send_packed_command(connection.pack_commands(commands))
+        if self._in_poll is not connection:  # it was cut and made again meanwhile, where nobody reads the answer
+            connection.disconnect()
+            raise redis.ConnectionError("the connection was made again while something was asked")
 
     def _can_look(self) -> bool:
         """Have the server tell of changes of what is asked next; False if it cannot."""
@@ -161,12 +169,15 @@ class AtomicChannel(Base):  # type: ignore[misc]
             return False
         try:
             self.lookout = self.lookout or Lookout(self._new_connection())
+            if self.lookout.is_stale:
+                self._close_lookout()
             self.lookout.look_out_for(self.client.connection)
         except ResponseError as error:
             logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
-            self._cannot_track = True
+            self._cannot_track = isinstance(error, NoPermissionError) or "unknown" in str(error).lower()
             self._close_lookout()
-        return not self._cannot_track
+            return False
+        return True
 
     def _close_lookout(self) -> None:
         if self.lookout is not None:
@@ -192,7 +203,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             room=room,
             acks=acks,
             waits=[key for queue in queues for key in self._wait_keys(queue)],
-            held=len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
+            # What was left to others once, and is still there, is not left again.
+            held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
 
     def _send(self, request: TakeRequest, *script: str) -> None:
@@ -223,6 +235,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             raise
         except ResponseError:
             self._abandon_request()
+            if under_way == "look":  # the second answer is still to come
+                connection.disconnect()
             self._retry_after_s = monotonic() + RETRY_S
             raise
         request, self._request = self._request, None
@@ -232,8 +246,9 @@ class AtomicChannel(Base):  # type: ignore[misc]
         if request is not None:
             self._accept(request, answers[0])
         else:
-            # A list that has filled since it was found empty; or a token, or the end of the wait for one.
-            self._may_have_messages = under_way == "wait" or answers[1] > 0
+            # A token, or the end of the wait for one; or a list that has filled since it was found empty. What was
+            # heard of meanwhile stays known.
+            self._may_have_messages = self._may_have_messages or under_way == "wait" or answers[1] > 0
 
     def _accept(self, request: TakeRequest, raw: Sequence[Any]) -> None:
         answer = read_answer(request, raw)
@@ -248,8 +263,11 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self._retry_after_s = monotonic() + RETRY_S
         if request.room:
             shared = answer.shared and not answer.taken
-            self._may_have_messages = answer.looks_out is None and not shared
-            self._rests_until_s = monotonic() + (SHARED_S if shared else RENEW_S)
+            others = set(self.active_queues) - set(request.queues)  # which have been added meanwhile
+            self._may_have_messages = bool(others) or (answer.looks_out is None and not shared)
+            self._has_left_some = shared
+            # From when it was asked, and a little less: the loop's own timer must not come just before it.
+            self._rests_until_s = self._asked_s + (SHARED_S if shared else 0.9 * RENEW_S)
             self._looks_out = answer.looks_out or []
             self._has_to_look = True
 
@@ -291,8 +309,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
         queue = self._tag_to_queue.get(consumer_tag)
         cancelled = super()._basic_cancel(consumer_tag)
         if queue is not None:
+            self._no_ack.discard(queue)
+            self._looks_out = [each for each in self._looks_out if each != queue]
+        if queue is not None and not self._closing:
             self.delivery.requeue(queue)
-            self._leave(queue)
+            with suppress(*self.connection_errors):  # it would be forgotten by itself
+                self._leave(queue)
         if not self.active_queues and not self._in_poll:
             self.acks.flush()
         return cancelled
@@ -304,7 +326,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             answer = read_answer(request, self._execute(request))
             for fault in answer.broken:
                 report(fault)
-            if not answer.broken or answer.stuck:
+            if answer.taken or not answer.broken or answer.stuck:
                 break
         self._maybe_update_queues_expire(self._create_client(), queue)
         return self._message(answer.taken[0], no_ack=no_ack) if answer.taken else None
@@ -385,7 +407,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _on_connection_disconnect(self, connection: Any) -> None:
         if self._in_poll is connection:
             self._abandon_request()
-            self._may_have_messages = True
+        self._may_have_messages = True  # whatever this connection would have told
         super()._on_connection_disconnect(connection)
 
     # The prefetch window, names of keys, and connections

@@ -37,6 +37,11 @@ class Lookout:
         """True if there is a connection to hear on."""
         return self.connection._sock is not None
 
+    @property
+    def is_stale(self) -> bool:
+        """True if it has said nothing for so long that it may be cut."""
+        return self.is_open and monotonic() - self._heard_s > LASTS_S
+
     def look_out_for(self, asking: Any) -> None:
         """
         Have the server say when what another connection asks for, after `CLIENT CACHING YES`, changes.
@@ -44,8 +49,6 @@ class Lookout:
         Raises:
             ResponseError: If the server does not know that, or forbids it.
         """
-        if self.is_open and monotonic() - self._heard_s > LASTS_S:
-            self.close()
         if not self.is_open:
             self.connection.connect()
             self._number = _ask(self.connection, "CLIENT", "ID")
@@ -57,8 +60,13 @@ class Lookout:
             self._told = asking._sock
 
     def hear(self) -> None:
-        """Read one message, once the socket has something to read; which key it names does not matter."""
-        self.connection.read_response()
+        """
+        Read one message, once the socket has something to read; which key it names does not matter.
+
+        An error leaves the socket open: it has to be taken out of the poll first, where a child of this process may
+        have it, too.
+        """
+        self.connection.read_response(disconnect_on_error=False)
         self._heard_s = monotonic()
 
     def close(self) -> None:

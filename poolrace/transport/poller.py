@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from queue import Empty
 from threading import get_ident
 from time import monotonic
@@ -84,6 +85,8 @@ class Poller(RedisPoller):  # type: ignore[misc]
         if kind == "BRPOP":
             if channel._in_poll:
                 return channel.handlers[kind]()
+            with suppress(KeyError, ValueError, OSError):
+                self._unregister_from_poll(fileno)  # first: a child of this process may have the socket, too
             return channel.client.connection.disconnect()  # nothing was asked: the server hangs up
         return super().on_readable(fileno)
 
@@ -102,6 +105,11 @@ class Poller(RedisPoller):  # type: ignore[misc]
                 # Something was read that is no message, or nothing came: there is time to look again.
                 if ends_s is not None and monotonic() >= ends_s:
                     raise
+
+    def close(self) -> None:
+        """Forget everything; whatever is left to do has no loop to wait for any more."""
+        super().close()
+        self.hub = None
 
     def discard(self, channel: Any) -> None:
         """Forget a channel, and what it hears."""

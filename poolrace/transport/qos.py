@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from poolrace.transport.dead_letters import MALFORMED
@@ -50,5 +51,6 @@ class QoS(RedisQoS):  # type: ignore[misc]
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
         """Put back the messages that are not acknowledged; first send the acknowledgements of the others."""
-        self.channel.acks.flush()
+        with suppress(*self.channel.connection_errors):
+            self.channel.acks.flush()
         super().restore_unacked_once(stderr)

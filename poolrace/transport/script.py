@@ -156,18 +156,31 @@ end
 -- Who has something to do lets another one look out, and wakes it.
 local function hand_over(queue)
   local left = found[queue] - (handed[queue] or 0)
-  if waiting[queue] == 0 and room > 0 then return false end
+  if waiting[queue] == 0 then return false end
   local lookout = key_of(queue, LOOKOUT)
   if redis.call('GET', lookout) == me then
     redis.call('DEL', lookout)
     resigned[queue] = true
   end
   local wake = key_of(queue, WAKE)
-  if waiting[queue] > 0 and (left > 0 or resigned[queue]) and redis.call('LLEN', wake) < waiting[queue] then
+  if (left > 0 or resigned[queue]) and redis.call('LLEN', wake) < waiting[queue] then
     redis.pcall('LPUSH', wake, '')
     redis.pcall('PEXPIRE', wake, lease)
   end
-  return waiting[queue] > 0 and left > 0
+  return left > 0
+end
+
+-- Who has no room, or asks again at once, does not wait; nor does it look out, on any queue.
+local function step_back(queue)
+  local lookout, idle, wake = key_of(queue, LOOKOUT), key_of(queue, IDLE), key_of(queue, WAKE)
+  redis.call('ZREM', idle, me)
+  if redis.call('GET', lookout) == me then
+    redis.call('DEL', lookout)
+    if redis.call('ZCARD', idle) > 0 then
+      redis.pcall('LPUSH', wake, '')
+      redis.pcall('PEXPIRE', wake, lease)
+    end
+  end
 end
 
 -- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and
@@ -257,7 +270,9 @@ end
 
 local asked = room > 0
 local first = 1
-if asked and lists > 1 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then first = lists + 1 end
+if asked and lists > 1 and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
+  first = lists + 1
+end
 while room > 0 and bytes > 0 and first <= lists do
   take_one_priority(first)
   first = first + width
@@ -271,7 +286,11 @@ elseif asked and me ~= '' then
     if found[queue] then left = hand_over(queue) or left end
   end
   answer[1] = bytes <= 0 and 1 or left and 2 or 0
-  if room > 0 and bytes > 0 and not left then answer[2] = rest() end
+  if room > 0 and bytes > 0 and not left then
+    answer[2] = rest()
+  else
+    for queue = 1, width do step_back(queue) end
+  end
 end
 return answer
 """

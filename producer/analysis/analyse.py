@@ -93,11 +93,16 @@ def analyse(
     results = with_crowds(list(map(_trial_result, measured)), trials)
     return Analysis(
         trials=tuple(results),
-        lanes=tuple(map(_lane_result, _by_lane(_undisturbed(measured, results)))),
+        lanes=tuple(map(_lane_result, _by_lane(_of_one_lane(_undisturbed(measured, results))))),
         settlement=tally(fates),
         unknown_records=count_unknown_records(sent, records),
         fates=fates,
     )
+
+
+def _of_one_lane(measured: Sequence[_Measured]) -> list[_Measured]:
+    """Leave out trials whose jobs were not all the lane's own, and those in which its nodes were pinged."""
+    return [part for part in measured if part.trial.kind not in {Kind.APART, Kind.PING}]
 
 
 def _undisturbed(measured: Sequence[_Measured], results: Sequence[TrialResult]) -> list[_Measured]:

@@ -61,7 +61,7 @@ def lane_memory_per_slot_bytes(
 
 
 def recycling_warnings(run: Run) -> list[str]:
-    """Return where a limit on the memory of children is below what one takes, so that each job ends its child."""
+    """Return where a limit on the memory of children is below what one takes, so that jobs end their children."""
     app = run.manifest.settings.app
     found = []
     for lane in run.manifest.settings.lanes:
@@ -69,7 +69,7 @@ def recycling_warnings(run: Run) -> list[str]:
         taken_bytes = lane_memory_per_slot_bytes(run, lane) if limit_bytes else None
         if limit_bytes and taken_bytes and taken_bytes > limit_bytes and has_children(lane.pool):
             found.append(
-                f"On {lane.key} each job ends its child, and the next one waits for a fork: a child takes at least "
+                f"On {lane.key} each job may end its child, and the next one waits for another: a slot takes "
                 f"{taken_bytes / MIB:.0f} MiB, more than worker_max_memory_per_child, {limit_bytes / MIB:.0f} MiB."
             )
     return found

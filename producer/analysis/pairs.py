@@ -140,9 +140,9 @@ def _all_done(trial: TrialResult) -> bool:
 
 
 def _failed_share(results: Sequence[TrialResult], workload: str, lane: str) -> float:
-    """Return the share of the lane's jobs of this workload that failed, whatever was measured."""
+    """Return the share of the lane's jobs of this workload that failed, in trials that are compared."""
     return Settlement.sum(
         result.settlement
         for result in results
-        if (result.workload, result.lane) == (workload, lane) and result.kind is not Kind.WARM_UP
+        if (result.workload, result.lane) == (workload, lane) and result.kind in PAIRED
     ).failed_share

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, gives_up
+from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, POOLS, gives_up
 from producer.analysis.memory import lane_memory_per_slot_bytes
 from producer.analysis.verdict import MARGIN, Sureness
 from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
@@ -212,5 +212,5 @@ def _choice(run: Run, lanes: Sequence[Lane], key: str) -> Recommendation:
         nodes=lane.nodes,
         transport=lane.transport,
         command=f"{celery} -A {app.app if app else 'YOUR_APP'} worker {flags} -n {lane.pool}@%h",
-        gives_up=gives_up(lane.pool),
+        gives_up=gives_up(lane.pool) if lane.pool in POOLS else (),  # nodes that ran already may have any
     )

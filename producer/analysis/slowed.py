@@ -31,7 +31,7 @@ LEAST_TIMES, LEAST_S = 1.1, 0.001
 """A task counts as slowed if it takes certainly more than so many times, and so many seconds, longer than alone."""
 
 SAME_RATE = 0.9
-"""A task that was held at less than this part of its rate in the mix had it easier alone, and is not compared."""
+"""A task whose rate alone and rate in the mix differ by more than this part is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ def slowed_tasks(run: Run, disturbed: Collection[int]) -> tuple[Slowed, ...]:
         mixed = [trial for trial in trials if trial.lane == lane and trial.workload == MIX]
         for part, task in enumerate(mixed[0].parts if mixed else ()):
             alone = [trial for trial in trials if trial.lane == lane and trial.workload == task]
-            if alone and _rate_per_s(alone) >= SAME_RATE * _rate_per_s(mixed) * _share(run, mixed, part):
+            if alone and _is_same(_rate_per_s(alone), _rate_per_s(mixed) * _share(run, mixed, part)):
                 found.append(_compared(run, _of(done, alone), _of(done, mixed, part), mixed, part))
     return tuple(filter(None, found))
 
@@ -171,6 +171,10 @@ def _with_parts(run: Run, trials: list[Trial]) -> pl.DataFrame:
     ended, children = (frame.filter(pl.col("trial").is_in(numbers)) for frame in (run.records, run.children))
     done = after_lead_in(first_successes(ended, children), trials)
     return done.join(run.sent.select(*KEY, "part"), on=KEY, how="inner", maintain_order="left")
+
+
+def _is_same(one_per_s: float, other_per_s: float) -> bool:
+    return SAME_RATE * other_per_s <= one_per_s <= other_per_s / SAME_RATE
 
 
 def _rate_per_s(trials: list[Trial]) -> float:

@@ -285,7 +285,7 @@ def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ask_app(options: Mapping[str, Any], broker_url: str | None, *, replay: bool) -> OwnApp:
     """Ask an app what it is, and print what to know before anything runs."""
-    lanes = parse_lanes(_specs(options), least=1)
+    lanes = parse_lanes(_specs(options), concurrency=MAX_CONCURRENCY, least=1)  # the app's own is not known yet
     own_app = introspect.ask(
         options["app"],
         python=lanes[0].python,

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from poolrace.pools import POOLS
 from producer.errors import UsageError
-from producer.plan.lanes import parse_lane
+from producer.plan.lanes import MAX_CONCURRENCY, parse_lane
 from producer.plan.mix import parse_mix
 from producer.plan.thresholds import parse_threshold
 from producer.plan.units import (
@@ -131,7 +131,7 @@ class OneOf(click.Choice[str]):
 
 
 def _checked_lane(text: str, name: str) -> str:  # noqa: ARG001 - every parser has both
-    parse_lane(text)
+    parse_lane(text, concurrency=MAX_CONCURRENCY)  # that of lanes that name none is known later
     return text
 
 

@@ -48,8 +48,9 @@ def _trials(settings: RaceSettings, session: Session) -> int | None:
     if not settings.pairs or settings.at_most_s is not None or session.before.trials:
         return None
     warm_ups = 1 if settings.attached or settings.pairs == 1 else 2
-    pinged = 1
-    return len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups + pinged)
+    pinged, apart = 1, sum(bool(settings.elsewhere(lane)) for lane in settings.lanes)
+    trials = len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups + pinged)
+    return trials + max(settings.pairs, LEAST_PAIRS) * apart if apart else trials
 
 
 class Race:
@@ -137,7 +138,8 @@ class Race:
         kombu before 5.7 lets it on threads.
         """
         for workload in self._settings.workloads:
-            if not self._rounds.so_far((Kind.PING, workload), self._settings.lanes).tried:
+            found = self._rounds.so_far((Kind.PING, workload), self._settings.lanes)
+            if not found.good and found.tried < TRIES_A_PAIR:
                 yield Kind.PING, workload
 
     def _short_of_apart(self) -> Iterator[Group]:

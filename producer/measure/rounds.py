@@ -16,7 +16,7 @@ from producer.plan.arrivals import Plan, backlog, held, seed_for
 from producer.plan.own_app import MIX
 from producer.plan.stages import STAGES, with_returns
 from producer.rundir.reader import read_trial
-from producer.rundir.trials import AT_HELD_RATE, Kind, Trial, rate_per_s
+from producer.rundir.trials import AT_HELD_RATE, PAIRED, Kind, Trial, rate_per_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,14 +142,15 @@ class Rounds:
             UnfinishedTrialError: If jobs were lost in too many trials of the run.
             FleetError: If the broker, a node or a publisher is gone.
         """
-        workload = group[1]
+        kind, workload = group
         if (workload, self.start) not in self._warm:
             self._warm_up(jobs, lanes)
         began_s = self._runner.monotonic()
         turn = 1 + max((each.round for each in self.trials if (each.kind, each.workload) == group), default=-1)
-        plan = self._plan(group, turn)
+        plan = None if kind is Kind.PING else self._plan(group, turn)
         for lane in balanced(lanes, turn):
-            if self._trial(group, jobs, lane, plan, turn).disturbed:
+            # Each lane's nodes are pinged for as long, under a backlog that is theirs.
+            if self._trial(group, jobs, lane, plan or self._pinged(workload, lane), turn).disturbed:
                 return
         self._took_s[group] = self._runner.monotonic() - began_s
 
@@ -157,11 +158,11 @@ class Rounds:
         kind, workload = group
         if kind is Kind.CAPACITY:
             return self._backlog(workload)
-        if kind is Kind.PING:
-            most = max(lane.slots for lane in self._settings.lanes)
-            return backlog(max(2 * most, round(PINGED_S * min(self._rates(workload).values()))))
         # Mixes of which another lane takes some tasks have the jobs of the same round of the mix on one lane.
         return self._arrivals(workload, turn)
+
+    def _pinged(self, workload: str, lane: Lane) -> Plan:
+        return backlog(max(2 * lane.slots, round(PINGED_S * self._rates(workload)[lane.key])))
 
     def _trial(self, group: Group, jobs: Jobs, lane: Lane, plan: Plan, turn: int) -> TrialResult:
         kind, workload = group
@@ -179,7 +180,8 @@ class Rounds:
         )
         try:
             trial, records = self._runner.measure_with_records(spec)
-            self._progress.score(score(trial, records))
+            if kind in PAIRED:
+                self._progress.score(score(trial, records))
         except UnfinishedTrialError as error:
             self._unfinished += 1
             if self._unfinished > MOST_UNFINISHED:

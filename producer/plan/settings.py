@@ -177,7 +177,9 @@ class RaceSettings(FleetSettings):
     def enough_s(self) -> float:
         """The time in which three rounds of everything are likely to fit, without which little can be said."""
         a_round_s = 2 * self.trial_s + self.lead_in_s + TRIALS_EXTRA_S
-        return math.ceil(len(self.workloads) * len(self.lanes) * (3 * a_round_s + 2 * WARM_UP_S))
+        everything_s = len(self.workloads) * len(self.lanes) * (3 * a_round_s + 2 * WARM_UP_S + PING_S)
+        apart = sum(bool(self.elsewhere(lane)) for lane in self.lanes)
+        return math.ceil(everything_s + 3 * apart * (self.trial_s + self.lead_in_s + TRIALS_EXTRA_S))
 
     @property
     def lead_in_s(self) -> float:
@@ -205,8 +207,8 @@ AT_MOST_S = 90.0
 LEAD_IN = 0.25
 """The lead-in of a held rate, as a part of what is counted: more brings hardly more (docs/measurement.md)."""
 
-TRIALS_EXTRA_S, WARM_UP_S = 0.5, 0.5
-"""What the two trials of a round take on a lane beside what was asked for, and what a warm-up takes."""
+TRIALS_EXTRA_S, WARM_UP_S, PING_S = 0.5, 0.5, 1.0
+"""What the two trials of a round take on a lane beside what was asked for; what a warm-up takes, and a ping trial."""
 
 ROUND_EXTRA_S = 1.5
 """What a round takes on a lane beside its two trials: warm-up, lead-in, and the wait for the last records."""

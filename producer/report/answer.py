@@ -52,11 +52,19 @@ def mix_parts(summary: Summary) -> Iterator[Prose]:
         lines = [_slowed_line(each, apart.get((each.lane, each.task))) for each in summary.slowed]
         yield Prose(
             title="A mix that hurts itself: tasks in it, and alone at the same rate",
-            lines=lines if apart else [*lines, APART],
+            lines=lines if apart else [*lines, _apart_advice(summary)],
         )
 
 
 APART = "What a queue of its own would give, with nodes of another lane behind it: race again with --apart TASK=LANE."
+
+
+def _apart_advice(summary: Summary) -> str:
+    race = summary.settings.race
+    if race and race.apart:
+        return "The mix apart was not measured: there was no time for it, or each of its rounds was disturbed."
+    return APART
+
 
 LONGER = {
     "run": "it runs longer",

@@ -24,7 +24,7 @@ AT_HELD_RATE = frozenset({Kind.LATENCY, Kind.APART})
 PAIRED = frozenset({Kind.CAPACITY, Kind.LATENCY})
 """The kinds of trials that are compared round by round."""
 
-IN_ROUNDS = PAIRED | AT_HELD_RATE
+IN_ROUNDS = PAIRED | AT_HELD_RATE | {Kind.PING}
 """The kinds of trials that do not count, and are measured again, if something disturbed them."""
 
 

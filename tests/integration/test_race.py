@@ -34,8 +34,8 @@ def test_a_race_ends_with_the_answer_and_its_run_directory_and_writes_all_figure
 
 def test_off_a_terminal_progress_is_plain_lines_on_standard_error(small: tuple[Path, str, str]) -> None:
     _, out, err = small
-    assert "Measuring: 12 trials" in err
-    assert "12/12 trials" in err
+    assert "Measuring: 14 trials" in err
+    assert "14/14 trials" in err
     assert "\x1b" not in out + err
 
 

@@ -74,6 +74,39 @@ def test_a_consumer_that_is_cancelled_gives_back_what_it_was_not_handed(bench):
         assert (bench.held(), bench.client.llen("jobs")) == (1, MANY - 1)
 
 
+def test_a_message_that_is_fetched_behind_a_broken_one_is_not_lost(bench):
+    bench.client.lpush("jobs", "{")
+    bench.send("behind")
+    with Connection(bench.url, transport=ATOMIC) as connection:
+        message = queue_named("jobs")(connection.default_channel).get()
+        assert message.decode() == "behind"
+        message.ack()
+    assert (bench.held(), bench.client.llen("unacked_dead_letter")) == (0, 1)
+
+
+def test_one_that_is_busy_takes_what_a_waiting_one_does_not_come_for(bench):
+    """Without asking again and again meanwhile."""
+    with bench.consumer(ATOMIC, prefetch=4) as busy, bench.consumer(ATOMIC, prefetch=4) as dead:
+        bench.send("first")
+        assert busy.drain(1) == ["first"]
+        turns(dead)
+        dead.die()
+        bench.send("second")
+        before = asked(bench)
+        assert busy.drain(2, for_s=2) == ["first", "second"]
+        assert asked(bench) - before < 10
+
+
+def test_one_that_is_full_looks_out_on_no_queue(bench):
+    with bench.consumer(ATOMIC, "a", "b", prefetch=1) as full, bench.consumer(ATOMIC, "a", "b", prefetch=1) as free:
+        turns(full)
+        bench.send("keeps it busy", queue="a")
+        assert full.drain(1) == ["keeps it busy"]
+        turns(free)
+        for queue in "ab":
+            assert bench.client.get(f"_kombu.lookout.{queue}") == free.channel.name.encode()
+
+
 def test_a_step_ends_behind_a_megabyte(bench):
     bench.send(*["x" * 300_000] * 12)
     with bench.consumer(ATOMIC, prefetch=12) as holder:

@@ -110,8 +110,10 @@ def deliveries(run: Run, choice: Choice) -> pl.DataFrame:
         orient="row",
     )
     table = run.records.join(kinds, on="trial", how="inner", maintain_order="left").join(
-        jobs.drop("kind", "lane"), on=KEY, how="left", maintain_order="left"
+        jobs.drop("kind"), on=KEY, how="left", maintain_order="left", suffix=" of the trial"
     )
+    # Of a mix apart, a job counts for the lane whose trial it was, whichever lane's node took it.
+    table = table.with_columns(lane=pl.coalesce("lane of the trial", "lane"))
     if choice.workload is not None:
         table = table.filter(pl.col("workload") == choice.workload)
     return table.select(COLUMNS)

@@ -26,10 +26,10 @@ def warned(spec: str, *, slot_mib: int, facts: dict[str, Any] | None = None) -> 
     return recycling_warnings(run)
 
 
-def test_a_limit_below_what_a_child_takes_is_said_to_end_it_after_each_job() -> None:
+def test_a_limit_below_what_a_slot_takes_is_said_to_end_children() -> None:
     (said,) = warned("prefork:2:max-memory=20MiB", slot_mib=29)
-    assert said.startswith("On prefork each job ends its child, and the next one waits for a fork")
-    assert said.endswith("a child takes at least 29 MiB, more than worker_max_memory_per_child, 20 MiB.")
+    assert said.startswith("On prefork each job may end its child, and the next one waits for another")
+    assert said.endswith("a slot takes 29 MiB, more than worker_max_memory_per_child, 20 MiB.")
 
 
 @pytest.mark.parametrize(("kib", "said"), [(20_000, 1), (40_000, 0), (None, 0)])

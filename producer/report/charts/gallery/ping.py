@@ -17,6 +17,7 @@ from producer.report.charts.theme import INK, style_of
 from producer.report.formats import count, milliseconds, percent
 from producer.report.parts import Table
 from producer.report.tables import INTERVALS, percentile_cell
+from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 NONE_SENT = (
-    "No node was pinged during a trial. Pings are sent in the capacity trials of a race that starts its own nodes: "
-    "poolrace race --workload cpu --workload sleep --duration 5s."
+    "No node was pinged during a trial. A race that has time for it pings the nodes of each lane under a backlog of "
+    "each workload: poolrace race --workload cpu --workload sleep."
 )
 MOST_POINTS = 2_000
 """Of a box; with more, only those outside its whiskers are drawn."""
@@ -57,7 +58,14 @@ class _Group:
     waited_s: float
 
 
-@picture(key="ping", title="Control round trips under load", missing=NONE_SENT, order=90, compares=True)
+@picture(
+    key="ping",
+    title="Control round trips under load",
+    missing=NONE_SENT,
+    order=90,
+    trials=(Kind.PING, Kind.CAPACITY),  # in runs of before, it was those of capacity
+    compares=True,
+)
 def ping(summary: Summary, run: Run) -> Drawn | None:
     """Draw every control round trip in a trial, by workload; the one that holds the CPU most is last."""
     shares = _cpu_shares(summary)

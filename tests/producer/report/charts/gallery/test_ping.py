@@ -5,6 +5,7 @@ import dataclasses
 from sweeps import planned, with_plan
 
 from producer.report.charts.gallery.ping import ping
+from producer.rundir.trials import Kind
 
 TRIALS = {"prefork": 0, "threads": 1}
 
@@ -14,7 +15,14 @@ def pinged(run, **trips):
     pings = [
         {"trial": TRIALS[lane], "rtt_s": trip_s, "timeout_s": 2.0} for lane, found in trips.items() for trip_s in found
     ]
-    return dataclasses.replace(run, pings=pings)
+    kinds = dict.fromkeys(TRIALS.values(), Kind.PING)
+    trials = [dataclasses.replace(trial, kind=kinds.get(trial.trial, trial.kind)) for trial in run.trials]
+    return dataclasses.replace(run, pings=pings, trials=trials)
+
+
+def test_pings_of_a_run_from_before_they_had_trials_of_their_own_are_drawn_too(sample):
+    summary, run = sample
+    assert ping(summary, dataclasses.replace(pinged(run, prefork=[0.001], threads=[0.1]), trials=run.trials))
 
 
 def test_each_lane_is_a_box_of_its_round_trips_in_milliseconds(sample):
