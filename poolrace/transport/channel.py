@@ -77,6 +77,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self._looks_out: list[str] = []
         self._has_to_look = False
         self._has_left_some = False
+        self._is_counted = False
         self._rests_until_s = self._asked_s = 0.0
         self._cannot_track = False
         self._no_ack: set[str] = set()
@@ -204,6 +205,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             acks=acks,
             waits=[key for queue in queues for key in self._wait_keys(queue)],
             # What was left to others once, and is still there, is not left again.
+            counted=self._is_counted,
             held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
 
@@ -266,6 +268,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             others = set(self.active_queues) - set(request.queues)  # which have been added meanwhile
             self._may_have_messages = bool(others) or (answer.looks_out is None and not shared)
             self._has_left_some = shared
+            self._is_counted = answer.looks_out is not None
             # From when it was asked, and a little less: the loop's own timer must not come just before it.
             self._rests_until_s = self._asked_s + (SHARED_S if shared else 0.9 * RENEW_S)
             self._looks_out = answer.looks_out or []

@@ -14,16 +14,16 @@ TAKE = r"""
 -- then for each queue its lookout, its idle consumers and its wake list.
 -- ARGV: now, room, the bytes to stop behind, '1' for turns or '0' for the order given, the number of queues, a digit
 -- for each of them ('1': its messages are noted), the consumer's name, the messages that it holds, how long it is
--- remembered in milliseconds, then the delivery tags to acknowledge.
+-- remembered in milliseconds, '1' if it may be among those that wait, then the delivery tags to acknowledge.
 local unacked, index, dead = KEYS[1], KEYS[2], KEYS[3]
 local now, room, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local turns, width, noted = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6]
-local me, held, lease = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
+local me, held, lease, counted = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local lists = #KEYS - 3 - 3 * width
 
-if #ARGV > 9 then
-  redis.call('ZREM', index, unpack(ARGV, 10))
-  redis.call('HDEL', unacked, unpack(ARGV, 10))
+if #ARGV > 10 then
+  redis.call('ZREM', index, unpack(ARGV, 11))
+  redis.call('HDEL', unacked, unpack(ARGV, 11))
 end
 
 -- First 1 if the bytes ran out and 2 if messages were left to others, then a digit for each queue that this consumer
@@ -126,10 +126,9 @@ end
 -- Consumers that wait. One of them looks out on a queue; a token in its wake list wakes one of the others.
 local function key_of(queue, part) return KEYS[3 + lists + 3 * (queue - 1) + part] end
 local LOOKOUT, IDLE, WAKE = 1, 2, 3
-local now_ms = 0
-if room > 0 then
+local function now_ms()
   local time = redis.call('TIME')
-  now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local waiting, found, handed, resigned = {}, {}, {}, {}
@@ -138,9 +137,12 @@ local waiting, found, handed, resigned = {}, {}, {}, {}
 local function others(queue)
   if not waiting[queue] then
     local idle = key_of(queue, IDLE)
-    redis.call('ZREM', idle, me)
-    redis.call('ZREMRANGEBYSCORE', idle, '-inf', now_ms)
     waiting[queue] = redis.call('ZCARD', idle)
+    if waiting[queue] > 0 then
+      redis.call('ZREM', idle, me)
+      redis.call('ZREMRANGEBYSCORE', idle, '-inf', now_ms())
+      waiting[queue] = redis.call('ZCARD', idle)
+    end
   end
   return waiting[queue]
 end
@@ -186,7 +188,7 @@ end
 -- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and
 -- then it asks again after a while.
 local function rest()
-  local looks = {}
+  local looks, ends_ms = {}, now_ms() + lease
   for queue = 1, width do
     local lookout, idle = key_of(queue, LOOKOUT), key_of(queue, IDLE)
     local who = redis.call('GET', lookout)
@@ -195,7 +197,7 @@ local function rest()
       local noted = redis.pcall('SET', lookout, me, 'PX', lease)
       if not noted.err then looks[queue] = '1' end
     end
-    redis.pcall('ZADD', idle, now_ms + lease, me)
+    redis.pcall('ZADD', idle, ends_ms, me)
     redis.call('PEXPIRE', idle, lease)
   end
   return table.concat(looks)
@@ -270,7 +272,7 @@ end
 
 local asked = room > 0
 local first = 1
-if asked and lists > 1 and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
+if asked and counted and lists > 1 and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
   first = lists + 1
 end
 while room > 0 and bytes > 0 and first <= lists do
@@ -288,7 +290,7 @@ elseif asked and me ~= '' then
   answer[1] = bytes <= 0 and 1 or left and 2 or 0
   if room > 0 and bytes > 0 and not left then
     answer[2] = rest()
-  else
+  elseif counted then
     for queue = 1, width do step_back(queue) end
   end
 end
@@ -351,6 +353,7 @@ class TakeRequest:
         acks: The delivery tags to acknowledge.
         waits: For each queue in turn the keys of its lookout, its idle consumers and its wake list.
         held: The messages that this consumer holds already.
+        counted: Whether it may be counted among those that wait.
     """
 
     queues: Sequence[str]
@@ -361,6 +364,7 @@ class TakeRequest:
     acks: Sequence[str]
     waits: Sequence[str]
     held: int = 0
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +434,7 @@ def arguments(keys: ServerKeys, request: TakeRequest, *, now: float, name: str) 
         name,
         request.held,
         round(1000 * LEASE_S),
+        int(request.counted),
         *request.acks,
     ]
 
