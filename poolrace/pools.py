@@ -85,6 +85,7 @@ class Pool:
         slot: The kind of one unit of its concurrency.
         is_default: Whether a race that names no lanes has one of it, and the stack a worker.
         traits: Every feature.
+        package: The package that it needs besides Celery; empty for none.
         gives_up: The losses of a team that chooses it, the gravest first, each short enough for a line.
     """
 
@@ -94,6 +95,7 @@ class Pool:
     is_default: bool
     traits: Mapping[Feature, Trait]
     gives_up: tuple[str, ...]
+    package: str = ""
 
     @property
     def has_children(self) -> bool:
@@ -189,6 +191,10 @@ _NO_MAX_MEMORY = Trait(
     source="celery/concurrency/base.py BasePool.__init__",
 )
 
+_NO_ISOLATION = Trait(
+    effect=Effect.ABSENT,
+    meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
+)
 _NO_START_METHOD = Trait(
     effect=Effect.IGNORED,
     meaning="No process is started, so worker_pool_start_method has nothing to decide.",
@@ -306,10 +312,7 @@ _THREADS = Pool(
             Feature.RESIZE: _NO_RESIZE,
             Feature.RESTART: _NO_RESTART,
             Feature.START_METHOD: _NO_START_METHOD,
-            Feature.ISOLATION: Trait(
-                effect=Effect.ABSENT,
-                meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
-            ),
+            Feature.ISOLATION: _NO_ISOLATION,
             Feature.PARALLELISM: Trait(
                 effect=Effect.ABSENT,
                 meaning="One thread runs Python at a time, unless code releases the GIL or the interpreter has none.",
@@ -398,6 +401,7 @@ _SOLO = Pool(
 
 _GEVENT = Pool(
     name="gevent",
+    package="gevent",
     module="celery.concurrency.gevent",
     slot=SlotKind.GREENLET,
     is_default=False,
@@ -432,10 +436,7 @@ _GEVENT = Pool(
             ),
             Feature.RESTART: _NO_RESTART,
             Feature.START_METHOD: _NO_START_METHOD,
-            Feature.ISOLATION: Trait(
-                effect=Effect.ABSENT,
-                meaning="One process: os._exit, a segfault or the OOM killer ends the node and every job it runs.",
-            ),
+            Feature.ISOLATION: _NO_ISOLATION,
             Feature.PARALLELISM: Trait(
                 effect=Effect.ABSENT,
                 meaning="One thread for all: a job that computes holds up every other, and the node's answers.",

@@ -204,8 +204,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             room=room,
             acks=acks,
             waits=[key for queue in queues for key in self._wait_keys(queue)],
-            # What was left to others once, and is still there, is not left again.
             counted=self._is_counted,
+            # What was left to others once, and is still there, is not left again.
             held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
 
@@ -268,7 +268,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             others = set(self.active_queues) - set(request.queues)  # which have been added meanwhile
             self._may_have_messages = bool(others) or (answer.looks_out is None and not shared)
             self._has_left_some = shared
-            self._is_counted = answer.looks_out is not None
+            # A step that an error ended has not stepped back.
+            self._is_counted = answer.looks_out is not None or (request.counted and bool(answer.error))
             # From when it was asked, and a little less: the loop's own timer must not come just before it.
             self._rests_until_s = self._asked_s + (SHARED_S if shared else 0.9 * RENEW_S)
             self._looks_out = answer.looks_out or []

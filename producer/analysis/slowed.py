@@ -232,15 +232,20 @@ def _found_slots_busy(run: Run, jobs: pl.DataFrame, trials: list[Trial]) -> bool
     """
     Check whether most jobs began as soon as a slot was free, and not before: they waited for it.
 
-    Whoever waits for a slot begins when the last busy one is left, so that all others are busy at that instant.
+    Whoever waits for a slot begins when another job leaves one, and all others are busy then; one that has been free
+    for half of the wait was not what it waited for.
     """
     busy = 0
     for trial in trials:
         ended = _with_children(run, [trial.trial]).drop_nulls(["started_at", "finished_at"])
-        began_at = jobs.filter(pl.col("trial") == trial.trial)["started_at"].to_numpy()
-        others = np.searchsorted(np.sort(ended["started_at"].to_numpy()), began_at, side="left")
-        others -= np.searchsorted(np.sort(ended["finished_at"].to_numpy()), began_at, side="right")
-        busy += int(np.count_nonzero(others >= trial.slots - 1))
+        ours = jobs.filter(pl.col("trial") == trial.trial)
+        began_at, sent_at = ours["started_at"].to_numpy(), ours["sent_at"].to_numpy()
+        ends = np.sort(ended["finished_at"].to_numpy())
+        left = np.searchsorted(ends, began_at, side="right")
+        others = np.searchsorted(np.sort(ended["started_at"].to_numpy()), began_at, side="left") - left
+        left_at = np.concatenate(([-np.inf], ends))[left]  # of the last job that ended before
+        just_left = began_at - left_at < (began_at - sent_at) / 2
+        busy += int(np.count_nonzero((others >= trial.slots - 1) & just_left))
     return busy > jobs.height / 2
 
 

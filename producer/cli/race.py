@@ -166,6 +166,8 @@ def race_settings(
         quick=quick,
     )
     settings = replace(settings, apart=tuple(_apart(text, settings) for text in apart))
+    if len(dict(settings.apart)) < len(settings.apart):
+        raise UsageError(f"--apart {apart[-1]!r}: a task is named twice. Name each once.")
     if at_most_s is None and not (until_settled or pairs):
         return replace(settings, at_most_s=max(QUICK_AT_MOST_S if quick else AT_MOST_S, settings.enough_s))
     return settings

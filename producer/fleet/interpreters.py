@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from poolrace.pools import POOLS
 from producer.errors import UsageError
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 
@@ -46,6 +47,25 @@ def check_interpreter(python: str, option: str) -> None:
     raise UsageError(
         f"{option} cannot run a node: {problem}. Install what a node needs:\n    {python} -m pip install {NODE_NEEDS}"
     )
+
+
+def check_pool(python: str, pool: str, option: str) -> None:
+    """
+    Check that an interpreter has the package that a pool needs besides Celery.
+
+    Args:
+        python: The interpreter; empty for the one that runs this command.
+        pool: The name of the pool.
+        option: What named it, for errors.
+
+    Raises:
+        UsageError: If it lacks it; the message has the command that installs it.
+    """
+    package, chosen = POOLS[pool].package, interpreter(python)
+    if package and what_fails(chosen, option, f"import {package}"):
+        raise UsageError(
+            f"{option}: {package} is not installed there. Install it:\n    {chosen} -m pip install {package}"
+        )
 
 
 def why_no_node(python: str, option: str) -> str | None:

@@ -48,9 +48,9 @@ def _trials(settings: RaceSettings, session: Session) -> int | None:
     if not settings.pairs or settings.at_most_s is not None or session.before.trials:
         return None
     warm_ups = 1 if settings.attached or settings.pairs == 1 else 2
-    pinged, apart = 1, sum(bool(settings.elsewhere(lane)) for lane in settings.lanes)
+    pinged = 1
     trials = len(settings.workloads) * len(settings.lanes) * (2 * settings.pairs + warm_ups + pinged)
-    return trials + max(settings.pairs, LEAST_PAIRS) * apart if apart else trials
+    return trials + settings.pairs * settings.relieved_lanes
 
 
 class Race:
@@ -84,9 +84,10 @@ class Race:
         lengths = {
             name: self._rounds.find_lengths(name, self._session.jobs[name], lanes) for name in self._settings.workloads
         }
-        needed_s = sum(
-            self._goal * self._rounds.expected_s((kind, name), lanes) for name in lengths for kind in KINDS.values()
-        )
+        groups = [(kind, name) for name in lengths for kind in KINDS.values()]
+        if self._settings.apart:
+            groups.append((Kind.APART, MIX))
+        needed_s = sum(self._goal * self._rounds.expected_s(group, self._lanes_of(group)) for group in groups)
         self._ends_s += self._monotonic() - began_s
         if needed_s > at_most_s * ROOM:
             longest = max(lengths, key=lambda name: lengths[name])

@@ -119,6 +119,8 @@ class Rounds:
         rates = self._warm.get((workload, self.start), {})
         if kind in AT_HELD_RATE or not all(rates.values()) or not rates:
             return len(lanes) * (self._trial_s(workload) + self._lead_in_s(workload))
+        if kind is Kind.PING:
+            return sum(self._pinged(workload, lane).jobs / rates[lane.key] for lane in lanes)
         jobs = backlog_jobs(self._settings, list(rates.values()))
         return sum(jobs / rates[lane.key] for lane in lanes)
 

@@ -16,7 +16,7 @@ from poolrace.clock import BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet.attached import AttachedFleet
-from producer.fleet.interpreters import check_interpreter
+from producer.fleet.interpreters import check_interpreter, check_pool
 from producer.fleet.local import LocalFleet
 from producer.fleet.machine import OthersMeter, describe
 from producer.measure.collector import Collector, finite
@@ -122,6 +122,8 @@ def run_session(
     for lane in settings.lanes:
         if lane.python:
             check_interpreter(lane.python, f"--lane {lane.key}: python={lane.python}")
+        if not settings.attached:
+            check_pool(lane.python, lane.pool, f"--lane {lane.key}")
     if before.path:
         with held_alone(before.path):
             return _measured(settings, RunWriter.reopen(before.path), progress, measure, before)

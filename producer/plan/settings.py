@@ -169,6 +169,11 @@ class RaceSettings(FleetSettings):
         return {task: by_key[key] for task, key in self.apart if key != lane.key}
 
     @property
+    def relieved_lanes(self) -> int:
+        """The number of lanes that have a trial of the mix apart in each of its rounds."""
+        return sum(bool(self.elsewhere(lane)) for lane in self.lanes)
+
+    @property
     def least_s(self) -> float:
         """The time that one round of capacity and of latency takes on every lane, warm-up included, in seconds."""
         return math.ceil(len(self.workloads) * len(self.lanes) * (2 * self.trial_s + ROUND_EXTRA_S))
@@ -178,8 +183,8 @@ class RaceSettings(FleetSettings):
         """The time in which three rounds of everything are likely to fit, without which little can be said."""
         a_round_s = 2 * self.trial_s + self.lead_in_s + TRIALS_EXTRA_S
         everything_s = len(self.workloads) * len(self.lanes) * (3 * a_round_s + 2 * WARM_UP_S + PING_S)
-        apart = sum(bool(self.elsewhere(lane)) for lane in self.lanes)
-        return math.ceil(everything_s + 3 * apart * (self.trial_s + self.lead_in_s + TRIALS_EXTRA_S))
+        apart_s = self.relieved_lanes * (self.trial_s + self.lead_in_s + TRIALS_EXTRA_S)
+        return math.ceil(everything_s + 3 * apart_s)
 
     @property
     def lead_in_s(self) -> float:

@@ -80,6 +80,14 @@ def test_a_task_that_waits_although_a_slot_is_free_lacks_cpu_time() -> None:
     assert (found.by, found.by_share) == ("shrink", pytest.approx(0.03 / 0.031))
 
 
+def test_on_a_single_slot_a_job_that_waits_while_it_is_free_does_not_wait_for_it() -> None:
+    # Each waits 20 ms and runs for 4 to 5 ms, 50 ms behind the one before it, which has long left the slot.
+    alone = ({**OF_FETCH, "slots": 1}, fetches(0.4))
+    mix = ({**OF_MIX, "slots": 1}, fetches(0.4, wait_s=0.02) + shrinks(service_s=0.001, cpu_s=0.001))
+    (found,) = slowed(raced(alone, mix))
+    assert found.longer == "node"
+
+
 def test_jobs_that_a_task_starts_take_what_they_take_for_that_task() -> None:
     starts = [a_job(0.05 * number, service_s=0.001, part=1, children=[0.4], cpu_s=0.0) for number in range(JOBS)]
     (found,) = slowed(raced((OF_FETCH, fetches()), (OF_MIX, fetches(wait_s=0.1) + starts)))

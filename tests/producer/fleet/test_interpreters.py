@@ -10,7 +10,7 @@ import pytest
 
 from producer.errors import UsageError
 from producer.fleet.doctor import State, examine_interpreter, judge_gil
-from producer.fleet.interpreters import GilAnswer, ask_about_gil, check_interpreter, why_no_node
+from producer.fleet.interpreters import GilAnswer, ask_about_gil, check_interpreter, check_pool, why_no_node
 
 SHOP = Path(__file__).parents[3] / "examples" / "shop"
 
@@ -90,3 +90,13 @@ def test_the_gil_of_an_interpreter_is_judged(
     assert finding.state is state
     assert said in finding.value
     assert bool(finding.remedy) is bool(culprits)
+
+
+def test_a_pool_whose_package_is_missing_is_refused_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    python = tmp_path / "python"  # as in a venv without anything
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    with pytest.raises(UsageError, match="--lane gevent: gevent is not installed there") as refused:
+        check_pool(str(python), "gevent", "--lane gevent")
+    assert str(refused.value).endswith(f"{python} -m pip install gevent")
+    check_pool(str(python), "threads", "--lane threads")  # needs none
