@@ -155,7 +155,8 @@ class Round:
         finally:
             kill(node.process)
             self._processes.stop(node)
-            self._until(lambda: self._connections() <= others)
+        # Not after an interrupt, which may have cut a connection of our own.
+        self._until(lambda: self._connections() <= others)
 
     def _connections(self) -> set[str]:
         return {one["id"] for one in self._client.client_list()}

@@ -20,7 +20,7 @@ from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 from poolrace.transport.ack_buffer import AckBuffer
 from poolrace.transport.dead_letters import DeadLetters, report
 from poolrace.transport.delivery import Delivery
-from poolrace.transport.lookout import Lookout
+from poolrace.transport.lookout import PUSHED, Lookout
 from poolrace.transport.qos import QoS
 from poolrace.transport.script import LEASE_S, LEAVE, SHA, TAKE, ServerKeys, TakeRequest, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
@@ -40,14 +40,20 @@ MAX_BATCH = 200
 RETRY_S = 1.0
 """The pause between tries while the server answers with errors."""
 
-RENEW_S = 1.0
-"""How long a consumer that found nothing waits before it asks again, whatever it has heard."""
+CHECK_S = 2.0
+"""How long a consumer that found nothing waits before it looks at its lists again, whatever it has heard."""
 
 POLL_S = 0.05
 """The same for one that looks out on a queue on a server which cannot tell of changes."""
 
+REST_S = 15.0
+"""How long it waits before it takes a step although the lists were empty, so that it still counts as one that waits."""
+
 SHARED_S = 0.2
 """The same where it has left messages to others."""
+
+EARLY = 0.9
+"""The part of a time after which it is up: the loop's own timer must not come just before it."""
 
 
 class AtomicChannel(Base):  # type: ignore[misc]
@@ -58,7 +64,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
         acks: The acknowledgements that are not sent yet.
         delivery: The messages that are taken and not delivered yet.
         dead_letters: The list of messages that could not be read.
-        lookout: Hears of changes; None until this consumer looks out for the first time.
+        lookout: Hears of changes of the lists that this consumer looks out on.
         name: The name by which other consumers of its queues count it.
     """
 
@@ -69,17 +75,23 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self.acks = AckBuffer(self._send_acks)
         self.dead_letters = DeadLetters(self.raw_client, lambda: self._server_keys)
         self.delivery = Delivery(self, self.dead_letters)
-        self.lookout: Lookout | None = None
+        self.lookout = Lookout(self._on_change)
         self.name = uuid4().hex
-        # On the asking connection: `take`, a step; `look`, a last look at lists, which the server then remembers;
-        # `wait`, for a token, which costs nothing if it is lost.
+        # On the asking connection: `take`, a step; `ack`, acknowledgements alone; `look`, a last look at lists, which
+        # the server then remembers; `wait`, for a token, which costs nothing if it is lost; `claim`, a look in the
+        # place of one who looks out no more; `check`, a look without any consequence.
         self._under_way = ""
+        self._answers: list[Any] = []
+        self._answers_due = 0
         self._looks_out: list[str] = []
-        self._has_to_look = False
+        self._watched: set[str] = set()  # of these, those whose lists the server remembers
+        self._to_claim = ""  # the queue of a token
         self._has_left_some = False
         self._is_counted = False
-        self._rests_until_s = self._asked_s = 0.0
+        self._is_untold = False
+        self._rests_until_s = self._check_at_s = self._asked_s = 0.0
         self._cannot_track = False
+        self._clock_offset_s = 0.0
         self._no_ack: set[str] = set()
         self._request: TakeRequest | None = None
         self._may_have_messages = True
@@ -121,69 +133,79 @@ class AtomicChannel(Base):  # type: ignore[misc]
         """True if the asking connection waits for a token, so that nothing else can be asked there."""
         return self._under_way == "wait"
 
-    def on_change(self) -> None:
-        """Read that a list has changed, so that there may be messages to take."""
-        assert self.lookout is not None
-        try:
-            self.lookout.hear()
-        except self.connection_errors:
-            self._close_lookout()  # it holds nothing; the next look makes another
+    def _on_change(self) -> None:
+        """Note that a list has changed, so that there may be messages to take."""
+        self._watched.clear()  # the server tells of a list once
         self._may_have_messages = True
         if self.is_waiting:
             with suppress(*self.connection_errors):
                 self.raw_client().client_unblock(self.lookout.asking_id)
-        raise Empty
 
     def wait(self) -> None:
         """Look once more at the lists that this consumer looks out on, or wait for a token of the others."""
-        if self._has_to_look and self._looks_out and self._can_look():
-            self._has_to_look = False
-            keys = self._list_keys(self._looks_out)
-            self._begin("look", ("CLIENT", "CACHING", "YES"), ("EXISTS", *keys))
+        if self._to_claim:
+            self._claim(self._to_claim)
+            return
+        if not self._is_watching:
+            self._watched = set(self._looks_out)
+            self._begin("look", *self.lookout.look(self.client.connection, self._list_keys(self._looks_out)))
             return
         if self._has_left_some:  # to others, whose tokens are not for this one
-            pause_s = max(0.01, self._rests_until_s - monotonic())
-            self._begin("wait", ("BLPOP", f"{self.global_keyprefix}_kombu.pause.{self.name}", f"{pause_s:.3f}"))
+            self._begin("wait", ("BLPOP", f"{self.global_keyprefix}_kombu.pause.{self.name}", self._pause()))
+            return
+        if self._may_check:
+            # What it should have been told of by the server, and what by others.
+            queues = self._queues()
+            groups = [[each for each in queues if (each in self._looks_out) is mine] for mine in (True, False)]
+            self._begin("check", *(("EXISTS", *self._list_keys(group)) for group in groups if group))
             return
         queues = [queue for queue in self._queues() if self._cannot_track or queue not in self._looks_out]
         if queues:
-            for_s = POLL_S if self._cannot_track and self._looks_out else max(0.01, self._rests_until_s - monotonic())
-            self._begin("wait", ("BLPOP", *(self._wait_keys(queue)[2] for queue in queues), f"{for_s:.3f}"))
+            self._begin("wait", ("BLPOP", *(self._wait_keys(queue)[2] for queue in queues), self._pause()))
+
+    def _claim(self, queue: str) -> None:
+        """Look out on a queue if nobody does, and look at its lists."""
+        self._watched.add(queue)
+        claim = ("SET", self._wait_keys(queue)[0], self.name, "EX", round(LEASE_S), "NX")
+        lists = self._list_keys([queue])
+        look = [("EXISTS", *lists)] if self._cannot_track else self.lookout.look(self.client.connection, lists)
+        self._begin("claim", claim, *look)
 
     @property
     def wants_to_wait(self) -> bool:
-        """True if there is something to wait for on the asking connection."""
-        return (self._has_to_look and bool(self._looks_out)) or len(self._looks_out) < len(self.active_queues)
+        """True if there is something to look at, or to wait for, on the asking connection."""
+        return (
+            bool(self._to_claim)
+            or not self._is_watching
+            or self._may_check
+            or len(self._looks_out) < len(self.active_queues)
+        )
+
+    @property
+    def _is_watching(self) -> bool:
+        """True if the server tells of changes of every list that this consumer looks out on."""
+        if not self._looks_out:
+            return True
+        is_told = self.lookout.is_told_by(self.client.connection)
+        return self._cannot_track or (is_told and self._watched.issuperset(self._looks_out))
+
+    @property
+    def _may_check(self) -> bool:
+        return monotonic() >= self._check_at_s
+
+    def _pause(self) -> str:
+        """Return how long to wait, in seconds as the server reads them."""
+        return f"{max(0.01, min(self._rests_until_s, self._check_at_s) - monotonic()):.3f}"
 
     def _begin(self, what: str, *commands: Sequence[Any]) -> None:
         connection = self.client.connection
         self._under_way, self._in_poll = what, connection
+        self._answers, self._answers_due = [], len(commands)
         self._brpop_sent_at = self._asked_s = monotonic()
         connection.send_packed_command(connection.pack_commands(commands))
         if self._in_poll is not connection:  # it was cut and made again meanwhile, where nobody reads the answer
             connection.disconnect()
             raise redis.ConnectionError("the connection was made again while something was asked")
-
-    def _can_look(self) -> bool:
-        """Have the server tell of changes of what is asked next; False if it cannot."""
-        if self._cannot_track:
-            return False
-        try:
-            self.lookout = self.lookout or Lookout(self._new_connection())
-            if self.lookout.is_stale:
-                self._close_lookout()
-            self.lookout.look_out_for(self.client.connection)
-        except ResponseError as error:
-            logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
-            self._cannot_track = isinstance(error, NoPermissionError) or "unknown" in str(error).lower()
-            self._close_lookout()
-            return False
-        return True
-
-    def _close_lookout(self) -> None:
-        if self.lookout is not None:
-            self.connection.cycle.forget(self, self.lookout)
-            self.lookout.close()
 
     # Taking messages
 
@@ -205,52 +227,118 @@ class AtomicChannel(Base):  # type: ignore[misc]
             acks=acks,
             waits=[key for queue in queues for key in self._wait_keys(queue)],
             counted=self._is_counted,
+            deserted=self._has_left_some,
+            untold=self._is_untold,
             # What was left to others once, and is still there, is not left again.
             held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
 
     def _send(self, request: TakeRequest, *script: str) -> None:
         self._request = request
-        self._begin("take", (*(script or ("EVALSHA", SHA)), *self._arguments(request, self.name)))
+        if request.room:
+            self._begin("take", (*(script or ("EVALSHA", SHA)), *self._arguments(request, self.name)))
+        elif request.acks:
+            keys = self._server_keys
+            self._begin("ack", ("ZREM", keys.index, *request.acks), ("HDEL", keys.unacked, *request.acks))
+        else:
+            self._begin("ack", ("PING",))  # whose answer has the loop deliver what is left
 
     def _arguments(self, request: TakeRequest, name: str = "") -> list[Any]:
-        return arguments(self._server_keys, request, now=time(), name=name)
+        return arguments(self._server_keys, request, now=self.server_time(), name=name)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ARG002 - as kombu calls it
-        """Read the answer and deliver the messages that it brought."""
-        self._read_answer()
+        """Read what has come, and deliver the messages that it brought."""
+        self._read()
+        while self._has_more():
+            self._read()
         if self.delivery and not self._in_poll:
             self.delivery.deliver()
             return True
         raise Empty
 
-    def _read_answer(self) -> None:
-        under_way, connection = self._under_way, self.client.connection
+    def _has_more(self) -> bool:
+        """Check whether there is more to read; the poll does not know what the client holds already."""
         try:
-            answers = [connection.read_response() for _ in range(2 if under_way == "look" else 1)]
-        except NoScriptError:
+            return self.client.connection._sock is not None and self.client.connection.can_read()
+        except self.connection_errors:
+            return True  # to read it is to find out
+
+    def _read(self) -> None:
+        """Read one answer, or what the server tells."""
+        connection, was_asked = self.client.connection, self._in_poll
+        try:
+            answer = self.lookout.read(connection)
+        except ResponseError as error:
+            answer = error
+        except self.connection_errors:
+            self.connection.cycle.hang_up(connection)  # which puts the acks back
+            if was_asked:
+                raise
+            return  # the server hangs up
+        if answer is not PUSHED:
+            self._answers.append(answer)
+            if self._in_poll and len(self._answers) == self._answers_due:
+                self._settle(self._answers)
+
+    def _settle(self, answers: Sequence[Any]) -> None:
+        """Act on the answers to what was asked."""
+        error = next((answer for answer in answers if isinstance(answer, ResponseError)), None)
+        if isinstance(error, NoScriptError):
             assert self._request is not None
             self._send(self._request, "EVAL", TAKE)
             return
-        except self.connection_errors:
-            connection.disconnect()  # which puts the acks back
-            raise
-        except ResponseError:
+        under_way, request = self._under_way, self._request
+        if error is not None:
             self._abandon_request()
-            if under_way == "look":  # the second answer is still to come
-                connection.disconnect()
+            if under_way == "look" or (under_way == "claim" and error is not answers[0]):
+                self._note_silence(error)
+                return
             self._retry_after_s = monotonic() + RETRY_S
-            raise
-        request, self._request = self._request, None
-        self._in_poll, self._under_way, self._retry_after_s = None, "", 0.0
+            raise error
+        self._request, self._in_poll, self._under_way, self._retry_after_s = None, None, "", 0.0
         if hasattr(self, "_flush_brpop_reauth"):  # kombu 5.7
             self._flush_brpop_reauth()
-        if request is not None:
+        if under_way == "take":
+            assert request is not None
             self._accept(request, answers[0])
-        else:
-            # A token, or the end of the wait for one; or a list that has filled since it was found empty. What was
-            # heard of meanwhile stays known.
-            self._may_have_messages = self._may_have_messages or under_way == "wait" or answers[1] > 0
+        elif under_way == "wait":
+            self._note_wait(answers[0])
+        elif under_way == "claim":
+            self._note_claim(answers)
+        elif under_way == "look":
+            self._note_look(answers)
+        elif under_way == "check":
+            self._note_check(answers)
+
+    def _note_silence(self, error: ResponseError) -> None:
+        """Note that the server does not tell of changes."""
+        logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
+        self._cannot_track = True
+        self._check_at_s = 0.0
+
+    def _note_wait(self, token: Any) -> None:
+        if token is not None:
+            keys = {self._wait_keys(queue)[2]: queue for queue in self.active_queues}
+            self._to_claim = keys.get(bytes_to_str(token[0]), "")
+        elif self._has_left_some:  # those that were to come have come, or not
+            self._may_have_messages = True
+
+    def _note_claim(self, answers: Sequence[Any]) -> None:
+        queue, self._to_claim = self._to_claim, ""
+        if answers[0] is not None and queue in self.active_queues:
+            self._looks_out.append(queue)
+        self._note_look(answers[1:])
+
+    def _note_look(self, answers: Sequence[Any]) -> None:
+        """Note whether a list has filled since it was found empty."""
+        found = answers[-1] if self._cannot_track else self.lookout.accept(self.client.connection, answers)
+        self._may_have_messages = self._may_have_messages or found > 0
+
+    def _note_check(self, answers: Sequence[int]) -> None:
+        self._check_at_s = self._asked_s + self._check_after_s
+        if sum(answers):
+            self._may_have_messages = self._is_untold = True
+            self._watched.clear()
 
     def _accept(self, request: TakeRequest, raw: Sequence[Any]) -> None:
         answer = read_answer(request, raw)
@@ -263,17 +351,22 @@ class AtomicChannel(Base):  # type: ignore[misc]
             logger.error("messages could not be taken: %s", answer.error)
         if answer.stuck or answer.error:
             self._retry_after_s = monotonic() + RETRY_S
-        if request.room:
-            shared = answer.shared and not answer.taken
-            others = set(self.active_queues) - set(request.queues)  # which have been added meanwhile
-            self._may_have_messages = bool(others) or (answer.looks_out is None and not shared)
-            self._has_left_some = shared
-            # A step that an error ended has not stepped back.
-            self._is_counted = answer.looks_out is not None or (request.counted and bool(answer.error))
-            # From when it was asked, and a little less: the loop's own timer must not come just before it.
-            self._rests_until_s = self._asked_s + (SHARED_S if shared else 0.9 * RENEW_S)
-            self._looks_out = answer.looks_out or []
-            self._has_to_look = True
+        shared = answer.shared and not answer.taken
+        others = set(self.active_queues) - set(request.queues)  # which have been added meanwhile
+        self._may_have_messages = bool(others) or (answer.looks_out is None and not shared)
+        self._has_left_some = shared
+        # A step that an error ended has not stepped back.
+        self._is_counted = answer.looks_out is not None or (request.counted and bool(answer.error))
+        self._rests_until_s = self._asked_s + (SHARED_S if shared else EARLY * REST_S)
+        self._looks_out = answer.looks_out or []
+        self._check_at_s = self._asked_s + self._check_after_s
+        self._is_untold = False
+        if answer.taken or answer.broken:
+            self._watched.clear()  # the server has forgotten what is watched, for it has changed
+
+    @property
+    def _check_after_s(self) -> float:
+        return POLL_S if self._cannot_track and self._looks_out else EARLY * CHECK_S
 
     def _abandon_request(self) -> None:
         """Give up on an answer that will not come; its acknowledgements go with the next request."""
@@ -332,7 +425,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
                 report(fault)
             if answer.taken or not answer.broken or answer.stuck:
                 break
-        self._maybe_update_queues_expire(self._create_client(), queue)
+        if hasattr(self, "_maybe_update_queues_expire"):  # kombu 5.7
+            self._maybe_update_queues_expire(self._create_client(), queue)
         return self._message(answer.taken[0], no_ack=no_ack) if answer.taken else None
 
     def _message(self, taken: PendingMessage, *, no_ack: bool) -> Any:
@@ -384,7 +478,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self._closing = True
             try:
                 while self._in_poll and not self.is_waiting:
-                    self._read_answer()
+                    self._read()
                 self.acks.flush()
                 self.delivery.requeue_all()
                 for queue in self.active_queues:
@@ -392,13 +486,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
             except (*self.connection_errors, ResponseError):
                 logger.warning("closed without a last word with the server", exc_info=True)
             self._in_poll, self._under_way = None, ""
-            self._close_lookout()
         super().close()
 
     def _leave(self, queue: str) -> None:
         """Count no more as one that waits for a queue, and have another one look out on it."""
         keys = self._wait_keys(queue)
-        self.raw_client().eval(LEAVE, len(keys), *keys, self.name, round(1000 * LEASE_S))
+        self.raw_client().eval(LEAVE, len(keys), *keys, self.name, round(LEASE_S))
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """Return one client for all operations: a new one for each, as in kombu, costs more than the operation."""
@@ -464,14 +557,23 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self._raw_client = redis.Redis(connection_pool=self.pool)
         return self._raw_client
 
-    def _new_connection(self) -> Any:
-        """Make a connection outside the pool, whose connections are few and not meant for waiting."""
-        pool = self.async_pool
-        # Messages of a subscription are answers there, as they are no more in the newer protocol.
-        return pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        """Return what makes a connection; the one that asks has to hear what answers nothing."""
+        params: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        return {**params, "protocol": 3} if asynchronous else params
+
+    def server_time(self) -> float:
+        """Return seconds since 1970 by the server's clock: nodes whose clocks differ compare their notes."""
+        return time() + self._clock_offset_s
+
+    def _ask_time(self) -> None:
+        before = time()
+        seconds, microseconds = self.raw_client().time()
+        self._clock_offset_s = seconds + microseconds / 1e6 - (before + time()) / 2
 
     def _check_server(self) -> None:
         try:
+            self._ask_time()
             check_server(self.raw_client().info("server"), self.global_keyprefix)
         except NoPermissionError:
             logger.debug("may not ask the server for its version")

@@ -12,10 +12,10 @@ KOMBU_NEEDED = "kombu 5.5 to 5.8"
 _NEEDED = {
     redis.Channel: (
         "_basic_cancel _brpop_read _brpop_start _closing _create_client _disconnect_pools _do_restore_message "
-        "_get_message_priority _in_poll _lookup _maybe_update_queues_expire _on_connection_disconnect _q_for_pri "
+        "_get_message_priority _in_poll _lookup _on_connection_disconnect _q_for_pri "
         "active_queues async_pool get_table"
     ),
-    redis.MultiChannelPoller: "_client_registered _register _register_BRPOP _register_LISTEN _unregister_from_poll",
+    redis.MultiChannelPoller: "_client_registered _register _register_BRPOP _register_LISTEN",
     redis.QoS: "restore_by_tag restore_unacked_once",
     redis.Transport: "register_with_event_loop on_readable",
 }

@@ -1,80 +1,82 @@
 """
-Tells a consumer that a message has come to one of its lists, by one connection for all of them.
+Hears from the server that a list has changed, on the connection that asks for messages.
 
-The server remembers which keys a connection has asked for, and says on another one when one of them changes
-(`CLIENT TRACKING`). So nothing has to wait on each list, and nothing is taken by waiting.
+The server remembers which keys a connection has asked for, and says there when one of them changes (`CLIENT TRACKING`,
+by the pushes of RESP3). So nothing has to wait on each list, and nothing is taken by waiting.
 """
 
 from __future__ import annotations
 
-from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-LASTS_S = 60.0
-"""A connection that has said nothing for so long is made anew: one that is cut without a word says nothing, too."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-CHANNEL = "__redis__:invalidate"
+PUSHED = object()
+"""What a connection returns for a message that answers nothing."""
+
+_CHANGE = (b"invalidate", "invalidate")
+_BEGIN: Sequence[tuple[str, ...]] = (("CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP"), ("CLIENT", "ID"))
 
 
 class Lookout:
     """
-    The connection on which the server says that a list has changed.
+    What a connection is told of changes.
+
+    Args:
+        on_change: Called for each change; which key it names does not matter.
 
     Attributes:
-        connection: The connection, under the name that kombu's poller expects of a client.
-        asking_id: The server's number of the other connection, which asks.
+        asking_id: The server's number of the connection.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
+    def __init__(self, on_change: Callable[[], None]) -> None:
         self.asking_id = 0
-        self._number = 0
+        self._on_change = on_change
+        self._heard: Any = None
         self._told: Any = None
-        self._heard_s = monotonic()
 
-    @property
-    def is_open(self) -> bool:
-        """True if there is a connection to hear on."""
-        return self.connection._sock is not None
+    def is_told_by(self, connection: Any) -> bool:
+        """Check whether the server tells a connection of changes."""
+        return self._told is not None and self._told is connection._sock
 
-    @property
-    def is_stale(self) -> bool:
-        """True if it has said nothing for so long that it may be cut."""
-        return self.is_open and monotonic() - self._heard_s > LASTS_S
+    def look(self, connection: Any, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return the commands by which a connection looks at keys, and is told when one of them changes."""
+        begin = [] if self.is_told_by(connection) else _BEGIN
+        self._hear(connection)
+        return [*begin, ("CLIENT", "CACHING", "YES"), ("EXISTS", *keys)]
 
-    def look_out_for(self, asking: Any) -> None:
-        """
-        Have the server say when what another connection asks for, after `CLIENT CACHING YES`, changes.
+    def accept(self, connection: Any, answers: Sequence[Any]) -> int:
+        """Read the answers to `look`; return how many of the keys are there."""
+        if len(answers) > len(_BEGIN):
+            self._told, self.asking_id = connection._sock, answers[1]
+        return int(answers[-1])
 
-        Raises:
-            ResponseError: If the server does not know that, or forbids it.
-        """
-        if not self.is_open:
-            self.connection.connect()
-            self._number = _ask(self.connection, "CLIENT", "ID")
-            _ask(self.connection, "SUBSCRIBE", CHANNEL)
-            self._told, self._heard_s = None, monotonic()
-        if self._told is not asking._sock:
-            _ask(asking, "CLIENT", "TRACKING", "ON", "REDIRECT", self._number, "OPTIN", "NOLOOP")
-            self.asking_id = _ask(asking, "CLIENT", "ID")
-            self._told = asking._sock
+    def read(self, connection: Any) -> Any:
+        """Read an answer, or `PUSHED`. An error of the connection leaves it open."""
+        is_heard = self._heard is not None and self._heard is connection._sock
+        response = connection.read_response(disconnect_on_error=False, push_request=is_heard)
+        # An older client has no type of its own for it.
+        if isinstance(response, list) and response and response[0] in _CHANGE:
+            self._on_change()
+            return PUSHED
+        return response
 
-    def hear(self) -> None:
-        """
-        Read one message, once the socket has something to read; which key it names does not matter.
+    def _hear(self, connection: Any) -> None:
+        """Have the connection call for each push, even where it is waiting for something else, as for its own ping."""
+        if connection._sock is None:
+            connection.connect()
+        if self._heard is connection._sock:
+            return
+        parser = connection._parser
+        handle = type(parser).handle_push_response
 
-        An error leaves the socket open: it has to be taken out of the poll first, where a child of this process may
-        have it, too.
-        """
-        self.connection.read_response(disconnect_on_error=False)
-        self._heard_s = monotonic()
+        def heard(response: Sequence[Any], *args: Any, **kwargs: Any) -> object:
+            if response[0] in _CHANGE:
+                self._on_change()
+            else:
+                handle(parser, response, *args, **kwargs)
+            return PUSHED
 
-    def close(self) -> None:
-        """Give up the connection."""
-        self._told = None
-        self.connection.disconnect()
-
-
-def _ask(connection: Any, *command: Any) -> Any:
-    connection.send_command(*command)
-    return connection.read_response()
+        parser.handle_push_response = heard
+        self._heard = connection._sock

@@ -11,7 +11,6 @@ from typing import Any
 from kombu.log import get_logger
 
 from poolrace.transport.kombu_bases import RedisPoller
-from poolrace.transport.lookout import Lookout
 
 logger = get_logger(__name__)
 
@@ -48,31 +47,22 @@ class Poller(RedisPoller):  # type: ignore[misc]
             if channel.is_waiting and channel.acks:
                 channel.acks.flush()  # over another connection: this one does nothing but wait
             if channel.active_queues or channel.acks or channel.delivery:
-                self._advance(channel)
+                self._register_BRPOP(channel)
             if channel.delivery and not channel._in_poll:
                 channel.delivery.deliver_guarded()  # nothing may be asked now, so no answer would have it delivered
             if channel.active_fanout_queues:
                 self._register_LISTEN(channel)
 
-    def _advance(self, channel: Any) -> None:
+    def _register_BRPOP(self, channel: Any) -> None:  # noqa: N802 - as kombu calls it
+        """Have a channel ask, or wait; kombu before 5.7 calls this in rounds of its own, too."""
         if channel._in_poll:
             return
         if channel.wants_to_ask:
-            self._register_BRPOP(channel)
+            super()._register_BRPOP(channel)
         elif channel.has_room and channel.active_queues and channel.wants_to_wait and not channel.is_pausing:
             if not self._client_registered(channel, channel.client, "BRPOP"):
                 self._register(channel, channel.client, "BRPOP")
             channel.wait()
-            self._hear(channel)
-
-    def _hear(self, channel: Any) -> None:
-        """Have the loop read what the server tells of changes."""
-        lookout = channel.lookout
-        if lookout is not None and lookout.is_open:
-            known = self._chan_to_sock.get((channel, lookout, lookout))
-            if known is not lookout.connection._sock:
-                self._chan_to_sock.pop((channel, lookout, lookout), None)
-                self._register(channel, lookout, lookout)
 
     def on_readable(self, fileno: int) -> Any:
         """Read from a socket."""
@@ -80,15 +70,15 @@ class Poller(RedisPoller):  # type: ignore[misc]
         if channel is None:
             logger.debug("nothing known of descriptor %r, ignored", fileno)
             return None
-        if isinstance(kind, Lookout):
-            return channel.on_change()
-        if kind == "BRPOP":
-            if channel._in_poll:
-                return channel.handlers[kind]()
+        return channel.handlers[kind]() if kind == "BRPOP" else super().on_readable(fileno)
+
+    def hang_up(self, connection: Any) -> None:
+        """Close a connection that is cut."""
+        if connection._sock is not None:
+            forget = self.poller.unregister if self.hub is None else self.hub.remove_reader
             with suppress(KeyError, ValueError, OSError):
-                self._unregister_from_poll(fileno)  # first: a child of this process may have the socket, too
-            return channel.client.connection.disconnect()  # nothing was asked: the server hangs up
-        return super().on_readable(fileno)
+                forget(connection._sock.fileno())  # first: a child of this process may have it, too
+        connection.disconnect()
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         """Deliver something where there is no event loop."""
@@ -110,19 +100,6 @@ class Poller(RedisPoller):  # type: ignore[misc]
         """Forget everything; whatever is left to do has no loop to wait for any more."""
         super().close()
         self.hub = None
-
-    def discard(self, channel: Any) -> None:
-        """Forget a channel, and what it hears."""
-        super().discard(channel)
-        if channel.lookout is not None:
-            self.forget(channel, channel.lookout)
-
-    def forget(self, channel: Any, lookout: Lookout) -> None:
-        """Take what a channel hears out of the poll."""
-        sock = self._chan_to_sock.pop((channel, lookout, lookout), None)
-        if sock is not None and sock.fileno() >= 0:
-            self._fd_to_chan.pop(sock.fileno(), None)
-            self._unregister_from_poll(sock.fileno())
 
     def wake(self) -> None:
         """Have the event loop look for things to send, if it may be asleep."""

@@ -14,16 +14,53 @@ TAKE = r"""
 -- then for each queue its lookout, its idle consumers and its wake list.
 -- ARGV: now, room, the bytes to stop behind, '1' for turns or '0' for the order given, the number of queues, a digit
 -- for each of them ('1': its messages are noted), the consumer's name, the messages that it holds, how long it is
--- remembered in milliseconds, '1' if it may be among those that wait, then the delivery tags to acknowledge.
+-- remembered in seconds, '1' if it may be among those that wait, '1' if it left messages to others that are still
+-- there, '1' if it found messages that nobody told it of, then the delivery tags to acknowledge.
 local unacked, index, dead = KEYS[1], KEYS[2], KEYS[3]
-local now, room, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local now, room, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local turns, width, noted = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6]
 local me, held, lease, counted = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
+local deserted, untold = ARGV[11] == '1', ARGV[12] == '1'
 local lists = #KEYS - 3 - 3 * width
 
-if #ARGV > 10 then
-  redis.call('ZREM', index, unpack(ARGV, 11))
-  redis.call('HDEL', unacked, unpack(ARGV, 11))
+if #ARGV > 12 then
+  redis.call('ZREM', index, unpack(ARGV, 13))
+  redis.call('HDEL', unacked, unpack(ARGV, 13))
+end
+
+-- Consumers that wait. One of them looks out on a queue; a token in its wake list wakes one of the others.
+local function key_of(queue, part) return KEYS[3 + lists + 3 * (queue - 1) + part] end
+local LOOKOUT, IDLE, WAKE = 1, 2, 3
+local resigned = {}  -- for each queue on which nobody looks out now: whether it was this consumer that did
+
+-- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and
+-- then it asks again after a while.
+local function rest()
+  local looks = {}
+  for queue = 1, width do
+    local lookout, idle = key_of(queue, LOOKOUT), key_of(queue, IDLE)
+    looks[queue] = '0'
+    if not resigned[queue] then
+      local first = redis.pcall('SET', lookout, me, 'EX', lease, 'NX')
+      local refused = type(first) == 'table' and first.err
+      if first and not refused or not refused and redis.call('GET', lookout) == me then
+        looks[queue] = '1'
+        if not first then redis.call('EXPIRE', lookout, lease) end
+      end
+    end
+    redis.pcall('ZADD', idle, now + lease, me)
+    if counted then  -- it has rested for a while
+      redis.call('ZREMRANGEBYSCORE', idle, '-inf', now)
+      redis.call('EXPIRE', idle, lease)
+    end
+  end
+  return table.concat(looks)
+end
+
+-- Most steps of a fleet that has little to do find nothing. What they need stands first: a server makes all functions
+-- of a script anew each time.
+if me ~= '' and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
+  return {0, rest()}
 end
 
 -- First 1 if the bytes ran out and 2 if messages were left to others, then a digit for each queue that this consumer
@@ -103,7 +140,7 @@ local function read(raw)
 end
 
 local function set_aside(list, raw, reason)
-  local kept = redis.pcall('LPUSH', dead, cjson.encode({reason = reason, at = now, key = list, message = raw}))
+  local kept = redis.pcall('LPUSH', dead, cjson.encode({reason = reason, at = ARGV[1], key = list, message = raw}))
   local where = -1
   if type(kept) == 'table' then  -- no list to keep it in: it waits behind all others
     redis.call('LPUSH', list, raw)
@@ -123,26 +160,26 @@ local function note(list, fields, scores, taken)
   return {}
 end
 
--- Consumers that wait. One of them looks out on a queue; a token in its wake list wakes one of the others.
-local function key_of(queue, part) return KEYS[3 + lists + 3 * (queue - 1) + part] end
-local LOOKOUT, IDLE, WAKE = 1, 2, 3
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+local waiting, found, handed = {}, {}, {}
+
+-- Who should have told of messages and did not looks out no longer; if it lives, it will be back.
+local function dismiss(queue)
+  local lookout = key_of(queue, LOOKOUT)
+  local who = redis.call('GET', lookout)
+  if not who or who == me then return end
+  redis.call('DEL', lookout)
+  redis.call('ZREM', key_of(queue, IDLE), who)
+  resigned[queue] = false
 end
 
-local waiting, found, handed, resigned = {}, {}, {}, {}
-
--- How many others wait for messages of a queue, asked when it has some.
+-- How many others wait for messages of a queue, asked when it has some. A token that nobody has taken for a while is
+-- for some that have died: who waits would have had it at once.
 local function others(queue)
   if not waiting[queue] then
-    local idle = key_of(queue, IDLE)
-    waiting[queue] = redis.call('ZCARD', idle)
-    if waiting[queue] > 0 then
-      redis.call('ZREM', idle, me)
-      redis.call('ZREMRANGEBYSCORE', idle, '-inf', now_ms())
-      waiting[queue] = redis.call('ZCARD', idle)
-    end
+    local idle, wake = key_of(queue, IDLE), key_of(queue, WAKE)
+    if deserted and redis.call('LLEN', wake) > 0 then redis.call('DEL', idle, wake) end
+    redis.call('ZREM', idle, me)
+    waiting[queue] = redis.call('ZCOUNT', idle, now, '+inf')
   end
   return waiting[queue]
 end
@@ -165,9 +202,10 @@ local function hand_over(queue)
     resigned[queue] = true
   end
   local wake = key_of(queue, WAKE)
-  if (left > 0 or resigned[queue]) and redis.call('LLEN', wake) < waiting[queue] then
-    redis.pcall('LPUSH', wake, '')
-    redis.pcall('PEXPIRE', wake, lease)
+  if left > 0 or resigned[queue] ~= nil then
+    local tokens = redis.call('LLEN', wake)
+    if tokens < waiting[queue] then redis.pcall('LPUSH', wake, '') end
+    if tokens > 0 then redis.pcall('EXPIRE', wake, lease) end  -- those for whom it is may be dead
   end
   return left > 0
 end
@@ -178,29 +216,8 @@ local function step_back(queue)
   redis.call('ZREM', idle, me)
   if redis.call('GET', lookout) == me then
     redis.call('DEL', lookout)
-    if redis.call('ZCARD', idle) > 0 then
-      redis.pcall('LPUSH', wake, '')
-      redis.pcall('PEXPIRE', wake, lease)
-    end
+    if redis.call('ZCARD', idle) > 0 then redis.pcall('LPUSH', wake, '') end
   end
-end
-
--- Who has emptied the lists waits, and looks out where nobody does. A server that is full refuses to note that, and
--- then it asks again after a while.
-local function rest()
-  local looks, ends_ms = {}, now_ms() + lease
-  for queue = 1, width do
-    local lookout, idle = key_of(queue, LOOKOUT), key_of(queue, IDLE)
-    local who = redis.call('GET', lookout)
-    looks[queue] = '0'
-    if not resigned[queue] and (not who or who == me) then
-      local noted = redis.pcall('SET', lookout, me, 'PX', lease)
-      if not noted.err then looks[queue] = '1' end
-    end
-    redis.pcall('ZADD', idle, ends_ms, me)
-    redis.call('PEXPIRE', idle, lease)
-  end
-  return table.concat(looks)
 end
 
 local function take(at, most)
@@ -219,7 +236,7 @@ local function take(at, most)
       if is_noted then
         fields[#fields + 1] = tag
         fields[#fields + 1] = '[' .. raw .. ', ' .. way .. ']'
-        scores[#scores + 1] = now
+        scores[#scores + 1] = ARGV[1]
         scores[#scores + 1] = tag
       end
     else
@@ -270,11 +287,7 @@ local function take_one_priority(first)
   end
 end
 
-local asked = room > 0
 local first = 1
-if asked and counted and lists > 1 and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
-  first = lists + 1
-end
 while room > 0 and bytes > 0 and first <= lists do
   take_one_priority(first)
   first = first + width
@@ -282,16 +295,21 @@ end
 if failed then
   if #answer == 2 then return redis.error_reply(failed) end
   say(-3, failed, '')
-elseif asked and me ~= '' then
+elseif me ~= '' then
   local left = false
   for queue = 1, width do
-    if found[queue] then left = hand_over(queue) or left end
+    if found[queue] then
+      if untold then dismiss(queue) end
+      left = hand_over(queue) or left
+    end
   end
   answer[1] = bytes <= 0 and 1 or left and 2 or 0
   if room > 0 and bytes > 0 and not left then
     answer[2] = rest()
   elseif counted then
-    for queue = 1, width do step_back(queue) end
+    for queue = 1, width do
+      if (waiting[queue] or 0) == 0 then step_back(queue) end  -- else it has handed over
+    end
   end
 end
 return answer
@@ -300,7 +318,7 @@ return answer
 MAX_BYTES = 1 << 20
 """A step ends behind the message that makes it this many bytes: the server does nothing else meanwhile."""
 
-LEASE_S = 3.0
+LEASE_S = 40.0
 """A consumer that has not asked for so long counts no more as one that waits, or looks out."""
 
 NOT_KEPT, LEFT, FAILED = -1, -2, -3
@@ -313,7 +331,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
   if redis.call('ZCARD', KEYS[2]) > 0 then
     redis.call('LPUSH', KEYS[3], '')
-    redis.call('PEXPIRE', KEYS[3], ARGV[2])
+    redis.call('EXPIRE', KEYS[3], ARGV[2])
   end
 end
 """
@@ -354,6 +372,8 @@ class TakeRequest:
         waits: For each queue in turn the keys of its lookout, its idle consumers and its wake list.
         held: The messages that this consumer holds already.
         counted: Whether it may be counted among those that wait.
+        deserted: Whether it left messages to others that have not come for them.
+        untold: Whether it found messages that it should have been told of.
     """
 
     queues: Sequence[str]
@@ -365,6 +385,8 @@ class TakeRequest:
     waits: Sequence[str]
     held: int = 0
     counted: bool = True
+    deserted: bool = False
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -433,8 +455,10 @@ def arguments(keys: ServerKeys, request: TakeRequest, *, now: float, name: str) 
         noted,
         name,
         request.held,
-        round(1000 * LEASE_S),
+        round(LEASE_S),
         int(request.counted),
+        int(request.deserted),
+        int(request.untold),
         *request.acks,
     ]
 

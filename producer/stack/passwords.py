@@ -39,13 +39,13 @@ COMMANDS = (
     "client|id", "client|tracking", "client|caching", "client|unblock",
     # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
     "lpush", "rpush", "brpop", "blpop", "rpop", "llen", "lrange",
-    "zadd", "zrem", "zcard", "zrange", "zrangebyscore", "zremrangebyscore", "hset", "hget", "hdel", "hlen", "hvals",
-    "sadd", "srem", "smembers",
+    "zadd", "zrem", "zcard", "zcount", "zrange", "zrangebyscore", "zremrangebyscore",
+    "hset", "hget", "hdel", "hlen", "hvals", "sadd", "srem", "smembers",
     # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
     # than its caller.
     "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",
     # Single keys: the lease of a fleet, the settings of the live load, locks; records queues expire by themselves.
-    "get", "set", "del", "exists", "pexpire", "pttl",
+    "get", "set", "del", "exists", "expire", "pexpire", "pttl",
     # Remote control, and the events that Flower shows.
     "publish", "subscribe", "psubscribe", "unsubscribe", "punsubscribe",
 )  # fmt: skip

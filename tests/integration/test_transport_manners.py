@@ -8,7 +8,7 @@ from threading import Event, Thread
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integration.test_transport import ATOMIC, KINDS, Bench, queue_named
+from integration.test_transport import ATOMIC, KINDS, STOCK, Bench, queue_named
 from kombu import Connection, Consumer, Exchange, Queue
 from kombu.simple import SimpleQueue
 from kombu.utils.json import dumps, loads
@@ -192,15 +192,48 @@ def consume(bench, kind, got, ended):
                     continue
 
 
-def test_a_lookout_that_is_cut_off_is_made_again_and_nothing_is_noticed(bench):
+def test_a_lookout_that_is_cut_off_asks_anew_and_nothing_is_noticed(bench):
     with bench.consumer(ATOMIC) as holder:
         turns(holder)
-        assert bench.client.client_kill_filter(_type="pubsub") == 1
+        before = holder.channel.lookout.asking_id
+        assert bench.client.client_kill_filter(_id=before) == 1
         bench.send("on")
         assert holder.drain(1, for_s=2) == ["on"]
         holder.ack()
         turns(holder)
-        assert len(bench.client.client_list(_type="pubsub")) == 1
+        assert holder.channel.lookout.asking_id > before
+
+
+def test_who_looks_out_has_no_connection_more_than_on_kombus_transport(bench):
+    counts = []
+    for kind in (STOCK, ATOMIC):
+        before = len(bench.client.client_list())
+        with bench.consumer(kind) as holder:
+            turns(holder)
+            counts.append(len(bench.client.client_list()) - before)
+    assert counts[1] <= counts[0]
+
+
+def test_one_that_waits_takes_the_place_of_a_lookout_that_has_died(bench):
+    with bench.consumer(ATOMIC) as dead, bench.consumer(ATOMIC) as alive:
+        turns(dead, alive)
+        dead.die()
+        assert bench.client.get("_kombu.lookout.jobs") == dead.channel.name.encode()
+        bench.send("found by a look at the lists")
+        assert alive.drain(1, for_s=5) == ["found by a look at the lists"]
+        alive.ack()
+        turns(alive)
+        assert bench.client.get("_kombu.lookout.jobs") == alive.channel.name.encode()
+        assert bench.client.zrange("_kombu.idle.jobs", 0, -1) == [alive.channel.name.encode()]
+
+
+def test_a_consumer_at_rest_asks_for_little(bench):
+    """On kombu's transport it asks once a second."""
+    with bench.consumer(ATOMIC) as holder:
+        turns(holder)
+        before = bench.client.info("stats")["total_commands_processed"]
+        holder.drain(1, for_s=8)
+        assert bench.client.info("stats")["total_commands_processed"] - before < 8
 
 
 def test_where_the_server_may_not_tell_of_changes_lists_are_looked_at(bench):

@@ -15,13 +15,13 @@ from poolrace.transport.script import (
 KEYS = ServerKeys(unacked="unacked", index="unacked_index", dead="dead")
 REQUEST = TakeRequest(
     queues=["a", "b"], lists=["a", "b", "a:3", "b:3"], noted=[True, False], in_turns=True, room=7, acks=["t1", "t2"],
-    waits=["la", "ia", "wa", "lb", "ib", "wb"], held=3,
+    waits=["la", "ia", "wa", "lb", "ib", "wb"], held=3, untold=True,
 )  # fmt: skip
 
 
 def test_keys_come_first_and_acks_last():
     keys = [13, "unacked", "unacked_index", "dead", "a", "b", "a:3", "b:3", "la", "ia", "wa", "lb", "ib", "wb"]
-    rest = ["1.5", 7, MAX_BYTES, 1, 2, "10", "me", 3, round(1000 * LEASE_S), 1, "t1", "t2"]
+    rest = ["1.5", 7, MAX_BYTES, 1, 2, "10", "me", 3, round(LEASE_S), 1, 0, 1, "t1", "t2"]
     assert arguments(KEYS, REQUEST, now=1.5, name="me") == keys + rest
 
 
