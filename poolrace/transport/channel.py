@@ -22,6 +22,8 @@ from poolrace.transport.dead_letters import DeadLetters, report
 from poolrace.transport.delivery import Delivery
 from poolrace.transport.lookout import PUSHED, Lookout
 from poolrace.transport.qos import QoS
+from poolrace.transport.renewal import Renewal, check_timeout, copied, renew
+from poolrace.transport.restoring import Restoring
 from poolrace.transport.script import LEASE_S, LEAVE, SHA, TAKE, ServerKeys, TakeRequest, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
 
@@ -52,6 +54,15 @@ REST_S = 15.0
 SHARED_S = 0.2
 """The same where it has left messages to others."""
 
+EARLY_S = 30.0
+"""A message that is due later is given to nobody yet, and takes no room in a node."""
+
+RESTORED_EVERY_S = 10.0
+"""How often kombu looks for messages to put back, where it is no option."""
+
+LEAD = 1.5
+"""A message that is due is put back so many of these times before."""
+
 EARLY = 0.9
 """The part of a time after which it is up: the loop's own timer must not come just before it."""
 
@@ -63,18 +74,23 @@ class AtomicChannel(Base):  # type: ignore[misc]
     Attributes:
         acks: The acknowledgements that are not sent yet.
         delivery: The messages that are taken and not delivered yet.
-        dead_letters: The list of messages that could not be read.
+        dead_letters: The list of messages that were set aside.
+        restoring: Puts back what others held when they died.
         lookout: Hears of changes of the lists that this consumer looks out on.
         name: The name by which other consumers of its queues count it.
     """
 
     QoS = QoS
     dead_letter_key = "unacked_dead_letter"
+    delivery_limit = 20
+    defer_eta = True
+    unacked_restore_throttle = 1
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.acks = AckBuffer(self._send_acks)
-        self.dead_letters = DeadLetters(self.raw_client, lambda: self._server_keys)
+        self.dead_letters = DeadLetters(self.raw_client, lambda: self.server_keys)
         self.delivery = Delivery(self, self.dead_letters)
+        self.restoring = Restoring(self, self.dead_letters)
         self.lookout = Lookout(self._on_change)
         self.name = uuid4().hex
         # On the asking connection: `take`, a step; `ack`, acknowledgements alone; `look`, a last look at lists, which
@@ -100,6 +116,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         self._raw_client: Any = None
         with refusing_old_servers():
             super().__init__(*args, **kwargs)
+        check_timeout(self.visibility_timeout)
+        self.renewal = Renewal(self)
         self._check_server()
 
     # Questions of the poller
@@ -229,6 +247,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             counted=self._is_counted,
             deserted=self._has_left_some,
             untold=self._is_untold,
+            early_s=EARLY_S if self.defer_eta else 0.0,
+            back_s=self.visibility_timeout + LEAD * self.restored_every_s,
             # What was left to others once, and is still there, is not left again.
             held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
@@ -238,13 +258,13 @@ class AtomicChannel(Base):  # type: ignore[misc]
         if request.room:
             self._begin("take", (*(script or ("EVALSHA", SHA)), *self._arguments(request, self.name)))
         elif request.acks:
-            keys = self._server_keys
+            keys = self.server_keys
             self._begin("ack", ("ZREM", keys.index, *request.acks), ("HDEL", keys.unacked, *request.acks))
         else:
             self._begin("ack", ("PING",))  # whose answer has the loop deliver what is left
 
     def _arguments(self, request: TakeRequest, name: str = "") -> list[Any]:
-        return arguments(self._server_keys, request, now=self.server_time(), name=name)
+        return arguments(self.server_keys, request, now=self.server_time(), name=name)
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ARG002 - as kombu calls it
         """Read what has come, and deliver the messages that it brought."""
@@ -345,6 +365,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         for message in answer.taken:
             self.delivery.add(message)
             self._queue_cycle.rotate(message.queue)
+        if answer.taken:
+            self.renewal.start()
         for fault in answer.broken:
             report(fault)
         if answer.error:
@@ -373,6 +395,30 @@ class AtomicChannel(Base):  # type: ignore[misc]
         request, self._request, self._in_poll, self._under_way = self._request, None, None, ""
         if request is not None:
             self.acks.put_back(request.acks)
+
+    # Renewing
+
+    def renew(self) -> None:
+        """Renew what this channel holds, if its process still works on it. Called by a thread of its own."""
+        if self.closed or self.connection is None or self._is_stuck():
+            return
+        self._ask_time()
+        tags = [*self.delivery.tags(), *copied(self.qos._delivered)]
+        if tags:
+            renew(self.raw_client(), self.server_keys.index, tags, now=self.server_time())
+
+    def _is_stuck(self) -> bool:
+        """Return whether the event loop goes round no more, although no job runs in it and nobody ends it."""
+        is_ended = not self.active_queues  # jobs of a node that stops may go on for long
+        if is_ended or self.delivery.is_under_way or not self.connection.cycle.is_late(self.visibility_timeout):
+            return False
+        logger.warning("the event loop stands still: what this node holds goes to others after the visibility timeout")
+        return True
+
+    @property
+    def restored_every_s(self) -> float:
+        """How often it looks for messages to put back."""
+        return float(getattr(self, "unacked_restore_interval", RESTORED_EVERY_S)) * self.unacked_restore_throttle
 
     # Acknowledging
 
@@ -434,6 +480,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
         if not no_ack:
             self.qos.noted_tag = taken.tag
             self.qos.append(message, message.delivery_tag)
+            self.renewal.start()
         return message
 
     def _execute(self, request: TakeRequest) -> Any:
@@ -454,16 +501,26 @@ class AtomicChannel(Base):  # type: ignore[misc]
         Raises:
             LookupError: If no queue is bound to where the message was sent.
         """
-        with suppress(KeyError):
-            payload["headers"]["redelivered"] = True
-            payload["properties"]["delivery_info"]["redelivered"] = True
+        lists, text = self.back_again(payload, exchange, routing_key, redelivered=True)
+        for key in lists:
+            (pipe.lpush if leftmost else pipe.rpush)(key, text)
+
+    def back_again(self, payload: Any, exchange: Any, routing_key: Any, *, redelivered: bool) -> tuple[list[str], str]:
+        """
+        Return the lists that a message goes back to, and how it is written there.
+
+        Raises:
+            LookupError: If no queue is bound to where it was sent.
+        """
+        if redelivered:
+            with suppress(KeyError):
+                payload["headers"]["redelivered"] = True
+                payload["properties"]["delivery_info"]["redelivered"] = True
         queues = self._lookup(exchange, routing_key) or self._bound_by_pattern(exchange, routing_key)
         if not queues:
             raise LookupError(f"no queue is bound to exchange {exchange!r} with routing key {routing_key!r}")
-        text = dumps(payload)
-        for queue in queues:
-            key = self._q_for_pri(queue, self._get_message_priority(payload, reverse=False))
-            (pipe.lpush if leftmost else pipe.rpush)(key, text)
+        priority = self._get_message_priority(payload, reverse=False)
+        return [self._q_for_pri(queue, priority) for queue in queues], dumps(payload)
 
     def _bound_by_pattern(self, exchange: Any, routing_key: Any) -> list[str]:
         """Return the queues of a topic exchange that this node has not declared, by its bindings on the server."""
@@ -486,6 +543,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
             except (*self.connection_errors, ResponseError):
                 logger.warning("closed without a last word with the server", exc_info=True)
             self._in_poll, self._under_way = None, ""
+            self.renewal.end()
         super().close()
 
     def _leave(self, queue: str) -> None:
@@ -543,12 +601,15 @@ class AtomicChannel(Base):  # type: ignore[misc]
         )
 
     @cached_property
-    def _server_keys(self) -> ServerKeys:
+    def server_keys(self) -> ServerKeys:
+        """The names of the keys on the server that belong to no queue, prefix included."""
         prefix = self.global_keyprefix
         return ServerKeys(
             unacked=prefix + self.unacked_key,
             index=prefix + self.unacked_index_key,
             dead=prefix + self.dead_letter_key,
+            deferred=f"{prefix}{self.unacked_key}_deferred",
+            restorer=f"{prefix}{self.unacked_key}_restorer",
         )
 
     def raw_client(self) -> Any:

@@ -10,7 +10,7 @@ from kombu.log import get_logger
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
-from poolrace.transport.script import BrokenMessage
+from poolrace.transport.script import MAX_DEAD, BrokenMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,12 @@ logger = get_logger(__name__)
 
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """The errors of reading or putting back a message that lacks kombu's form. No error of a server is one of them."""
+
+
+def entry(broken: BrokenMessage, key: str) -> str:
+    """Return what the list keeps of a message that was set aside; `key` is that of its list, empty if unknown."""
+    text = broken.raw.decode(errors="surrogateescape")
+    return dumps({"reason": broken.reason, "at": repr(time()), "key": key, "message": text})
 
 
 class DeadLetters:
@@ -42,23 +48,22 @@ class DeadLetters:
 
     def add_noted(self, tag: Any, error: Exception) -> None:
         """Move a message that is noted and could not be put back; which list it came from is not known any more."""
-        entry = self._client().hget(self._keys().unacked, tag)
-        if entry is None:
+        note = self._client().hget(self._keys().unacked, tag)
+        if note is None:
             return
         with suppress(*MALFORMED):  # else as it was noted: with its exchange and routing key
-            entry = dumps(loads(bytes_to_str(entry))[0]).encode()
-        self._add(entry, "", tag, error)
+            note = dumps(loads(bytes_to_str(note))[0]).encode()
+        self._add(note, "", tag, error)
 
     def _add(self, raw: bytes, list_key: str, tag: Any, error: Exception) -> None:
         broken = BrokenMessage(reason=f"{type(error).__name__}: {error}", raw=raw)
-        text = raw.decode(errors="surrogateescape")
-        entry = dumps({"reason": broken.reason, "at": repr(time()), "key": list_key, "message": text})
         keys = self._keys()
         with self._client().pipeline() as pipe:
             if tag:
                 pipe.zrem(keys.index, tag)
                 pipe.hdel(keys.unacked, tag)
-            pipe.lpush(keys.dead, entry)
+            pipe.lpush(keys.dead, entry(broken, list_key))
+            pipe.ltrim(keys.dead, 0, MAX_DEAD - 1)
             pipe.execute()
         report(broken)
 

@@ -12,6 +12,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
 from poolrace.transport.dead_letters import MALFORMED
+from poolrace.transport.renewal import copied
 
 if TYPE_CHECKING:
     from poolrace.transport.dead_letters import DeadLetters
@@ -45,6 +46,15 @@ class Delivery:
     def is_in_this_thread(self) -> bool:
         """True if the caller is called by a consumer that is just handed a message."""
         return self._thread == get_ident()
+
+    @property
+    def is_under_way(self) -> bool:
+        """True while a consumer is handed a message; on the solo pool, while its job runs."""
+        return self._thread is not None
+
+    def tags(self) -> list[str]:
+        """Return the delivery tags of the messages that are noted. Any thread may ask."""
+        return [message.tag for message in copied(self._pending) if message.tag]
 
     def add(self, message: PendingMessage) -> None:
         """Keep a message until it is delivered."""

@@ -40,6 +40,11 @@ class Poller(RedisPoller):  # type: ignore[misc]
         """True if an event loop goes round, so that it soon does the work that is left to it."""
         return self.hub is not None and monotonic() - self._last_round_at < STALLED_AFTER_S
 
+    def is_late(self, seconds: float) -> bool:
+        """Check whether an event loop that went round has not done so for that long."""
+        since = max(seconds, STALLED_AFTER_S)
+        return self.hub is not None and 0 < self._last_round_at < monotonic() - since
+
     def on_poll_start(self) -> None:
         """Have each channel ask the server for messages, or wait for them."""
         self._loop_thread, self._last_round_at = get_ident(), monotonic()

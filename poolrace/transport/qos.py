@@ -42,6 +42,12 @@ class QoS(RedisQoS):  # type: ignore[misc]
         self.restore_by_tag(delivery_tag, leftmost=True)
         BasicQoS.ack(self, delivery_tag)
 
+    def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 1) -> None:  # noqa: ARG002
+        """Put back what others held when they died, at every so manieth call."""
+        self._vrestore_count += 1
+        if (self._vrestore_count - 1) % (interval or 1) == 0:
+            self.channel.restoring.restore(num)
+
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         """Put a message back; one that cannot be put back is set aside, or it would block those behind it."""
         try:

@@ -9,27 +9,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TAKE = r"""
--- KEYS: unacked, its index, the dead-letter list, then the lists of the queues: all of one priority, then of the next;
--- then for each queue its lookout, its idle consumers and its wake list.
+MAX_DEAD = 10_000
+"""The most messages that are kept of those that were set aside; the oldest go first."""
+
+TAKE = (
+    f"local MAX_DEAD = {MAX_DEAD}"
+    r"""
+-- KEYS: unacked, its index, the dead-letter list, the set of those that wait for their time, then the lists of the
+-- queues: all of one priority, then of the next; then for each queue its lookout, its idle consumers and its wake list.
 -- ARGV: now, room, the bytes to stop behind, '1' for turns or '0' for the order given, the number of queues, a digit
 -- for each of them ('1': its messages are noted), the consumer's name, the messages that it holds, how long it is
 -- remembered in seconds, '1' if it may be among those that wait, '1' if it left messages to others that are still
--- there, '1' if it found messages that nobody told it of, then the delivery tags to acknowledge.
+-- there, '1' if it found messages that nobody told it of, how many seconds before its time a message is given to
+-- nobody (0: all are given), how many seconds before its time the note of such a one is dated, then the delivery tags
+-- to acknowledge.
 local unacked, index, dead = KEYS[1], KEYS[2], KEYS[3]
 local now, room, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local turns, width, noted = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6]
 local me, held, lease, counted = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local deserted, untold = ARGV[11] == '1', ARGV[12] == '1'
-local lists = #KEYS - 3 - 3 * width
+local early, back = tonumber(ARGV[13]), tonumber(ARGV[14])
+local FIXED = 4  -- keys that belong to no queue
+local lists = #KEYS - FIXED - 3 * width
 
-if #ARGV > 12 then
-  redis.call('ZREM', index, unpack(ARGV, 13))
-  redis.call('HDEL', unacked, unpack(ARGV, 13))
+if #ARGV > 14 then
+  redis.call('ZREM', index, unpack(ARGV, 15))
+  redis.call('HDEL', unacked, unpack(ARGV, 15))
 end
 
 -- Consumers that wait. One of them looks out on a queue; a token in its wake list wakes one of the others.
-local function key_of(queue, part) return KEYS[3 + lists + 3 * (queue - 1) + part] end
+local function key_of(queue, part) return KEYS[FIXED + lists + 3 * (queue - 1) + part] end
 local LOOKOUT, IDLE, WAKE = 1, 2, 3
 local resigned = {}  -- for each queue on which nobody looks out now: whether it was this consumer that did
 
@@ -59,7 +68,7 @@ end
 
 -- Most steps of a fleet that has little to do find nothing. What they need stands first: a server makes all functions
 -- of a script anew each time.
-if me ~= '' and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, 4, 3 + lists)) == 0 then
+if me ~= '' and lists <= 1000 and redis.call('EXISTS', unpack(KEYS, FIXED + 1, FIXED + lists)) == 0 then
   return {0, rest()}
 end
 
@@ -121,7 +130,24 @@ local function searched(raw, why)
   return nil, why
 end
 
--- What kombu needs of a message to note it, to hand it over and to put it back; or nil and why not.
+-- Seconds since 1970 of a time as Celery writes it, with its zone; nil if it is anything else.
+local function instant(text)
+  if type(text) ~= 'string' then return end
+  local date, fraction, zone = string.match(text, '^(%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d)(%.?%d*)(.+)$')
+  if not date then return end
+  local sign, hours, minutes = string.match(zone, '^([+-])(%d%d):(%d%d)$')
+  if zone ~= 'Z' and not sign then return end
+  local year, month, day, hour, minute, second = string.match(date, '^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)$')
+  -- Years that begin in March, in 400 years of 146,097 days; 719,468 days are from year 0 to 1970.
+  local shifted = month <= '02' and year - 1 or tonumber(year)
+  local of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+  local days = 365 * shifted + math.floor(shifted / 4) - math.floor(shifted / 100) + math.floor(shifted / 400)
+  local shift = sign and (sign .. '1') * (hours * 3600 + minutes * 60) or 0
+  local rest = hour * 3600 + minute * 60 + second + (tonumber(fraction) or 0)
+  return (days + of_year - 719468) * 86400 + rest - shift
+end
+
+-- What kombu needs of a message to note it, to hand it over and to put it back, and when it is due; or nil and why not.
 local function read(raw)
   local message, why = decoded(raw)
   if why then return searched(raw, 'not JSON: ' .. why) end
@@ -136,12 +162,14 @@ local function read(raw)
   if type(tag) ~= 'string' or tag == '' then return nil, 'no delivery_tag' end
   -- Celery ends with a message that has none.
   if type(message.body) ~= 'string' and type(message.body) ~= 'table' then return nil, 'no body' end
-  return tag, exchange .. ', ' .. key
+  local headers = early > 0 and type(message.headers) == 'table' and message.headers
+  return tag, exchange .. ', ' .. key, headers and instant(headers.eta)
 end
 
 local function set_aside(list, raw, reason)
   local kept = redis.pcall('LPUSH', dead, cjson.encode({reason = reason, at = ARGV[1], key = list, message = raw}))
   local where = -1
+  if type(kept) ~= 'table' then redis.call('LTRIM', dead, 0, MAX_DEAD - 1) end
   if type(kept) == 'table' then  -- no list to keep it in: it waits behind all others
     redis.call('LPUSH', list, raw)
     where, reason = -2, reason .. '; left in its queue: ' .. kept.err
@@ -149,15 +177,18 @@ local function set_aside(list, raw, reason)
   say(where, reason, raw)
 end
 
--- Messages popped from a list are noted before anything else happens; if that fails, they go back to their places.
-local function note(list, fields, scores, taken)
-  if #fields == 0 then return taken end
+-- Messages popped from a list are noted before anything else happens; if that fails, they go back to their places. What
+-- is not due for long is noted as if it had been taken when it is put back just in time.
+local function note(list, fields, scores, deferred, popped)
+  if #fields == 0 then return true end
   local kept = redis.pcall('HSET', unacked, unpack(fields))
   if type(kept) ~= 'table' then kept = redis.pcall('ZADD', index, unpack(scores)) end
-  if type(kept) ~= 'table' then return taken end
-  for at = #taken, 1, -1 do redis.call('RPUSH', list, taken[at][3]) end
+  if type(kept) ~= 'table' then
+    if #deferred > 0 then redis.pcall('SADD', KEYS[4], unpack(deferred)) end
+    return true
+  end
+  for at = #popped, 1, -1 do redis.call('RPUSH', list, popped[at]) end
   fail(kept.err)
-  return {}
 end
 
 local waiting, found, handed = {}, {}, {}
@@ -220,32 +251,37 @@ local function step_back(queue)
   end
 end
 
+-- What a message counts for at least: to read many small ones takes time, too.
+local LEAST_BYTES = 2600
+
 local function take(at, most)
-  local list = KEYS[3 + at]
+  local list = KEYS[FIXED + at]
   local is_noted = string.sub(noted, (at - 1) % width + 1, (at - 1) % width + 1) == '1'
-  local fields, scores, taken, broken = {}, {}, {}, {}
+  local fields, scores, popped, taken, deferred, broken = {}, {}, {}, {}, {}, {}
   while #taken < most and bytes > 0 do  -- one by one: who could say how large the next ones are
     local raw = redis.pcall('RPOP', list)
     if not raw then break end
     if type(raw) == 'table' then fail(raw.err) break end
-    bytes = bytes - #raw
-    local tag, way = '', ''
-    if is_noted then tag, way = read(raw) end
-    if tag then
-      taken[#taken + 1] = {at, tag, raw}
+    bytes = bytes - math.max(#raw, LEAST_BYTES)
+    local tag, way, due = '', ''
+    if is_noted then tag, way, due = read(raw) end
+    if not tag then
+      broken[#broken + 1] = {raw, way}
+    else
+      local is_early = due and due - now > early
+      if is_early then deferred[#deferred + 1] = tag else taken[#taken + 1] = {at, tag, raw} end
+      popped[#popped + 1] = raw
       if is_noted then
         fields[#fields + 1] = tag
         fields[#fields + 1] = '[' .. raw .. ', ' .. way .. ']'
-        scores[#scores + 1] = ARGV[1]
+        scores[#scores + 1] = is_early and due - back or ARGV[1]
         scores[#scores + 1] = tag
       end
-    else
-      broken[#broken + 1] = {raw, way}
     end
   end
-  taken = note(list, fields, scores, taken)
+  if not note(list, fields, scores, deferred, popped) then taken, deferred = {}, {} end
   local queue = (at - 1) % width + 1
-  held, handed[queue] = held + #taken, (handed[queue] or 0) + #taken + #broken
+  held, handed[queue] = held + #taken, (handed[queue] or 0) + #taken + #deferred + #broken
   for _, pair in ipairs(broken) do set_aside(list, pair[1], pair[2]) end
   room = room - #taken
   return taken
@@ -255,7 +291,7 @@ end
 local function shares(first)
   local lengths, given, left = {}, {}, room
   for at = first, first + width - 1 do
-    local length = redis.pcall('LLEN', KEYS[3 + at])
+    local length = redis.pcall('LLEN', KEYS[FIXED + at])
     if type(length) == 'table' then fail(length.err) return nil end
     lengths[at], given[at] = quota((at - 1) % width + 1, length), 0
   end
@@ -314,6 +350,7 @@ elseif me ~= '' then
 end
 return answer
 """
+)
 
 MAX_BYTES = 1 << 20
 """A step ends behind the message that makes it this many bytes: the server does nothing else meanwhile."""
@@ -349,12 +386,16 @@ class ServerKeys:
     Attributes:
         unacked: The hash of the messages that are taken.
         index: When each was taken.
-        dead: The list of messages that could not be read.
+        dead: The list of messages that were set aside.
+        deferred: The set of the messages that are noted until they are due.
+        restorer: Who puts messages back at present.
     """
 
     unacked: str
     index: str
     dead: str
+    deferred: str
+    restorer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +415,8 @@ class TakeRequest:
         counted: Whether it may be counted among those that wait.
         deserted: Whether it left messages to others that have not come for them.
         untold: Whether it found messages that it should have been told of.
+        early_s: How long before its time a message is given to nobody; 0 if all are given.
+        back_s: How long before its time the note of such a message is dated.
     """
 
     queues: Sequence[str]
@@ -387,6 +430,8 @@ class TakeRequest:
     counted: bool = True
     deserted: bool = False
     untold: bool = False
+    early_s: float = 0.0
+    back_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,7 +486,7 @@ class TakeAnswer:
 
 def arguments(keys: ServerKeys, request: TakeRequest, *, now: float, name: str) -> list[str | int | float]:
     """Return what follows `EVALSHA <sha>`: the number of keys, the keys and the rest; `name` is the consumer's."""
-    all_keys = [keys.unacked, keys.index, keys.dead, *request.lists, *request.waits]
+    all_keys = [keys.unacked, keys.index, keys.dead, keys.deferred, *request.lists, *request.waits]
     noted = "".join(str(int(one)) for one in request.noted)
     return [
         len(all_keys),
@@ -459,6 +504,8 @@ def arguments(keys: ServerKeys, request: TakeRequest, *, now: float, name: str) 
         int(request.counted),
         int(request.deserted),
         int(request.untold),
+        request.early_s,
+        request.back_s,
         *request.acks,
     ]
 

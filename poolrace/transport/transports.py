@@ -11,17 +11,20 @@ from poolrace.transport.kombu_bases import RedisChannel, RedisSentinelChannel, R
 from poolrace.transport.poller import RENEW_S, Poller
 from poolrace.transport_setting import ATOMIC
 
+OPTIONS = ("dead_letter_key", "delivery_limit", "defer_eta")
+"""The names in `broker_transport_options` that kombu does not know."""
+
 
 class Channel(AtomicChannel, RedisChannel):  # type: ignore[misc]
     """A channel on one server."""
 
-    from_transport_options = (*RedisChannel.from_transport_options, "dead_letter_key")
+    from_transport_options = (*RedisChannel.from_transport_options, *OPTIONS)
 
 
 class SentinelChannel(AtomicChannel, RedisSentinelChannel):  # type: ignore[misc]
     """A channel on the server that Sentinel names."""
 
-    from_transport_options = (*RedisSentinelChannel.from_transport_options, "dead_letter_key")
+    from_transport_options = (*RedisSentinelChannel.from_transport_options, *OPTIONS)
 
 
 class Transport(RedisTransport):  # type: ignore[misc]

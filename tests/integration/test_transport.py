@@ -83,6 +83,8 @@ class Holder:
         """As by SIGKILL: nothing more is sent, sockets close."""
         self.dead = True
         self.channel.do_restore = False
+        if hasattr(self.channel, "renewal"):
+            self.channel.renewal.end()
         self.channel.qos._delivered.clear()
         self.channel._disconnect_pools()
         if self.channel.client.connection is not None:
@@ -263,7 +265,7 @@ def test_what_python_reads_is_delivered_though_the_servers_reader_may_not(bench,
     [
         (b"{", "Error"),
         (b"\xff", "Error"),
-        (b'[%s, "", "jobs"]' % FIT.replace(b"{}", b"[1]") % WAY, "TypeError"),
+        (b'[%s, "", "jobs"]' % FIT.replace(b"{}", b"[1]") % WAY, "AttributeError"),
         (b'[%s, "gone", "gone"]' % FIT % WAY, "no queue is bound to exchange 'gone' with routing key 'gone'"),
     ],
 )

@@ -6,9 +6,9 @@ import logging
 import pytest
 
 from poolrace.transport.dead_letters import DeadLetters
-from poolrace.transport.script import PendingMessage, ServerKeys
+from poolrace.transport.script import MAX_DEAD, PendingMessage, ServerKeys
 
-KEYS = ServerKeys(unacked="unacked", index="unacked_index", dead="dead")
+KEYS = ServerKeys(unacked="unacked", index="unacked_index", dead="dead", deferred="deferred", restorer="restorer")
 
 
 class Pipe:
@@ -53,8 +53,9 @@ def dead_letters(client):
 
 def kept(client):
     """Return the entry of the list, without its time, and the other commands."""
-    *others, (name, key, text) = client.commands
+    *others, (name, key, text), trimmed = client.commands
     assert (name, key) == ("lpush", "dead")
+    assert trimmed == ("ltrim", "dead", 0, MAX_DEAD - 1)
     entry = json.loads(text)
     assert float(entry.pop("at")) > 0
     return entry, others

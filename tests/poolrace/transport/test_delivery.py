@@ -79,7 +79,9 @@ def dead_letters():
 
 
 @pytest.fixture
-def delivery(channel, dead_letters):
+def delivery(channel, dead_letters, monkeypatch):
+    """With all the time it needs: a busy machine may take long over one message."""
+    monkeypatch.setattr(module, "DELIVER_FOR_S", 60.0)
     return Delivery(channel, dead_letters)
 
 

@@ -12,16 +12,32 @@ from poolrace.transport.script import (
     read_answer,
 )
 
-KEYS = ServerKeys(unacked="unacked", index="unacked_index", dead="dead")
+KEYS = ServerKeys(unacked="unacked", index="unacked_index", dead="dead", deferred="deferred", restorer="restorer")
 REQUEST = TakeRequest(
     queues=["a", "b"], lists=["a", "b", "a:3", "b:3"], noted=[True, False], in_turns=True, room=7, acks=["t1", "t2"],
-    waits=["la", "ia", "wa", "lb", "ib", "wb"], held=3, untold=True,
+    waits=["la", "ia", "wa", "lb", "ib", "wb"], held=3, untold=True, early_s=30.0, back_s=75.0,
 )  # fmt: skip
 
 
 def test_keys_come_first_and_acks_last():
-    keys = [13, "unacked", "unacked_index", "dead", "a", "b", "a:3", "b:3", "la", "ia", "wa", "lb", "ib", "wb"]
-    rest = ["1.5", 7, MAX_BYTES, 1, 2, "10", "me", 3, round(LEASE_S), 1, 0, 1, "t1", "t2"]
+    keys = [
+        14,
+        "unacked",
+        "unacked_index",
+        "dead",
+        "deferred",
+        "a",
+        "b",
+        "a:3",
+        "b:3",
+        "la",
+        "ia",
+        "wa",
+        "lb",
+        "ib",
+        "wb",
+    ]
+    rest = ["1.5", 7, MAX_BYTES, 1, 2, "10", "me", 3, round(LEASE_S), 1, 0, 1, 30.0, 75.0, "t1", "t2"]
     assert arguments(KEYS, REQUEST, now=1.5, name="me") == keys + rest
 
 
