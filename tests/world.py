@@ -16,6 +16,7 @@ import threading
 import time
 from bisect import insort
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 
 from celery import Celery
@@ -269,15 +270,18 @@ class World:
             rows=join_rows(records),
             samples=samples,
         )
-        with self.app.connection_for_write() as connection:
-            connection.Producer().publish(
-                shipment.encode(),
-                exchange="",
-                routing_key=records_queue(self._run_id),
-                content_type="application/data",
-                content_encoding="binary",
-            )
+        self._shipping.publish(
+            shipment.encode(),
+            exchange="",
+            routing_key=records_queue(self._run_id),
+            content_type="application/data",
+            content_encoding="binary",
+        )
         self.shipped += 1
+
+    @cached_property
+    def _shipping(self):
+        return self.app.connection_for_write().Producer()
 
     # The fleet, as a session sees it.
 

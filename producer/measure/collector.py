@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -29,7 +30,7 @@ from producer.rundir.events import NULL_LOG, EventKind, EventLog, children_text
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from celery import Celery
 
@@ -40,6 +41,26 @@ _AS_THEY_ARE = ("trial", "seq", "pid", "thread_id", "attempt", "cpu_s", "due_at"
 """Columns that nodes ship as they got them; publishers stamp on the broker's clock."""
 
 _NODE_INSTANTS = ("received_at", "started_at", "finished_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """
+    The records of one shipment, as they came: to make a table of each costs more than all else that is done with it.
+
+    Attributes:
+        rows: As `ROW_DTYPE`, on the node's clock.
+        lane: The lane of the node.
+        node: The node's name.
+        pool: The node's pool.
+        correction_s: Seconds that move the node's clock to the broker's.
+    """
+
+    rows: npt.NDArray[Any]
+    lane: str
+    node: str
+    pool: str
+    correction_s: float
 
 
 class Collector:
@@ -64,9 +85,9 @@ class Collector:
         self._app = app
         self._run_id = run_id
         self._lane_of = lane_of
-        self._records: list[pl.DataFrame] = []
-        self._samples: list[pl.DataFrame] = []
-        self._children: list[pl.DataFrame] = []
+        self._records: list[_Part] = []
+        self._samples: list[dict[str, Any]] = []
+        self._children: list[_Part] = []
         self._looked = (0, 0, 0)
         self._events = events
         self._joined: set[str] = set()
@@ -104,7 +125,7 @@ class Collector:
     @property
     def rows(self) -> int:
         """The number of records that `take` would return."""
-        return sum(frame.height for frame in self._records)
+        return sum(len(part.rows) for part in self._records)
 
     @property
     def missing(self) -> int:
@@ -131,13 +152,13 @@ class Collector:
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
         self._looked = (0, self._looked[1], 0)
-        return _stack(records, RECORD_SCHEMA), _stack(samples, SAMPLE_SCHEMA)
+        return _table(records), pl.DataFrame(samples, schema=SAMPLE_SCHEMA)
 
     def take_children(self) -> pl.DataFrame:
         """Return the records since the last call of jobs that others started, under the number of the job sent."""
         children, self._children = self._children, []
         self._looked = (self._looked[0], 0, self._looked[2])
-        return _stack(children, RECORD_SCHEMA)
+        return _table(children)
 
     def fresh(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         """
@@ -148,9 +169,9 @@ class Collector:
         records, children, samples = self._looked
         self._looked = len(self._records), len(self._children), len(self._samples)
         return (
-            _stack(self._records[records:], RECORD_SCHEMA),
-            _stack(self._children[children:], RECORD_SCHEMA),
-            _stack(self._samples[samples:], SAMPLE_SCHEMA),
+            _table(self._records[records:]),
+            _table(self._children[children:]),
+            pl.DataFrame(self._samples[samples:], schema=SAMPLE_SCHEMA),
         )
 
     def _take(self, body: Any, _message: Any) -> None:
@@ -166,14 +187,12 @@ class Collector:
         if len(rows):
             self._count(rows)
             is_child = (rows["flags"] & FLAG_CHILD) > 0
-            for part, frames in ((rows[~is_child], self._records), (rows[is_child], self._children)):
-                if len(part):
-                    frames.append(_table(part, shipment, lane, clock.correction_s))
-        if shipment.samples:
-            rest = [{**sample.to_dict(), "lane": lane, "node": shipment.node} for sample in shipment.samples]
-            # The children are in events, not in the table.
-            frame = pl.DataFrame([{name: row[name] for name in SAMPLE_SCHEMA} for row in rest], schema=SAMPLE_SCHEMA)
-            self._samples.append(frame.with_columns(at=pl.col("at") + clock.correction_s))
+            for kind, parts in ((rows[~is_child], self._records), (rows[is_child], self._children)):
+                if len(kind):
+                    parts.append(_Part(kind, lane, shipment.node, shipment.pool, clock.correction_s))
+        for sample in shipment.samples:
+            told = {**sample.to_dict(), "lane": lane, "node": shipment.node, "at": sample.at + clock.correction_s}
+            self._samples.append({name: told[name] for name in SAMPLE_SCHEMA})  # the children are in events
 
     def _note(self, shipment: Shipment, lane: str) -> None:
         """Note a node that joined, and child processes that were replaced."""
@@ -205,23 +224,24 @@ class Collector:
         self._connection.release()
 
 
-def _table(rows: npt.NDArray[Any], shipment: Shipment, lane: str, node_correction_s: float) -> pl.DataFrame:
+def _table(parts: Sequence[_Part]) -> pl.DataFrame:
+    """Make one table of records, as `RECORD_SCHEMA`, on the broker's clock."""
+    if not parts:
+        return pl.DataFrame(schema=RECORD_SCHEMA)
+    rows = np.concatenate([part.rows for part in parts])
+    of = np.repeat(np.arange(len(parts)), [len(part.rows) for part in parts])
+    corrections_s = np.array([part.correction_s for part in parts])[of]
     columns: dict[str, Any] = {name: rows[name] for name in _AS_THEY_ARE}
-    columns |= {name: rows[name] + node_correction_s for name in _NODE_INSTANTS}
+    columns |= {name: rows[name] + corrections_s for name in _NODE_INSTANTS}
     columns["redelivered"] = (rows["flags"] & FLAG_REDELIVERED) > 0
     columns["gil"] = (rows["flags"] & FLAG_GIL) > 0
-    columns["outcome"] = [_OUTCOMES.get(int(code), f"unknown {code}") for code in rows["outcome"]]
-    columns["exception"] = [name.decode() or None for name in rows["exception"]]
-    frame = pl.DataFrame(columns).with_columns(
-        lane=pl.lit(lane), node=pl.lit(shipment.node), pool=pl.lit(shipment.pool)
+    columns["outcome"] = [_OUTCOMES.get(code, f"unknown {code}") for code in rows["outcome"].tolist()]
+    columns["exception"] = [name.decode() or None for name in rows["exception"].tolist()]
+    columns |= {name: pl.Series([getattr(part, name) for part in parts])[of] for name in ("lane", "node", "pool")}
+    return pl.DataFrame(columns).select(
+        pl.col(name).cast(kind).fill_nan(None) if kind == pl.Float64 else pl.col(name).cast(kind)
+        for name, kind in RECORD_SCHEMA.items()
     )
-    return frame.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items()).with_columns(
-        pl.col(pl.Float64).fill_nan(None)
-    )
-
-
-def _stack(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
-    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
 
 
 def finite(bound_s: float) -> float | None:

@@ -75,6 +75,7 @@ def test_a_child_of_a_prefork_node_that_is_killed_stands_there_with_the_one_in_i
         assert f"children replaced: {event.node}, {event.detail}" in marks
 
 
+@pytest.mark.heavy
 def test_a_node_that_is_killed_stands_there_with_how_it_ended(tmp_path: Path) -> None:
     lanes = ("--lane", "prefork:2", "--lane", "threads:2")
     with poolrace(tmp_path, *LOAD, "--duration", "2s", *lanes, "--out", str(tmp_path / "runs")) as command:

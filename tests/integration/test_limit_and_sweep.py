@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from integration.commands import poolrace
-from integration.tiers import heavy_too
 
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
@@ -105,23 +104,21 @@ VARIED = [
 
 @pytest.fixture(scope="module")
 def sweeps(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Future[Any]]]:
-    """The sweeps of this tier by what is varied; two at the same time, since most of it is waiting for nodes."""
+    """The sweeps by what is varied; two at the same time, since most of it is waiting for nodes."""
     with ThreadPoolExecutor(2) as together:
         yield {
             over: together.submit(
                 ran, tmp_path_factory.mktemp("sweep"), "sweep", "--over", over, "--workload", workload, "--pairs", "1",
                 "--duration", "0.2s",
             )
-            for over, workload, _ in (VARIED if heavy_too(request) else VARIED[:1])
+            for over, workload, _ in VARIED
         }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("over", "workload", "values"),
-    [VARIED[0], *(pytest.param(*each, marks=pytest.mark.heavy) for each in VARIED[1:])],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize(("over", "workload", "values"), VARIED)
 def test_other_things_are_varied_as_well(
     sweeps: dict[str, Future[Any]], over: str, workload: str, values: list[str]
 ) -> None:

@@ -10,7 +10,6 @@ from xml.etree import ElementTree as ET
 import pytest
 from integration.commands import Command, poolrace, until
 from integration.commands import load as read_json
-from integration.tiers import heavy, heavy_too
 
 from producer.plan.scenario import read_scenario
 from producer.rundir.events import EventKind
@@ -130,15 +129,15 @@ def hold_small(name: str, folder: Path) -> tuple[int, dict, Run]:
 
 
 @pytest.fixture(scope="module")
-def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future]]:
-    """The scenarios of this tier, by name, some at a time: most of what each takes is to start."""
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future]]:
+    """The scenarios by name, some at a time: most of what each takes is to start."""
     folder = tmp_path_factory.mktemp("scenarios")
-    names = SHIPPED if heavy_too(request) else ["demo"]
     with ThreadPoolExecutor(max_workers=3) as pool:
-        yield {name: pool.submit(hold_small, name, folder / name) for name in names}
+        yield {name: pool.submit(hold_small, name, folder / name) for name in SHIPPED}
 
 
-@pytest.mark.parametrize("name", [name if name == "demo" else heavy(name) for name in SHIPPED])
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", SHIPPED)
 def test_each_scenario_that_comes_along_can_be_held(name: str, shipped: Mapping[str, Future]) -> None:
     code, summary, run = shipped[name].result()
     assert_sound(code, summary)

@@ -112,6 +112,7 @@ def test_report_as_markdown_is_what_lies_in_the_run_directory(small: tuple[Path,
     assert out.strip() == (run / "report.md").read_text().strip()
 
 
+@pytest.mark.heavy
 def test_json_prints_the_summary_alone_and_variables_of_the_caller_lead_no_node_elsewhere(tmp_path: Path) -> None:
     elsewhere = {"CELERY_BROKER_URL": "redis://127.0.0.1:1/0", "POOLRACE_ACKS": "nonsense"}
     code, out, err = race(tmp_path, "--json", **elsewhere)

@@ -170,7 +170,8 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
 
     def finish_asking(holder):
         """Read the answer that a fetch on a busy machine did not wait for: its messages are held already."""
-        while hasattr(holder.channel, "acks") and (holder.channel._in_poll or holder.channel.delivery):
+        channel = holder.channel
+        while hasattr(channel, "acks") and (channel.delivery or (channel._in_poll and not channel.is_waiting)):
             with suppress(TimeoutError):
                 holder.connection.drain_events(timeout=0.05)
 
@@ -178,7 +179,8 @@ def machine_on(bench):  # noqa: C901 - a rule is a method
         cycle = channel.connection.cycle
         if not cycle._client_registered(channel, channel.client, "BRPOP"):
             cycle._register_BRPOP(channel)
-            channel._read_answer()
+            while channel._in_poll:
+                channel._read()
         connection = channel.client.connection
         channel._may_have_messages = True
         if not served:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from integration.commands import until
 from integration.test_transport import ATOMIC, STOCK, Bench
+from integration.tiers import heavy
 
 from benchmarks.counted import BEGUN, ENDED, Setup, make_app, send, start_node
 from benchmarks.kills import kill
@@ -232,7 +233,7 @@ def nodes(site, tmp_path):
         yield Nodes(site, tmp_path, stack)
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
+@pytest.mark.parametrize("pool", ["threads", heavy("prefork"), heavy("solo")])
 def test_a_job_of_three_visibility_timeouts_runs_once(nodes, pool):
     nodes.start(pool)
     nodes.send(1, for_s=6)
@@ -243,6 +244,7 @@ def test_a_job_of_three_visibility_timeouts_runs_once(nodes, pool):
     assert nodes.client.lrange(BEGUN, 0, -1) == [b"1"]
 
 
+@pytest.mark.heavy
 def test_a_node_that_is_stopped_past_the_timeout_costs_one_more_start(nodes):
     stopped = nodes.start("threads")
     nodes.send(1, for_s=3)
