@@ -19,6 +19,9 @@ SETTING = "broker_transport"
 
 PATH = "poolrace.transport:Transport"
 
+DEAD_LETTER_KEY = "unacked_dead_letter"
+"""The list of messages that the transport set aside, unless its option `dead_letter_key` names another."""
+
 SCHEMES = ("redis", "rediss")
 """The brokers of an atomic lane. A Unix socket is not one: each transport has its own address for it."""
 

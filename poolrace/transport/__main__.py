@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from poolrace.transport.dead_letter_list import DeadLetterList
+from poolrace.transport_setting import DEAD_LETTER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help=f"the broker, e.g. redis://localhost:6379/0; or {BROKER}",
     )
-    dead.add_argument("--key", default="unacked_dead_letter", help="the list's key with its prefix (%(default)s)")
+    dead.add_argument("--key", default=DEAD_LETTER_KEY, help="the list's key with its prefix (%(default)s)")
     dead.add_argument("--most", type=_count, default=10_000, help="no more than so many, the oldest first")
     dead.add_argument("--json", action="store_true", help="print JSON, a line for each message")
     return parser

@@ -26,6 +26,7 @@ from poolrace.transport.renewal import Renewal, check_timeout, copied, renew
 from poolrace.transport.restoring import Restoring
 from poolrace.transport.script import LEASE_S, LEAVE, SHA, TAKE, ServerKeys, TakeRequest, arguments, read_answer
 from poolrace.transport.servers import UnfitServerError, check_server, refusing_old_servers
+from poolrace.transport_setting import DEAD_LETTER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -81,7 +82,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
     """
 
     QoS = QoS
-    dead_letter_key = "unacked_dead_letter"
+    dead_letter_key = DEAD_LETTER_KEY
     delivery_limit = 20
     defer_eta = True
     unacked_restore_throttle = 1
@@ -446,6 +447,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
         """Consume from a queue."""
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         self._may_have_messages = True
+        if not self._consumers:
+            logger.info("messages are taken by poolrace.transport, in one step with noting them")
         return super().basic_consume(queue, no_ack, *args, **kwargs)
 
     def _basic_cancel(self, consumer_tag: str) -> Any:

@@ -37,6 +37,7 @@ class Transport(RedisTransport):  # type: ignore[misc]
     def __init__(self, client: Any, **kwargs: Any) -> None:
         _accept_socket(client)
         _stay(client)
+        _tell(client)
         super().__init__(client, **kwargs)
         self.cycle = Poller()
 
@@ -62,6 +63,13 @@ def _stay(client: Any) -> None:
         client.transport_cls = chosen
 
     client.switch = switch_and_stay
+
+
+def _tell(client: Any) -> None:
+    """Have `inspect stats` of a node, which shows what its connection says of itself, name this transport."""
+    name = client.transport_cls
+    if isinstance(name, str):  # copies of the connection are made by the name itself
+        client.resolve_aliases = {**client.resolve_aliases, name: f"{name} ({ATOMIC}, poolrace.transport)"}
 
 
 def _nothing() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.contract import HEADER, Stamp, WireError
+from poolrace.transport_setting import DEAD_LETTER_KEY
 from producer.fleet.broker_errors import needing_broker
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ def depth(connection: Connection, *queues: str) -> Depth | None:
         return None
     ready = sum(client.llen(key) for key in _lists(channel, queues))
     return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queues)))
+
+
+def dead_letters(connection: Connection) -> int | None:
+    """Return how many messages the atomic transport has set aside; None on a broker that cannot be asked in place."""
+    client: Any = getattr(connection.default_channel, "client", None)
+    return int(client.llen(DEAD_LETTER_KEY)) if hasattr(client, "lrange") else None
 
 
 def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list[int] | None:

@@ -21,7 +21,7 @@ from producer.errors import FleetError
 from producer.fleet.attached import FoundLane, group
 from producer.fleet.control import Control
 from producer.fleet.lease import FleetLease
-from producer.fleet.queue_depth import depth
+from producer.fleet.queue_depth import dead_letters, depth
 from producer.measure.collector import Collector
 from producer.measure.order import Order
 from producer.measure.sender import JobSender
@@ -111,6 +111,7 @@ class LiveLoad:
                     self._find(control)
                     for lane in self._lanes.values():
                         self._exporter.backlog(lane.queue, depth(connection, lane.queue))
+                    self._exporter.dead_letters(dead_letters(connection))
                     self._over.wait(LOOK_EVERY_S if self._lanes else WINDOW_S)
         finally:
             control.close()

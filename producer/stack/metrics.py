@@ -60,6 +60,7 @@ class Exporter:
         self._backlog = made(
             Gauge, "backlog_jobs", "Jobs in a queue, all priorities.", ("lane", "pool", "queue", "state")
         )
+        self._dead_letters = made(Gauge, "dead_letters", "Messages that the atomic transport has set aside.")
         self._cpu = made(Counter, "node_cpu_seconds", "CPU time of a node's process tree.", NODE)
         self._pss = made(Gauge, "node_pss_bytes", "Memory (PSS) of a node's process tree.", NODE)
         self._private = made(
@@ -117,6 +118,11 @@ class Exporter:
         if found is not None:
             self._backlog.labels(*self._queues[queue], queue, "ready").set(found.ready)
             self._backlog.labels(*self._queues[queue], queue, "unacked").set(found.unacked)
+
+    def dead_letters(self, found: int | None) -> None:
+        """Note how many messages have been set aside."""
+        if found is not None:
+            self._dead_letters.set(found)
 
     def records(self, records: pl.DataFrame, samples: pl.DataFrame, workloads: Sequence[str]) -> None:
         """Count what came back: records of jobs, whose trial is the index of their workload, and samples of nodes."""

@@ -279,7 +279,7 @@ def test_what_is_held_can_be_read_as_kombu_wrote_it(shop):
     assert message["properties"]["delivery_info"] == {"exchange": "", "routing_key": "errands"}
 
 
-def test_inspect_tells_what_a_node_does(shop):
+def test_inspect_tells_what_a_node_does(shop, kind):
     waiting = shop.send("add", 1, 1, countdown=4)
     until(shop.scheduled)
     with shop.held():
@@ -288,7 +288,9 @@ def test_inspect_tells_what_a_node_does(shop):
         assert [job["request"]["id"] for job in inspect.scheduled()["one@here"]] == [waiting.id]
         assert {queue["name"] for queue in inspect.active_queues()["one@here"]} >= {"errands", "other"}
         assert "errands.add" in inspect.registered()["one@here"]
-        assert inspect.stats()["one@here"]["prefetch_count"] == 2  # one slot, and one for what is scheduled
+        stats = inspect.stats()["one@here"]
+        assert stats["prefetch_count"] == 2  # one slot, and one for what is scheduled
+        assert ("(atomic, poolrace.transport)" in stats["broker"]["transport"]) is (kind[1] == "atomic")
 
 
 def test_the_pool_can_grow_and_shrink(shop, kind):

@@ -81,6 +81,12 @@ def test_jobs_sent_and_refused_are_counted_by_lane_and_workload(shown):
     assert shown("publish_lag_seconds_bucket", lane="threads", le="0.005") == 1
 
 
+def test_messages_that_were_set_aside_are_counted_where_the_broker_can_be_asked(shown):
+    shown.exporter.dead_letters(2)
+    shown.exporter.dead_letters(None)
+    assert shown("dead_letters") == 2
+
+
 def test_a_job_that_ended_counts_its_stages(shown):
     shown.exporter.records(record(), NO_SAMPLES, ["cpu", "io"])
     assert shown("jobs_total", **NODE, workload="io", outcome="succeeded") == 1
