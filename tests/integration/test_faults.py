@@ -27,7 +27,8 @@ def assert_one_message(err: str) -> None:
     assert [line for line in err.splitlines() if line.startswith("poolrace: ")] != []
 
 
-@pytest.mark.parametrize("lane", [pytest.param("prefork", marks=pytest.mark.heavy), "threads"])
+@pytest.mark.heavy
+@pytest.mark.parametrize("lane", ["prefork", "threads"])
 def test_a_node_that_dies_ends_the_race_and_what_was_measured_is_kept(tmp_path: Path, lane: str) -> None:
     with poolrace(tmp_path, *long_race(tmp_path)) as command:
         racing(command, tmp_path)

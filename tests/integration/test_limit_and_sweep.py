@@ -32,6 +32,7 @@ def assert_good(code: int, summary: dict[str, Any]) -> None:
     assert code == (4 if summary["problems"] else 0)
 
 
+@pytest.mark.heavy
 def test_the_limit_of_a_lane_that_sleeps_is_what_its_slots_can_do(tmp_path: Path) -> None:
     words = ("--lane", "threads:2", "--mix", "sleep", "--probe", "1s", "--precision", "0.5", "--arrivals", "constant")
     code, summary, run = ran(tmp_path, "limit", "--slo", "p99(sojourn) < 2s", *words)
