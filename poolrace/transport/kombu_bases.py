@@ -7,7 +7,7 @@ from typing import Any
 
 from kombu.transport import redis, virtual
 
-KOMBU_NEEDED = "kombu 5.5 to 5.8"
+KOMBU_NEEDED = "kombu 5.4 to 5.7"
 
 _NEEDED = {
     redis.Channel: (

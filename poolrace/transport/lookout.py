@@ -68,8 +68,11 @@ class Lookout:
             connection.connect()
         if self._heard is connection._sock:
             return
+        self._heard = connection._sock
         parser = connection._parser
-        handle = type(parser).handle_push_response
+        handle = getattr(type(parser), "handle_push_response", None)
+        if handle is None:  # an older one hands a push over like an answer
+            return
 
         def heard(response: Sequence[Any], *args: Any, **kwargs: Any) -> object:
             if response[0] in _CHANGE:
@@ -79,4 +82,3 @@ class Lookout:
             return PUSHED
 
         parser.handle_push_response = heard
-        self._heard = connection._sock

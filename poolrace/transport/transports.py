@@ -37,13 +37,13 @@ class Transport(RedisTransport):  # type: ignore[misc]
     def __init__(self, client: Any, **kwargs: Any) -> None:
         _accept_socket(client)
         _stay(client)
-        _tell(client)
         super().__init__(client, **kwargs)
         self.cycle = Poller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let an event loop drive the transport."""
         super().register_with_event_loop(connection, loop)
+        _tell(connection.client)
         self.cycle.hub, self.cycle.reader = loop, self.on_readable
         loop.call_repeatedly(RENEW_S, _nothing)  # whoever waits asks again after a while, whatever it has heard
 
@@ -67,9 +67,8 @@ def _stay(client: Any) -> None:
 
 def _tell(client: Any) -> None:
     """Have `inspect stats` of a node, which shows what its connection says of itself, name this transport."""
-    name = client.transport_cls
-    if isinstance(name, str):  # copies of the connection are made by the name itself
-        client.resolve_aliases = {**client.resolve_aliases, name: f"{name} ({ATOMIC}, poolrace.transport)"}
+    info = client.info
+    client.info = lambda: {**info(), "taken_by": f"poolrace.transport ({ATOMIC})"}
 
 
 def _nothing() -> None:

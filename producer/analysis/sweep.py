@@ -103,10 +103,14 @@ class Crossover:
     Attributes:
         threads_hold_to: The highest CPU share at which they are no worse; None if there is none.
         prefork_wins_from: The lowest CPU share at which prefork is better; None if there is none.
+        one_core: The pools that stand for threads, whose jobs share one core: `threads`, `solo`, `gevent`.
+        many_cores: The pools that stand for prefork.
     """
 
     threads_hold_to: float | None
     prefork_wins_from: float | None
+    one_core: tuple[str, ...] = ("threads",)
+    many_cores: tuple[str, ...] = ("prefork",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,20 +267,27 @@ def _scaling(analysis: Analysis, options: SweepOptions) -> tuple[LaneScaling, ..
 
 def _crossover(points: Sequence[SweepPoint], pools: Mapping[str, str]) -> Crossover:
     """Return up to which CPU share threads are no worse, and from which on they are: by the verdicts on capacity."""
-    judged = [
-        (float(point.value), pools.get(verdict.word, verdict.word))
+    between = [
+        (float(point.value), verdict)
         for point in points
         for verdict in point.verdicts
         if verdict.measure == "capacity"
         and {_is_parallel(pools[verdict.a]), _is_parallel(pools[verdict.b])} == {True, False}
     ]
+    judged = [(share, pools.get(verdict.word, verdict.word)) for share, verdict in between]
     first = min((share for share, word in judged if _is_parallel(word)), default=None)
     kept = [
         share
         for share, word in judged
         if (word == NO_DIFFERENCE or _is_parallel(word) is False) and (first is None or share < first)
     ]
-    return Crossover(threads_hold_to=max(kept, default=None), prefork_wins_from=first)
+    met = {pools[lane] for _, verdict in between for lane in (verdict.a, verdict.b)} or set(pools.values())
+    return Crossover(
+        threads_hold_to=max(kept, default=None),
+        prefork_wins_from=first,
+        one_core=tuple(sorted(pool for pool in met if not _is_parallel(pool))),
+        many_cores=tuple(sorted(pool for pool in met if _is_parallel(pool))),
+    )
 
 
 def _is_parallel(pool: str) -> bool | None:

@@ -16,6 +16,7 @@ from producer.analysis.price import parse_price
 from producer.cli._command import FULL_OPTION, command, option
 from producer.cli._output import RunReport, show_report, write, write_pictures
 from producer.cli._param_types import Parsed
+from producer.errors import UsageError
 from producer.report.lessons import overview, to_json, whole
 from producer.report.lessons_page import LESSONS, PAGE, read_lessons, write_lessons
 from producer.report.markdown import as_markdown
@@ -63,7 +64,13 @@ def report(
 ) -> int:
     """Summarise a run again, and write and print the summary."""
     if (run / LESSONS).is_file():
-        return _report_lessons(run, full=full, as_json=as_json)
+        refused = [name for name, value in (("--png", png), ("--svg", svg), ("--core-hour", core_hour)) if value]
+        if refused:
+            raise UsageError(
+                f"{' and '.join(refused)}: lessons have none; their pictures are on their page, {run / PAGE}. "
+                "--full, --json, --markdown and --html work for them."
+            )
+        return _report_lessons(run, full=full, as_json=as_json, markdown=markdown)
     found = RunReport.of(run, core_hour)
     code = write(found)
     for line in write_pictures(found, html=html, files={"png": png, "svg": svg}):
@@ -75,12 +82,14 @@ def report(
     return code
 
 
-def _report_lessons(folder: Path, *, full: bool, as_json: bool) -> int:
+def _report_lessons(folder: Path, *, full: bool, as_json: bool, markdown: bool) -> int:
     """Print what lessons found, and write their page again."""
     run = read_lessons(folder)
     write_lessons(run, folder)
     if as_json:
         click.echo(to_json(run), nl=False)
+    elif markdown:
+        click.echo(as_markdown(whole(run)), nl=False)
     else:
         one = len({each.lesson for each in run.results}) == 1
         show_parts(whole(run) if full or one else overview(run), console_for(sys.stdout))

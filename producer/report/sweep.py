@@ -100,10 +100,11 @@ def _crossover(found: Crossover) -> str:
     held, lost = found.threads_hold_to, found.prefork_wins_from
     if lost is None and held is None:
         return "No share that was tried has a verdict on capacity between the pools. Use more --pairs."
+    one_core, many_cores = " and ".join(found.one_core), " and ".join(found.many_cores)
     if lost is None:
-        return f"Threads hold up to a CPU share of {held:g}; at none that was tried does prefork do more."
-    kept = "at no lower share that was tried" if held is None else f"up to a CPU share of {held:g}"
-    return f"Threads hold {kept}; from a CPU share of {lost:g} on prefork does more."
+        return f"{one_core}: keeps up to a CPU share of {held:g}; at none that was tried does {many_cores} do more."
+    kept = "keeps up at no lower share that was tried" if held is None else f"keeps up to a CPU share of {held:g}"
+    return f"{one_core}: {kept}; from a CPU share of {lost:g} on {many_cores} does more."
 
 
 def scaling_sentence(lane: str, law: Law | None) -> str:

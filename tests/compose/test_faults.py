@@ -94,12 +94,13 @@ def strangers(faulty: Any, tmp_path_factory: Any) -> Any:
 
 def test_a_job_that_takes_all_memory_ends_its_child_on_prefork_and_its_node_on_threads(faulty: Any) -> None:
     acked(faulty, "early")
-    # One after the other into the same queues, so that it dies among others.
-    before = Followed(faulty, LANES, 16, 1.0)
+    # One after the other into the same queues, so that it dies among others; these take so long that none of them has
+    # just ended then, whose record would die with the node.
+    before = Followed(faulty, LANES, 8, 3.0)
     before.until("sent")
     eaten = Followed(faulty, LANES, 1, 5.0, task="faulty.eat", args=[])
     eaten.until("sent")
-    after = Followed(faulty, LANES, 16, 1.0)
+    after = Followed(faulty, LANES, 8, 3.0)
     ends, fates = [each.finish() for each in (before, after)], eaten.finish()
     faulty.compose("up", "--detach", "--wait", "worker-prefork", "worker-threads")
     assert fates["prefork"]["named"] == {"failed": [0]}

@@ -116,7 +116,7 @@ def test_connections_cut_at_random_lose_nothing(site, tmp_path, pool):
     with Cutter(site.client.connection_pool.connection_kwargs["port"]) as cutter:
         through = re.sub(r":\d+/", f":{cutter.port}/", site.broker.url)
         jobs = Jobs(site, tmp_path, pool, through, publish_to=site.broker.url)
-        jobs.send(1500)
+        jobs.send(3000)
         with jobs.node():
             for number in range(CUTS):
                 jobs.work(20)
@@ -133,7 +133,7 @@ def test_a_server_killed_and_started_again_loses_nothing_that_it_had_written(sit
     chance = random.Random(1)
     server = Server(site.processes, "appendonly yes\nappendfsync always")
     jobs = Jobs(site, tmp_path, pool, server.url)
-    jobs.send(1500)
+    jobs.send(3000)
     with jobs.node():
         for _ in range(RESTARTS):
             jobs.work(20)

