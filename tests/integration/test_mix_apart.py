@@ -63,11 +63,12 @@ def test_each_task_runs_on_the_node_of_its_lane(raced):
 def test_its_jobs_are_those_of_the_same_round_of_the_mix_due_at_the_same_times(raced):
     _, run = raced
     apart, together = trials(run, Kind.APART), trials(run, Kind.LATENCY)
-    assert apart
-    for key, trial in apart.items():
+    both = apart.keys() & together.keys()  # a busy machine may have had no time for the rest of a round
+    assert both
+    for key in both:
         planned = [
             run.sent.filter(pl.col("trial") == each.trial).select("seq", "part", due_s=pl.col("due_at") - each.began_at)
-            for each in (trial, together[key])
+            for each in (apart[key], together[key])
         ]
         assert planned[0].select("seq", "part").equals(planned[1].select("seq", "part"))
         assert planned[0]["due_s"].to_list() == pytest.approx(planned[1]["due_s"].to_list(), abs=1e-6)
