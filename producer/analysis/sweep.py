@@ -109,8 +109,8 @@ class Crossover:
 
     threads_hold_to: float | None
     prefork_wins_from: float | None
-    one_core: tuple[str, ...] = ("threads",)
-    many_cores: tuple[str, ...] = ("prefork",)
+    one_core: tuple[str, ...]
+    many_cores: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,10 @@ from producer.rundir.reader import read_run
 MIB = 2**20
 
 
+def crossed(**shares):
+    return Crossover(**shares, one_core=("threads",), many_cores=("prefork",))
+
+
 def point(value, *rows):
     """Rows as (lane, slots, capacity, memory in MiB)."""
     lanes = [sweep_lane(lane, slots, capacity, memory and memory * MIB) for lane, slots, capacity, memory in rows]
@@ -85,29 +89,29 @@ def judged(**words):
     ],
 )
 def test_threads_hold_up_to_a_share_and_prefork_wins_from_another(words, held, lost):
-    assert _crossover(judged(**words), POOLS) == Crossover(threads_hold_to=held, prefork_wins_from=lost)
+    assert _crossover(judged(**words), POOLS) == crossed(threads_hold_to=held, prefork_wins_from=lost)
 
 
 def test_shares_at_which_nothing_could_be_said_decide_nothing():
-    assert _crossover(judged(**{"0": "open", "1": "open"}), POOLS) == Crossover(
+    assert _crossover(judged(**{"0": "open", "1": "open"}), POOLS) == crossed(
         threads_hold_to=None, prefork_wins_from=None
     )
 
 
 def test_what_threads_hold_to_lies_below_what_they_lose_from():
     words = {"0": "threads", "0.25": "prefork", "0.5": "no difference", "0.75": "prefork"}
-    assert _crossover(judged(**words), POOLS) == Crossover(threads_hold_to=0.0, prefork_wins_from=0.25)
+    assert _crossover(judged(**words), POOLS) == crossed(threads_hold_to=0.0, prefork_wins_from=0.25)
 
 
 def test_a_second_lane_of_a_pool_counts_as_the_pool():
-    assert _crossover(judged(**{"0": "threads-2", "1": "prefork-2"}), POOLS) == Crossover(
+    assert _crossover(judged(**{"0": "threads-2", "1": "prefork-2"}), POOLS) == crossed(
         threads_hold_to=0.0, prefork_wins_from=1.0
     )
 
 
 def test_lanes_of_one_pool_against_each_other_say_nothing_of_the_pools():
     points = [sweep_point("0.5", verdicts=[verdict("prefork-2", b="prefork-2"), verdict("no difference")])]
-    assert _crossover(points, POOLS) == Crossover(threads_hold_to=0.5, prefork_wins_from=None)
+    assert _crossover(points, POOLS) == crossed(threads_hold_to=0.5, prefork_wins_from=None)
 
 
 def test_another_pool_of_one_core_stands_for_threads_under_its_own_name():
@@ -119,7 +123,7 @@ def test_another_pool_of_one_core_stands_for_threads_under_its_own_name():
 def test_lanes_that_are_named_by_their_queue_are_known_by_their_pool():
     points = [sweep_point("0.5", verdicts=[verdict("fast", a="fast", b="slow")])]
     found = _crossover(points, {"fast": "prefork", "slow": "threads"})
-    assert found == Crossover(threads_hold_to=None, prefork_wins_from=0.5)
+    assert found == crossed(threads_hold_to=None, prefork_wins_from=0.5)
 
 
 def test_the_knee_is_that_with_the_fewest_slots_in_whatever_order_values_were_measured():
@@ -262,7 +266,7 @@ def test_a_sweep_that_was_cut_short_before_its_first_value_finds_nothing(run_mak
 def test_only_a_sweep_over_cpu_share_has_a_crossover(run_maker):
     assert figures(swept(run_maker, speeds={"prefork": 2.0})).crossover is None
     path = swept(partial(run_maker, "again"), axis="cpu-share", speeds={"prefork": 2.0})
-    assert figures(path).crossover == Crossover(threads_hold_to=None, prefork_wins_from=2.0)
+    assert figures(path).crossover == crossed(threads_hold_to=None, prefork_wins_from=2.0)
 
 
 def test_a_race_is_no_sweep_and_the_summary_of_a_sweep_has_it(run_maker):

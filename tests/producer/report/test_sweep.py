@@ -102,7 +102,7 @@ def test_a_lane_of_which_nothing_was_measured_to_the_end_says_so(said, memory_by
     ],
 )
 def test_the_crossover_comes_before_what_each_lane_did(said, held, lost, line):
-    crossover = Crossover(threads_hold_to=held, prefork_wins_from=lost)
+    crossover = Crossover(threads_hold_to=held, prefork_wins_from=lost, one_core=("threads",), many_cores=("prefork",))
     parts = said(findings=[finding(best="0", knee=None)], axis="cpu-share", crossover=crossover)
     assert parts["What that means"].lines == [line, "threads: the most at cpu-share 0."]
 
