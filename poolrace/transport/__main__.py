@@ -1,7 +1,7 @@
 """
 What an operator does about messages that were set aside: `python -m poolrace.transport dead-letters --help`.
 
-It needs nothing but the client of Redis, so that it runs on a node.
+It needs nothing that a node lacks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ Exit codes:
   0  done
   1  some messages could not be sent again: nobody knows their queue
   2  the command line is wrong
-  3  the broker does not answer
+  3  the broker does not answer, or refuses
+  130  Ctrl-C
 """
 
 
@@ -50,7 +51,15 @@ def main(words: Sequence[str] | None = None) -> int:
     letters = DeadLetterList(client, wanted.key)
     try:
         return int(_ACTIONS[wanted.action](letters, wanted))
-    except redis.ConnectionError as error:
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        sys.stderr.write(f"The broker refuses: {error}. Give a user who may, in --broker.\n")
+        return 3
+    except (redis.ConnectionError, redis.TimeoutError) as error:
         sys.stderr.write(f"The broker does not answer: {error}\n")
         return 3
     except redis.ResponseError as error:
@@ -86,10 +95,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number, 1 or more")
+    return int(text)
 
 
 def _list(letters: DeadLetterList, wanted: argparse.Namespace) -> int:

@@ -240,6 +240,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
     def _take_request(
         self, queues: Sequence[str], *, no_ack: Container[str], room: int, acks: Sequence[str] = ()
     ) -> TakeRequest:
+        lead_s = LEAD * self.restored_every_s
         return TakeRequest(
             queues=queues,
             lists=self._list_keys(queues),
@@ -251,8 +252,8 @@ class AtomicChannel(Base):  # type: ignore[misc]
             counted=self._is_counted,
             deserted=self._has_left_some,
             untold=self._is_untold,
-            early_s=EARLY_S if self.defer_eta else 0.0,
-            back_s=self.visibility_timeout + LEAD * self.restored_every_s,
+            early_s=max(EARLY_S, lead_s) if self.defer_eta else 0.0,  # what is put back is given to somebody
+            back_s=self.visibility_timeout + lead_s,
             # What was left to others once, and is still there, is not left again.
             held=0 if self._has_left_some else len(self.qos._delivered) - len(self.qos._dirty) + len(self.delivery),
         )
@@ -335,10 +336,14 @@ class AtomicChannel(Base):  # type: ignore[misc]
             self._note_check(answers)
 
     def _note_silence(self, error: ResponseError) -> None:
-        """Note that the server does not tell of changes."""
-        logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
-        self._cannot_track = True
-        self._check_at_s = 0.0
+        """Note that the server did not agree to tell of changes."""
+        self._cannot_track = isinstance(error, NoPermissionError) or "unknown" in str(error).lower()
+        if self._cannot_track:
+            logger.warning("the server tells of no changes (%s): its lists are looked at every %g s", error, POLL_S)
+            self._check_at_s = 0.0
+        else:  # it may do so in a moment
+            logger.warning("the server did not say whether it tells of changes: %s", error)
+            self._retry_after_s = monotonic() + RETRY_S
 
     def _note_wait(self, token: Any) -> None:
         if token is not None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from poolrace.transport.dead_letters import HISTORY, MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HISTORY = "x-lost"
-"""
-The header in which a message carries how often it was lost.
-
-Each time is a pair: the last sign of life of the node that held it, and when it was put back, in seconds since 1970.
-"""
 
 SEND_AGAIN = """
 -- KEYS: the dead-letter list, the list of the queue. ARGV: the entry, the message.
@@ -49,14 +45,16 @@ class DeadLetter:
         """Read an entry; one that is none of ours is its own message."""
         try:
             found = json.loads(raw.decode(errors="surrogateescape"))
+            at = float(found["at"])
+            datetime.fromtimestamp(at, UTC)  # or it is no time
             return cls(
                 raw=raw,
                 reason=str(found["reason"]),
-                at=float(found["at"]),
+                at=at,
                 key=str(found["key"]),
                 message=str(found["message"]),
             )
-        except (ValueError, TypeError, LookupError):
+        except (*MALFORMED, OverflowError, OSError):
             text = raw.decode(errors="surrogateescape")
             return cls(raw=raw, reason="this entry cannot be read", at=0.0, key="", message=text)
 
@@ -83,7 +81,7 @@ class DeadLetter:
     def _headers(self) -> dict[str, Any]:
         try:
             headers = json.loads(self.message)["headers"]
-        except (ValueError, TypeError, LookupError):
+        except MALFORMED:
             return {}
         return headers if isinstance(headers, dict) else {}
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from poolrace.transport.dead_letter_list import HISTORY
-from poolrace.transport.dead_letters import MALFORMED, entry, report
+from poolrace.transport.dead_letters import HISTORY, MALFORMED, entry, report
 from poolrace.transport.script import MAX_DEAD, BrokenMessage
 
 if TYPE_CHECKING:

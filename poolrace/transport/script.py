@@ -270,6 +270,8 @@ local function take(at, most)
     else
       local is_early = due and due - now > early
       if is_early then deferred[#deferred + 1] = tag else taken[#taken + 1] = {at, tag, raw} end
+      -- A stock node that has put it back knows nothing of the set.
+      if due and not is_early then redis.call('SREM', KEYS[4], tag) end
       popped[#popped + 1] = raw
       if is_noted then
         fields[#fields + 1] = tag

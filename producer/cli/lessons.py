@@ -124,9 +124,8 @@ def lessons(
 def _found(word: str) -> Entry:
     entry = find(word)
     if entry is None:
-        raise UsageError(
-            f"LESSON {word!r}: there is none. Do you mean {nearest(word)}? `poolrace lessons` lists all of them."
-        )
+        hint = f"They are 1 to {len(all_lessons())}." if word.isdecimal() else f"Do you mean {nearest(word)}?"
+        raise UsageError(f"LESSON {word!r}: there is none. {hint} `poolrace lessons` lists all of them.")
     return entry
 
 

@@ -89,8 +89,6 @@ class Holder:
         self.channel._disconnect_pools()
         if self.channel.client.connection is not None:
             self.channel.client.connection.disconnect()
-        for waiter in getattr(self.channel, "waiters", {}).values():
-            waiter.close()
 
     def close(self):
         if not self.dead:

@@ -12,6 +12,9 @@ from integration.test_transport import ATOMIC, KINDS, STOCK, Bench, queue_named
 from kombu import Connection, Consumer, Exchange, Queue
 from kombu.simple import SimpleQueue
 from kombu.utils.json import dumps, loads
+from redis.exceptions import ResponseError
+
+from poolrace.transport.channel import RETRY_S
 
 MANY = 300
 
@@ -255,6 +258,17 @@ def test_where_the_server_may_not_tell_of_changes_lists_are_looked_at(bench):
         assert [message.decode() for message in got] == ["late"]
     finally:
         bench.client.acl_deluser(name)
+
+
+def test_a_server_that_could_not_say_so_just_now_is_asked_again_to_tell_of_changes(bench):
+    with bench.consumer(ATOMIC) as holder:
+        turns(holder)
+        lookout, connection = holder.channel.lookout, holder.channel.client.connection
+        lookout._told = None
+        holder.channel._note_silence(ResponseError("BUSY a script runs"))
+        time.sleep(RETRY_S)
+        turns(holder)
+        assert lookout.is_told_by(connection)
 
 
 def test_a_server_that_is_full_is_not_asked_again_and_again(bench):

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
@@ -122,6 +124,24 @@ def test_what_cannot_be_sent_again_is_named_and_stays_until_it_is_purged(bench, 
     assert bench.client.llen("unacked_dead_letter") == 0
 
 
+@pytest.mark.parametrize("text", ["0", "-1", "x", ""])
+def test_a_number_of_messages_that_is_none_is_told_with_what_is_allowed(capsys, text):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["dead-letters", "list", "--broker", "redis://127.0.0.1:1/0", f"--most={text}"])
+    assert ended.value.code == 2
+    assert f"{text!r}: must be a whole number, 1 or more" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback(bench):
+    bench.client.lpush("unacked_dead_letter", *["{"] * 5000)
+    words = [sys.executable, "-m", "poolrace.transport", "dead-letters", "list", "--broker", bench.url]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as listing:
+        listing.stdout.readline()
+        listing.stdout.close()
+        assert listing.stderr.read() == b""
+    assert listing.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("url", "code", "words"),
     [("redis://127.0.0.1:1/0", 3, "does not answer"), ("http://127.0.0.1/", 2, "Give an address like")],
@@ -167,6 +187,21 @@ def test_it_is_put_back_in_time_as_it_was_by_a_node_of_either_transport(bench, m
             assert bench.client.scard("unacked_deferred") == 0
         other.ack()
     assert bench.held() == 0
+
+
+def test_what_a_stock_node_has_put_back_waits_for_its_time_no_more(bench, monkeypatch):
+    monkeypatch.setattr(atomic, "EARLY_S", 1.0)
+    often = {**QUICK, "unacked_restore_interval": 0.5}
+    send_due(bench, datetime.now(UTC) + timedelta(seconds=4))
+    with bench.consumer(ATOMIC, **often) as first:
+        first.drain(1)
+    with bench.consumer(STOCK, **often) as stock:
+        assert tries(stock, rounds=30) == ["later"]
+    assert bench.client.llen("jobs") == 1  # it has given it back
+    with bench.consumer(ATOMIC, **often) as last:
+        assert last.drain(1) == ["later"]
+        assert bench.client.scard("unacked_deferred") == 0
+        last.ack()
 
 
 def test_it_is_held_by_the_node_where_that_is_wanted(bench):

@@ -30,6 +30,7 @@ def test_what_was_lost_too_often_starts_anew():
 
 
 def test_an_entry_of_somebody_else_is_its_own_message():
-    for raw in (b"{", b"[]", b'{"reason": 1}', b"\xff"):
+    endless = b'{"reason": "", "at": 1e300, "key": "", "message": ""}'
+    for raw in (b"{", b"[]", b'{"reason": 1}', b"\xff", endless, b"[" * 100_000):
         read = DeadLetter.read(raw)
         assert (read.reason, read.key, read.fresh) == ("this entry cannot be read", "", raw)

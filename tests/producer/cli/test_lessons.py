@@ -29,7 +29,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     ("words", "said"),
     [
         (["two-thread"], "LESSON 'two-thread': there is none. Do you mean two-threads?"),
-        (["99"], "LESSON '99': there is none."),
+        (["99"], "LESSON '99': there is none. They are 1 to 21."),
         (["subclass", "--guess"], "--guess: asks on a terminal"),
         (["subclass", "--app", "shop:app"], "--app: is for the lesson gil"),
         (["subclass", "--python", "/no/such/python"], "/no/such/python: cannot be run: No such file or directory"),
