@@ -85,7 +85,9 @@ def start_node(processes: Processes, setup: Setup, pool: str, log: Path) -> Chil
         sys.executable, "-m", "celery", "-A", "benchmarks.counted:node_app", "worker", "-P", pool,
         "-c", str(SLOTS), "-l", "WARNING", "--without-gossip", "--without-mingle",
     ]  # fmt: skip
-    return processes.start(f"node on {pool}", command, log=log, env={**os.environ, SETUP: json.dumps(asdict(setup))})
+    # A killed node leaves its temporary files: they lie beside its log.
+    environment = {**os.environ, SETUP: json.dumps(asdict(setup)), "TMPDIR": str(log.parent)}
+    return processes.start(f"node on {pool}", command, log=log, env=environment)
 
 
 def send(app: Celery, jobs: Iterable[int], for_s: float = 0.0) -> None:

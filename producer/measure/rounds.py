@@ -118,7 +118,7 @@ class Rounds:
         kind, workload = group
         rates = self._warm.get((workload, self.start), {})
         if kind in AT_HELD_RATE or not all(rates.values()) or not rates:
-            return len(lanes) * (self._trial_s(workload) + self._lead_in_s(workload))
+            return len(lanes) * self._held_s(workload)
         if kind is Kind.PING:
             return sum(self._pinged(workload, lane).jobs / rates[lane.key] for lane in lanes)
         jobs = backlog_jobs(self._settings, list(rates.values()))
@@ -129,12 +129,20 @@ class Rounds:
         self._warm_up(jobs, lanes)
         return self._job_s[workload]
 
-    def _trial_s(self, workload: str) -> float:
-        """Return how long a trial of a workload lasts at a held rate: as asked, or longer for jobs that take long."""
-        return max(self._settings.trial_s, LENGTHS_A_TRIAL * self._job_s.get(workload, 0.0))
+    def _held_s(self, workload: str) -> float:
+        """
+        Return how long a workload's rate is held, lead-in included: as asked, or longer for jobs that take long.
+
+        All rounds share the first one's: warm-ups of later starts find other lengths of a job.
+        """
+        if (first := self._first_held(workload)) is not None and first.planned_s is not None:
+            return first.planned_s
+        trial_s = max(self._settings.trial_s, LENGTHS_A_TRIAL * self._job_s.get(workload, 0.0))
+        return trial_s * (1 + self._settings.lead_in_s / self._settings.trial_s)
 
     def _lead_in_s(self, workload: str) -> float:
-        return self._settings.lead_in_s * self._trial_s(workload) / self._settings.trial_s
+        asked_s = self._settings.lead_in_s
+        return self._held_s(workload) * asked_s / (self._settings.trial_s + asked_s)
 
     def measure(self, group: Group, jobs: Jobs, lanes: Sequence[Lane]) -> None:
         """
@@ -173,6 +181,7 @@ class Rounds:
             jobs=jobs,
             lane=lane,
             plan=plan,
+            planned_s=self._held_s(workload) if kind in AT_HELD_RATE else None,
             round=turn,
             mix_seed=seed_for(self._settings.seed, "mix", workload, turn),
             lead_in_s=self._lead_in_s(workload) if kind in AT_HELD_RATE else 0.0,
@@ -220,17 +229,18 @@ class Rounds:
         return {lane: median(values) for lane, values in found.items()}
 
     def _arrivals(self, workload: str, turn: int) -> Plan:
-        duration_s = self._trial_s(workload) + self._lead_in_s(workload)
+        duration_s = self._held_s(workload)
         rate = max(self._held_per_s(workload), min(LEAST_RATE_PER_S, LEAST_JOBS / duration_s))
         return held(rate, duration_s, self._settings.arrivals, seed_for(self._settings.seed, workload, turn))
 
+    def _first_held(self, workload: str) -> Trial | None:
+        """Return the first trial of a workload at a held rate, if there was one."""
+        return next((t for t in self.trials if t.kind is Kind.LATENCY and t.workload == workload), None)
+
     def _held_per_s(self, workload: str) -> float:
         """Return the rate to hold, which all rounds of a workload share: that of the first one."""
-        earlier = (
-            t.rate_per_s for t in self.trials if t.kind is Kind.LATENCY and t.workload == workload and t.rate_per_s
-        )
-        if (first := next(earlier, None)) is not None:
-            return first
+        if (first := self._first_held(workload)) is not None and first.rate_per_s:
+            return first.rate_per_s
         asked, own_app = self._settings.rate_per_s, self._settings.own_app
         if asked is not None:
             return asked * (own_app.shares.get(workload, 1.0) if own_app else 1.0)

@@ -92,6 +92,7 @@ def races(request, commands, own_broker, tmp_path_factory):
     if heavy_too(request):
         request.getfixturevalue("endless")  # the longest: they begin first
     own = {"django_": dict.fromkeys(["DJANGO_BROKER", "CELERY_BROKER_URL"], own_broker[0])}
+    own["django_"]["DJANGO_FOLDER"] = str(tmp_path_factory.mktemp("books"))
     return {
         kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), **own.get(kind, {}))
         for kind in (KINDS if heavy_too(request) else LIGHT)

@@ -100,7 +100,12 @@ def test_a_broker_on_which_nothing_comes_is_told_with_what_to_look_at(site, tmp_
 
 def test_an_app_tells_its_own_broker_which_still_has_to_be_confirmed(site, tmp_path):
     words = ("--app", "site_", "--workdir", str(APPS / "django_"), "--jobs", str(tmp_path / "jobs.jsonl"))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "site_.settings", "DJANGO_BROKER": site.broker.url}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "site_.settings",
+        "DJANGO_BROKER": site.broker.url,
+        "DJANGO_FOLDER": str(tmp_path),
+    }
     environment.pop("CELERY_BROKER_URL", None)
     done = subprocess.run(
         [POOLRACE, "record", *words], env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False

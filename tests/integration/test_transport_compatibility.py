@@ -71,6 +71,7 @@ class Shop:
         return {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(map(str, (APPS, ROOT))),
+            "TMPDIR": str(self._site.folder),
             errands.SETUP: json.dumps([self._url, settings]),
         }
 

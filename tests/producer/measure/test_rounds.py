@@ -105,7 +105,8 @@ class Track:
     def measure_with_records(self, spec):
         plan = spec.plan
         self.ran.append(spec)
-        return self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s), RECORDS
+        trial = self._trial(spec.kind, spec.jobs, spec.lane, spec.round, plan.jobs, plan.rate_per_s)
+        return replace(trial, planned_s=spec.planned_s), RECORDS
 
     def _trial(self, kind, jobs, lane, round_, count, rate):
         self.now_s += count / self.rates_per_s[lane.key]
@@ -293,17 +294,17 @@ def test_a_trial_that_took_no_time_has_a_rate_all_the_same():
 
 
 def long_jobs(trial_s=1.0):
-    """Rounds of a user's own jobs, of 10 s each on 8 slots, and what is run."""
+    """Rounds of a user's own jobs, of 10 s each on 8 slots, and the track that they run on."""
     records = tables_of(a_trial(), [a_job(service_s=10.0)])["records"]
     track = Track({"prefork": 0.8, "threads": 0.8}, records)
     rounds = Rounds(RaceSettings(lanes=LANES, workloads=("sleep",), trial_s=trial_s), track, Notes(), result_of)
-    return rounds, replace(JOBS, timeout_s=60.0, expected_s=0.0), track.ran
+    return rounds, replace(JOBS, timeout_s=60.0, expected_s=0.0), track
 
 
 def test_the_length_of_a_users_own_jobs_is_found_before_anything_is_measured():
-    rounds, jobs, ran = long_jobs()
+    rounds, jobs, track = long_jobs()
     assert rounds.find_lengths("sleep", jobs, LANES) == pytest.approx(10)
-    assert ran == []
+    assert track.ran == []
 
 
 def test_how_long_rounds_of_long_jobs_take_is_known_before_them():
@@ -316,16 +317,29 @@ def test_how_long_rounds_of_long_jobs_take_is_known_before_them():
 
 
 def test_a_trial_of_long_jobs_holds_a_rate_that_the_lanes_can_do_for_several_lengths_of_a_job():
-    rounds, jobs, ran = long_jobs()
+    rounds, jobs, track = long_jobs()
     rounds.find_lengths("sleep", jobs, LANES)
     rounds.measure((Kind.LATENCY, "sleep"), jobs, LANES)
-    assert [spec.lead_in_s for spec in ran] == [10.0, 10.0]
-    assert [spec.plan.rate_per_s for spec in ran] == [pytest.approx(0.7 * 0.8)] * 2
-    assert all(20 < spec.plan.duration_s <= 50 for spec in ran)
+    assert [spec.lead_in_s for spec in track.ran] == [10.0, 10.0]
+    assert [spec.plan.rate_per_s for spec in track.ran] == [pytest.approx(0.7 * 0.8)] * 2
+    assert all(20 < spec.plan.duration_s <= 50 for spec in track.ran)
 
 
 def test_a_trial_that_is_asked_to_be_longer_is():
-    rounds, jobs, ran = long_jobs(trial_s=100.0)
+    rounds, jobs, track = long_jobs(trial_s=100.0)
     rounds.find_lengths("sleep", jobs, LANES)
     rounds.measure((Kind.LATENCY, "sleep"), jobs, LANES)
-    assert [spec.lead_in_s for spec in ran] == [25.0, 25.0]
+    assert [spec.lead_in_s for spec in track.ran] == [25.0, 25.0]
+
+
+def test_a_round_apart_has_the_jobs_of_its_round_of_the_mix_though_a_later_start_found_longer_jobs():
+    rounds, jobs, track = long_jobs()
+    rounds.find_lengths("sleep", jobs, LANES)
+    rounds.measure((Kind.LATENCY, "sleep"), jobs, LANES)
+    track.records = tables_of(a_trial(), [a_job(service_s=12.0)])["records"]
+    rounds.start += 1
+    rounds.measure((Kind.APART, "sleep"), jobs, LANES[:1])
+    together, apart = track.ran[0], track.ran[-1]
+    assert (together.kind, apart.kind) == (Kind.LATENCY, Kind.APART)
+    assert apart.plan.due_s.tolist() == together.plan.due_s.tolist()
+    assert (apart.planned_s, apart.lead_in_s) == (together.planned_s, together.lead_in_s) == (50.0, 10.0)

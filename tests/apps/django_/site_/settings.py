@@ -2,9 +2,6 @@
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-_folder = TemporaryDirectory(prefix="books-")
 
 SECRET_KEY = "not a secret"
 USE_TZ = True
@@ -13,7 +10,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": Path(_folder.name, "books.sqlite3"),
+        # Each node has a database of its own; its child processes share it.
+        "NAME": Path(os.environ["DJANGO_FOLDER"], f"books-{os.getpid()}.sqlite3"),
         "OPTIONS": {"timeout": 20},
     }
 }
