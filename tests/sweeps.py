@@ -38,9 +38,10 @@ def with_plan(summary, *points, axis="concurrency"):
     return replace(summary, settings=replace(summary.settings, kind="sweep", sweep=sweep))
 
 
-def swept(summary, *points, axis="concurrency", memory_bytes=None, scaling=None):
+def swept(summary, *points, axis="concurrency", memory_bytes=None, scaling=None, distance=None):
     """A summary as that of a sweep with these points."""
     found = SweepSummary(
-        axis=axis, memory_bytes=memory_bytes, points=points, findings=(), crossover=None, scaling=scaling
-    )
+        axis=axis, memory_bytes=memory_bytes, points=points, findings=(), crossover=None, scaling=scaling,
+        distance=distance,
+    )  # fmt: skip
     return replace(summary, sweep=found)

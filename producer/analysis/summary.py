@@ -26,6 +26,7 @@ from producer.analysis.verdict import judge
 from producer.analysis.workload import WorkloadSummary, with_ping_and_price
 from producer.plan.run_settings import RunSettings
 from producer.rundir.machine import Machine
+from producer.rundir.manifest import Distance
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Summary:
         unknown_records: Records of jobs that were never sent; they are in no figure.
         unsettled: The jobs that did not come to one end.
         lanes: The lanes as they ran.
+        distances: How far lanes were from the broker, where a distance was asked for.
         workloads: What was found with each workload.
         answers: Of a race of a user's own app: one answer a task, and one for all together.
         slowed: Of such a race: the tasks that are slower in the mix than alone.
@@ -106,6 +108,7 @@ class Summary:
     lanes: tuple[LaneFacts, ...]
     workloads: tuple[WorkloadSummary, ...]
     answers: tuple[Answer, ...]
+    distances: tuple[Distance, ...] = ()
     slowed: tuple[Slowed, ...] = ()
     apart: tuple[Apart, ...] = ()
     load: LoadSummary | None = None
@@ -158,6 +161,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         unknown_records=analysis.unknown_records,
         unsettled=tuple(stray),
         lanes=lanes,
+        distances=manifest.distances,
         workloads=workloads,
         answers=answers(run, workloads, lanes) if kind.recommends else (),
         slowed=slowed_tasks(run, disturbed) if kind.recommends else (),

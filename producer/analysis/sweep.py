@@ -14,6 +14,7 @@ from producer.analysis.settle import Settlement
 from producer.analysis.usl import Law, fit
 from producer.analysis.verdict import Verdict
 from producer.analysis.verdict_words import NO_DIFFERENCE
+from producer.plan.lane_settings import RTT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ class SweepLane:
         memory_per_slot_bytes: The same by slot.
         cpu_s_per_job: CPU seconds of its nodes per job done in the capacity trials; None if unknown.
         settlement: What became of its jobs.
+        ping_s: How long the broker took to answer a PING from where its nodes were, in seconds; None unless a distance
+            was asked for.
     """
 
     lane: str
@@ -55,6 +58,7 @@ class SweepLane:
     memory_per_slot_bytes: float | None
     cpu_s_per_job: float | None
     settlement: Settlement
+    ping_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,36 @@ class LaneScaling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaneAtDistance:
+    """
+    The capacity of a lane near its broker and far from it.
+
+    Attributes:
+        lane: The lane's key.
+        near_ping_s: How long a PING took where it took least, in seconds.
+        near_per_s: The capacity there, the median of its trials.
+        far_ping_s: How long a PING took where it took longest, in seconds.
+        far_per_s: The capacity there.
+    """
+
+    lane: str
+    near_ping_s: float
+    near_per_s: float
+    far_ping_s: float
+    far_per_s: float
+
+    @property
+    def kept(self) -> float:
+        """The part of its capacity that it keeps where it is far."""
+        return self.far_per_s / self.near_per_s
+
+    @property
+    def jobs_a_round_trip(self) -> float:
+        """How many jobs it does in a round trip where it is far; below 1, a job takes more than one."""
+        return self.far_per_s * self.far_ping_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSummary:
     """
     The findings of a sweep.
@@ -139,6 +173,7 @@ class SweepSummary:
         findings: What follows, by lane.
         crossover: Of a sweep over CPU shares; None of others.
         scaling: Of a sweep over nodes, by lane; None of others.
+        distance: Of a sweep over round trips, by lane; None of others.
     """
 
     axis: str
@@ -147,6 +182,7 @@ class SweepSummary:
     findings: tuple[Finding, ...]
     crossover: Crossover | None
     scaling: tuple[LaneScaling, ...] | None
+    distance: tuple[LaneAtDistance, ...] | None = None
 
 
 def sweep_parts(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> KindParts:
@@ -169,6 +205,7 @@ def sweep_summary(run: Run, analysis: Analysis, verdicts: Sequence[Verdict]) -> 
         findings=tuple(_finding(lane.key, points, options) for lane in options.base) if points else (),
         crossover=_crossover(points, pools) if options.axis == "cpu-share" else None,
         scaling=_scaling(analysis, options) if options.axis == "nodes" else None,
+        distance=_distance(points, options) if options.axis == RTT else None,
     )
 
 
@@ -195,6 +232,7 @@ def _lane(run: Run, result: LaneResult, base: str) -> SweepLane:
         memory_per_slot_bytes=per_slot,
         cpu_s_per_job=result.backlog_cpu_s_per_job,
         settlement=result.settlement,
+        ping_s=next((each.ping_s for each in run.manifest.distances if each.lane == result.lane), None),
     )
 
 
@@ -250,6 +288,26 @@ def _knee(rows: Sequence[_Row]) -> str | None:
     most = max((row.capacity_per_s for row in rows), default=0.0)
     enough = [row for row in rows if row.capacity_per_s >= ENOUGH * most]
     return min(enough, key=lambda row: row.slots).value if enough else None
+
+
+def _distance(points: Sequence[SweepPoint], options: SweepOptions) -> tuple[LaneAtDistance, ...]:
+    """Return the lanes that were measured at two distances or more."""
+    found = []
+    for base in options.base:
+        known = [
+            (row.ping_s, row.capacity_per_s.median)
+            for point in points
+            for row in point.lanes
+            if row.lane == base.key and row.ping_s is not None and row.capacity_per_s
+        ]
+        if len(known) > 1:
+            (near_s, near_per_s), (far_s, far_per_s) = min(known), max(known)
+            found.append(
+                LaneAtDistance(
+                    lane=base.key, near_ping_s=near_s, near_per_s=near_per_s, far_ping_s=far_s, far_per_s=far_per_s
+                )
+            )
+    return tuple(found)
 
 
 def _scaling(analysis: Analysis, options: SweepOptions) -> tuple[LaneScaling, ...]:

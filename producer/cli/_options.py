@@ -14,10 +14,12 @@ from poolrace.ownapp.routing import counterpart
 from poolrace.pools import DEFAULT_POOLS
 from producer.cli._broker import broker_from_environment
 from producer.cli._command import FULL_OPTION, option
-from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Share
+from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Parsed, Share
 from producer.errors import UsageError
 from producer.ownapp import introspect
 from producer.ownapp.caveats import caveats
+from producer.plan.distance import check_distance, rtt_s
+from producer.plan.lane_settings import LANE_SETTINGS, RTT
 from producer.plan.lanes import (
     ACKS,
     DEFAULT_ACKS,
@@ -88,6 +90,12 @@ FLEET_OPTIONS = (
         "--acks",
         type=OneOf(ACKS),
         help=f"When a job is acknowledged. [default: {DEFAULT_ACKS}, or the app's]",
+    ),
+    option(
+        "--rtt",
+        metavar="TIME",
+        type=Parsed("time", LANE_SETTINGS[RTT].read),
+        help="Put this round trip between nodes and broker, on lanes that name none. [default: none]",
     ),
     option(
         "--seed",
@@ -229,7 +237,7 @@ def fleet_settings(options: Mapping[str, Any], *, least_lanes: int = 2, replay: 
     return {
         **{name: options[name] for name in same},
         "own_app": own_app,
-        "lanes": parse_lanes(_specs(options), **_of_lanes(options, own_app), least=least_lanes),
+        "lanes": _lanes(options, own_app, broker_url, least=least_lanes),
         "broker_url": broker_url,
         "start_nodes": start_nodes,
         "queues": tuple(dict.fromkeys(options["queues"])),
@@ -254,6 +262,11 @@ def _check_nodes(options: Mapping[str, Any], *, start_nodes: bool, least_lanes: 
             "--lane: with --broker the nodes that run there are raced as they are. Start them as you want them, or let "
             "the race do it: --start-nodes."
         )
+    if options["rtt"] is not None and not start_nodes:
+        raise UsageError(
+            "--rtt: with --broker the nodes that run there are as far from it as they are. Let the run start nodes of "
+            "its own: --start-nodes."
+        )
     if queues and start_nodes:
         raise UsageError(
             "--queue: only for nodes that run already; name their broker with --broker, without --start-nodes."
@@ -269,6 +282,18 @@ def _check_nodes(options: Mapping[str, Any], *, start_nodes: bool, least_lanes: 
 
 def _specs(options: Mapping[str, Any]) -> Sequence[str]:
     return options["lanes"] or DEFAULT_POOLS
+
+
+def _lanes(
+    options: Mapping[str, Any], own_app: OwnApp | None, broker_url: str | None, *, least: int
+) -> tuple[Lane, ...]:
+    """Return the lanes, at the distance that was asked for."""
+    rtt, lanes = options["rtt"], parse_lanes(_specs(options), **_of_lanes(options, own_app), least=least)
+    if rtt is not None:
+        lanes = tuple(lane if rtt_s(lane.settings) is not None else lane.with_setting(RTT, rtt) for lane in lanes)
+    if any(rtt_s(lane.settings) for lane in lanes):
+        check_distance(broker_url, f"--{RTT}")
+    return lanes
 
 
 def _of_lanes(options: Mapping[str, Any], own_app: OwnApp | None) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from producer.cli._param_types import WORKLOAD, Count, Duration, Parsed, Share, 
 from producer.errors import UsageError
 from producer.measure.sweep import SweepSettings
 from producer.plan.axis import Axis, parse_axis
+from producer.plan.distance import check_distance
+from producer.plan.lane_settings import RTT
 from producer.plan.settings import default_of
 from producer.plan.units import one_of
 from producer.plan.workloads import WORKLOADS
@@ -37,6 +39,7 @@ Examples:
   poolrace sweep --over payload=0,4KiB,64KiB,256KiB --workload noop
   poolrace sweep --over acks=early,late --workload io --json > acks.json
   poolrace sweep --over transport=stock,atomic --workload noop
+  poolrace sweep --over rtt=0,0.5ms,2.5ms,10ms --workload noop
 
 {EXIT_CODES}"""
 
@@ -47,7 +50,7 @@ Examples:
     "axis",
     required=True,
     type=AXIS,
-    help="What is varied: concurrency, nodes, prefetch, acks, transport, cpu-share or payload.",
+    help="What is varied: concurrency, nodes, prefetch, acks, transport, rtt, cpu-share or payload.",
 )
 @option(
     "--workload",
@@ -135,6 +138,8 @@ def _check(axis: Axis, workload: str | None, given: dict[str, Any]) -> None:
             f"--over {axis.name}: nodes that run already are raced as they are. Add --start-nodes, or vary cpu-share "
             "or payload."
         )
+    if axis.name == RTT:
+        check_distance(given["broker_url"], f"--over {RTT}")
 
 
 def _default_workload(axis: str, own_app: OwnApp | None) -> str:

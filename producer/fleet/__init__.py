@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from producer.fleet.broker import Broker
     from producer.plan.lanes import Lane
-    from producer.rundir.manifest import NodeFacts
+    from producer.rundir.manifest import Distance, NodeFacts
 
 
 class Fleet(Protocol):
@@ -51,6 +51,9 @@ class Fleet(Protocol):
 
     def started_at(self, lane: Lane) -> float | None:
         """Return when the lane's first node was started, in seconds since the epoch; None if it ran already."""
+
+    def distances(self) -> Sequence[Distance]:
+        """Return how far the nodes of lanes are from the broker, of lanes for which a distance was asked."""
 
     def check(self) -> None:
         """

@@ -25,7 +25,7 @@ from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import Depth, depth
 from producer.plan.lanes import Lane
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
-from producer.rundir.manifest import NodeFacts
+from producer.rundir.manifest import Distance, NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,6 +124,10 @@ class AttachedFleet:
     def started_at(self, lane: Lane) -> None:  # noqa: ARG002 - the protocol's
         """Return None: the nodes ran already, so the time is not known."""
         return
+
+    def distances(self) -> tuple[Distance, ...]:
+        """Return nothing: these nodes are where they are."""
+        return ()
 
     def check(self) -> None:
         """Check every few seconds that each node still answers; asking also keeps its samples coming."""

@@ -21,13 +21,14 @@ from producer.errors import FleetError
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
+from producer.fleet.distance import Distances
 from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 from producer.fleet.node_checks import check_node, check_transport
 from producer.fleet.processes import Child, Processes
 from producer.plan.lane_settings import environment_of
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
-from producer.rundir.manifest import NodeFacts
+from producer.rundir.manifest import Distance, NodeFacts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +84,7 @@ class LocalFleet:
                 connect(self._broker_url) if self._broker_url else start_embedded(self._processes, self._folder)
             )
             self.app = Celery("poolrace", broker=self.broker.url, set_as_current=False)
+            self._distances = Distances(self._processes, self._logs, self.broker.url)
             self._upstream_url = self._start_upstream() if self._needs_upstream else ""
         except BaseException:
             self.__exit__(None, None, None)
@@ -96,11 +98,12 @@ class LocalFleet:
         Raises:
             FleetError: If one ends or stays silent.
         """
+        environment = self._environment(lane)
         self._started_at[lane.key] = time.time()
         children = self._nodes[lane.key] = []
         for name in _names(lane):
             child = self._processes.start(
-                f"node {_at_this_host(name)}", self._command(lane, name), env=self._environment(lane),
+                f"node {_at_this_host(name)}", self._command(lane, name), env=environment,
                 log=self._log(name), cwd=self._own_app.folder if self._own_app else self._folder,
             )  # fmt: skip
             children.append(child)
@@ -132,6 +135,10 @@ class LocalFleet:
     def nodes(self, lane: Lane) -> list[str]:
         """Return the names of the lane's nodes: its key, a number if there are several, and the host."""
         return [_at_this_host(name) for name in _names(lane)]
+
+    def distances(self) -> list[Distance]:
+        """Return how far the nodes of lanes are from the broker, of lanes for which a distance was asked."""
+        return self._distances.found()
 
     def check(self) -> None:
         """Check that broker, upstream and nodes still run."""
@@ -194,20 +201,21 @@ class LocalFleet:
             **source_path(lane.python),
             # A node that is killed leaves folders behind; these are removed with the fleet's folder.
             "TMPDIR": str(self._folder),
-            "POOLRACE_BROKER_URL": self.broker.url,
+            "POOLRACE_BROKER_URL": self._distances.url(lane),
             "POOLRACE_UPSTREAM_URL": self._upstream_url or "http://127.0.0.1:9",
             "POOLRACE_DISK_DIR": str(self._folder),
             "POOLRACE_ACKS": lane.acks,
         }
 
     def _terms(self, lane: Lane, own_app: OwnApp) -> Redirect:
+        broker_url = self._distances.url(lane)
         return Redirect(
             app=own_app.app,
-            broker_url=self.broker.url,
+            broker_url=broker_url,
             queue=self.queue(lane),
             acks=lane.acks,
             queues=self._own_queues,
-            backend_url=None if own_app.keep_backend else backend_for(self.broker.url, own_app.facts["backend_scheme"]),
+            backend_url=None if own_app.keep_backend else backend_for(broker_url, own_app.facts["backend_scheme"]),
             backend_prefix=self._results,
             folder=str(self._folder),
         )

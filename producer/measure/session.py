@@ -93,7 +93,9 @@ class Session:
         """
         self.progress.stage(f"Waiting for every slot of {lane.label}")
         nodes = start_nodes(self.fleet, lane, self.runner)
-        self.writer.update_manifest(nodes=[*self.writer.manifest.get("nodes", []), *nodes])
+        self.writer.update_manifest(
+            nodes=[*self.writer.manifest.get("nodes", []), *nodes], distances=self.fleet.distances()
+        )
 
     def stop(self, lane: Lane) -> None:
         """Stop what was started for a lane."""
@@ -189,6 +191,7 @@ def _run(
             measure(settings, session)
             writer.update_manifest(
                 others_cores=others and others.cores(),
+                distances=fleet.distances(),
                 clocks={**writer.manifest.get("clocks", {}), **_clocks(collector)},
                 status=COMPLETE,
                 ended_at=writer.events.now(),

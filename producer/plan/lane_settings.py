@@ -1,5 +1,5 @@
 """
-Settings of a lane that are one value each on the command line of its nodes, as data. Pure.
+Settings of a lane that are one value each, most of them on the command line of its nodes, as data. Pure.
 
 An entry is a key of `--lane` and an axis of `sweep --over`; its nodes, its name in reports and the printed
 `celery worker` line follow from it.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from poolrace.pools import POOLS, Feature
 from producer.errors import UsageError
-from producer.plan.units import parse_choice, parse_size_bytes, whole_number
+from producer.plan.units import parse_choice, parse_duration_s, parse_size_bytes, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +24,10 @@ START_METHODS = ("fork", "spawn")
 MAX_TASKS = 10**9
 MAX_AUTOSCALE = 1024
 MAX_MEMORY_BYTES = 2**50
+MAX_RTT_S = 1.0
 
 EVENTS, RESULTS, START, AUTOSCALE, MAX_MEMORY = "events", "results", "start", "autoscale", "max-memory"
+RTT = "rtt"
 ENVIRONMENT = "env."
 """What a key begins with that is a variable of the nodes' environment: `env.NAME=value`."""
 
@@ -35,13 +37,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneSetting:
     """
-    A setting that is one value on the command line of `celery worker`.
+    A setting that is one value.
 
     Attributes:
         key: Its key in a lane's specification, e.g. `events`.
         example: Values for the help, as a sweep takes them.
         read: Reads a value from its text and the name for errors; returns it as it is written.
-        words: The words of the command line that set it, from its value and the concurrency of a node.
+        words: The words of `celery worker` that set it, from its value and the concurrency of a node; none for what
+            lies outside the node.
         needs: The feature of a pool without which it has no effect, or ends the node; None if it works on each.
     """
 
@@ -55,6 +58,11 @@ class LaneSetting:
 def _bytes(text: str, name: str) -> str:
     parse_size_bytes(text, name, MAX_MEMORY_BYTES)
     return text
+
+
+def _rtt(text: str, name: str) -> str:
+    value_s = parse_duration_s(text, name, 0.0, MAX_RTT_S)
+    return f"{value_s * 1000:g}ms" if value_s else "0"
 
 
 def _least(text: str, name: str) -> str:
@@ -109,6 +117,7 @@ _ALL = (
         words=lambda value, concurrency: ["--autoscale", f"{concurrency},{value}"],
         needs=Feature.AUTOSCALE,
     ),
+    LaneSetting(key=RTT, example="0,0.5ms,2ms,10ms", read=_rtt, words=lambda _value, _concurrency: []),
 )
 
 LANE_SETTINGS: Mapping[str, LaneSetting] = MappingProxyType({each.key: each for each in _ALL})

@@ -12,7 +12,7 @@ from producer.report.answer import app_parts
 from producer.report.first_screen import answer
 from producer.report.formats import NONE, gibibytes, instant
 from producer.report.kinds import KINDS
-from producer.report.lane_names import lane_name, versions_that_differ
+from producer.report.lane_names import distances_told, lane_name, versions_that_differ
 from producer.report.parts import Prose
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def heading(summary: Summary) -> Prose:
         f"{lanes}, {kind.asked(settings)}, {settings.arrivals} arrivals, seed {settings.seed}.",
         _machine(summary),
         *versions_that_differ(summary.lanes),
+        *distances_told(summary.distances),
         f"{settled.sent:,} jobs sent: {rest or 'none settled'}.",
     ]
     if settings.race and settings.race.quick:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from producer.report.formats import instant
 from producer.report.kinds import KINDS
-from producer.report.lane_names import versions_that_differ
+from producer.report.lane_names import distances_told, versions_that_differ
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def headline(summary: Summary) -> Prose:
         words.append(f"{summary.machine.cores_available} cores")
     title = f"{kind.name.capitalize()} of {instant(summary.run.began_at)}: {lanes}"
     lines = [f"{', '.join(words)}."] if words else []
-    return Prose(title=title, lines=[*lines, *versions_that_differ(summary.lanes)])
+    return Prose(title=title, lines=[*lines, *versions_that_differ(summary.lanes), *distances_told(summary.distances)])
 
 
 def _measured(summary: Summary) -> Iterator[str]:

@@ -8,7 +8,7 @@ from producer.plan.mix import mix_text
 from producer.report.formats import NONE, count, milliseconds, number, percent
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import cost, value_cell
+from producer.report.tables import cost, distances, value_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ def limit_parts(summary: Summary) -> Iterator[Table | Prose]:
     yield limits(found)
     yield probes(found)
     yield cost(summary)
+    yield from distances(summary)
 
 
 def asked(settings: RunSettings) -> str:

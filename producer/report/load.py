@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from producer.report.formats import count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, corrected, cost, latency, per_job, percentile_cell
+from producer.report.tables import INTERVALS, corrected, cost, distances, latency, per_job, percentile_cell
 from producer.rundir.events import change_text
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def load_parts(summary: Summary) -> Iterator[Part]:
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
+    yield from distances(summary)
 
 
 def asked(settings: RunSettings) -> str:

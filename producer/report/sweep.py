@@ -10,13 +10,13 @@ from producer.report.formats import mebibytes, milliseconds, number, percent, ra
 from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, percentile_cell
+from producer.report.tables import INTERVALS, distances, percentile_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from producer.analysis.summary import Summary
-    from producer.analysis.sweep import Crossover, Finding, SweepLane, SweepSummary
+    from producer.analysis.sweep import Crossover, Finding, LaneAtDistance, SweepLane, SweepSummary
     from producer.analysis.usl import Estimate, Law
     from producer.plan.run_settings import RunSettings
 
@@ -25,11 +25,15 @@ def sweep_parts(summary: Summary) -> Iterator[Table | Prose]:
     """Yield every value on each lane, the lanes against each other, and what follows."""
     sweep = summary.sweep
     assert sweep
+    if sweep.distance:
+        yield kept_at_distance(sweep.distance)
     yield values(sweep)
     if any(point.verdicts for point in sweep.points):
         yield against(sweep)
+    yield from distances(summary)
     cores = summary.machine.cores_available if summary.machine else None
-    yield Prose(title="What that means", lines=list(_sentences(sweep, cores)))
+    if not sweep.distance:  # whose table says it all
+        yield Prose(title="What that means", lines=list(_sentences(sweep, cores)))
 
 
 def asked(settings: RunSettings) -> str:
@@ -43,11 +47,13 @@ def asked(settings: RunSettings) -> str:
 def values(sweep: SweepSummary) -> Table:
     """Return what each lane did at each value."""
     lanes = dict.fromkeys(row.lane for point in sweep.points for row in point.lanes)
+    far = sweep.distance is not None
+    ping = ["PING ms"] if far else []
     return Table(
         title=f"Over {sweep.axis}: capacity, and sojourn in ms at the held rate",
-        columns=["lane", sweep.axis, "capacity/s", "rate/s", "p50", "p99", "memory", "CPU ms a job"],
+        columns=["lane", sweep.axis, *ping, "capacity/s", "rate/s", "p50", "p99", "memory", "CPU ms a job"],
         rows=[
-            _value_row(point.value, row)
+            _value_row(point.value, row, far=far)
             for lane in lanes
             for point in sweep.points
             for row in point.lanes
@@ -58,10 +64,32 @@ def values(sweep: SweepSummary) -> Table:
     )
 
 
-def _value_row(value: str, row: SweepLane) -> list[str]:
+def kept_at_distance(lanes: Sequence[LaneAtDistance]) -> Table:
+    """Return what each lane keeps of its capacity where it is farthest from the broker."""
+    return Table(
+        title="Capacity that is kept at a distance from the broker",
+        columns=["lane", "near: PING ms", "jobs/s", "far: PING ms", "jobs/s there", "kept", "jobs a round trip"],
+        rows=[
+            [
+                each.lane,
+                milliseconds(each.near_ping_s),
+                number(each.near_per_s),
+                milliseconds(each.far_ping_s),
+                number(each.far_per_s),
+                percent(each.kept),
+                number(each.jobs_a_round_trip),
+            ]
+            for each in lanes
+        ],
+        note="Medians of the trials. Below one job a round trip, a node waits for the broker with each job.",
+    )
+
+
+def _value_row(value: str, row: SweepLane, *, far: bool) -> list[str]:
     return [
         row.lane,
         value,
+        *([milliseconds(row.ping_s)] if far else []),
         number(row.capacity_per_s.median if row.capacity_per_s else None),
         number(row.rate_per_s),
         percentile_cell(row.sojourn, "p50"),
@@ -115,6 +143,15 @@ def scaling_sentence(lane: str, law: Law | None) -> str:
         f"{lane}: one node does {number(law.one_node_per_s)}/s; of the work {_estimate(law.contention)} is done by "
         f"one node at a time (contention), and each pair of nodes costs {_estimate(law.coherency)} more (coherency); "
         f"{_peak(law)}."
+    )
+
+
+def distance_sentence(found: LaneAtDistance) -> str:
+    """Return what a lane keeps of its capacity where it is farthest from the broker."""
+    return (
+        f"{found.lane}: at a PING of {milliseconds(found.far_ping_s)} ms it does {number(found.far_per_s)}/s, "
+        f"{percent(found.kept)} of the {number(found.near_per_s)}/s at {milliseconds(found.near_ping_s)} ms; "
+        f"{number(found.jobs_a_round_trip)} jobs a round trip."
     )
 
 

@@ -167,3 +167,27 @@ def percentile_cell(found: Percentiles | None, name: str) -> str:
 def value_cell(found: Percentiles | None, name: str) -> str:
     """Return a percentile in ms, without its interval."""
     return NONE if found is None or found.is_maximum(name) else milliseconds(found.statistic(name))
+
+
+def distances(summary: Summary) -> Iterator[Table]:
+    """Yield how far lanes were from the broker, and what their relays cost; nothing where no distance was asked for."""
+    if summary.distances:
+        yield Table(
+            title="Distance to the broker, in ms",
+            columns=["lane", "asked", "PING", "without the relay", "chunks", "CPU us a chunk", "late p50", "late p99"],
+            rows=[
+                [
+                    each.lane,
+                    milliseconds(each.rtt_s),
+                    milliseconds(each.ping_s),
+                    milliseconds(each.direct_s),
+                    count(each.chunks),
+                    number(each.cpu_s * 1e6 / each.chunks if each.cpu_s is not None and each.chunks else None),
+                    milliseconds(each.late_p50_s),
+                    milliseconds(each.late_p99_s),
+                ]
+                for each in summary.distances
+            ],
+            note="A PING is the median of several before the nodes started. Late is by how much more than half a round "
+            "trip the relay held a chunk; its CPU time is taken from the machine, and is in no figure of a lane.",
+        )

@@ -46,6 +46,34 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """
+    The distance of a lane's nodes to the broker. What only a relay has is None where there was none.
+
+    Attributes:
+        lane: Key of the lane.
+        rtt_s: The round trip that was asked for, in seconds.
+        ping_s: How long the broker took to answer a PING at that distance, in seconds: the median of several.
+        direct_s: The same without the relay.
+        chunks: Pieces of data that the relay carried, both directions together.
+        carried_bytes: Their bytes.
+        cpu_s: CPU seconds of the relay's process.
+        late_p50_s: How much later than due half of the chunks went on at most, in seconds.
+        late_p99_s: The same of 99 in 100.
+    """
+
+    lane: str
+    rtt_s: float
+    ping_s: float
+    direct_s: float
+    chunks: int | None = None
+    carried_bytes: int | None = None
+    cpu_s: float | None = None
+    late_p50_s: float | None = None
+    late_p99_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
     """
     A clock beside the broker's.
@@ -93,6 +121,7 @@ class Manifest:
         sizes: Of the jobs, by workload.
         broker: Its address, without a password.
         nodes: The nodes of all lanes.
+        distances: Their distances to the broker, of lanes for which one was asked.
         changes: Of a load, by lane: what was changed while it ran.
         aborted: Of a load that was ended early.
         publisher_clock: The clock of the machine that sent.
@@ -111,6 +140,7 @@ class Manifest:
     sizes: Mapping[str, Size | None] = field(default_factory=dict)
     broker: str | None = None
     nodes: tuple[NodeFacts, ...] = ()
+    distances: tuple[Distance, ...] = ()
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     aborted: Aborted | None = None
     publisher_clock: Clock | None = None

@@ -133,3 +133,34 @@ def test_other_things_are_varied_as_well(
     assert [point["value"] for point in summary["sweep"]["points"]] == values
     assert all(row["settlement"]["done"] for point in summary["sweep"]["points"] for row in point["lanes"])
     assert (summary["sweep"]["crossover"] is None) == (workload != "mixed")
+
+
+@pytest.mark.heavy
+def test_nodes_at_a_distance_do_what_fits_into_its_round_trips(tmp_path: Path) -> None:
+    words = ("--workload", "noop", "--lane", "threads:2", "--lane", "threads:2:transport=atomic", "--pairs", "1")
+    code, summary, run = ran(tmp_path, "sweep", "--over", "rtt=0,20ms", *words, "--duration", "1s")
+    assert_good(code, summary)
+    asked = {each.lane: each for each in run.manifest.distances}
+    assert {lane: each.rtt_s for lane, each in asked.items()} == {
+        "threads-r0": 0.0, "threads-atomic-r0": 0.0, "threads-r20ms": 0.02, "threads-atomic-r20ms": 0.02,
+    }  # fmt: skip
+    assert all(each.ping_s >= each.rtt_s for each in asked.values())
+    assert all(bool(each.chunks) == bool(each.rtt_s) for each in asked.values())
+    kept = {each["lane"]: each for each in summary["sweep"]["distance"]}
+    # A stock node asks for each job by itself: no more than one fits into a round trip.
+    assert kept["threads"]["far_per_s"] < 1 / 0.02
+    assert kept["threads-atomic"]["far_per_s"] > kept["threads"]["far_per_s"]
+    used = {lane: records.height for (lane,), records in run.records.group_by("lane")}
+    assert set(used) == set(asked)
+
+
+def test_a_distance_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
+    for words, message in {
+        ("race", "--rtt", "2ms", "--broker", "redis://127.0.0.1:1/0"): "--start-nodes",
+        ("race", "--rtt", "2ms", "--start-nodes", "--broker", "rediss://h:1/0"): "lead past it",
+        ("sweep", "--over", "rtt=0,2ms", "--start-nodes", "--broker", "sentinel://h:1/0"): "lead past it",
+        ("race", "--rtt", "2 miles"): "--rtt '2 miles': must be a time",
+    }.items():
+        with poolrace(tmp_path, *words) as command:
+            code, _, err = command.finish()
+        assert (code, message in err) == (2, True), err

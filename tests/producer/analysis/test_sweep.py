@@ -13,7 +13,7 @@ from recorded import recorded
 from producer.analysis.analyse import analyse
 from producer.analysis.pairs import pair
 from producer.analysis.summary import summarise
-from producer.analysis.sweep import Crossover, Finding, _crossover, _finding, _scaling, sweep_summary
+from producer.analysis.sweep import Crossover, Finding, _crossover, _distance, _finding, _scaling, sweep_summary
 from producer.analysis.verdict import judge
 from producer.rundir.reader import read_run
 
@@ -274,3 +274,25 @@ def test_a_race_is_no_sweep_and_the_summary_of_a_sweep_has_it(run_maker):
     path = swept(partial(run_maker, "again"), memory_bytes=60 * MIB)
     assert summarise(read_run(path)).sweep == figures(path)
     assert [each.recommended for each in figures(path).findings] == ["2", "2"]
+
+
+def at_distances(**per_s):
+    """Points of threads by the milliseconds of a PING."""
+    return [
+        sweep_point(
+            name, [sweep_lane("threads", 8, value, ping_s=float(name.removeprefix("ms").replace("_", ".")) / 1000)]
+        )
+        for name, value in per_s.items()
+    ]
+
+
+def test_what_a_lane_keeps_is_its_capacity_where_a_ping_takes_longest_by_that_where_it_takes_least():
+    (found,) = _distance(at_distances(ms10=30.0, ms0_1=1200.0, ms2=180.0), asked("rtt"))
+    assert (found.lane, found.near_per_s, found.far_per_s) == ("threads", 1200.0, 30.0)
+    assert (found.near_ping_s, found.far_ping_s) == pytest.approx((0.0001, 0.01))
+    assert found.kept == pytest.approx(1 / 40)
+    assert found.jobs_a_round_trip == pytest.approx(0.3)
+
+
+def test_a_lane_that_was_measured_at_one_distance_keeps_nothing_that_is_known():
+    assert _distance(at_distances(ms10=30.0, ms2=None), asked("rtt")) == ()

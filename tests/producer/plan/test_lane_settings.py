@@ -17,6 +17,7 @@ WORDS = {
     "max-memory=200MiB": ["--max-memory-per-child", "204800"],
     "start=spawn": ["worker_pool_start_method=spawn"],
     "autoscale=1": ["--autoscale", "2,1"],
+    "rtt=2ms": [],
 }
 
 

@@ -7,7 +7,7 @@ from nouns import percentiles_of, sweep_lane, sweep_point, verdict
 from recorded import LANES as BASE
 
 from producer.analysis.summary import summarise
-from producer.analysis.sweep import Crossover, Finding, LaneScaling, SweepSummary
+from producer.analysis.sweep import Crossover, Finding, LaneAtDistance, LaneScaling, SweepSummary
 from producer.analysis.usl import Estimate, Law
 from producer.report.document import document
 from producer.report.markdown import as_markdown
@@ -241,3 +241,19 @@ def test_too_few_numbers_of_nodes_have_no_law(said):
     scaling = (LaneScaling(lane="threads", law=LAW), LaneScaling(lane="prefork", law=None))
     lines = said([POINT], [], axis="nodes", scaling=scaling)["What that means"].lines
     assert lines[1] == "prefork: no scaling fit: measure at least 3 node counts, ideally including 1."
+
+
+def test_a_sweep_over_distances_has_the_measured_ping_and_what_each_lane_keeps(said):
+    kept = (
+        LaneAtDistance(lane="threads", near_ping_s=0.0001, near_per_s=1000.0, far_ping_s=0.0025, far_per_s=160.0),
+        LaneAtDistance(lane="prefork", near_ping_s=0.0001, near_per_s=1000.0, far_ping_s=0.0025, far_per_s=950.0),
+    )
+    points = [sweep_point("2.5ms", [row("threads", ping_s=0.0025), row("prefork", ping_s=0.00251)])]
+    parts = said(points, [finding()], axis="rtt", distance=kept)
+    assert [each["PING ms"] for each in rows(parts["Over rtt"])] == ["2.50", "2.51"]
+    told = rows(parts["Capacity that is kept at a distance from the broker"])
+    assert [(each["lane"], each["kept"], each["jobs a round trip"]) for each in told] == [
+        ("threads", "16 %", "0.4"), ("prefork", "95 %", "2.38"),
+    ]  # fmt: skip
+    assert "What that means" not in parts
+    assert "PING ms" not in said(points, [finding()])["Over concurrency"].columns

@@ -23,5 +23,5 @@ def sample(tmp_path_factory):
 def drawn(sample):
     """The pictures of that run that have a chart: all but those of nodes, since each lane has one."""
     pictures = pictures_of(*sample)
-    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes", "scaling"]
+    assert [picture.key for picture in pictures if picture.figure is None] == ["nodes", "scaling", "distance"]
     return [picture for picture in pictures if picture.figure is not None]

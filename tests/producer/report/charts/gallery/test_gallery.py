@@ -11,7 +11,19 @@ from producer.report.charts import gallery
 from producer.report.charts.gallery import pictures, pictures_of
 
 DOCS = Path(__file__).parents[5] / "docs"
-KEYS = ["verdict", "throughput", "spectrum", "timeline", "lanes", "memory", "nodes", "scaling", "ping", "cost"]
+KEYS = [
+    "verdict",
+    "throughput",
+    "spectrum",
+    "timeline",
+    "lanes",
+    "memory",
+    "nodes",
+    "scaling",
+    "distance",
+    "ping",
+    "cost",
+]
 
 
 @pytest.fixture

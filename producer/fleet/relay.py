@@ -1,0 +1,291 @@
+"""
+A relay: it carries TCP connections to a broker, and holds what it carries for half a round trip in each direction.
+
+Run as a process, `python -m producer.fleet.relay HOST PORT RTT_S`, it prints the port of 127.0.0.1 that it listens on,
+and then, in each second in which it carried something, what that has cost so far: a line of JSON each. It delays and
+does not slow down: chunks follow each other as they came, and what waits in it does not hold up what comes. A new
+connection takes a round trip more, as the handshake of TCP does over a distance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import select
+import selectors
+import sys
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LISTENING_AT = "127.0.0.1"
+HELD_BYTES = 32 * 2**20
+"""A direction of a connection with more than this in it is not read from until half of it has gone."""
+
+TOLD_EVERY_S = 1.0
+BIN_S = 10e-6
+"""How exactly lateness is counted."""
+
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """
+    What a relay has carried so far, and what it has cost.
+
+    Attributes:
+        chunks: Pieces of data that it carried, both directions together.
+        carried_bytes: Their bytes.
+        cpu_s: CPU seconds of its process.
+        late_p50_s: How much later than due half of the chunks went on at most, in seconds.
+        late_p99_s: The same of 99 in 100.
+    """
+
+    chunks: int
+    carried_bytes: int
+    cpu_s: float
+    late_p50_s: float
+    late_p99_s: float
+
+
+class Meter:
+    """Counts what a relay carries, and how late each chunk goes on."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._late: Counter[int] = Counter()
+
+    def note(self, size: int, late_s: float) -> None:
+        """Count a chunk by its bytes and the seconds between when it was due and when it went on."""
+        self._bytes += size
+        self._late[round(late_s / BIN_S)] += 1
+
+    def cost(self, cpu_s: float) -> Cost:
+        """Return what there has been so far."""
+        return Cost(
+            chunks=self._late.total(),
+            carried_bytes=self._bytes,
+            cpu_s=cpu_s,
+            late_p50_s=quantile(self._late, 0.5) * BIN_S,
+            late_p99_s=quantile(self._late, 0.99) * BIN_S,
+        )
+
+
+def quantile(counts: Mapping[int, int], part: float) -> int:
+    """Return the smallest value that at least a part of all counted values does not exceed; 0 without any."""
+    needed, seen = part * sum(counts.values()), 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if seen >= needed:
+            return value
+    return 0
+
+
+class FineSelector(selectors.DefaultSelector):
+    """A selector whose timeouts are exact to microseconds; `epoll` alone has milliseconds, as long as a round trip."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait until a file is ready or the time is up."""
+        if timeout is not None and timeout > 0:
+            select.select([self.fileno()], [], [], timeout)
+            timeout = 0
+        return super().select(timeout)
+
+
+class End(asyncio.Protocol):
+    """
+    One end of a connection: what it hears, the other end says half a round trip later.
+
+    Attributes:
+        other: The end that says it; None until the broker has been reached.
+    """
+
+    def __init__(self, delay_s: float, meter: Meter) -> None:
+        self.other: End | None = None
+        self._loop = asyncio.get_running_loop()
+        self._delay_s = delay_s
+        self._meter = meter
+        self._held: deque[tuple[float, bytes | None]] = deque()
+        self._held_bytes = 0
+        self._full = self._other_is_full = False
+        self._heard_all = self._said_all = False
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def closed(self) -> bool:
+        """True once there is no connection any more."""
+        return self._transport is None or self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection; nothing is read from it before `join`."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._read_or_not()
+
+    def join(self, other: End) -> None:
+        """Carry what this end hears to another one."""
+        self.other = other
+        self._read_or_not()
+
+    def data_received(self, data: bytes) -> None:
+        """Hold data until it is due at the other end."""
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES:
+            self._full = True
+            self._read_or_not()
+        self._hold(data)
+
+    def eof_received(self) -> bool:
+        """Carry the end of what this side says; the other direction stays open until it has ended, too."""
+        self._heard_all = True
+        self._hold(None)
+        return not self._said_all
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close the other end once it has said what is held for it."""
+        self._transport = None
+        self._loop.call_later(self._delay_s, self._close_other, exc is not None)
+
+    def pause_writing(self) -> None:
+        """Read no more for an end that takes no more."""
+        if self.other:
+            self.other.note_other(full=True)
+
+    def resume_writing(self) -> None:
+        """Read on for an end that takes more."""
+        if self.other:
+            self.other.note_other(full=False)
+
+    def note_other(self, *, full: bool) -> None:
+        """Read no more while the other end takes no more."""
+        self._other_is_full = full
+        self._read_or_not()
+
+    def say(self, data: bytes | None) -> None:
+        """Send data on, or the end of it."""
+        if self._transport is None or self.closed:
+            return
+        if data is not None:
+            self._transport.write(data)
+        elif self._heard_all:
+            self._transport.close()
+        else:
+            self._said_all = True
+            self._transport.write_eof()
+
+    def close(self, *, reset: bool) -> None:
+        """Close the connection, or reset it as the other side was."""
+        if self._transport:
+            (self._transport.abort if reset else self._transport.close)()
+
+    def _hold(self, data: bytes | None) -> None:
+        due_s = self._loop.time() + self._delay_s
+        self._held.append((due_s, data))
+        if len(self._held) == 1:
+            self._loop.call_at(due_s, self._pass_on)
+
+    def _pass_on(self) -> None:
+        now_s = self._loop.time()
+        while self._held and self._held[0][0] <= now_s:
+            due_s, data = self._held.popleft()
+            if data is not None:
+                self._held_bytes -= len(data)
+                self._meter.note(len(data), now_s - due_s)
+            if self.other:
+                self.other.say(data)
+        if self._held:
+            self._loop.call_at(self._held[0][0], self._pass_on)
+        if self._full and self._held_bytes <= HELD_BYTES / 2:
+            self._full = False
+            self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        if self._transport is None or self.closed:
+            return
+        if self.other is None or self._full or self._other_is_full:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _close_other(self, reset: bool) -> None:
+        if self.other:
+            self.other.close(reset=reset)
+
+
+class Relay:
+    """
+    Carries connections to a server over a distance.
+
+    Attributes:
+        meter: Counts what it carries.
+    """
+
+    def __init__(self, host: str, port: int, rtt_s: float) -> None:
+        self.meter = Meter()
+        self._target = (host, port)
+        self._rtt_s = rtt_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> asyncio.Server:
+        """Listen on a free port of this machine."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._accept, LISTENING_AT, 0, backlog=BACKLOG)
+
+    def _accept(self) -> End:
+        near = End(self._rtt_s / 2, self.meter)
+        task = asyncio.create_task(self._reach(near))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return near
+
+    async def _reach(self, near: End) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._rtt_s)  # the handshake
+        try:
+            _, far = await loop.create_connection(lambda: End(self._rtt_s / 2, self.meter), *self._target)
+        except OSError:
+            near.close(reset=True)
+            return
+        if near.closed:
+            far.close(reset=True)
+            return
+        near.join(far)
+        far.join(near)
+
+
+async def carry(host: str, port: int, rtt_s: float) -> None:
+    """Carry connections until this process is ended, and tell what that costs."""
+    relay = Relay(host, port, rtt_s)
+    server = await relay.listen()
+    _tell(str(server.sockets[0].getsockname()[1]))
+    told = 0
+    while True:
+        await asyncio.sleep(TOLD_EVERY_S)
+        cost = relay.meter.cost(time.process_time())
+        if cost.chunks != told:
+            told = cost.chunks
+            _tell(json.dumps(asdict(cost)))
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(host: str, port: str, rtt_s: str) -> None:
+    """Be a relay."""
+    with (
+        suppress(KeyboardInterrupt),
+        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(FineSelector())) as runner,
+    ):
+        runner.run(carry(host, int(port), float(rtt_s)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
