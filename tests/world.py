@@ -90,6 +90,7 @@ class World:
         outcome=lambda _lane, _seq: Outcome.SUCCEEDED,
         children=lambda _at_s: (),
     ):
+        self.far = []
         self.now_s = self._began_s = begin
         self.producer_s, self.nodes_s = producer_s, nodes_s
         self.app = Celery("world", broker="memory://", set_as_current=False)
@@ -313,6 +314,10 @@ class World:
     def started_at(self, _lane):
         """When the nodes that were started last were started, on the producer's clock."""
         return self._started_s + self.producer_s
+
+    def distances(self):
+        """How far lanes are, as it was set."""
+        return self.far
 
     def check(self):
         """All is well, until something that is planned says otherwise."""

@@ -157,7 +157,7 @@ class LaneAtDistance:
 
     @property
     def jobs_a_round_trip(self) -> float:
-        """How many jobs it does in a round trip where it is far; below 1, a job takes more than one."""
+        """How many jobs it does in a round trip where it is far."""
         return self.far_per_s * self.far_ping_s
 
 

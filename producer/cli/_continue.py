@@ -40,7 +40,7 @@ OPTIONS = {
 
 STORED_OF_RACE = ("trial_s", "utilisation", "rate_per_s", "margin", "quick", "apart")
 
-SETS_LANES = frozenset({"lanes", "concurrency", "prefetch", "acks"})
+SETS_LANES = frozenset({"lanes", "concurrency", "prefetch", "acks", "rtt"})
 """Options that together make the lanes."""
 
 

@@ -18,7 +18,7 @@ from producer.cli._param_types import BROKER, LANE, Count, Duration, OneOf, Pars
 from producer.errors import UsageError
 from producer.ownapp import introspect
 from producer.ownapp.caveats import caveats
-from producer.plan.distance import check_distance, rtt_s
+from producer.plan.distance import rtt_s
 from producer.plan.lane_settings import LANE_SETTINGS, RTT
 from producer.plan.lanes import (
     ACKS,
@@ -237,7 +237,7 @@ def fleet_settings(options: Mapping[str, Any], *, least_lanes: int = 2, replay: 
     return {
         **{name: options[name] for name in same},
         "own_app": own_app,
-        "lanes": _lanes(options, own_app, broker_url, least=least_lanes),
+        "lanes": _lanes(options, own_app, least=least_lanes),
         "broker_url": broker_url,
         "start_nodes": start_nodes,
         "queues": tuple(dict.fromkeys(options["queues"])),
@@ -284,15 +284,11 @@ def _specs(options: Mapping[str, Any]) -> Sequence[str]:
     return options["lanes"] or DEFAULT_POOLS
 
 
-def _lanes(
-    options: Mapping[str, Any], own_app: OwnApp | None, broker_url: str | None, *, least: int
-) -> tuple[Lane, ...]:
+def _lanes(options: Mapping[str, Any], own_app: OwnApp | None, *, least: int) -> tuple[Lane, ...]:
     """Return the lanes, at the distance that was asked for."""
     rtt, lanes = options["rtt"], parse_lanes(_specs(options), **_of_lanes(options, own_app), least=least)
     if rtt is not None:
         lanes = tuple(lane if rtt_s(lane.settings) is not None else lane.with_setting(RTT, rtt) for lane in lanes)
-    if any(rtt_s(lane.settings) for lane in lanes):
-        check_distance(broker_url, f"--{RTT}")
     return lanes
 
 

@@ -16,7 +16,6 @@ from producer.cli._param_types import WORKLOAD, Count, Duration, Parsed, Share, 
 from producer.errors import UsageError
 from producer.measure.sweep import SweepSettings
 from producer.plan.axis import Axis, parse_axis
-from producer.plan.distance import check_distance
 from producer.plan.lane_settings import RTT
 from producer.plan.settings import default_of
 from producer.plan.units import one_of
@@ -110,6 +109,8 @@ def sweep_settings(
     Raises:
         UsageError: If two options contradict each other.
     """
+    if axis.name == RTT and shared["rtt"] is not None:
+        raise UsageError("--rtt: the sweep is over rtt already. Leave one of them out.")
     given = fleet_settings(shared, least_lanes=1)
     _check(axis, workload, given)
     base = given.pop("lanes")
@@ -138,8 +139,6 @@ def _check(axis: Axis, workload: str | None, given: dict[str, Any]) -> None:
             f"--over {axis.name}: nodes that run already are raced as they are. Add --start-nodes, or vary cpu-share "
             "or payload."
         )
-    if axis.name == RTT:
-        check_distance(given["broker_url"], f"--over {RTT}")
 
 
 def _default_workload(axis: str, own_app: OwnApp | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -86,16 +87,15 @@ class Distances:
             f"relay of {lane.key}", [sys.executable, "-P", "-m", RELAY, host, str(port), repr(asked_s)], log=log
         )
 
-        def listening() -> str:
+        def listening() -> re.Match[str] | None:
             child.check()
-            first, told, _ = log.read_text().partition("\n")
-            return first if told else ""
+            return re.search(r"^listening on (\d+)\n", child.said(), re.MULTILINE)
 
-        listens_at = until(listening, READY_S, every_s=0.02)
-        if not listens_at:
+        found = until(listening, READY_S, every_s=0.02)
+        if found is None:
             raise FleetError(f"The relay of {lane.key} did not start in {READY_S:.0f} s; its log is {log}.")
         login, at, _ = parts.netloc.rpartition("@")
-        url = urlunsplit(parts._replace(netloc=f"{login}{at}127.0.0.1:{int(listens_at)}"))
+        url = urlunsplit(parts._replace(netloc=f"{login}{at}127.0.0.1:{found[1]}"))
         return _Relayed(child, url, self._measured(lane, asked_s, url))
 
     def _measured(self, lane: Lane, asked_s: float, url: str) -> Distance:
@@ -107,12 +107,8 @@ class Distances:
 
 def _with_cost(relayed: _Relayed) -> Distance:
     """Return what was measured, and the last that the relay told of its cost; without that if it carried nothing."""
-    try:
-        *_, last = relayed.child.log.read_text().splitlines()[1:]
-        told: dict[str, Any] = json.loads(last)
-    except ValueError:
-        return relayed.found
-    return replace(relayed.found, **told)
+    told = re.findall(r"^(\{.*\})\n", relayed.child.said(), re.MULTILINE)
+    return replace(relayed.found, **json.loads(told[-1])) if told else relayed.found
 
 
 def round_trip_s(url: str) -> float:

@@ -26,6 +26,7 @@ from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
 from producer.fleet.node_checks import check_node, check_transport
 from producer.fleet.processes import Child, Processes
+from producer.plan.distance import rtt_s
 from producer.plan.lane_settings import environment_of
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import Distance, NodeFacts
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 UPSTREAM_READY_S = 10.0
 ASK_S = 0.25
+ROUND_TRIPS_OF_AN_ANSWER = 4
+"""A node's answer takes two to its broker at least: half for the question, one to find the queue, half to send it."""
+
 OWN_APP_NODE = "poolrace.ownapp.node"
 
 
@@ -108,7 +112,7 @@ class LocalFleet:
             )  # fmt: skip
             children.append(child)
         nodes = [
-            NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._wait_for_hello(node, child))
+            NodeFacts(node=node, lane=lane.key, ready_s=None, hello=self._wait_for_hello(lane, node, child))
             for node, child in zip(self.nodes(lane), children, strict=True)
         ]
         for facts in nodes:
@@ -229,17 +233,19 @@ class LocalFleet:
 
         def listening() -> re.Match[str] | None:
             child.check()
-            return re.search(r"listening on (http://\S+)", log.read_text())
+            return re.search(r"listening on (http://\S+)", child.said())
 
         found = until(listening, UPSTREAM_READY_S, every_s=0.02)
         if found is None:
             raise FleetError(f"The upstream server did not start in {UPSTREAM_READY_S:.0f} s; its log is {log}.")
         return found[1]
 
-    def _wait_for_hello(self, node: str, child: Child) -> Mapping[str, object]:
+    def _wait_for_hello(self, lane: Lane, node: str, child: Child) -> Mapping[str, object]:
+        ask_s = ASK_S + ROUND_TRIPS_OF_AN_ANSWER * (rtt_s(lane.settings) or 0.0)
+
         def hello() -> Mapping[str, object] | None:
             child.check()
-            return control.hello(self._run_id, [node], ASK_S).get(node)
+            return control.hello(self._run_id, [node], ask_s).get(node)
 
         with closing(Control(self.app)) as control:
             answer = until(hello, self._ready_s, every_s=0)

@@ -33,12 +33,14 @@ class Child:
     Attributes:
         name: Its name in messages, e.g. `node threads@host`.
         process: The process.
-        log: The file with its output.
+        log: The file with its output, behind what the file had already.
+        log_begin: Where in the file its output begins, in bytes.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    log_begin: int = 0
 
     def check(self) -> None:
         """
@@ -55,12 +57,18 @@ class Child:
         code = self.process.poll()
         return None if code is None else _how(code)
 
-    def tail(self) -> str:
-        """Return the last lines of its log, indented."""
+    def said(self) -> str:
+        """Return its output so far, without that of an earlier process in the same log; empty if there is no log."""
         try:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+            with self.log.open("rb") as file:
+                file.seek(self.log_begin)
+                return file.read().decode(errors="replace")
         except OSError:
-            lines = []
+            return ""
+
+    def tail(self) -> str:
+        """Return the last lines of its output, indented."""
+        lines = self.said().splitlines()[-LOG_TAIL_LINES:]
         return "\n".join(f"    {line}" for line in lines) or "    (empty)"
 
 
@@ -97,6 +105,7 @@ def start_in_session(
     """
     try:
         with log.open("ab") as output:
+            begin = output.tell()
             process = subprocess.Popen(
                 command,
                 stdin=stdin,
@@ -108,7 +117,7 @@ def start_in_session(
             )
     except OSError as error:
         raise FleetError(f"The {name} cannot be started: {error}.") from error
-    return Child(name=name, process=process, log=log)
+    return Child(name=name, process=process, log=log, log_begin=begin)
 
 
 class Processes:

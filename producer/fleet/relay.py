@@ -1,8 +1,8 @@
 """
 A relay: it carries TCP connections to a broker, and holds what it carries for half a round trip in each direction.
 
-Run as a process, `python -m producer.fleet.relay HOST PORT RTT_S`, it prints the port of 127.0.0.1 that it listens on,
-and then, in each second in which it carried something, what that has cost so far: a line of JSON each. It delays and
+Run as a process, `python -m producer.fleet.relay HOST PORT RTT_S`, it says on which port of 127.0.0.1 it listens, and
+then, after each second in which it carried something, what that has cost so far: a line of JSON each. It delays and
 does not slow down: chunks follow each other as they came, and what waits in it does not hold up what comes. A new
 connection takes a round trip more, as the handshake of TCP does over a distance.
 """
@@ -42,7 +42,7 @@ class Cost:
     Attributes:
         chunks: Pieces of data that it carried, both directions together.
         carried_bytes: Their bytes.
-        cpu_s: CPU seconds of its process.
+        cpu_s: CPU seconds of its process since it listens.
         late_p50_s: How much later than due half of the chunks went on at most, in seconds.
         late_p99_s: The same of 99 in 100.
     """
@@ -55,21 +55,28 @@ class Cost:
 
 
 class Meter:
-    """Counts what a relay carries, and how late each chunk goes on."""
+    """
+    Counts what a relay carries, and how late each chunk goes on.
+
+    Attributes:
+        chunks: Pieces of data so far.
+    """
 
     def __init__(self) -> None:
+        self.chunks = 0
         self._bytes = 0
         self._late: Counter[int] = Counter()
 
     def note(self, size: int, late_s: float) -> None:
         """Count a chunk by its bytes and the seconds between when it was due and when it went on."""
+        self.chunks += 1
         self._bytes += size
         self._late[round(late_s / BIN_S)] += 1
 
     def cost(self, cpu_s: float) -> Cost:
         """Return what there has been so far."""
         return Cost(
-            chunks=self._late.total(),
+            chunks=self.chunks,
             carried_bytes=self._bytes,
             cpu_s=cpu_s,
             late_p50_s=quantile(self._late, 0.5) * BIN_S,
@@ -177,7 +184,8 @@ class End(asyncio.Protocol):
             self._transport.close()
         else:
             self._said_all = True
-            self._transport.write_eof()
+            with suppress(OSError):  # the other side is gone, which is about to be heard
+                self._transport.write_eof()
 
     def close(self, *, reset: bool) -> None:
         """Close the connection, or reset it as the other side was."""
@@ -249,7 +257,7 @@ class Relay:
         await asyncio.sleep(self._rtt_s)  # the handshake
         try:
             _, far = await loop.create_connection(lambda: End(self._rtt_s / 2, self.meter), *self._target)
-        except OSError:
+        except Exception:  # whatever is wrong with the address, nobody may wait for it
             near.close(reset=True)
             return
         if near.closed:
@@ -263,14 +271,13 @@ async def carry(host: str, port: int, rtt_s: float) -> None:
     """Carry connections until this process is ended, and tell what that costs."""
     relay = Relay(host, port, rtt_s)
     server = await relay.listen()
-    _tell(str(server.sockets[0].getsockname()[1]))
-    told = 0
+    _tell(f"listening on {server.sockets[0].getsockname()[1]}")
+    began_s, told = time.process_time(), 0
     while True:
         await asyncio.sleep(TOLD_EVERY_S)
-        cost = relay.meter.cost(time.process_time())
-        if cost.chunks != told:
-            told = cost.chunks
-            _tell(json.dumps(asdict(cost)))
+        if relay.meter.chunks != told:
+            told = relay.meter.chunks
+            _tell(json.dumps(asdict(relay.meter.cost(time.process_time() - began_s))))
 
 
 def _tell(line: str) -> None:

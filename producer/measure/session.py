@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import to_builtins
+
 from poolrace.clock import BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
@@ -24,6 +26,8 @@ from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
 from producer.measure.sizing import sized_jobs
 from producer.measure.trial import TrialRunner
+from producer.plan.distance import check_distance, rtt_s
+from producer.plan.lane_settings import RTT
 from producer.plan.settings import FleetSettings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, INVALID
 from producer.rundir.writer import RunWriter, held_alone
@@ -93,9 +97,7 @@ class Session:
         """
         self.progress.stage(f"Waiting for every slot of {lane.label}")
         nodes = start_nodes(self.fleet, lane, self.runner)
-        self.writer.update_manifest(
-            nodes=[*self.writer.manifest.get("nodes", []), *nodes], distances=self.fleet.distances()
-        )
+        self.writer.update_manifest(nodes=[*self.writer.manifest.get("nodes", []), *nodes])
 
     def stop(self, lane: Lane) -> None:
         """Stop what was started for a lane."""
@@ -126,6 +128,8 @@ def run_session(
             check_interpreter(lane.python, f"--lane {lane.key}: python={lane.python}")
         if not settings.attached:
             check_pool(lane.python, lane.pool, f"--lane {lane.key}")
+        if rtt_s(lane.settings):
+            check_distance(settings.broker_url, f"--lane {lane.key}: {RTT}")
     if before.path:
         with held_alone(before.path):
             return _measured(settings, RunWriter.reopen(before.path), progress, measure, before)
@@ -188,15 +192,28 @@ def _run(
                     session.start(lane)
             # Nodes that were running before are not our children, and would count as others.
             others = None if settings.attached else OthersMeter()
-            measure(settings, session)
+            with _distances_noted(fleet, writer):
+                measure(settings, session)
             writer.update_manifest(
                 others_cores=others and others.cores(),
-                distances=fleet.distances(),
                 clocks={**writer.manifest.get("clocks", {}), **_clocks(collector)},
                 status=COMPLETE,
                 ended_at=writer.events.now(),
             )
         progress.stage("Stopping")
+
+
+@contextmanager
+def _distances_noted(fleet: Fleet, writer: RunWriter) -> Iterator[None]:
+    """At the end, however it comes, note how far lanes were from the broker, beside those of an earlier part alone."""
+    try:
+        yield
+    finally:
+        known = {each["lane"]: each for each in writer.manifest.get("distances", [])}
+        with suppress(PoolraceError):  # a full disk has been told, or is by the next line
+            writer.update_manifest(
+                distances=[*{**known, **{each.lane: to_builtins(each) for each in fleet.distances()}}.values()]
+            )
 
 
 def open_fleet(run_id: str, settings: FleetSettings, writer: RunWriter) -> LocalFleet | AttachedFleet:

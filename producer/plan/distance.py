@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from poolrace.credentials import hide_password
 from producer.errors import UsageError
@@ -14,7 +13,7 @@ from producer.plan.units import parse_duration_s
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PORTS: Mapping[str, int] = MappingProxyType({"redis": 6379, "valkey": 6379, "amqp": 5672, "pyamqp": 5672})
+PORTS: Mapping[str, int] = MappingProxyType({"redis": 6379, "amqp": 5672, "pyamqp": 5672})
 """Schemes of brokers before which a relay can stand, with the port of each."""
 
 
@@ -35,7 +34,7 @@ def check_distance(broker_url: str | None, where: str) -> None:
     Raises:
         UsageError: If it cannot, with the reason.
     """
-    if broker_url is not None and (";" in broker_url or urlsplit(broker_url).scheme not in PORTS):
+    if broker_url is not None and (";" in broker_url or broker_url.partition("://")[0] not in PORTS):
         raise UsageError(
             f"{where}: a relay can stand before one broker at redis://HOST:PORT or amqp://HOST:PORT. A certificate, a "
             f"socket or further addresses lead past it, as those of {hide_password(broker_url)} would. Leave --broker "

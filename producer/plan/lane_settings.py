@@ -24,7 +24,11 @@ START_METHODS = ("fork", "spawn")
 MAX_TASKS = 10**9
 MAX_AUTOSCALE = 1024
 MAX_MEMORY_BYTES = 2**50
-MAX_RTT_S = 1.0
+MAX_RTT_S = 0.25
+"""Farther than any broker that is used; control commands and samples still come in time at this distance."""
+
+LEAST_RTT_S = 1e-6
+"""Less than a relay can hold anything for."""
 
 EVENTS, RESULTS, START, AUTOSCALE, MAX_MEMORY = "events", "results", "start", "autoscale", "max-memory"
 RTT = "rtt"
@@ -62,6 +66,8 @@ def _bytes(text: str, name: str) -> str:
 
 def _rtt(text: str, name: str) -> str:
     value_s = parse_duration_s(text, name, 0.0, MAX_RTT_S)
+    if 0 < value_s < LEAST_RTT_S:
+        raise UsageError(f"{name} {text!r}: must be 0, for none, or a time from {LEAST_RTT_S * 1e6:g}us on, e.g. 2ms.")
     return f"{value_s * 1000:g}ms" if value_s else "0"
 
 

@@ -81,7 +81,7 @@ def kept_at_distance(lanes: Sequence[LaneAtDistance]) -> Table:
             ]
             for each in lanes
         ],
-        note="Medians of the trials. Below one job a round trip, a node waits for the broker with each job.",
+        note="Medians of the trials, and the measured PING.",
     )
 
 

@@ -188,6 +188,6 @@ def distances(summary: Summary) -> Iterator[Table]:
                 ]
                 for each in summary.distances
             ],
-            note="A PING is the median of several before the nodes started. Late is by how much more than half a round "
-            "trip the relay held a chunk; its CPU time is taken from the machine, and is in no figure of a lane.",
+            note="A PING is the median of several before the lane's nodes started. Late is how much longer than half a "
+            "round trip the relay held a chunk; its CPU time is taken from the machine, and is in no lane's figures.",
         )

@@ -57,7 +57,7 @@ class Distance:
         direct_s: The same without the relay.
         chunks: Pieces of data that the relay carried, both directions together.
         carried_bytes: Their bytes.
-        cpu_s: CPU seconds of the relay's process.
+        cpu_s: CPU seconds of the relay's process since it listens.
         late_p50_s: How much later than due half of the chunks went on at most, in seconds.
         late_p99_s: The same of 99 in 100.
     """

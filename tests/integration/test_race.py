@@ -160,3 +160,24 @@ def test_two_lanes_of_one_pool_race_as_twins_and_a_shared_broker_is_left_as_it_w
     summary = load(only_run(tmp_path) / "summary.json")
     assert [lane["key"] for lane in summary["lanes"]] == ["threads", "threads-2"]
     assert [lane["hello"]["node"].split("@")[0] for lane in summary["lanes"]] == ["threads", "threads-2"]
+
+
+@pytest.mark.heavy
+def test_a_race_that_is_taken_on_has_an_upstream_and_a_relay_of_its_own(tmp_path: Path) -> None:
+    """Their addresses are in logs that the earlier part wrote into, too."""
+    words = ("--workload", "io", "--job-duration", "10ms", "--concurrency", "2", "--rtt", "5ms", "--duration", "0.3s")
+    taken_on: tuple[str, ...] = ()
+    sent = 0
+    for pairs in ("1", "2"):
+        with poolrace(
+            tmp_path, "race", *words, "--pairs", pairs, "--out", str(tmp_path / "runs"), *taken_on
+        ) as command:
+            code, _, err = command.finish()
+            command.assert_nothing_left()
+        assert_through(tmp_path, code, err)
+        run = only_run(tmp_path)
+        summary = load(run / "summary.json")
+        assert summary["settlement"]["done"] == summary["settlement"]["sent"] > sent
+        assert [each["lane"] for each in summary["distances"]] == ["prefork", "threads"]
+        assert all(each["ping_s"] >= 0.005 and each["chunks"] for each in summary["distances"])
+        taken_on, sent = ("--continue", str(run)), summary["settlement"]["sent"]

@@ -7,6 +7,7 @@ import redis
 
 from producer.deadlines import until
 from producer.errors import FleetError
+from producer.fleet import distance
 from producer.fleet.distance import Distances, round_trip_s
 from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
@@ -64,11 +65,32 @@ def test_what_was_measured_is_told_with_the_cost_of_the_relay(site):
     assert found.cpu_s > 0
 
 
-def test_a_relay_that_cannot_start_is_told_with_its_log(tmp_path):
-    with Processes() as processes:
-        distances = Distances(processes, tmp_path, "redis://127.0.0.1:99999999/0")
-        with pytest.raises((FleetError, ValueError)):
-            distances.url(lane("far", "20ms"))
+def test_a_relay_that_cannot_start_is_told_with_the_end_of_its_log(site, tmp_path, monkeypatch):
+    processes, _, broker, _ = site
+    monkeypatch.setattr(distance, "RELAY", "producer.fleet.no_such_module")
+    with pytest.raises(FleetError, match="The relay of far ended with exit code 1") as failed:
+        Distances(processes, tmp_path, broker.url).url(lane("far", "20ms"))
+    assert "no_such_module" in str(failed.value)
+
+
+def test_a_relay_of_an_earlier_part_of_the_run_in_the_same_log_is_not_taken_for_this_one(site, tmp_path):
+    processes, _, broker, _ = site
+    (tmp_path / "relay-far.log").write_text('listening on 1\n{"chunks": 7, "cpu_s": 9.0}\n')
+    distances = Distances(processes, tmp_path, broker.url)
+    assert round_trip_s(distances.url(lane("far", "20ms"))) >= 0.02
+    (found,) = distances.found()
+    assert found.cpu_s != 9.0
+
+
+def test_what_a_relay_says_besides_is_no_cost(site, tmp_path):
+    processes, _, broker, _ = site
+    distances = Distances(processes, tmp_path, broker.url)
+    distances.url(lane("far", "20ms"))
+    (before,) = until(lambda: [each for each in distances.found() if each.chunks], 10)
+    with (tmp_path / "relay-far.log").open("a") as log:
+        log.write("Traceback (most recent call last):\n")
+    (after,) = distances.found()
+    assert after == before
 
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path):

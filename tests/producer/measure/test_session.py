@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 from world import World, fails_with
@@ -10,6 +11,7 @@ from poolrace.contract import Outcome
 from producer.errors import FleetError
 from producer.report.summary_json import from_json
 from producer.rundir.events import EventKind
+from producer.rundir.manifest import Distance
 from producer.rundir.trials import Kind
 from producer.rundir.writer import RunWriter
 
@@ -104,6 +106,23 @@ def test_an_interrupt_keeps_what_was_measured_and_has_an_exit_code_of_its_own(ra
     assert (ended.summary.status, ended.run.manifest.reason) == ("incomplete", "Interrupted.")
     assert len(counted(ended.run)) == 4
     assert whole_files(ended.path) == []
+
+
+def test_how_far_lanes_were_is_noted_however_a_run_ends_beside_those_of_an_earlier_part(race):
+    world = World()
+    world.far = [Distance(lane="threads", rtt_s=0.002, ping_s=0.0021, direct_s=0.0001)]
+
+    def far_and_over():
+        (found,) = world.far
+        world.far = [replace(found, chunks=70, cpu_s=0.1)]
+        raise KeyboardInterrupt
+
+    world.at(ENDS_S, far_and_over)
+    ended = race(world)
+    assert ended.code == 130
+    (found,) = ended.run.manifest.distances
+    assert (found.lane, found.ping_s, found.chunks) == ("threads", 0.0021, 70)
+    assert ended.summary.distances == (found,)
 
 
 def test_jobs_that_are_lost_make_the_run_invalid(race):
