@@ -7,9 +7,12 @@ FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY pyproject.toml constraints.txt ./
+COPY poolrace/pyproject.toml poolrace/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], sep='\n')" > requirements.txt \
+    python -c "import tomllib; \
+needed = [each for path in ('pyproject.toml', 'poolrace/pyproject.toml') \
+          for each in tomllib.load(open(path, 'rb'))['project']['dependencies']]; \
+print(*(each for each in needed if not each.startswith('poolrace')), sep='\n')" > requirements.txt \
  && python -m venv --without-pip /opt/poolrace \
  && pip --python /opt/poolrace install --quiet --constraint constraints.txt --requirement requirements.txt \
  # Celery loads every plugin it finds, in each of its processes: Flower is where its own service alone finds it.
@@ -23,7 +26,7 @@ COPY poolrace poolrace
 COPY worker worker
 COPY producer producer
 COPY scenarios scenarios
-RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
+RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels ./poolrace . \
  && pip --python /opt/poolrace install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 # -- final: the interpreter and the virtual environment, and nothing that could install more

@@ -2,18 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers check docker-check bench bench-stack bench-transport bench-truth kills pictures lessons-page screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-transport bench-truth kills pictures lessons-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
 
 setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependencies
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml poolrace/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "poolrace needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.13")'
 	@echo "Setting up .venv (once; takes about a minute)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pip>=25.1' hatchling editables
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ./poolrace
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[stack]' --group dev
 	@touch $@
 
@@ -61,6 +62,20 @@ test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's r
 
 test-servers: .venv/.servers  ## the atomic transport on old and new servers and Celerys, over TLS, with gevent; needs Debian's redis-server
 	@$(PYTEST) tests/integration/test_transport_servers.py
+
+# The tests of kombu and Celery come in their source distributions, of the versions that are pinned here, into an
+# environment of their own; nothing of them is kept.
+.venv/.peers: .venv/.ready
+	@rm -rf .venv/peers && $(PYTHON) -m venv .venv/peers
+	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pip>=25.1'
+	@.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group peers
+	@for package in kombu celery; do .venv/peers/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+	  --no-binary :all: --dest .venv/peers/sources --constraint constraints.txt $$package || exit 1; done
+	@cd .venv/peers/sources && for file in *.tar.gz; do tar -xzf $$file && rm $$file || exit 1; done
+	@touch $@
+
+test-peers: .venv/.peers  ## kombu's and Celery's own tests on both transports, compared test by test
+	@PYTHONPATH=tests $(BIN)/python -m peers --python .venv/peers/bin/python --sources .venv/peers/sources
 
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .

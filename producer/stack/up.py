@@ -66,7 +66,7 @@ def _report_other_settings(ledger: Ledger, settings: StackSettings, say: Callabl
 
 def _check_packages(missing: Sequence[str]) -> None:
     if FLOWER in missing and find_spec("flower") is None:
-        raise UsageError(f"The {FLOWER} needs flower, which is not installed: pip install 'poolrace[stack]'")
+        raise UsageError(f"The {FLOWER} needs flower, which is not installed: pip install 'poolrace-tool[stack]'")
 
 
 def _check_ports(site: Site, missing: Sequence[str]) -> None:

@@ -4,11 +4,13 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import redis.connection
+from celery import Celery
 from integration.commands import until
 from integration.servers import Server, free_port
 from integration.test_transport import ATOMIC, Bench, queue_named
@@ -133,6 +135,51 @@ def test_nodes_of_an_older_celery_lose_nothing_to_a_kill(site, tmp_path, monkeyp
         assert re.search(rf"celery:{version}\.\S+ .*kombu:{version}\.", told["ok"])
         jobs.wait_for_all(site.client)
     assert jobs.missing() == set()
+    assert site.client.info("commandstats")["cmdstat_evalsha"]["calls"] > 0
+
+
+ALONE = """
+import os, sys
+from celery import Celery
+from poolrace import transport
+
+transport.install()
+app = Celery("alone", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
+
+@app.task
+def there():
+    return sorted({name.partition(".")[0] for name in sys.modules})
+"""
+
+
+@pytest.mark.parametrize("version", list(OLDER))
+def test_its_distribution_runs_beside_celery_alone(site, tmp_path, version):
+    """With what pip put beside an older Celery, and no other package of this machine."""
+    if not OLDER[version].exists() and not REQUIRED:
+        pytest.skip(f"no Celery {version} here; `make test-servers` says how to get it")
+    light = tmp_path / "light"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
+         "--target", str(light), str(ROOT / "poolrace")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "alone.py").write_text(ALONE)
+    site.client.flushdb()
+    site.client.config_resetstat()
+    node = site.processes.start(
+        "node alone",
+        [sys.executable, "-S", "-m", "celery", "-A", "alone", "worker", "-P", "threads", "-l", "WARNING"],
+        log=tmp_path / "node.log", cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(light), str(OLDER[version])]),
+             "BROKER": site.broker.url},
+    )  # fmt: skip
+    try:
+        app = Celery("alone", broker=site.broker.url, backend=site.broker.url)
+        there = app.send_task("alone.there").get(timeout=60)
+    finally:
+        site.processes.stop(node)
+    assert {"poolrace", "celery", "kombu", "redis"} <= set(there)
+    assert not {"producer", "worker", "psutil", "numpy", "polars"} & set(there)
     assert site.client.info("commandstats")["cmdstat_evalsha"]["calls"] > 0
 
 

@@ -74,7 +74,7 @@ def _kaleido() -> ModuleType:
         import kaleido
     except ImportError as error:
         raise UsageError(
-            "pictures as files need the package kaleido. Install it: pip install 'poolrace[pictures]'."
+            "pictures as files need the package kaleido. Install it: pip install 'poolrace-tool[pictures]'."
         ) from error
     return kaleido  # type: ignore[no-any-return] # it ships no types
 
