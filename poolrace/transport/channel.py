@@ -630,8 +630,14 @@ class AtomicChannel(Base):  # type: ignore[misc]
         return self._raw_client
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
-        """Return what makes a connection; the one that asks has to hear what answers nothing."""
+        """
+        Return what makes a connection; the one that asks has to hear what answers nothing.
+
+        Each has a timeout even where none is set: one that is open and says nothing any more, as behind a firewall that
+        forgot it, would hold up the event loop that waits for an answer on it. No question takes as long.
+        """
         params: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        params["socket_timeout"] = params["socket_timeout"] or self.health_check_interval or None
         if not asynchronous:
             return params
         if redis.VERSION < LOGS_IN_FIRST:

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that cuts all its connections when told to, if need be in the middle of an answer."""
+"""A TCP proxy on loopback that cuts or silences its connections when told to, if need be in the middle of an answer."""
 
 import random
 import socket
@@ -26,6 +26,7 @@ class Cutter:
     def __init__(self, port, seed=1):
         self._target, self._chance = ("127.0.0.1", port), random.Random(seed)
         self._lock, self._pairs, self._tear, self.cuts, self.torn = threading.Lock(), set(), False, 0, 0
+        self._silent = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._start(self._accept)
@@ -48,6 +49,11 @@ class Cutter:
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
 
+    def silence(self):
+        """Carry nothing more on any connection that there is, and close none: as a firewall that forgot them would."""
+        with self._lock:
+            self._silent |= {sock for pair in self._pairs for sock in pair}
+
     def tear(self):
         """Let a part of the next answer with messages through, then reset all connections."""
         self._tear = True
@@ -65,6 +71,8 @@ class Cutter:
     def _carry(self, source, target, answers):
         with suppress(OSError):
             while data := source.recv(65536):
+                if source in self._silent:
+                    continue
                 if answers and self._tear and len(data) > MESSAGE_BYTES:
                     self._tear = False
                     target.sendall(data[: self._chance.randrange(1, len(data))])

@@ -129,6 +129,24 @@ def test_connections_cut_at_random_lose_nothing(site, tmp_path, pool):
 
 
 @POOLS
+def test_a_connection_that_is_open_and_says_nothing_any_more_is_dropped(site, tmp_path, pool):
+    """As behind a firewall that forgot it: no error comes, and the next question has no answer."""
+    site.client.flushdb()
+    with Cutter(site.client.connection_pool.connection_kwargs["port"]) as cutter:
+        through = re.sub(r":\d+/", f":{cutter.port}/", site.broker.url)
+        jobs = Jobs(
+            site, tmp_path, pool, through, publish_to=site.broker.url, health_check_interval=2
+        )  # fmt: skip
+        jobs.send(50)
+        with jobs.node():
+            jobs.wait_for_all(site.client)
+            cutter.silence()
+            jobs.send(50)
+            jobs.wait_for_all(site.client)
+    assert jobs.missing() == set()
+
+
+@POOLS
 def test_a_server_killed_and_started_again_loses_nothing_that_it_had_written(site, tmp_path, pool):
     chance = random.Random(1)
     server = Server(site.processes, "appendonly yes\nappendfsync always")
