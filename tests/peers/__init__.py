@@ -1,0 +1,1 @@
+"""Kombu's and Celery's own tests on both transports, compared test by test: `make test-peers`."""
