@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 STOCK, ATOMIC = "stock", "atomic"
-AT_MOST_S = 1200
+AT_MOST_S = 3600
 RAN = {0, 1}
 """Codes with which pytest ends when it ran what it found: all passed, or some failed."""
 
