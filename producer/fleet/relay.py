@@ -136,8 +136,12 @@ class End(asyncio.Protocol):
         self._read_or_not()
 
     def join(self, other: End) -> None:
-        """Carry what this end hears to another one."""
+        """Carry what this end hears to another one, and what it has heard already: an older asyncio reads at once."""
         self.other = other
+        if self._held:
+            due_s = self._loop.time() + self._delay_s
+            self._held = deque((due_s, data) for _, data in self._held)
+            self._loop.call_at(due_s, self._pass_on)
         self._read_or_not()
 
     def data_received(self, data: bytes) -> None:
@@ -195,7 +199,7 @@ class End(asyncio.Protocol):
     def _hold(self, data: bytes | None) -> None:
         due_s = self._loop.time() + self._delay_s
         self._held.append((due_s, data))
-        if len(self._held) == 1:
+        if len(self._held) == 1 and self.other:
             self._loop.call_at(due_s, self._pass_on)
 
     def _pass_on(self) -> None:

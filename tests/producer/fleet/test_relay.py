@@ -1,5 +1,6 @@
 """A relay carries every byte in order, no sooner than half a round trip later, and ends connections as they ended."""
 
+import asyncio
 import json
 import random
 import socket
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from producer.fleet.relay import BIN_S, HELD_BYTES, Cost, Meter, quantile
+from producer.fleet.relay import BIN_S, HELD_BYTES, Cost, End, Meter, quantile
 
 PATIENCE_S = 30
 MIB = 2**20
@@ -216,3 +217,43 @@ def test_lateness_is_counted_in_bins():
     assert meter.cost(1.5) == Cost(
         chunks=3, carried_bytes=300, cpu_s=1.5, late_p50_s=BIN_S, late_p99_s=pytest.approx(501 * BIN_S)
     )
+
+
+class _Connection(asyncio.Transport):
+    """A connection of which a test sees what is said on it."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def write(self, data):
+        self.said.append(data)
+
+    def write_eof(self):
+        self.said.append(None)
+
+    def is_closing(self):
+        return False
+
+    def pause_reading(self):
+        """Do nothing, as an older asyncio does before a connection is read from."""
+
+    def resume_reading(self):
+        """Read on, which this one always does."""
+
+
+def test_what_is_heard_before_the_server_is_reached_is_carried_once_it_is():
+    async def carried():
+        near, far = (End(0.01, Meter()) for _ in range(2))
+        far.connection_made(connection := _Connection())
+        near.connection_made(_Connection())
+        near.data_received(b"HELLO")
+        near.eof_received()
+        await asyncio.sleep(0.05)  # longer than it is held for
+        near.join(far)
+        assert connection.said == []
+        while len(connection.said) < 2:
+            await asyncio.sleep(0.005)
+        return connection.said
+
+    assert asyncio.run(asyncio.wait_for(carried(), PATIENCE_S)) == [b"HELLO", None]
