@@ -16,6 +16,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
 
 TIME_UNITS_S: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
+_EXAMPLES_S: Mapping[str, float] = {"20ms": 0.02, "1.5s": 1.5, "2m": 120.0, "2ms": 0.002}
+"""Times as they are written; an error names the first two that are allowed."""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)?")
 
 SIZE_UNITS_BYTES: Mapping[str, float] = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
@@ -36,7 +39,10 @@ def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float
     match = _DURATION.fullmatch(text.strip())
     value_s = float(match[1]) * TIME_UNITS_S[match[2] or "s"] if match else -1.0
     if not low_s <= value_s <= high_s:
-        raise UsageError(f"{name} {text!r}: must be a time from {low_s:g}s to {high_s:g}s, e.g. 20ms or 1.5s.")
+        examples = [example for example, seconds in _EXAMPLES_S.items() if low_s <= seconds <= high_s]
+        raise UsageError(
+            f"{name} {text!r}: must be a time from {low_s:g}s to {high_s:g}s, e.g. {' or '.join(examples[:2])}."
+        )
     return value_s
 
 

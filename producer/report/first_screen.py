@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from producer.report.formats import instant
 from producer.report.kinds import KINDS
-from producer.report.lane_names import distances_told, versions_that_differ
+from producer.report.lane_names import NAMED_LANES, distances_told, versions_that_differ
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from producer.analysis.summary import Summary
     from producer.report.parts import Part
-
-NAMED_LANES = 4
-"""Lanes that a heading names; of more it says how many there are."""
 
 MORE_FIGURES = 10
 """By so much the rows of a table of figures may be more than those of an answer."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 VERSIONS = ("python", "celery", "kombu")
 """What a node says of itself that an interpreter of its own may have otherwise."""
 
-NAMED = 4
+NAMED_LANES = 4
 """Lanes that a sentence names; of more it says how many there are."""
 
 
@@ -49,6 +49,6 @@ def distances_told(distances: Sequence[Distance]) -> list[str]:
         return []
     low, high = (milliseconds(pick(each.ping_s for each in far)) for pick in (min, max))
     took = low if low == high else f"{low} to {high}"
-    lanes = ", ".join(dict.fromkeys(each.lane for each in far)) if len(far) <= NAMED else f"{len(far)} lanes"
+    lanes = ", ".join(each.lane for each in far) if len(far) <= NAMED_LANES else f"{len(far)} lanes"
     direct = milliseconds(median(each.direct_s for each in far))
     return [f"At a distance from the broker: {lanes}, a PING of {took} ms; without their relays {direct} ms."]

@@ -146,15 +146,6 @@ def scaling_sentence(lane: str, law: Law | None) -> str:
     )
 
 
-def distance_sentence(found: LaneAtDistance) -> str:
-    """Return what a lane keeps of its capacity where it is farthest from the broker."""
-    return (
-        f"{found.lane}: at a PING of {milliseconds(found.far_ping_s)} ms it does {number(found.far_per_s)}/s, "
-        f"{percent(found.kept)} of the {number(found.near_per_s)}/s at {milliseconds(found.near_ping_s)} ms; "
-        f"{number(found.jobs_a_round_trip)} jobs a round trip."
-    )
-
-
 def _peak(law: Law) -> str:
     if law.misfit is not None:
         return (

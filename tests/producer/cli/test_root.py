@@ -68,7 +68,7 @@ def refused(poolrace, tmp_path):
         (["--pairs", "0"], "--pairs '0': must be a whole number from 1 to 1000"),
         (["--pairs", "2.5"], "--pairs '2.5': must be"),
         (["--pairs", ""], "--pairs '': must be"),
-        (["--duration", "0"], "--duration '0': must be a time from 0.1s to 3600s, e.g. 20ms or 1.5s"),
+        (["--duration", "0"], "--duration '0': must be a time from 0.1s to 3600s, e.g. 1.5s or 2m"),
         (["--duration", "soon"], "--duration 'soon': must be a time"),
         (["--duration", "-1s"], "--duration '-1s': must be a time"),
         (["--duration", ""], "--duration '': must be a time"),

@@ -127,7 +127,7 @@ def test_a_duration_has_a_unit_or_is_in_seconds(text, seconds):
     "text", ["", "s", "soon", "1h", "-1s", "1 s", "1,5s", "1e3", "nan", "inf", "0s", "4000s", "61m"]
 )
 def test_a_bad_duration_is_told_with_what_is_allowed(text):
-    with pytest.raises(UsageError, match=r"must be a time from 0\.1s to 3600s, e\.g\. 20ms or 1\.5s") as raised:
+    with pytest.raises(UsageError, match=r"must be a time from 0\.1s to 3600s, e\.g\. 1\.5s or 2m") as raised:
         parse_duration_s(text, "--duration", 0.1, 3600)
     assert f"--duration {text!r}" in str(raised.value)
 
@@ -139,3 +139,13 @@ def test_whatever_is_written_is_a_duration_within_bounds_or_a_usage_error(text):
     except UsageError:
         return
     assert 0.1 <= seconds <= 60
+
+
+@pytest.mark.parametrize(("low_s", "high_s"), [(0, 0.25), (0.0001, 60), (0.1, 3600), (1, 86_400)])
+def test_the_times_that_an_error_gives_as_examples_are_allowed(low_s, high_s):
+    with pytest.raises(UsageError) as refused:
+        parse_duration_s("soon", "--duration", low_s, high_s)
+    examples = str(refused.value).partition("e.g. ")[2].rstrip(".").split(" or ")
+    assert len(examples) == 2
+    for example in examples:
+        parse_duration_s(example, "--duration", low_s, high_s)

@@ -10,7 +10,6 @@ from producer.report.charts.picture import Drawn, Missing, picture
 from producer.report.charts.theme import style_of
 from producer.report.formats import milliseconds, number, percent
 from producer.report.parts import Table
-from producer.report.sweep import distance_sentence
 from producer.report.tables import percentile_cell
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.percentiles import Spread
     from producer.analysis.summary import Summary
-    from producer.analysis.sweep import SweepLane, SweepSummary
+    from producer.analysis.sweep import LaneAtDistance, SweepLane, SweepSummary
     from producer.rundir.run import Run
 
 COMMAND = "poolrace sweep --over rtt=0,0.5ms,2.5ms,10ms --workload noop."
@@ -42,7 +41,7 @@ def distance(summary: Summary, _run: Run) -> Drawn | Missing | None:
         return CUT_SHORT
     rows = _rows(sweep)
     return Drawn(
-        shows=" ".join(map(distance_sentence, sweep.distance)),
+        shows=" ".join(map(_kept, sweep.distance)),
         reads=(
             "A lane that waits for the broker with each job falls with the distance, twice as far by half; one whose "
             "messages travel together stays level. A mark is the median of a lane's trials, its line the range; both "
@@ -50,6 +49,15 @@ def distance(summary: Summary, _run: Run) -> Drawn | Missing | None:
         ),
         figure=_figure(rows),
         table=_table(rows),
+    )
+
+
+def _kept(found: LaneAtDistance) -> str:
+    """Return what a lane keeps of its capacity where it is farthest from the broker."""
+    return (
+        f"{found.lane}: at a PING of {milliseconds(found.far_ping_s)} ms it does {number(found.far_per_s)}/s, "
+        f"{percent(found.kept)} of the {number(found.near_per_s)}/s at {milliseconds(found.near_ping_s)} ms; "
+        f"{number(found.jobs_a_round_trip)} jobs a round trip."
     )
 
 
