@@ -38,7 +38,7 @@ test: setup  ## the tests, some with real brokers and nodes, without Docker or a
 	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
 
 test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
-	@$(PYTEST) --ignore tests/compose -m heavy $(TOGETHER)
+	@$(PYTEST) -m heavy $(TOGETHER) tests/integration tests/benchmarks
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(PYTEST) tests/compose

@@ -1,7 +1,21 @@
 """What all tests share."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
+
+HEAVY_IN = tuple(Path(__file__).parent / name for name in ("integration", "benchmarks"))
+"""Where make test-integration looks for heavy tests, so that no other module is imported for it."""
+LONGEST_FIRST = (
+    "test_transport_compatibility.py",
+    "test_limit_and_sweep.py",
+    "test_own_app.py",
+    "test_transport_faults.py",
+    "test_race.py",
+    "test_lessons.py",
+)
+"""Files whose heavy tests take one to three minutes: one that begins last is waited for by all other processes."""
 
 # A deadline would assert a time, and these machines are noisy.
 settings.register_profile("poolrace", deadline=None)
@@ -9,7 +23,16 @@ settings.load_profile("poolrace")
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what asks for a browser, so that each tier of the Makefile can name its tests."""
+    """Mark what asks for a browser, so that each tier of the Makefile can name its tests; put long files first."""
     for item in items:
         if {"browser", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.page)
+        if item.get_closest_marker("heavy") and not any(item.path.is_relative_to(folder) for folder in HEAVY_IN):
+            raise pytest.UsageError(f"{item.nodeid} is heavy: move it to tests/integration, where its tier finds it.")
+    items.sort(key=_place)
+
+
+def _place(item):
+    if item.path.name in LONGEST_FIRST and item.path.parent == HEAVY_IN[0]:
+        return LONGEST_FIRST.index(item.path.name)
+    return len(LONGEST_FIRST)

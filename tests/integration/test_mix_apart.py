@@ -66,9 +66,12 @@ def test_its_jobs_are_those_of_the_same_round_of_the_mix_due_at_the_same_times(r
     apart, together = trials(run, Kind.APART), trials(run, Kind.LATENCY)
     results = analyse(run.trials, run.sent, run.records, run.children).trials
     disturbed = {
-        each.round for each in results if (each.kind, each.workload) == (Kind.LATENCY, "mix") and each.disturbed
+        kind: {each.round for each in results if (each.kind, each.workload) == (kind, "mix") and each.disturbed}
+        for kind in (Kind.APART, Kind.LATENCY)
     }
-    assert {turn for _, turn in apart.keys() - together.keys()} <= disturbed  # such a round ends early
+    # A disturbed round of the mix ends early; one of the mix apart is made up for by one more, with jobs of its own.
+    alone = {turn for _, turn in apart.keys() - together.keys()} - disturbed[Kind.LATENCY]
+    assert len(alone) <= len(disturbed[Kind.APART])
     assert apart.keys() & together.keys()
     for key in apart.keys() & together.keys():
         planned = [
