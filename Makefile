@@ -61,7 +61,7 @@ test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's r
 	@touch $@
 
 test-servers: .venv/.servers  ## the atomic transport on old and new servers and Celerys, over TLS, with gevent; needs Debian's redis-server
-	@$(PYTEST) tests/integration/test_transport_servers.py
+	@$(PYTEST) -m servers --numprocesses 3 tests/integration --ignore tests/integration/test_rabbitmq.py
 
 # The tests of kombu and Celery come in their source distributions, of the versions that are pinned here, into an
 # environment of their own; nothing of them is kept.

@@ -1,13 +1,13 @@
 """
-The speed of one sending process: the publisher's batches against `apply_async` in a loop, on the same broker.
+The speed of one sending process: a publisher's batches, and `apply_async` in steps, against `apply_async` as it is.
 
-Both send the same task to a queue that no node reads, in turns, from this process and over open connections.
+All send the same task to a queue that no node reads, in turns, from this process and over open connections.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from celery import Celery
 from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
+from poolrace import publishing
 from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
 from producer.measure.order import Order
@@ -24,9 +25,9 @@ from producer.plan.arrivals import backlog
 from producer.plan.jobs import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-PROMISE = Promise(least=10)
+BATCHES, STEPS, CONFIRMED = Promise(least=10), Promise(least=8), Promise(least=1.5)
 RUN_ID = "00" * 8
 QUEUE = "sent"
 TASK = "worker.noop"
@@ -35,59 +36,84 @@ TASK = "worker.noop"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Senders:
     """
-    The two ways to send a number of jobs, on one broker.
+    The ways to send a number of jobs, on one broker.
 
     Attributes:
         batches: Sends in batches, as a publisher of a race does.
-        loop: Calls `task.apply_async(ignore_result=True)`, one job at a time.
+        steps: Calls `apply_async` of an app that sends in steps, until all is with the broker.
+        confirmed: The same, where each call waits for its message.
+        loop: Calls `apply_async` as it is.
         forget: Removes the sent messages.
     """
 
     batches: Callable[[int], object]
+    steps: Callable[[int], object]
+    confirmed: Callable[[int], object]
     loop: Callable[[int], object]
     forget: Callable[[], object]
 
 
 def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200) -> list[Figure]:
-    """Alternate the two ways, and divide the jobs per second of one by those of the other."""
+    """Take turns, and divide the jobs per second of each way by those of the loop."""
     with senders() as ways:
-        for send in (ways.batches, ways.loop):  # first connections and imports count for nothing
+        arms = {ways.batches: batch_jobs, ways.steps: batch_jobs, ways.confirmed: loop_jobs, ways.loop: loop_jobs}
+        for send in arms:  # first connections and imports count for nothing
             send(loop_jobs // 10)
             ways.forget()
-        rates = [_round(ways, batch_jobs, loop_jobs, turn) for turn in range(rounds)]
-    return [Figure.of("sent in batches / by apply_async in a loop", rates, jobs_per_s, PROMISE)]
+        rates = [_round(ways, arms, turn) for turn in range(rounds)]
+    return [
+        Figure.of(
+            f"{name} / by apply_async as it is", [(each[way], each[ways.loop]) for each in rates], jobs_per_s, least
+        )
+        for name, way, least in (
+            ("sent in batches", ways.batches, BATCHES),
+            ("by apply_async in steps", ways.steps, STEPS),
+            ("by apply_async in steps, each confirmed", ways.confirmed, CONFIRMED),
+        )
+    ]
 
 
-def _round(ways: Senders, batch_jobs: int, loop_jobs: int, turn: int) -> tuple[float, float]:
-    """Return the jobs per second of the batches and of the loop; which goes first alternates between rounds."""
-    arms = [(ways.batches, batch_jobs), (ways.loop, loop_jobs)]
+def _round(
+    ways: Senders, arms: Mapping[Callable[[int], object], int], turn: int
+) -> dict[Callable[[int], object], float]:
+    """Return the jobs per second of each way; the order is turned round between rounds."""
     rates = {}
-    for send, jobs in arms[:: -1 if turn % 2 else 1]:
+    for send, jobs in list(arms.items())[:: -1 if turn % 2 else 1]:
         began_s = time.perf_counter()
         send(jobs)
         rates[send] = jobs / (time.perf_counter() - began_s)
         ways.forget()
-    return rates[ways.batches], rates[ways.loop]
+    return rates
 
 
 @contextmanager
 def senders() -> Iterator[Senders]:
-    """Open a broker of its own, and both ways to send to it."""
-    with Processes() as processes:
+    """Open a broker of its own, and all ways to send to it."""
+    with Processes() as processes, ExitStack() as ending:
         broker = start_embedded(processes, processes.folder())
-        with (
-            Celery("benchmark", broker=broker.url, set_as_current=False) as app,
-            app.connection_for_write() as connection,
-        ):
-            app.conf.task_default_queue = QUEUE
-            task = app.task(name=TASK, ignore_result=True, shared=False)(_noop)
-            sender = JobSender(app, Producer(connection))
-            channel: Any = connection.default_channel
-            yield Senders(
-                batches=lambda jobs: _send_batches(sender, jobs),
-                loop=lambda jobs: _send_loop(task, jobs),
-                forget=lambda: channel.queue_purge(QUEUE),
-            )
+        apps = [ending.enter_context(_app(broker.url)) for _ in range(3)]
+        loop, steps, confirmed = apps
+        connection = ending.enter_context(loop.connection_for_write())
+        publishing.install(steps)
+        publishing.install(confirmed, confirmed=True)
+        for app in (steps, confirmed):
+            ending.callback(publishing.uninstall, app)
+        sender = JobSender(loop, Producer(connection))
+        channel: Any = connection.default_channel
+        yield Senders(
+            batches=lambda jobs: _send_batches(sender, jobs),
+            steps=lambda jobs: _send_steps(steps, jobs),
+            confirmed=lambda jobs: _send_loop(confirmed, jobs),
+            loop=lambda jobs: _send_loop(loop, jobs),
+            forget=lambda: channel.queue_purge(QUEUE),
+        )
+
+
+def _app(broker_url: str) -> Celery:
+    app = Celery("benchmark", broker=broker_url, set_as_current=False)
+    app.conf.task_default_queue = QUEUE
+    app.task(name=TASK, ignore_result=True, shared=False)(_noop)
+    return app
 
 
 def _noop() -> None:
@@ -99,6 +125,12 @@ def _send_batches(sender: JobSender, jobs: int) -> None:
     send_when_due(order, start_at=time.time(), part=(0, 1), send=sender.send)
 
 
-def _send_loop(task: Any, jobs: int) -> None:
+def _send_loop(app: Celery, jobs: int) -> None:
+    task = app.tasks[TASK]
     for _ in range(jobs):
-        task.apply_async(ignore_result=True)
+        task.apply_async()
+
+
+def _send_steps(app: Celery, jobs: int) -> None:
+    _send_loop(app, jobs)
+    publishing.flush(app)

