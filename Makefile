@@ -60,7 +60,7 @@ test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's r
 	  --upgrade --target .venv/older/$$version "celery==$$version.*" "kombu[redis]==$$version.*" || exit 1; done
 	@touch $@
 
-test-servers: .venv/.servers  ## the atomic transport on old and new servers and Celerys, over TLS, with gevent; needs Debian's redis-server
+test-servers: .venv/.servers  ## the atomic transport on old and new servers and Celerys, over TLS, with gevent; lanes of older Celerys; needs Debian's redis-server
 	@$(PYTEST) -m servers --numprocesses 3 tests/integration --ignore tests/integration/test_rabbitmq.py
 
 # The tests of kombu and Celery come in their source distributions, of the versions that are pinned here, into an

@@ -45,12 +45,14 @@ class Message:
         text: The message as kombu writes it.
         task_id: The id of its task.
         promise: Where its end is told, if it is not raised.
+        confirm: Whether its sender waits for it.
     """
 
     key: str
     text: str
     task_id: str
     promise: Promise | None
+    confirm: bool
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ class Step:
         messages: In order.
         size: Their length in characters.
         is_settled: True when all are accepted or failed.
-        failed: What the messages without a promise failed of, by the id of the task.
+        failed: What the messages for which somebody waits failed of, by the id of the task.
     """
 
     began_s: float
@@ -110,7 +112,7 @@ class Gatherer:
         """Begin anew in a child."""
         self._begin()
 
-    def add(self, key: str, text: str, task_id: str) -> None:
+    def add(self, key: str, text: str, task_id: str, *, confirm: bool = False) -> None:
         """
         Send a message with others.
 
@@ -118,6 +120,7 @@ class Gatherer:
             key: The list on the server, prefix included.
             text: The message as kombu writes it.
             task_id: The id of its task.
+            confirm: Wait until it is with the broker, also where that is not asked for all.
 
         Raises:
             PublishError: If messages without a promise were not accepted: earlier ones, and then this one is not sent,
@@ -127,8 +130,9 @@ class Gatherer:
         promise = CURRENT.get()
         if promise is not None:
             promise.begin()
-        step = self._gather(Message(key, text, task_id, promise))
-        if self.confirmed:
+        confirm = confirm or self.confirmed
+        step = self._gather(Message(key, text, task_id, promise, confirm))
+        if confirm:
             self._confirm(step, task_id)
         elif step.is_full() or monotonic() - step.began_s >= LINGER_S:
             # Behind a step that is under way this one may grow, so long as it does not grow too large.
@@ -223,7 +227,7 @@ class Gatherer:
         self, step: Step, accepted: Sequence[Message], failed: Sequence[Message], error: BaseException | None
     ) -> None:
         promises: dict[Promise, tuple[int, list[str]]] = {}
-        unpromised = [message.task_id for message in failed if message.promise is None]
+        unpromised = [message for message in failed if message.promise is None]
         for message in accepted:
             if message.promise is not None:
                 count, ids = promises.get(message.promise, (0, []))
@@ -233,12 +237,11 @@ class Gatherer:
                 promises.setdefault(message.promise, (0, []))[1].append(message.task_id)
         for promise, (count, ids) in promises.items():
             promise.settle(count, ids, error if ids else None)
-        if unpromised and error is not None:
-            if self.confirmed:
-                step.failed = dict.fromkeys(unpromised, error)
-            else:
+        if error is not None:
+            step.failed = {message.task_id: error for message in unpromised if message.confirm}
+            if raised_later := [message.task_id for message in unpromised if not message.confirm]:
                 with self._lock:
-                    self._failed += unpromised
+                    self._failed += raised_later
                     self._failed_of = error
         step.is_settled.set()
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-CARRIED = frozenset({"queue", "priority", "ignore_result", "task_id"})
-"""The options of a call that a step can carry; with any other, Celery sends it."""
+CARRIED = {"queue": str, "priority": int, "ignore_result": bool, "task_id": str}
+"""The options of a call that a step can carry, and their types; with any other, Celery sends it."""
+
+ABSENT = frozenset({"task_id", "producer", "link", "link_error", "shadow"})
+"""The options of which None says the same as nothing."""
 
 LEVELS = 3
 """How deep a Celery before 5.7 prints arguments, where it is no setting."""
@@ -55,14 +58,14 @@ class Publisher:
         self, original: Callable[..., Any], task: Any, args: Any, kwargs: Any, options: Mapping[str, Any]
     ) -> Any:
         """Send a task in a step, or by Celery's own `apply_async`."""
-        options = {name: value for name, value in options.items() if value is not None}
-        plan = self._plan_of_task(original, task, args, kwargs, options)
+        given = {name: value for name, value in options.items() if value is not None or name not in ABSENT}
+        plan = self._plan_of_task(original, task, args, kwargs, given)
         if plan is None:
             return original(task, args, kwargs, **options)
         if task.typing:
             task.__header__(*(args or ()), **(kwargs or {}))
         ignore_result = options.get("ignore_result", task.ignore_result)
-        return self._send(plan, args, kwargs, options, ignore_result=ignore_result, result_of=task.AsyncResult)
+        return self._send(plan, args, kwargs, given, ignore_result=ignore_result, result_of=task.AsyncResult)
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, *positional: Any, **options: Any) -> Any:
         """Send a task by Celery's own `send_task`, after all that was gathered before it."""
@@ -92,7 +95,8 @@ class Publisher:
         )
         if not ignore_result:
             app.backend.on_task_call(None, task_id)  # of those that are plain, none looks at the producer
-        self.gatherer.add(plan.key, text, task_id)
+        # A job may be the last thing that its process does.
+        self.gatherer.add(plan.key, text, task_id, confirm=bool(parent))
         result = result_of(task_id)
         result.ignored = ignore_result
         if parent:
@@ -103,13 +107,13 @@ class Publisher:
         self, original: Callable[..., Any], task: Any, args: Any, kwargs: Any, options: Mapping[str, Any]
     ) -> MessagePlan | None:
         """Return how to make the message of a call; None if Celery has to."""
-        if not options.keys() <= CARRIED or not self._may_carry():
+        if not options.keys() <= CARRIED.keys() or not self._may_carry():
             return None
         if not isinstance(args, (tuple, list, type(None))) or not isinstance(kwargs, (dict, type(None))):
             return None
-        queue, priority, ignore_result = (options.get(name) for name in ("queue", "priority", "ignore_result"))
-        if not isinstance(queue, (str, type(None))):
+        if not all(isinstance(options[name], kind) for name, kind in CARRIED.items() if name in options):
             return None
+        queue, priority, ignore_result = (options.get(name) for name in ("queue", "priority", "ignore_result"))
         plans: dict[Any, MessagePlan | None] = self._of_thread.__dict__.setdefault("plans", {})
         key = (os.getpid(), task.name, type(task), queue, priority, ignore_result)
         if key not in plans:
@@ -189,12 +193,14 @@ def install(app: Any, *, confirmed: bool = False, durable: bool = False) -> None
 
     Raises:
         ValueError: If the app's broker is no Redis, or `durable` comes without `confirmed`.
+        PublishError: If it did so before, and messages of then were not accepted.
     """
     if durable and not confirmed:
         raise ValueError("durable=True needs confirmed=True: a call that does not wait cannot tell of the disk")
     driver = app.connection_for_write().transport.driver_type
     if driver != "redis":
         raise ValueError(f"publishing in steps needs a Redis broker (redis://, rediss://, sentinel://), not {driver}")
+    uninstall(app)
     with _changing:
         _publishers[app] = publisher = Publisher(app, confirmed=confirmed, durable=durable)
         app.send_task = publisher.send_task

@@ -23,15 +23,17 @@ from producer.fleet.broker import Broker, connect, forget_queue
 from producer.fleet.control import ANSWER_S, Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import Depth, depth
+from producer.plan.lane_settings import AUTOSCALE, EVENTS, OFF, ON, RESULTS, START, START_METHODS
 from producer.plan.lanes import Lane
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import Distance, NodeFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kombu import Connection
 
+FORK = START_METHODS[0]
 FIND_S = 30.0
 ASK_S = 1.0
 CHECK_EVERY_S = 5.0
@@ -240,7 +242,7 @@ def by_queue(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> 
             )
         lane = _configuration(pools[0], members)
         found.append(FoundLane(lane=replace(lane, key=queue), queue=queue, nodes=tuple(members)))
-    return found
+    return _without_shared(found)
 
 
 def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
@@ -258,7 +260,7 @@ def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
             f"All nodes run the {', '.join(pools)} pool: {', '.join(hellos)}. A race needs nodes of two pools; start "
             "some of the other."
         )
-    return [_lane(pool, members, pools) for pool, members in sorted(pools.items())]
+    return _without_shared([_lane(pool, members, pools) for pool, members in sorted(pools.items())])
 
 
 def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> FoundLane:
@@ -267,16 +269,42 @@ def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[st
 
 
 def _configuration(pool: str, members: Mapping[str, Mapping[str, Any]]) -> Lane:
-    setups = {(h["prefetch_multiplier"], h["acks"], h.get("transport", STOCK)) for h in members.values()}
+    setups = {
+        (h["prefetch_multiplier"], h["acks"], h.get("transport", STOCK), tuple(_settings(h))) for h in members.values()
+    }
     if len(setups) > 1:
         raise FleetError(
-            f"The {pool} nodes {', '.join(members)} differ in prefetch, acks or transport. Start them alike."
+            f"The {pool} nodes {', '.join(members)} differ in prefetch, acks, transport, events, results, start method "
+            "or autoscale. Start them alike."
         )
-    ((prefetch, acks, transport),) = setups
+    ((prefetch, acks, transport, settings),) = setups
     slots = sum(hello["concurrency"] for hello in members.values())
     return Lane(
-        key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, nodes=len(members), transport=transport
+        key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, nodes=len(members), transport=transport,
+        settings=settings,
     )  # fmt: skip
+
+
+def _settings(hello: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the further settings of a node, as far as its poolrace tells them."""
+    if "events" in hello:
+        yield EVENTS, ON if hello["events"] else OFF
+    if "ignores_results" in hello:
+        yield RESULTS, OFF if hello["ignores_results"] else ON
+    if hello.get("start_method", FORK) != FORK:
+        yield START, hello["start_method"]
+    if hello.get("autoscale"):
+        yield AUTOSCALE, str(hello["autoscale"][1])  # the most is the concurrency
+
+
+def _without_shared(found: Sequence[FoundLane]) -> list[FoundLane]:
+    """Return lanes that say of events and results only what differs between them."""
+    told = [{name: value for name, value in each.lane.settings if name in {EVENTS, RESULTS}} for each in found]
+    shared = {name for name in (EVENTS, RESULTS) if len({each.get(name) for each in told}) == 1}
+    return [
+        replace(each, lane=replace(each.lane, settings=tuple(s for s in each.lane.settings if s[0] not in shared)))
+        for each in found
+    ]
 
 
 def _own_queue(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from base64 import b64decode
 import pytest
 import redis
 from celery import Celery, chain
+from celery._state import _task_stack
 from celery.signals import before_task_publish
 from integration.commands import until
 from integration.conftest import ROOT
@@ -129,6 +130,31 @@ def test_a_step_whose_answer_is_lost_is_done_once(shop, monkeypatch):
     assert shop.arrived() == [0, 1, 2]
 
 
+def test_what_a_job_sends_is_there_when_the_call_returns_with_its_ancestors(shop, monkeypatch):
+    monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
+    job = shop.charge
+    job.push_request(id="second", root_id="first", children=[], called_directly=False)
+    _task_stack.push(job)
+    try:
+        (child,) = shop.send(1)
+        (text,) = shop.client.lrange("celery", 0, -1)
+        assert [result.id for result in job.request.children] == [child]
+    finally:
+        _task_stack.pop()
+        job.pop_request()
+    headers = json.loads(text)["headers"]
+    assert (headers["root_id"], headers["parent_id"]) == ("first", "second")
+
+
+def test_none_for_an_option_says_what_it_says_to_celery(site):
+    with Shop(site.broker.url.replace("/0", f"/{DATABASE}")) as shop:
+        shop.charge.queue = "slow"
+        shop.send(1, queue=None)  # which takes back the task's own queue
+        shop.send(2, link=None, task_id=None)
+        publishing.flush(shop.app)
+        assert (shop.arrived(), shop.arrived("slow")) == ([1], [2])
+
+
 class TestRefused:
     """A server that is full refuses every step."""
 
@@ -141,7 +167,8 @@ class TestRefused:
             server.client.config_set("maxmemory", 1)
             yield shop, lambda: server.client.config_set("maxmemory", 0)
 
-    def test_it_is_raised_by_flush_with_the_ids(self, full):
+    def test_it_is_raised_by_flush_with_the_ids(self, full, monkeypatch):
+        monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
         shop, make_room = full
         ids = shop.send(1, 2)
         with pytest.raises(publishing.PublishError, match="maxmemory") as caught:

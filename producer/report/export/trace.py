@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from producer.analysis.slots import SLOT, slot_name, with_slots
 from producer.plan.stages import STAGES, with_returns
 from producer.report.export.rows import deliveries
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 US_PER_S = 1e6
-SLOT = ("node", "pid", "thread_id")
-"""Columns that name a slot: a child process of prefork, or a thread."""
-
 DRAWN = ("started_at", "finished_at")
 ARGUMENTS = ("queue_wait", "service")
 """Stages that each event has among its arguments, in ms."""
@@ -64,7 +62,7 @@ def _placed(table: pl.DataFrame) -> pl.DataFrame:
     Events of a thread must not overlap, or a viewer drops one. They do by a little where a clock was set between two
     jobs, so a job is drawn from when the one before had finished; what it took is in the event's arguments.
     """
-    ran = (
+    ran = with_slots(
         with_returns(table)
         .filter(pl.all_horizontal(pl.col(name).is_not_null() for name in DRAWN))
         .sort("started_at", "seq")
@@ -88,7 +86,7 @@ def _events(placed: pl.DataFrame, zero_at: float) -> Iterator[dict[str, Any]]:
         name = f"{row['node']} ({row['pool']})"
         yield {"name": "process_name", "ph": "M", "pid": row["process"], "tid": 0, "args": {"name": name}}
     for row in slots.iter_rows(named=True):
-        name = f"slot {row['slot']} (pid {row['pid']}, thread {row['thread_id']})"
+        name = f"slot {row['slot']} (pid {row['pid']}, {slot_name(row, shares_process=True)})"
         yield {"name": "thread_name", "ph": "M", "pid": row["process"], "tid": row["slot"], "args": {"name": name}}
     for row in placed.iter_rows(named=True):
         yield _job(row, zero_at)

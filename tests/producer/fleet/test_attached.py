@@ -1,5 +1,7 @@
 """Nodes that run already become lanes: one a pool, or one a queue that was named."""
 
+from itertools import pairwise
+
 import pytest
 
 from producer.errors import FleetError
@@ -49,6 +51,28 @@ def test_a_lane_has_the_transport_that_its_nodes_tell_and_kombus_if_they_are_too
     assert [found.lane.transport for found in by_queue(hellos, ["new", "old"])] == ["atomic", "stock"]
 
 
+def test_a_lane_has_the_further_settings_that_its_nodes_tell():
+    hellos = {
+        "prefork@a": hello("prefork", "prefork", start_method="spawn", autoscale=[8, 2]),
+        "threads@a": hello("threads", "threads", start_method="fork", autoscale=[]),
+    }
+    prefork, threads = (found.lane for found in group(hellos))
+    assert (dict(prefork.settings), dict(threads.settings)) == ({"start": "spawn", "autoscale": "2"}, {})
+    assert ("--autoscale", "8,2") in pairwise(prefork.worker_flags())
+    assert prefork.label == "prefork (8 slots, start spawn, autoscale 2)"
+
+
+def test_of_events_and_results_only_what_differs_between_lanes_is_told():
+    told = {"events": True, "ignores_results": False}
+    hellos = {
+        "prefork@a": hello("prefork", "prefork", **told),
+        "threads@a": hello("threads", "threads", **told | {"events": False}),
+    }
+    assert [dict(found.lane.settings) for found in group(hellos)] == [{"events": "on"}, {"events": "off"}]
+    hellos["threads@a"]["events"] = True
+    assert [dict(found.lane.settings) for found in by_queue(hellos, ["prefork", "threads"])] == [{}, {}]
+
+
 def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
     with pytest.raises(FleetError, match=r"no node consumes mail\. Those that are consumed: mails, prefork, threads"):
         by_queue(HELLOS, ["mail"])
@@ -58,8 +82,13 @@ def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
     ("hellos", "said"),
     [
         ({"a": hello("prefork", "q"), "b": hello("threads", "q")}, "nodes of several pools consume it: a, b"),
-        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch, acks or"),
-        ({"a": hello("threads", "q", transport="atomic"), "b": hello("threads", "q")}, "acks or transport. Start them"),
+        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch, acks, transport,"),
+        (
+            {"a": hello("threads", "q", transport="atomic"), "b": hello("threads", "q")},
+            "or autoscale. Start them alike",
+        ),
+        ({"a": hello("prefork", "q", events=True), "b": hello("prefork", "q", events=False)}, "differ in .* events"),
+        ({"a": hello("prefork", "q", start_method="spawn"), "b": hello("prefork", "q")}, "differ in .* start method"),
     ],
 )
 def test_nodes_that_are_no_one_lane_are_refused(hellos, said):

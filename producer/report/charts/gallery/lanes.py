@@ -1,4 +1,4 @@
-"""Lanes: a row a process or thread, a bar a job, filled as high as its CPU share, so that the GIL can be seen."""
+"""Lanes: a row a slot, a bar a job, filled as high as its CPU share, so that the GIL can be seen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from plotly.subplots import make_subplots
 
+from poolrace.pools import has_thread_of_its_own
+from producer.analysis.slots import SLOT, slot_name, with_slots
 from producer.plan.stages import STAGES, with_returns
 from producer.report.charts.labels import escaped
 from producer.report.charts.last_trials import last_of_each_lane
@@ -51,7 +53,8 @@ class LaneSlots:
         trial: The trial.
         jobs: One row a job that a slot ran, by start: `row`, `workload`, `fetched_s`, `started_s`, `finished_s` from
             the trial's zero, and `cpu_s`, all in seconds.
-        slots: One row a process or thread: `row`, `node`, `pid`, `thread_id`, `jobs`, `busy_s` and `cpu_s`.
+        slots: One row a slot: `row`, `node`, `pid`, `thread_id`, `greenlet`, `pool`, `jobs`, `busy_s` and `cpu_s`,
+            which is null where no job has a CPU time of its own.
         span_s: From the first start to the last end.
         gil: The interpreter lock was on in every slot.
     """
@@ -68,19 +71,26 @@ class LaneSlots:
         return self.trial.lane
 
     @property
-    def cpu_share(self) -> float:
-        """The CPU time over service time, of all jobs together."""
+    def cpu_share(self) -> float | None:
+        """The CPU time over service time, of all jobs together; None if they share threads."""
+        if not self.has_cpu:
+            return None
         return _over(_total(self.slots["cpu_s"]), _total(self.slots["busy_s"])) or 0.0
 
     @property
-    def cores(self) -> float:
-        """The cores that the slots used together, on average."""
-        return _over(_total(self.slots["cpu_s"]), self.span_s) or 0.0
+    def cores(self) -> float | None:
+        """The cores that the slots used together, on average; None if their jobs share threads."""
+        return (_over(_total(self.slots["cpu_s"]), self.span_s) or 0.0) if self.has_cpu else None
+
+    @property
+    def has_cpu(self) -> bool:
+        """True if the CPU time of a job can be told from that of others."""
+        return all(map(has_thread_of_its_own, self.slots["pool"].unique()))
 
     @property
     def locked(self) -> bool:
         """True if its threads are all of one process and share its interpreter lock."""
-        return self.gil and self.slots.height > 1 and self.slots["pid"].n_unique() == 1
+        return self.gil and self.slots["thread_id"].n_unique() > 1 and self.slots["pid"].n_unique() == 1
 
     @property
     def busy_share(self) -> float:
@@ -143,20 +153,22 @@ def _hungriest(run: Run, trials: Sequence[Trial]) -> str:
 
 
 def _slots_of(run: Run, trial: Trial) -> LaneSlots:
-    slot = ("node", "pid", "thread_id")
-    records = with_returns(run.records).filter(pl.col("trial") == trial.trial, _ran()).sort("started_at", "seq")
+    records = with_slots(
+        with_returns(run.records).filter(pl.col("trial") == trial.trial, _ran()).sort("started_at", "seq")
+    )
     parts = run.sent.filter(pl.col("trial") == trial.trial).select("seq", "part").unique("seq")
     slots = (
-        records.group_by(slot, maintain_order=True)
+        records.group_by(SLOT, maintain_order=True)
         .agg(
+            pool=pl.first("pool"),
             jobs=pl.len(),
             busy_s=STAGES["service"].took_s.sum(),
             cpu_s=pl.col("cpu_s").fill_nan(None).sum(),
         )
-        .sort(slot)
+        .sort(SLOT)
         .with_row_index("row")
     )
-    jobs = records.join(slots.select("row", *slot), on=slot, how="left", maintain_order="left")
+    jobs = records.join(slots.select("row", *SLOT), on=SLOT, how="left", maintain_order="left")
     jobs = jobs.join(parts, on="seq", how="left", maintain_order="left").select(
         "row",
         pl.col("cpu_s").fill_nan(None).fill_null(0.0),
@@ -214,7 +226,9 @@ def _figure(drawn: Sequence[LaneSlots]) -> go.Figure:
 
 def _heading(lane: LaneSlots) -> str:
     # As short as a phone is narrow; what is under the chart says it in full.
-    return escaped(f"{lane.key}: {percent(lane.cpu_share)} on a core, {_cores(lane)} cores in all")
+    if lane.cpu_share is None:
+        return escaped(f"{lane.key}: jobs share threads, so none has a CPU time of its own")
+    return escaped(f"{lane.key}: {percent(lane.cpu_share)} on a core, {lane.cores:.2f} cores in all")
 
 
 def _names(lane: LaneSlots) -> dict[str, Any]:
@@ -235,7 +249,7 @@ def _names(lane: LaneSlots) -> dict[str, Any]:
 
 def _slot_name(slot: Mapping[str, Any], lane: LaneSlots, *, several: bool) -> str:
     shared = lane.slots.filter(pl.col("pid") == slot["pid"], pl.col("node") == slot["node"]).height > 1
-    name = f"thread {slot['thread_id']}" if shared else f"pid {slot['pid']}"
+    name = slot_name(slot, shares_process=shared)
     return escaped(f"{slot['node']} {name}" if several else name)
 
 
@@ -248,10 +262,9 @@ def _shows(drawn: Sequence[LaneSlots]) -> str:
 def _did(lane: LaneSlots) -> str:
     slots, jobs = lane.slots.height, lane.jobs.height
     where = "1 slot that was" if slots == 1 else f"{slots} slots that were"
-    return (
-        f"{lane.key}: {count(jobs)} jobs on {where} busy {percent(lane.busy_share)} of "
-        f"{seconds(lane.span_s)}, {percent(lane.cpu_share)} of that on a core"
-    )
+    on_a_core = f", {percent(lane.cpu_share)} of that on a core" if lane.has_cpu else ""
+    busy = f"{percent(lane.busy_share)} of {seconds(lane.span_s)}"
+    return f"{lane.key}: {count(jobs)} jobs on {where} busy {busy}{on_a_core}"
 
 
 def _extent(drawn: Sequence[LaneSlots]) -> str:
@@ -266,23 +279,26 @@ def _extent(drawn: Sequence[LaneSlots]) -> str:
 
 def _reads(drawn: Sequence[LaneSlots]) -> str:
     """Explain it by the lane whose threads share one lock, or else the one whose jobs have least of a core."""
+    row = "a process or a thread" if all(lane.has_cpu for lane in drawn) else "a process, a thread or a greenlet"
     begin = (
-        "A row is a process or a thread and a bar a job, dark as high as its share of CPU time; the thin line is jobs "
-        "waiting in the node"
+        f"A row is {row} and a bar a job, dark as high as its share of CPU time; the thin line is jobs waiting in the "
+        "node"
     )
     if any(_drawn(lane).height > MOST for lane in drawn):
         begin = (
-            "A row is a process or a thread, the darker the more of a stretch of time its jobs were on a core; in the "
-            f"page, zoom in on less than {count(MOST)} jobs to see each as a bar, as full as its share"
+            f"A row is {row}, the darker the more of a stretch of time its jobs were on a core; in the page, zoom in "
+            f"on less than {count(MOST)} jobs to see each as a bar, as full as its share"
         )
     locked = [lane for lane in drawn if lane.locked]
-    least = min(locked or drawn, key=lambda lane: lane.cpu_share)
+    least = min(locked or drawn, key=lambda lane: 2.0 if lane.cpu_share is None else lane.cpu_share)
+    if least.cpu_share is None:
+        return f"{begin}; jobs of {least.key} share a thread, so that none has a CPU time of its own."
     why = (
         f"{least.slots.height} threads in one process share one interpreter lock (GIL)"
         if locked
         else "the rest is waiting, for a core, a lock or an answer"
     )
-    full = f"jobs of {least.key} are {percent(least.cpu_share)} full, {_cores(least)} cores in all"
+    full = f"jobs of {least.key} are {percent(least.cpu_share)} full, {least.cores:.2f} cores in all"
     return f"{begin}: {full}, and {why}."
 
 
@@ -292,21 +308,17 @@ def _table(drawn: Sequence[LaneSlots]) -> Table:
             lane.key,
             slot["node"],
             str(slot["pid"]),
-            str(slot["thread_id"]),
+            str(slot["thread_id"]) if lane.has_cpu else slot_name(slot, shares_process=True),
             count(slot["jobs"]),
             percent(_over(slot["busy_s"], lane.span_s)),
-            percent(_over(slot["cpu_s"], slot["busy_s"])),
+            percent(_over(slot["cpu_s"], slot["busy_s"]) if lane.has_cpu else None),
         ]
         for lane in drawn
         for slot in lane.slots.iter_rows(named=True)
     ]
     return Table(
-        title="What each process or thread did",
+        title="What each slot did",
         columns=["lane", "node", "process", "thread", "jobs", "busy", "CPU share"],
         rows=rows,
         note="Busy is from the lane's first start to its last end; CPU share is CPU time over service time.",
     )
-
-
-def _cores(lane: LaneSlots) -> str:
-    return f"{lane.cores:.2f}"

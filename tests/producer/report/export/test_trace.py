@@ -70,6 +70,13 @@ def test_events_of_a_thread_follow_one_another_even_where_clocks_were_set(race):
     assert {event["args"]["service_ms"] for event in found if event["args"]["seq"] == 2} == {130.0}
 
 
+def test_jobs_that_share_a_thread_are_slots_of_their_own_and_as_long_as_they_took(race):
+    shared = race.records.with_columns(pool=pl.lit("gevent"), thread_id=pl.lit(7, pl.UInt32))
+    found = jobs_of(traced(replace(race, records=shared)))
+    assert {event["tid"] for event in found} == {1, 2}
+    assert [event["dur"] for event in found] == pytest.approx([event["dur"] for event in jobs_of(traced(race))])
+
+
 def test_a_service_time_below_zero_is_drawn_as_none_and_told_as_it_is(race):
     back = replace(race, records=race.records.with_columns(finished_at=pl.col("started_at") - 0.001))
     found = jobs_of(traced(back))

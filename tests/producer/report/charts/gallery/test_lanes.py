@@ -86,6 +86,19 @@ def test_threads_of_one_process_are_said_to_share_a_lock_only_if_they_do(sample)
     assert "lock (GIL)" not in free.reads
 
 
+def test_greenlets_are_rows_and_no_cpu_time_is_told_of_jobs_that_share_a_thread(sample):
+    summary, run = sample
+    greenlets = with_records(run, pool=pl.lit("gevent"), thread_id=pl.lit(7, pl.UInt32), cpu_s=pl.lit(None, pl.Float64))
+    found = lanes(summary, greenlets)
+    assert [list(row)[3:6] for row in found.table.rows[:2]] == [
+        ["greenlet 1", "6", "100 %"],
+        ["greenlet 2", "6", "100 %"],
+    ]
+    assert "on a core" not in found.shows
+    assert "jobs of prefork share a thread, so that none has a CPU time of its own" in found.reads
+    assert found.figure.layout.yaxis.ticktext == ("greenlet 1", "greenlet 2")
+
+
 def test_the_workload_that_holds_the_cpu_most_is_drawn(sample):
     summary, run = sample
     hungry = [trial.trial for trial in run.trials if trial.kind is Kind.CAPACITY and trial.round == 0]
