@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
+from redis.exceptions import NoPermissionError
 
 from poolrace.transport.dead_letters import HISTORY, MALFORMED, entry, report
 from poolrace.transport.script import MAX_DEAD, BrokenMessage
@@ -29,6 +31,17 @@ redis.call('SREM', KEYS[3], ARGV[1])
 return 1
 """
 """In one step, so that it goes back once, and only if nobody has renewed or acknowledged it meanwhile."""
+
+FORGET = """
+-- KEYS: unacked, the set of those that wait for their time. ARGV: delivery tags out of it.
+for _, tag in ipairs(ARGV) do
+  if redis.call('HEXISTS', KEYS[1], tag) == 0 then redis.call('SREM', KEYS[2], tag) end
+end
+"""
+"""Forgets those that do not wait any more: a stock node put them back, or somebody removed them."""
+
+FORGOTTEN = 64
+"""So many, drawn at random, are looked at each time."""
 
 PART = 0.5
 """It looks again after this part of the time: a little early by a timer, often enough within a short timeout."""
@@ -58,6 +71,7 @@ class Restoring:
             return
         self._next_s = monotonic() + PART * min(channel.restored_every_s, channel.visibility_timeout)
         client, keys = channel.raw_client(), channel.server_keys
+        self._forget(client)
         until = channel.server_time() - channel.visibility_timeout
         if not client.zrangebyscore(keys.index, "-inf", until, start=0, num=1):
             return
@@ -69,6 +83,12 @@ class Restoring:
                 self._restore(client, tag, seen, until)
         finally:
             client.delete(keys.restorer)
+
+    def _forget(self, client: Any) -> None:
+        keys = self._channel.server_keys
+        with suppress(NoPermissionError):  # of a user from before this was asked for
+            if tags := client.srandmember(keys.deferred, FORGOTTEN):
+                client.eval(FORGET, 2, keys.unacked, keys.deferred, *tags)
 
     def _restore(self, client: Any, tag: bytes, seen: float, until: float) -> None:
         channel, keys = self._channel, self._channel.server_keys

@@ -11,6 +11,7 @@ import amqp
 import redis
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from redis.sentinel import MasterNotFoundError
 
 from producer.errors import FleetError
 
@@ -71,6 +72,7 @@ def _refused(error: Exception) -> str:
 
 
 _WRITE_IT = "redis://:PASSWORD@HOST:6379/0, with special characters percent-encoded."
+_MASTER = "broker_transport_options = {'master_name': NAME} in the app's settings."
 _EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
     (
         (redis.AuthenticationError, amqp.AccessRefused),
@@ -81,6 +83,11 @@ _EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
         (redis.exceptions.NoPermissionError,),
         "answers, but forbids this user to ping it",
         "Allow it on the broker: ACL SETUSER NAME +ping",
+    ),
+    (
+        (MasterNotFoundError,),
+        "no sentinel there knows its master",
+        f"Start one, or check the master's name: {_MASTER}",
     ),
     ((redis.BusyLoadingError,), "still loads its data", "Try again when it has."),
     ((redis.TimeoutError, TimeoutError), "gave no answer in time", "Check the host, the port, and firewalls between."),
@@ -96,6 +103,8 @@ _EXPLANATIONS: Sequence[tuple[tuple[type[Exception], ...], str, str]] = (
 
 def explain(error: Exception) -> tuple[str, str]:
     """Return what went wrong and what to do, without the library's message, which may quote the URL."""
+    if isinstance(error, ValueError) and "master_name" in str(error):
+        return "its master is not named", f"Name it: {_MASTER}"
     for kinds, value, remedy in _EXPLANATIONS:
         if isinstance(error, kinds):
             return value, remedy

@@ -33,8 +33,10 @@ broker.delete("test.filler")
 EMPTY = """
 import redis
 from producer.cli._broker import broker_from_environment
-redis.Redis.from_url(broker_from_environment()).delete("test.hold")
+redis.Redis.from_url(broker_from_environment()).delete("test.hold", "test.filler")
 """
+"""The filler as well: it dies with its container, if a full Redis ends that node, and would leave it full for good."""
+
 KILL_REDIS = 'for entry in /proc/[0-9]*; do [ "$(cut -d" " -f4 $entry/stat)" = 1 ] && kill -9 ${entry#/proc/}; done'
 
 

@@ -204,6 +204,23 @@ def test_what_a_stock_node_has_put_back_waits_for_its_time_no_more(bench, monkey
         last.ack()
 
 
+def test_what_a_stock_node_has_done_is_forgotten_and_what_waits_is_not(bench, monkeypatch):
+    monkeypatch.setattr(atomic, "EARLY_S", 1.0)
+    often = {**QUICK, "unacked_restore_interval": 0.5}
+    send_due(bench, datetime.now(UTC) + timedelta(hours=1), body="waits")
+    send_due(bench, datetime.now(UTC) + timedelta(seconds=4), body="done")
+    with bench.consumer(ATOMIC, **often) as first:
+        first.drain(1)
+    assert bench.client.scard("unacked_deferred") == 2
+    with bench.consumer(STOCK, **often) as stock:
+        assert tries(stock, rounds=30) == ["done"]
+        stock.ack()
+    assert bench.client.scard("unacked_deferred") == 2
+    with bench.consumer(ATOMIC, **often) as last:
+        until(lambda: last.drain(1) == [] and bench.client.scard("unacked_deferred") == 1)
+    assert bench.held() == 1
+
+
 def test_it_is_held_by_the_node_where_that_is_wanted(bench):
     send_due(bench, datetime.now(UTC) + timedelta(hours=1))
     with bench.consumer(ATOMIC, defer_eta=False) as holder:

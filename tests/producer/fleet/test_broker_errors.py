@@ -4,6 +4,7 @@ import amqp
 import pytest
 import redis
 from kombu.exceptions import BatchPublishError
+from redis.sentinel import MasterNotFoundError
 
 from producer.errors import FleetError
 from producer.fleet.broker_errors import FULL, explain, in_short, needing_broker
@@ -17,6 +18,8 @@ from producer.fleet.broker_errors import FULL, explain, in_short, needing_broker
         (redis.BusyLoadingError("geheim"), "still loads its data"),
         (redis.TimeoutError("geheim"), "gave no answer in time"),
         (redis.ConnectionError("geheim"), "cannot be reached"),
+        (MasterNotFoundError("geheim"), "no sentinel there knows its master"),
+        (ValueError("'master_name' transport option must be specified."), "its master is not named"),
         (redis.ResponseError("geheim"), "refuses with ResponseError"),
         (amqp.AccessRefused("geheim"), "wants a password, or another one"),
         (ConnectionRefusedError("geheim"), "cannot be reached"),
