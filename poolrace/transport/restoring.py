@@ -43,6 +43,9 @@ end
 FORGOTTEN = 64
 """So many, drawn at random, are looked at each time."""
 
+FORGET_EVERY_S = 300.0
+"""How often that is done: a node at rest asks for little."""
+
 PART = 0.5
 """It looks again after this part of the time: a little early by a timer, often enough within a short timeout."""
 
@@ -63,6 +66,7 @@ class Restoring:
         self._channel = channel
         self._dead_letters = dead_letters
         self._next_s = 0.0
+        self._forget_at_s = monotonic() + FORGET_EVERY_S
 
     def restore(self, most: int | None) -> None:
         """Put back no more than so many messages, or all; without an event loop it is called at every turn."""
@@ -85,7 +89,9 @@ class Restoring:
             client.delete(keys.restorer)
 
     def _forget(self, client: Any) -> None:
-        keys = self._channel.server_keys
+        if monotonic() < self._forget_at_s:
+            return
+        self._forget_at_s, keys = monotonic() + FORGET_EVERY_S, self._channel.server_keys
         with suppress(NoPermissionError):  # of a user from before this was asked for
             if tags := client.srandmember(keys.deferred, FORGOTTEN):
                 client.eval(FORGET, 2, keys.unacked, keys.deferred, *tags)

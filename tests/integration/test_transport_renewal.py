@@ -20,6 +20,7 @@ from benchmarks.counted import BEGUN, ENDED, Setup, make_app, send, start_node
 from benchmarks.kills import kill
 from poolrace.transport import __main__ as command
 from poolrace.transport import channel as atomic
+from poolrace.transport import restoring
 
 QUICK = {"visibility_timeout": 1, "unacked_restore_throttle": 1}
 
@@ -206,6 +207,7 @@ def test_what_a_stock_node_has_put_back_waits_for_its_time_no_more(bench, monkey
 
 def test_what_a_stock_node_has_done_is_forgotten_and_what_waits_is_not(bench, monkeypatch):
     monkeypatch.setattr(atomic, "EARLY_S", 1.0)
+    monkeypatch.setattr(restoring, "FORGET_EVERY_S", 0.5)
     often = {**QUICK, "unacked_restore_interval": 0.5}
     send_due(bench, datetime.now(UTC) + timedelta(hours=1), body="waits")
     send_due(bench, datetime.now(UTC) + timedelta(seconds=4), body="done")
