@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock, RLock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import redis
 from kombu.log import get_logger
 from kombu.utils.functional import retry_over_time
 from redis.exceptions import NoScriptError, ResponseError
@@ -95,7 +95,6 @@ class Gatherer:
         self._begin()
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._publisher = f"_kombu.publisher.{uuid4().hex}"
         self._lock, self._sending = Lock(), RLock()
         self._waiting = Condition(self._lock)
@@ -293,17 +292,22 @@ class Gatherer:
 
     def _connected(self) -> Any:
         if self._client is None:
-            import redis  # the module, whose client takes keys as they are
-
             self._connection = self._app.connection_for_write()
-            self._connection.ensure_connection(max_retries=1)
-            channel = self._connection.default_channel
-            self._prefix = channel.global_keyprefix
-            client = redis.Redis(connection_pool=channel.pool)
-            if self._durable and not client.info("persistence").get("aof_enabled"):
-                raise ResponseError("durable=True needs a server with appendonly yes")
-            self._client = client
+            try:
+                self._client = self._client_of(self._connection)
+            except BaseException:
+                self._disconnect()
+                raise
         return self._client
+
+    def _client_of(self, connection: Any) -> Any:
+        connection.ensure_connection(max_retries=1)
+        channel = connection.default_channel
+        self._prefix = channel.global_keyprefix
+        client = redis.Redis(connection_pool=channel.pool)  # which takes keys as they are
+        if self._durable and not client.info("persistence").get("aof_enabled"):
+            raise ResponseError("durable=True needs a server with appendonly yes")
+        return client
 
     def _disconnect(self) -> None:
         connection, self._connection, self._client = self._connection, None, None

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from kombu.log import get_logger
+from kombu.transport import redis
 
 from poolrace.publishing.gatherer import Gatherer
 from poolrace.publishing.ids import Ids
 from poolrace.publishing.plan import MessagePlan, Printing, UnfitMessageError, plan_of
 from poolrace.publishing.promise import CURRENT, Promise
+from poolrace.transport.kombu_bases import check_kombu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +28,9 @@ CARRIED = {"queue": str, "priority": int, "ignore_result": bool, "task_id": str}
 
 ABSENT = frozenset({"task_id", "producer", "link", "link_error", "shadow"})
 """The options of which None says the same as nothing."""
+
+NEEDED = {redis.Channel: "_get_message_priority _put _q_for_pri"}
+"""The private names of kombu that it relies on."""
 
 LEVELS = 3
 """How deep a Celery before 5.7 prints arguments, where it is no setting."""
@@ -46,6 +51,7 @@ class Publisher:
         self.gatherer = Gatherer(app, confirmed=confirmed, durable=durable)
         self._app = app
         self._ids = Ids()
+        self._plans: dict[Any, MessagePlan | None] = {}
         self._of_thread = local()
         self._send_task = app.send_task  # Celery's
 
@@ -91,6 +97,7 @@ class Publisher:
             self._ids.delivery_tag(),
             args,
             kwargs,
+            app.thread_oid,
             (request.root_id or request.id, request.id) if request else (None, None),
         )
         if not ignore_result:
@@ -114,11 +121,10 @@ class Publisher:
         if not all(isinstance(options[name], kind) for name, kind in CARRIED.items() if name in options):
             return None
         queue, priority, ignore_result = (options.get(name) for name in ("queue", "priority", "ignore_result"))
-        plans: dict[Any, MessagePlan | None] = self._of_thread.__dict__.setdefault("plans", {})
-        key = (os.getpid(), task.name, type(task), queue, priority, ignore_result)
-        if key not in plans:
-            plans[key] = self._planned(original, task, args, kwargs, options)
-        return plans[key]
+        key = (os.getpid(), task.name, type(task), queue, priority, ignore_result)  # a message names its process
+        if key not in self._plans:
+            self._plans[key] = self._planned(original, task, args, kwargs, options)
+        return self._plans[key]
 
     def _may_carry(self) -> bool:
         """Check whether nobody wants to see or change a message on its way, and it goes anywhere at all."""
@@ -193,6 +199,7 @@ def install(app: Any, *, confirmed: bool = False, durable: bool = False) -> None
 
     Raises:
         ValueError: If the app's broker is no Redis, or `durable` comes without `confirmed`.
+        ImportError: If kombu is of a version that it does not fit; the message says what is missing.
         PublishError: If it did so before, and messages of then were not accepted.
     """
     if durable and not confirmed:
@@ -200,6 +207,7 @@ def install(app: Any, *, confirmed: bool = False, durable: bool = False) -> None
     driver = app.connection_for_write().transport.driver_type
     if driver != "redis":
         raise ValueError(f"publishing in steps needs a Redis broker (redis://, rediss://, sentinel://), not {driver}")
+    check_kombu(NEEDED, "poolrace.publishing")
     uninstall(app)
     with _changing:
         _publishers[app] = publisher = Publisher(app, confirmed=confirmed, durable=durable)

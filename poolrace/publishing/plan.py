@@ -71,6 +71,7 @@ class MessagePlan:
         delivery_tag: str,
         args: Sequence[Any] | None,
         kwargs: Mapping[str, Any] | None,
+        reply_to: str,
         ancestors: tuple[str | None, str | None] = (None, None),
     ) -> str:
         """
@@ -81,6 +82,7 @@ class MessagePlan:
             delivery_tag: The name of the message.
             args: Its positional arguments.
             kwargs: Its keyword arguments.
+            reply_to: Where the sending thread hears of results, as Celery names it.
             ancestors: The ids of the first task of its family and of the one that sends it; None for none.
 
         Raises:
@@ -97,6 +99,7 @@ class MessagePlan:
             "argsrepr": quoted(printed(args, self.printing.args, self.printing.levels)),
             "kwargsrepr": quoted(printed(kwargs, self.printing.kwargs, self.printing.levels)),
             "delivery_tag": f'"{delivery_tag}"',
+            "reply_to": quoted(reply_to),
         }
         text = [self.pieces[0]]
         for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
@@ -134,7 +137,11 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
                 **{name: marks[name] for name in ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr")},
                 "ignore_result": ignore_result,
             },
-            "properties": {**properties, "correlation_id": marks["id"], "delivery_tag": marks["delivery_tag"]},
+            "properties": {
+                **properties,
+                "correlation_id": marks["id"],
+                **{name: marks[name] for name in ("delivery_tag", "reply_to")},
+            },
         }
     )
     pieces, holes = _split(text, {f'"{mark}"': name for name, mark in marks.items()})
@@ -142,7 +149,7 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
     return MessagePlan(key=key, printing=printing, embed=dumps(embed), pieces=tuple(pieces), holes=tuple(holes))
 
 
-HOLES = ("body", "id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "delivery_tag")
+HOLES = ("body", "id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "delivery_tag", "reply_to")
 
 
 def _split(text: str, marks: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kombu.transport import redis, virtual
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KOMBU_NEEDED = "kombu 5.4 to 5.7"
 
@@ -22,19 +25,23 @@ _NEEDED = {
 """The names, most of them private, that a subclass relies on."""
 
 
-def check_kombu() -> None:
+def check_kombu(needed: Mapping[Any, str] = _NEEDED, user: str = "poolrace.transport") -> None:
     """
-    Check that this kombu has every name that the transport relies on.
+    Check that this kombu has every name that the transport, or another user, relies on.
+
+    Args:
+        needed: Names, apart by spaces, by the class that has them.
+        user: The package that needs them.
 
     Raises:
         ImportError: If it lacks one.
     """
-    needed = ((kind, name) for kind, names in _NEEDED.items() for name in names.split())
-    missing = [f"{kind.__name__}.{name}" for kind, name in needed if not hasattr(kind, name)]
+    wanted = ((kind, name) for kind, names in needed.items() for name in names.split())
+    missing = [f"{kind.__name__}.{name}" for kind, name in wanted if not hasattr(kind, name)]
     if missing:
         raise ImportError(
-            f"poolrace.transport needs {KOMBU_NEEDED}, and {version('kombu')} lacks {', '.join(missing)}. Install such "
-            "a kombu, or leave the transport out: kombu's own works on the same queues."
+            f"{user} needs {KOMBU_NEEDED}, and {version('kombu')} lacks {', '.join(missing)}. Install such "
+            f"a kombu, or leave {user} out: kombu's own works on the same queues."
         )
 
 

@@ -101,6 +101,28 @@ def test_queues_and_priorities_have_lists_of_their_own(shop):
     assert (shop.arrived("slow"), shop.arrived("celery\x06\x169"), shop.arrived()) == ([1], [2], [])
 
 
+def test_threads_that_come_and_go_need_no_connection_of_their_own_and_are_named_in_their_messages(shop):
+    shop.send(0)
+    publishing.flush(shop.app)
+    before = shop.client.info("stats")["total_connections_received"]
+    names = [shop.app.thread_oid]
+
+    def send(number):
+        names.append(shop.app.thread_oid)
+        shop.send(number)
+
+    for number in range(1, 6):
+        thread = threading.Thread(target=send, args=[number])
+        thread.start()
+        thread.join(30)
+    publishing.flush(shop.app)
+    assert shop.client.info("stats")["total_connections_received"] == before
+    assert shop.arrived() == list(range(6))
+    texts = reversed(shop.client.lrange("celery", 0, -1))
+    assert [json.loads(text)["properties"]["reply_to"] for text in texts] == names
+    assert len(set(names)) > 1
+
+
 def test_who_listens_to_what_is_published_hears_it(shop):
     heard = []
     before_task_publish.connect(lambda **told: heard.append(told["body"][0][0]), weak=False, dispatch_uid="heard")

@@ -3,6 +3,7 @@
 import pytest
 from celery import Celery
 from celery.app.task import Task
+from kombu.transport import redis
 
 from poolrace import publishing
 
@@ -27,6 +28,12 @@ def test_celery_is_as_it_was_once_the_last_app_has_it_no_more(app):
 def test_another_broker_is_refused_with_what_would_do():
     with pytest.raises(ValueError, match=r"needs a Redis broker \(redis://, rediss://, sentinel://\), not memory"):
         publishing.install(Celery(broker="memory://", set_as_current=False))
+
+
+def test_a_kombu_without_a_name_that_it_needs_is_refused_with_that_name(app, monkeypatch):
+    monkeypatch.delattr(redis.Channel, "_q_for_pri")
+    with pytest.raises(ImportError, match=r"poolrace\.publishing needs kombu .* lacks Channel\._q_for_pri"):
+        publishing.install(app)
 
 
 def test_durable_needs_confirmed(app):

@@ -57,7 +57,8 @@ def planned(shop, made, **options):
 def test_it_is_the_message_that_celery_makes(shop, args, kwargs):
     plan = planned(shop, shop.made(("of another call",))[1])
     _, expected = shop.made(args, kwargs, task_id="one", ignore_result=False)
-    text = plan.message("one", expected["properties"]["delivery_tag"], args, kwargs)
+    properties = expected["properties"]
+    text = plan.message("one", properties["delivery_tag"], args, kwargs, properties["reply_to"])
     assert json.loads(text) == expected
 
 
@@ -77,13 +78,14 @@ def test_options_are_in_it(shop, options):
     _, expected = shop.made((1,), {"a": "b"}, **options)
     ancestors = options.pop("root_id", None), options.pop("parent_id", None)
     plan = planned(shop, shop.made(**options)[1], **options)
-    text = plan.message(options["task_id"], expected["properties"]["delivery_tag"], (1,), {"a": "b"}, ancestors)
+    tag, reply_to = (expected["properties"][name] for name in ("delivery_tag", "reply_to"))
+    text = plan.message(options["task_id"], tag, (1,), {"a": "b"}, reply_to, ancestors)
     assert json.loads(text) == expected
 
 
 def test_what_an_argument_says_is_never_taken_for_a_hole(shop):
     plan = planned(shop, shop.made()[1])
-    text = plan.message("one", "tag", ("".join(plan.pieces),), {})
+    text = plan.message("one", "tag", ("".join(plan.pieces),), {}, "thread")
     args, _, _ = json.loads(b64decode(json.loads(text)["body"]))
     assert args == ["".join(plan.pieces)]
 
@@ -114,4 +116,4 @@ def test_arguments_are_printed_as_celery_prints_them(value, most):
 
 def test_what_json_cannot_hold_is_an_error_of_the_caller(shop):
     with pytest.raises(TypeError, match="not JSON serializable"):
-        planned(shop, shop.made()[1]).message("one", "tag", (object(),), {})
+        planned(shop, shop.made()[1]).message("one", "tag", (object(),), {}, "thread")
