@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-transport bench-truth kills pictures lessons-page screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -76,6 +76,16 @@ test-servers: .venv/.servers  ## the atomic transport on old and new servers and
 
 test-peers: .venv/.peers  ## kombu's and Celery's own tests on both transports, compared test by test
 	@PYTHONPATH=tests $(BIN)/python -m peers --python .venv/peers/bin/python --sources .venv/peers/sources
+
+# Other task queues, in an environment of their own: what they need is not what we need.
+.venv/.queues: .venv/.ready
+	@rm -rf .venv/queues && $(PYTHON) -m venv .venv/queues
+	@.venv/queues/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@.venv/queues/bin/python -m pip install --quiet --disable-pip-version-check --group queues
+	@touch $@
+
+bench-peers: .venv/.queues  ## Celery on both transports beside other task queues, near the broker and at a distance; about half an hour
+	@$(BIN)/python -m benchmarks.peers --python .venv/queues/bin/python
 
 check: .venv/.stack-dev docker-check  ## style, types, import rules, README and help against reality
 	@$(BIN)/ruff check .

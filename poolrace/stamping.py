@@ -25,6 +25,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from celery import Task, shared_task, signals
+from celery.backends.base import DisabledBackend
 from celery.exceptions import Terminated
 from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
@@ -361,7 +362,7 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "events": bool(worker.task_events),
         "start_method": getattr(worker, "pool_start_method", "fork"),  # older versions of Celery know no other
         "autoscale": [*(worker.autoscale or ())],
-        "ignores_results": bool(conf.task_ignore_result),
+        "results": _results_of(worker.app),
         # Not from the setting: with some URLs kombu overlooks it.
         "transport": getattr(state.consumer.connection.transport, "kind", STOCK),
         "python": platform.python_version(),
@@ -372,6 +373,13 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "limits": asdict(cgroup_limits()),
         "inert_settings": [warning.consequence for warning in inert_settings(pool, conf)],
     }
+
+
+def _results_of(app: Any) -> str:
+    """Return whether an app stores the results of tasks that do not say, as a lane's key `results` has it."""
+    if app.conf.task_ignore_result or isinstance(app.backend, DisabledBackend):
+        return "off"
+    return "gathered" if type(app.backend).__module__ == "poolrace.results.backend" else "on"
 
 
 @inspect_command(name=GOODBYE_COMMAND, args=[("run_id", str)], signature="<run_id>")

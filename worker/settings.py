@@ -21,12 +21,17 @@ ACKS = "POOLRACE_ACKS"
 TRANSPORT = "POOLRACE_TRANSPORT"
 HEALTH_DIR = "POOLRACE_HEALTH_DIR"
 VISIBILITY_TIMEOUT_S = "POOLRACE_VISIBILITY_TIMEOUT_S"
+RESULTS_URL = "POOLRACE_RESULTS_URL"
+RESULTS_PREFIX = "POOLRACE_RESULTS_PREFIX"
 
 QUEUE = "poolrace"
 """The queue of jobs unless the command line names another."""
 
 RESTORE_EVERY_S = 10
 """The longest time between a node's searches for jobs that another node has held beyond the visibility timeout."""
+
+RESULTS_KEPT_S = 60
+"""How long a stored result is kept. Nobody asks for it, and thousands of jobs a second would fill the server."""
 
 CONNECTION_RETRIES = 5
 """The number of retries. Celery waits 2, 4, 6, 8 and 10 seconds between them: about half a minute."""
@@ -56,6 +61,9 @@ class Settings:
         health_dir: Directory of the files that say that the node is alive and ready; None for no such files.
         visibility_timeout_s: Time after which a job that a node has not acknowledged is given to another one, in
             seconds; None for the transport's own default.
+        results_url: The backend that results are stored in, by lanes that store them; empty for none. Not shown, since
+            it may hold a password.
+        results_prefix: What the names of results begin with there, so that they can be found again.
     """
 
     broker_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
@@ -65,6 +73,8 @@ class Settings:
     transport: str = STOCK
     health_dir: Path | None = None
     visibility_timeout_s: int | None = None
+    results_url: str = field(default="", repr=False)
+    results_prefix: str = ""
 
     def __post_init__(self) -> None:
         """Check the values as far as is possible without a connection."""
@@ -106,7 +116,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         given["health_dir"] = Path(health_dir)
     if visibility_timeout := environ.get(VISIBILITY_TIMEOUT_S):
         given["visibility_timeout_s"] = parse_visibility_timeout(visibility_timeout)
-    return Settings(**given)
+    return Settings(**given, results_url=environ.get(RESULTS_URL, ""), results_prefix=environ.get(RESULTS_PREFIX, ""))
 
 
 def parse_acks(value: str) -> Acks:
@@ -137,6 +147,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_default_queue": QUEUE,
         # A job's record says what it did. A stored result would cost seven more broker commands a job.
         "task_ignore_result": True,
+        **_results(settings),
         # A child that is spawned, not forked, makes its tasks by this import.
         "imports": ("worker.app",),
         # Celery's default, stated because a worker that reads pickles runs any code that it is sent.
@@ -146,6 +157,16 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": CONNECTION_RETRIES,
         "broker_transport_options": _transport_options(settings),
+    }
+
+
+def _results(settings: Settings) -> dict[str, Any]:
+    if not settings.results_url:
+        return {}
+    return {
+        "result_backend": settings.results_url,
+        "result_backend_transport_options": {"global_keyprefix": settings.results_prefix},
+        "result_expires": RESULTS_KEPT_S,
     }
 
 

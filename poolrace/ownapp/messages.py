@@ -109,6 +109,7 @@ class MessageMaker:
             "reply_to": kept["properties"].get("reply_to") or "",
             "priority": kept["priority"],
             "expires_s": expires_s,
+            "results_by_task": headers.get("ignore_result") == task.ignore_result,
         }
 
     def _signature(self, job: Mapping[str, Any]) -> Signature:

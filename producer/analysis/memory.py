@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from producer.rundir.run import Run
 
 MIB = 2**20
+FEW_JOBS = 10
+"""A child that does no more jobs than this costs more to start than its jobs gain by it."""
 
 
 def memory_per_slot_bytes(
@@ -61,18 +63,28 @@ def lane_memory_per_slot_bytes(
 
 
 def recycling_warnings(run: Run) -> list[str]:
-    """Return where a limit on the memory of children is below what one takes, so that jobs end their children."""
+    """Return where a limit on the memory of children is so low that they are replaced all the time."""
     app = run.manifest.settings.app
     found = []
     for lane in run.manifest.settings.lanes:
         limit_bytes = _limit_bytes(lane, app.facts if app else {})
-        taken_bytes = lane_memory_per_slot_bytes(run, lane) if limit_bytes else None
-        if limit_bytes and taken_bytes and taken_bytes > limit_bytes and has_children(lane.pool):
+        jobs = _jobs_of_a_child(run, lane) if limit_bytes and has_children(lane.pool) else None
+        if limit_bytes and jobs is not None and jobs <= FEW_JOBS:
             found.append(
-                f"On {lane.key} each job may end its child, and the next one waits for another: a slot takes "
-                f"{taken_bytes / MIB:.0f} MiB, more than worker_max_memory_per_child, {limit_bytes / MIB:.0f} MiB."
+                f"On {lane.key} a child does {jobs:.2g} jobs before it is replaced, and the next waits for another: "
+                f"worker_max_memory_per_child is {limit_bytes / MIB:.0f} MiB. Celery looks at what the child has taken "
+                "at most, the app's imports included; set it well above that."
             )
     return found
+
+
+def _jobs_of_a_child(run: Run, lane: Lane) -> float | None:
+    """Return how many jobs a child does in a trial, of trials in which most are replaced; None if there is none."""
+    trials = [t.trial for t in run.trials if t.lane == lane.key and t.kind is not Kind.WARM_UP]
+    children = pl.struct("node", "pid").n_unique().alias("children")
+    counted = run.records.filter(pl.col("trial").is_in(trials)).group_by("trial").agg(pl.len().alias("jobs"), children)
+    replaced = counted.filter(pl.col("children") >= 2 * lane.slots)
+    return float(replaced["jobs"].sum()) / float(replaced["children"].sum()) if replaced.height else None
 
 
 def _limit_bytes(lane: Lane, facts: Mapping[str, Any]) -> float | None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, POOLS, gives_up
+from producer.analysis.held_back import held_back
 from producer.analysis.memory import lane_memory_per_slot_bytes
 from producer.analysis.verdict import MARGIN, Sureness
 from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
 from producer.plan.lane_settings import environment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from producer.analysis.results import LaneResult
     from producer.analysis.verdict import Verdict
@@ -75,7 +76,8 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict], marg
     It rests on the intervals of capacity: a lane may be taken if no other is faster by more than the margin, even where
     it is not proven to be faster itself. If several may be taken, latency decides where it is settled, and else the
     memory per slot. If none may, the one whose worst case is smaller is taken, with that worst case said. Only if that
-    exceeds `WORST_SHARE` there is none.
+    exceeds `WORST_SHARE` there is none. Where others used cores that only some lanes could have used, the worst case of
+    the rest includes what those would gain by them.
 
     Args:
         run: The run, for the memory and the app's name.
@@ -86,6 +88,8 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict], marg
     worst = worst_shares([each for each in verdicts if each.measure == "capacity"])
     if not worst:
         return Recommendation(lane=None, why="too few good pairs to judge by", advice=_first_advice(verdicts))
+    held = _held_back(run, [lane for lane in lanes if lane.key in worst], verdicts)
+    worst = {key: max(share, held.get(key, 0.0)) for key, share in worst.items()}
     memory = {lane.key: lane_memory_per_slot_bytes(run, lane) for lane in lanes}
     allowed = margin / (1 + margin)
     may = [key for key, share in worst.items() if share <= allowed]
@@ -109,7 +113,7 @@ def recommend(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict], marg
         worst_share=worst[best],
         memory_ratio=own / lightest if own and lightest else None,
     )
-    return replace(found, why=_why(found, verdicts))
+    return replace(found, why=", ".join([_why(found, verdicts), *_held_words(best, held)]))
 
 
 def only_lane_that_runs(run: Run, lanes: Sequence[Lane], results: Sequence[LaneResult]) -> Recommendation | None:
@@ -147,6 +151,19 @@ def worst_shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
             for key, ahead in ((each.a, -math.log(each.low)), (each.b, math.log(each.high))):
                 log_worst[key] = max(log_worst.get(key, 0.0), ahead)
     return {key: -math.expm1(-ahead) for key, ahead in log_worst.items()}
+
+
+def _held_back(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> dict[str, float]:
+    """Return what `held_back` says of lanes that are not settled to be the better ones as it is."""
+    winners = {each.winner for each in verdicts if each.measure == "capacity"}
+    found = held_back(run, lanes, verdicts[0].workload)
+    return {key: share for key, share in found.items() if key not in winners}
+
+
+def _held_words(best: str, held: Mapping[str, float]) -> list[str]:
+    """Return what the cores of others keep from being seen, if that may have decided."""
+    others = {key: share for key, share in held.items() if key != best and best not in held}
+    return [f"with all cores {key} may do {percent(share)} less" for key, share in others.items()]
 
 
 def _unbeaten(keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:

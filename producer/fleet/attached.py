@@ -289,8 +289,8 @@ def _settings(hello: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the further settings of a node, as far as its poolrace tells them."""
     if "events" in hello:
         yield EVENTS, ON if hello["events"] else OFF
-    if "ignores_results" in hello:
-        yield RESULTS, OFF if hello["ignores_results"] else ON
+    if "results" in hello:
+        yield RESULTS, hello["results"]
     if hello.get("start_method", FORK) != FORK:
         yield START, hello["start_method"]
     if hello.get("autoscale"):

@@ -28,6 +28,7 @@ from producer.fleet.node_checks import check_node, check_transport
 from producer.fleet.processes import Child, Processes
 from producer.plan.distance import rtt_s
 from producer.plan.lane_settings import environment_of
+from producer.plan.settings import RESULT_SCHEMES
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import Distance, NodeFacts
 
@@ -172,7 +173,7 @@ class LocalFleet:
             for name in names:
                 with suppress(*connection.channel_errors):
                     forget_queue(connection, name)
-            if self._own_app:
+            if self._own_app or any(lane.stores_results for lane in self.lanes):
                 forget_keys(connection, self._results)
 
     def _log(self, name: str) -> Path:
@@ -209,7 +210,14 @@ class LocalFleet:
             "POOLRACE_UPSTREAM_URL": self._upstream_url or "http://127.0.0.1:9",
             "POOLRACE_DISK_DIR": str(self._folder),
             "POOLRACE_ACKS": lane.acks,
+            **self._results_environment(lane),
         }
+
+    def _results_environment(self, lane: Lane) -> dict[str, str]:
+        if not lane.stores_results:
+            return {}
+        url = backend_for(self._distances.url(lane), stored=True) or ""
+        return {"POOLRACE_RESULTS_URL": url, "POOLRACE_RESULTS_PREFIX": self._results}
 
     def _terms(self, lane: Lane, own_app: OwnApp) -> Redirect:
         broker_url = self._distances.url(lane)
@@ -219,7 +227,7 @@ class LocalFleet:
             queue=self.queue(lane),
             acks=lane.acks,
             queues=self._own_queues,
-            backend_url=None if own_app.keep_backend else backend_for(broker_url, own_app.facts["backend_scheme"]),
+            backend_url=None if own_app.keep_backend else backend_for(broker_url, stored=keeps_results(own_app, lane)),
             backend_prefix=self._results,
             folder=str(self._folder),
         )
@@ -264,8 +272,14 @@ def _at_this_host(name: str) -> str:
     return f"{name}@{socket.gethostname()}"
 
 
-def backend_for(broker_url: str, scheme: str) -> str | None:
-    """Return the URL for the results of a user's app: the run's broker; None if the app keeps no results."""
-    if not scheme or scheme == "disabled":
+def keeps_results(own_app: OwnApp, lane: Lane) -> bool:
+    """Return whether nodes of a lane have a backend: their app has one, or the lane is to store results."""
+    return lane.stores_results or own_app.facts["backend_scheme"] not in {"", "disabled"}
+
+
+def backend_for(broker_url: str, *, stored: bool) -> str | None:
+    """Return the URL for the results of a user's app: the run's broker; None if none are stored."""
+    if not stored:
         return None
-    return broker_url if broker_url.startswith(("redis://", "rediss://")) else "rpc://"
+    first = broker_url.partition(";")[0]  # of several for a failover; a backend takes one
+    return first if first.startswith(RESULT_SCHEMES) else "rpc://"

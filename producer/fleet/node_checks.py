@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from poolrace.transport_setting import SETTING, STOCK
 from producer.errors import FleetError
-from producer.plan.lane_settings import AUTOSCALE, EVENTS, OFF, ON, RESULTS, START
+from producer.plan.lane_settings import AUTOSCALE, EVENTS, ON, RESULTS, START
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def _expected(lane: Lane) -> dict[str, object]:
     if EVENTS in given:
         expected["events"] = given[EVENTS] == ON
     if RESULTS in given:
-        expected["ignores_results"] = given[RESULTS] == OFF
+        expected["results"] = given[RESULTS]
     if START in given:
         expected["start_method"] = given[START]
     if AUTOSCALE in given:

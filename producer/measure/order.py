@@ -25,6 +25,8 @@ class Order:
         trial: The trial's number.
         calls: The calls of tasks; a plan of several parts says which of these each job is.
         queue: The lane's queue.
+        results_by_node: True if the setting of the lane's nodes says whether results are stored, and not the messages
+            of the user's app.
         elsewhere: The queues of the lanes that take the jobs of some calls instead, by the workload of the call.
         plan: When each job is due.
         priority: The priority of the messages; None to leave it out.
@@ -38,6 +40,7 @@ class Order:
     plan: Plan
     priority: int | None = None
     open_s: float = 0.0
+    results_by_node: bool = False
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def queue_of(self, call: Call) -> str:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
-    from producer.plan.jobs import Call
+    from producer.plan.jobs import Call, Message
+
+IGNORE_RESULT = "ignore_result"
+"""Celery's header for whether the result of a job is stored; without it, its task and the node's setting decide."""
 
 
 class JobSender:
@@ -85,7 +88,8 @@ class JobSender:
         if order.calls[part].messages:
             self._publish_as_made(order, order.calls[part], seq, job_id, stamp)
             return
-        message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, ignore_result=True, **common.headers)
+        message: Any = self._app.amqp.as_task_v2(job_id, common.task, common.args, **common.headers)
+        del message.headers[IGNORE_RESULT]  # so that the node's own setting decides
         message.headers[HEADER] = stamp.to_header()
         self._producer.publish(
             common.body,
@@ -108,11 +112,18 @@ class JobSender:
             routing_key=counterpart(order.queue_of(call), message.queue),
             content_type=message.content_type,
             content_encoding=message.content_encoding,
-            headers={**message.headers, **expires, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},
+            headers={**_headers(message, order), **expires, "id": job_id, "root_id": job_id, HEADER: stamp.to_header()},
             correlation_id=job_id,
             reply_to=message.reply_to,
             **({} if priority is None else {"priority": priority}),
         )
+
+
+def _headers(message: Message, order: Order) -> Mapping[str, Any]:
+    """Return the headers of a message of the user's app; on a lane with `results`, its nodes' setting decides."""
+    if order.results_by_node and message.results_by_task:
+        return {name: value for name, value in message.headers.items() if name != IGNORE_RESULT}
+    return message.headers
 
 
 def _instant(at: float) -> str:

@@ -28,6 +28,7 @@ from producer.measure.slot_proof import SlotProof
 from producer.measure.trial_spec import TrialSnapshot, TrialSpec
 from producer.plan.arrivals import backlog
 from producer.plan.jobs import Jobs, with_calls
+from producer.plan.lane_settings import RESULTS
 from producer.rundir.events import EventKind
 from producer.rundir.trials import Kind, Trial
 
@@ -178,6 +179,7 @@ class TrialRunner:
             plan=spec.plan,
             priority=spec.jobs.priority,
             open_s=(spec.planned_s or 0.0) if spec.on_tick else 0.0,
+            results_by_node=any(RESULTS in dict(lane.settings) for lane in (spec.lane, *spec.elsewhere.values())),
             elsewhere={task: self._fleet.queue(lane) for task, lane in spec.elsewhere.items()},
         )
         before, others = self._cpu_s(spec), self._others_meter()

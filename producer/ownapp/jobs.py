@@ -112,4 +112,5 @@ def message_of(made: Mapping[str, Any]) -> Message:
         priority=made["priority"],
         queue=made["queue"],
         expires_s=made["expires_s"],
+        results_by_task=made["results_by_task"],
     )

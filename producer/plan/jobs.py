@@ -72,6 +72,7 @@ class Message:
         priority: Priority of the message; None for none.
         queue: The app's own queue whose counterpart it goes to; empty for the default queue.
         expires_s: The time from its sending after which a node revokes it instead of running it; None for no end.
+        results_by_task: True if it says of its result what its task says; a call may say otherwise.
     """
 
     body: bytes | str
@@ -82,6 +83,7 @@ class Message:
     priority: int | None = None
     queue: str = ""
     expires_s: float | None = None
+    results_by_task: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ON, OFF = SWITCH = ("on", "off")
+GATHERED = "gathered"
+"""Of results: they are stored in steps, by `poolrace.results`."""
+
+RESULT_WAYS = (*SWITCH, GATHERED)
 START_METHODS = ("fork", "spawn")
 MAX_TASKS = 10**9
 MAX_AUTOSCALE = 1024
@@ -89,9 +93,12 @@ _ALL = (
     ),
     LaneSetting(
         key=RESULTS,
-        example="on,off",
-        read=lambda text, name: parse_choice(text, name, SWITCH),
-        words=lambda value, _: [f"task_ignore_result={'false' if value == ON else 'true'}"],
+        example="on,off,gathered",
+        read=lambda text, name: parse_choice(text, name, RESULT_WAYS),
+        words=lambda value, _: [
+            *(["-I", "poolrace.results.installed"] if value == GATHERED else []),
+            f"task_ignore_result={'true' if value == OFF else 'false'}",
+        ],
     ),
     LaneSetting(
         key="max-tasks",

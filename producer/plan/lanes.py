@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 from poolrace.pools import POOLS, REFUSED
 from poolrace.transport_setting import ATOMIC, STOCK, TRANSPORTS, flags
 from producer.errors import UsageError
-from producer.plan.lane_settings import ENVIRONMENT, LANE_SETTINGS, check_settings, is_setting, read_setting, words_of
+from producer.plan.lane_settings import (
+    ENVIRONMENT,
+    LANE_SETTINGS,
+    OFF,
+    RESULTS,
+    check_settings,
+    is_setting,
+    read_setting,
+    words_of,
+)
 from producer.plan.units import one_of, parse_choice, whole_number
 
 if TYPE_CHECKING:
@@ -66,6 +75,11 @@ class Lane:
     def is_atomic(self) -> bool:
         """True if its nodes take messages by the atomic transport."""
         return self.transport == ATOMIC
+
+    @property
+    def stores_results(self) -> bool:
+        """True if it is to store the results of its jobs."""
+        return dict(self.settings).get(RESULTS, OFF) != OFF
 
     @property
     def concurrency(self) -> int:

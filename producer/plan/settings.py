@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from producer.plan.lanes import Lane
     from producer.plan.own_app import OwnApp
 
+RESULT_SCHEMES = ("redis://", "rediss://")
+"""What the URL of a broker begins with that can store results, too."""
+
 GENTLE_MIX = "cpu=1,io=3,mixed=1"
 """The shares of workloads in a load that names none."""
 
@@ -90,6 +93,8 @@ class FleetSettings:
             raise UsageError("--workload: name one or more, each once, e.g. --workload cpu --workload io.")
         if self.broker_url is not None and not supports(self.broker_url):
             _refuse_atomic(self.lanes, self.broker_url)
+        if self.broker_url is not None and not self.own_app and not self.broker_url.startswith(RESULT_SCHEMES):
+            _refuse_results(self.lanes, self.broker_url)
 
     def replaced(self, changes: Mapping[str, Any]) -> Self:
         """Return the same settings with some fields changed."""
@@ -231,4 +236,14 @@ def _refuse_atomic(lanes: Sequence[Lane], broker_url: str) -> None:
             f"--broker {hide_password(broker_url)}: the atomic transport of lane {atomic[0]} works only with "
             f"{' and '.join(f'{scheme}://' for scheme in SCHEMES)}. Name such a broker, leave --broker out for "
             "an embedded one, or give the lane transport=stock."
+        )
+
+
+def _refuse_results(lanes: Sequence[Lane], broker_url: str) -> None:
+    storing = [lane.key for lane in lanes if lane.stores_results]
+    if storing:
+        raise UsageError(
+            f"--broker {hide_password(broker_url)}: lane {storing[0]} stores results, and those of the demonstration's "
+            f"jobs go to the broker, which has to be {' or '.join(RESULT_SCHEMES)}. Name such a broker, leave --broker "
+            "out for an embedded one, or take results= from the lane."
         )

@@ -133,6 +133,17 @@ def test_celery_stores_no_results_and_takes_only_json() -> None:
     assert app.conf.accept_content == ["json"]
 
 
+def test_results_go_where_a_lane_says_for_a_minute_and_are_stored_only_if_its_command_line_says_so() -> None:
+    url = "redis://:secret@host:6379/0"
+    read = settings.load({"POOLRACE_RESULTS_URL": url, "POOLRACE_RESULTS_PREFIX": "poolrace.run."})
+    config = settings.celery_config(read)
+    assert (config["result_backend"], config["result_expires"]) == (url, 60)
+    assert config["result_backend_transport_options"] == {"global_keyprefix": "poolrace.run."}
+    assert config["task_ignore_result"] is True
+    assert config.keys() <= DEFAULTS.keys()
+    assert "secret" not in repr(read)
+
+
 def test_a_queue_that_a_lane_names_is_created_and_a_job_without_one_goes_to_the_default() -> None:
     app = Celery("test", set_as_current=False)
     app.conf.update(settings.celery_config(Settings()))

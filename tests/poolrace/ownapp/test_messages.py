@@ -92,6 +92,15 @@ def test_options_of_a_signature_are_in_it(shop: Celery) -> None:
     assert message["expires_s"] == pytest.approx(60, abs=2)
 
 
+@pytest.mark.parametrize(("said", "by_task"), [({}, True), ({"ignore_result": True}, False)])
+def test_a_message_says_whether_its_task_or_its_call_decides_about_the_result(
+    shop: Celery, said: dict[str, bool], by_task: bool
+) -> None:
+    message = made(shop, shop.tasks["shop.resize"].s(640).set(**said))
+    assert message["headers"]["ignore_result"] is bool(said)
+    assert message["results_by_task"] is by_task
+
+
 @pytest.mark.parametrize("compression", ["zlib", "gzip", "bzip2"])
 def test_a_message_is_compressed_as_the_app_says(shop: Celery, compression: str) -> None:
     shop.conf.task_compression = compression

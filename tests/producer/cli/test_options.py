@@ -30,7 +30,7 @@ def own_app(*weighted, facts=FACTS):
         {
             "task": task, "line": "", "weight": weight, "at": None, "body": "", "text": True, "headers": {},
             "content_type": "application/json", "content_encoding": "utf-8", "reply_to": "", "priority": None,
-            "expires_s": None,
+            "expires_s": None, "results_by_task": True,
             "queue": "",
         }
         for task, weight in weighted or [("shop.resize", 1), ("shop.send", 3)]

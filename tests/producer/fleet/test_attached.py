@@ -63,7 +63,7 @@ def test_a_lane_has_the_further_settings_that_its_nodes_tell():
 
 
 def test_of_events_and_results_only_what_differs_between_lanes_is_told():
-    told = {"events": True, "ignores_results": False}
+    told = {"events": True, "results": "on"}
     hellos = {
         "prefork@a": hello("prefork", "prefork", **told),
         "threads@a": hello("threads", "threads", **told | {"events": False}),

@@ -9,7 +9,7 @@ from producer.fleet.node_checks import check_node
 from producer.plan.lanes import parse_lane
 
 HELLO = {
-    "pool": "prefork", "prefetch_multiplier": 4, "acks": "early", "events": False, "ignores_results": False,
+    "pool": "prefork", "prefetch_multiplier": 4, "acks": "early", "events": False, "results": "on",
     "start_method": "fork", "autoscale": [], "celery": "5.7.0",
 }  # fmt: skip
 
@@ -26,7 +26,8 @@ def test_a_node_that_is_what_its_lane_says_is_taken(spec: str) -> None:
         ("prefork:2:prefetch=1", "has prefetch multiplier 4, and its lane 1"),
         ("prefork:2:acks=late", "has acks early, and its lane late"),
         ("prefork:2:events=on", "has events False, and its lane True"),
-        ("prefork:2:results=off", "has ignores results False, and its lane True"),
+        ("prefork:2:results=off", "has results on, and its lane off"),
+        ("prefork:2:results=gathered", "has results on, and its lane gathered"),
         ("prefork:2:start=spawn", r"has start method fork, and its lane spawn.* Celery \(5\.7\.0\) is too old"),
         ("prefork:4:autoscale=2", r"has autoscale \[\], and its lane \[4, 2\]"),
     ],

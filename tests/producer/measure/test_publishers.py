@@ -17,7 +17,7 @@ from producer.measure.order import BATCH_JOBS, Order
 from producer.measure.schedule import LOOK_S, OrderRevisions, send_when_due
 from producer.measure.sender import JobSender
 from producer.plan.arrivals import Plan, backlog, constant
-from producer.plan.jobs import Call
+from producer.plan.jobs import Call, Message
 from producer.rundir.schema import SENT_SCHEMA
 
 RUN_ID = "00112233445566ff"
@@ -173,10 +173,11 @@ def messages():
     with app.connection_for_write() as connection:
         queue = connection.SimpleQueue("jobs-of-a-test")
 
-        def send(jobs, args=(20, 3), now=lambda: 5.0):
+        def send(jobs, args=(20, 3), now=lambda: 5.0, **changes):
             order = Order(
                 run_id=RUN_ID, trial=7, calls=(Call("worker.mixed", args),), queue="jobs-of-a-test", plan=backlog(1)
             )
+            order = replace(order, **changes)
             sent = JobSender(app, Producer(connection)).send(order, jobs, now)
             arrived = []
             while queue.qsize():
@@ -194,7 +195,7 @@ def test_a_job_carries_its_stamp_and_all_that_celery_expects(messages):
     assert Stamp.from_header(first.headers[HEADER]) == Stamp(run_id=RUN_ID, trial=7, seq=4, due_at=1.0, sent_at=5.0)
     assert Stamp.from_header(second.headers[HEADER]).seq == 5
     assert first.headers["task"] == "worker.mixed"
-    assert first.headers["ignore_result"] is True
+    assert "ignore_result" not in first.headers  # what a node's own setting is overruled by
     assert first.payload[:2] == [[20, 3], {}]
     assert first.content_type == "application/json"
 
@@ -210,6 +211,22 @@ def test_due_is_stamped_as_planned_and_sent_is_read_off_the_clock_for_every_job(
     _, arrived = messages([(0, 1.0), (1, 1.0)], now=lambda: next(instants))
     stamps = [Stamp.from_header(message.headers[HEADER]) for message in arrived]
     assert [(stamp.due_at, stamp.sent_at) for stamp in stamps] == [(1.0, 10.0), (1.0, 11.0)]
+
+
+@pytest.mark.parametrize(
+    ("by_node", "by_task", "kept"), [(False, True, True), (True, True, False), (True, False, True)]
+)
+def test_an_apps_message_leaves_its_result_to_the_node_only_on_a_lane_that_says_and_unless_its_call_said(
+    messages, by_node, by_task, kept
+):
+    message = Message(
+        body="[[], {}, {}]", content_type="application/json", content_encoding="utf-8",
+        headers={"task": "shop.mail", "ignore_result": False}, results_by_task=by_task,
+    )  # fmt: skip
+    call = Call("shop.mail", messages=(message,), message_index=(0,))
+    _, (arrived,) = messages([(0, 1.0)], calls=(call,), results_by_node=by_node)
+    assert arrived.headers["task"] == "shop.mail"
+    assert ("ignore_result" in arrived.headers) is kept
 
 
 CALLS = (Call("worker.noop"), Call("worker.sleep", (5,)))

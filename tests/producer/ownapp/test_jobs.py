@@ -23,7 +23,8 @@ def made(task="shop.tasks.resize", body=b"[[], {}, {}]", **more):
     return {
         "task": task, "line": "jobs.jsonl, line 1", "weight": 1.0, "at": None, "queue": "", "text": True,
         "body": base64.b64encode(body).decode(), "content_type": "application/json", "content_encoding": "utf-8",
-        "headers": {"task": task, "lang": "py"}, "reply_to": "", "priority": None, "expires_s": None, **more,
+        "headers": {"task": task, "lang": "py"}, "reply_to": "", "priority": None, "expires_s": None,
+        "results_by_task": True, **more,
     }  # fmt: skip
 
 
@@ -145,6 +146,7 @@ def test_a_message_is_what_the_app_made_of_the_job():
         headers={"task": "shop.tasks.resize", "lang": "py"},
         reply_to="r",
         priority=3,
+        results_by_task=True,
     )
 
 

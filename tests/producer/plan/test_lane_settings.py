@@ -13,6 +13,7 @@ WORDS = {
     "events=on": ["-E"],
     "events=off": ["worker_send_task_events=false"],
     "results=off": ["task_ignore_result=true"],
+    "results=gathered": ["-I", "poolrace.results.installed", "task_ignore_result=false"],
     "max-tasks=100": ["--max-tasks-per-child", "100"],
     "max-memory=200MiB": ["--max-memory-per-child", "204800"],
     "start=spawn": ["worker_pool_start_method=spawn"],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from producer.errors import UsageError
 from producer.plan.lanes import parse_lanes
+from producer.plan.own_app import OwnApp
 from producer.plan.settings import (
     AT_MOST_S,
     QUICK_AT_MOST_S,
@@ -59,6 +60,19 @@ def test_an_atomic_lane_is_refused_on_a_broker_that_it_does_not_speak_to(url):
 @pytest.mark.parametrize("url", [None, "redis://host/0", "rediss://user:word@host:6380/1", "redis://a;redis://b"])
 def test_an_atomic_lane_runs_on_redis_and_on_the_embedded_broker(url):
     assert RaceSettings(lanes=ATOMIC, broker_url=url).lanes == ATOMIC
+
+
+OWN_APP = OwnApp(app="shop:app", folder=Path(), facts={}, jobs={}, environment={}, timeout_s=1.0)
+STORING = parse_lanes(["threads", "threads:results=on"], concurrency=8, prefetch=4, acks="early")
+
+
+@pytest.mark.parametrize("url", ["amqp://me:secret@host//", "redis+socket:///run/broker.sock", "sentinel://host:26379"])
+def test_results_of_the_demonstrations_jobs_are_refused_on_a_broker_that_cannot_store_them(url):
+    with pytest.raises(UsageError, match=r"lane threads-2 stores results, .*has to be redis:// or rediss://") as told:
+        RaceSettings(lanes=STORING, broker_url=url)
+    assert "secret" not in str(told.value)
+    RaceSettings(lanes=STORING, broker_url=url, own_app=OWN_APP, workloads=("shop.resize",))
+    RaceSettings(lanes=STORING, broker_url="redis://host/0")
 
 
 @pytest.mark.parametrize("workloads", [(), ("cpu", "io", "cpu")])
