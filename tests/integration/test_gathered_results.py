@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from itertools import count
 
 import pytest
@@ -55,7 +56,14 @@ class Shop:
         results.install()
         return self
 
+    def close_backend(self):
+        """Close that of this thread, which Celery leaves to the garbage collector."""
+        self.app.backend.result_consumer.stop()
+        self.app.backend.client.connection_pool.disconnect()
+
     def __exit__(self, *_):
+        backend_module.flush_all()
+        self.close_backend()
         results.uninstall()
         self.app.close()
         self.client.close()
@@ -75,6 +83,19 @@ def url(site):
 def shop(url):
     with Shop(url) as made:
         yield made
+
+
+@pytest.fixture
+def server_with(site):
+    """Starts a server of its own with some lines of configuration."""
+    with ExitStack() as ending:
+
+        def start(config):
+            server = Server(site.processes, config)
+            ending.callback(server.client.close)
+            return server
+
+        yield start
 
 
 @pytest.fixture
@@ -154,7 +175,12 @@ def test_a_success_stays_one(shop):
 def test_who_waits_for_a_result_hears_of_it(shop):
     result = shop.app.AsyncResult("one")
     shop.app.backend.on_task_call(None, "one")
-    storing = threading.Timer(0.2, shop.store, ["one", 7])
+
+    def store():
+        shop.store("one", 7)
+        shop.close_backend()
+
+    storing = threading.Timer(0.2, store)
     storing.start()
     try:
         assert result.get(timeout=30) == 7
@@ -179,8 +205,8 @@ class TestRefused:
     """A server that is full refuses every result."""
 
     @pytest.fixture
-    def full(self, site):
-        server = Server(site.processes, "")
+    def full(self, server_with):
+        server = server_with("")
         with Shop(server.url) as shop:
             shop.store("before", 0)
             server.client.config_set("maxmemory", 1)
@@ -209,8 +235,8 @@ class TestRefused:
         assert shop.stored("three")["result"] == 3
 
 
-def test_a_server_that_comes_back_has_the_results_of_meanwhile(site, patient):
-    server = Server(site.processes, "appendonly yes\nappendfsync always")
+def test_a_server_that_comes_back_has_the_results_of_meanwhile(server_with, patient):
+    server = server_with("appendonly yes\nappendfsync always")
     with Shop(server.url) as shop:
         shop.store("before", 0)
         backend_module.flush_all()
@@ -367,10 +393,10 @@ OLDER_PROGRAM = """
 
 @pytest.mark.servers
 @pytest.mark.parametrize("version", list(OLDER))
-def test_an_older_celery_stores_in_steps(site, version):
+def test_an_older_celery_stores_in_steps(server_with, version):
     if not OLDER[version].exists() and not REQUIRED:
         pytest.skip(f"no Celery {version} here; `make test-servers` says how to get it")
     program = textwrap.dedent(CANVAS) + textwrap.dedent(OLDER_PROGRAM)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(OLDER[version]), str(ROOT)])}
-    server = Server(site.processes, "")
+    server = server_with("")
     subprocess.run([sys.executable, "-c", program, version, server.url], check=True, timeout=60, env=environment)
