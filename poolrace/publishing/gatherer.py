@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, field
+from threading import Condition, Event, Lock, RLock, Thread
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,18 +16,26 @@ from redis.exceptions import NoScriptError, ResponseError
 from poolrace.publishing.errors import PublishError
 from poolrace.publishing.promise import CURRENT, Promise
 from poolrace.publishing.script import PUBLISH, SHA, arguments
-from poolrace.steps import Step, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 logger = get_logger(__name__)
 
+LINGER_S = 0.001
+"""How long a message waits for others before its step is sent."""
+
+STEP_MESSAGES, STEP_BYTES = 256, 1 << 18
+"""A step with so many messages, or so large, is sent at once."""
+
+MOST_MESSAGES = 8192
+"""So many messages wait for a server that is slow or gone; who would add more waits with them."""
+
 FSYNC_WAIT_MS = 2000
 """How long a confirmed step waits until the server has its messages on its disk."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """
     A message that is to be sent.
@@ -37,7 +46,6 @@ class Message:
         task_id: The id of its task.
         promise: Where its end is told, if it is not raised.
         confirm: Whether its sender waits for it.
-        failed_of: What it was not accepted for, where no promise tells of that.
     """
 
     key: str
@@ -45,7 +53,30 @@ class Message:
     task_id: str
     promise: Promise | None
     confirm: bool
-    failed_of: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Step:
+    """
+    Messages that are sent in one round trip.
+
+    Attributes:
+        began_s: When its first message came, on the monotonic clock.
+        messages: In order.
+        size: Their length in characters.
+        is_settled: True when all are accepted or failed.
+        failed: What the messages for which somebody waits failed of, by the id of the task.
+    """
+
+    began_s: float
+    messages: list[Message] = field(default_factory=list)
+    size: int = 0
+    is_settled: Event = field(default_factory=Event)
+    failed: dict[str, BaseException] = field(default_factory=dict)
+
+    def is_full(self) -> bool:
+        """Check whether it is sent without waiting for more."""
+        return len(self.messages) >= STEP_MESSAGES or self.size >= STEP_BYTES
 
 
 class Gatherer:
@@ -61,22 +92,23 @@ class Gatherer:
         self.confirmed = confirmed
         self._durable = durable
         self._lost = app.connection_for_write().recoverable_connection_errors
-        self._steps: Steps[Message] = Steps(self._send, "poolrace-publishing")
         self._begin()
 
     def _begin(self) -> None:
         self._publisher = f"_kombu.publisher.{uuid4().hex}"
+        self._lock, self._sending = Lock(), RLock()
+        self._waiting = Condition(self._lock)
+        self._open: Step | None = None
         self._number = 0
-        self._lock = Lock()
         self._failed: list[str] = []
         self._failed_of: BaseException | None = None
         self._connection: Any = None
         self._client: Any = None
         self._prefix = ""
+        self._thread: Thread | None = None
 
     def after_fork(self) -> None:
         """Begin anew in a child."""
-        self._steps.after_fork()
         self._begin()
 
     def add(self, key: str, text: str, task_id: str, *, confirm: bool = False) -> None:
@@ -98,15 +130,50 @@ class Gatherer:
         if promise is not None:
             promise.begin()
         confirm = confirm or self.confirmed
-        message = Message(key, text, task_id, promise, confirm)
-        step = self._steps.gather(message, len(text), watched=not confirm)
+        step = self._gather(Message(key, text, task_id, promise, confirm))
         if confirm:
-            self._steps.wait(step)
-            if message.failed_of is not None:
-                raise PublishError([task_id], message.failed_of) from message.failed_of
-        else:
-            self._steps.hurry(step)
+            self._confirm(step, task_id)
+        elif step.is_full() or monotonic() - step.began_s >= LINGER_S:
+            # Behind a step that is under way this one may grow, so long as it does not grow too large.
+            self._send_open(wait=len(step.messages) >= MOST_MESSAGES)
             self._raise_failed()
+
+    def _gather(self, message: Message) -> Step:
+        with self._lock:
+            step = self._open
+            if step is None:
+                step = self._open = Step(monotonic())
+                if not self.confirmed:
+                    self._wake()
+            step.messages.append(message)
+            step.size += len(message.text)
+            return step
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._keep_sending, name="poolrace-publishing", daemon=True)
+            self._thread.start()
+        self._waiting.notify()
+
+    def _keep_sending(self) -> None:
+        """Send what nobody else has sent by the time that it is due."""
+        while True:
+            with self._waiting:
+                while self._open is None:
+                    self._waiting.wait()
+                wait_s = self._open.began_s + LINGER_S - monotonic()
+            if wait_s > 0:
+                sleep(wait_s)
+                continue
+            self._send_open(wait=True)
+
+    def _confirm(self, step: Step, task_id: str) -> None:
+        """Wait until a step is settled; who finds nobody sending sends it, with what others have added meanwhile."""
+        with self._sending:
+            if not step.is_settled.is_set():
+                self._send_open(wait=True)
+        if (cause := step.failed.get(task_id)) is not None:
+            raise PublishError([task_id], cause) from cause
 
     def flush(self) -> None:
         """
@@ -115,7 +182,7 @@ class Gatherer:
         Raises:
             PublishError: If messages without a promise were not accepted.
         """
-        self._steps.send_open(wait=True)
+        self._send_open(wait=True)
         self._raise_failed()
 
     def _raise_failed(self) -> None:
@@ -126,26 +193,37 @@ class Gatherer:
         if cause is not None:
             raise PublishError(failed, cause) from cause
 
-    def _send(self, step: Step[Message]) -> None:
+    def _send_open(self, *, wait: bool) -> None:
+        if not self._sending.acquire(blocking=wait):
+            return
+        try:
+            with self._lock:
+                step, self._open = self._open, None
+            if step is not None:
+                self._send(step)
+        finally:
+            self._sending.release()
+
+    def _send(self, step: Step) -> None:
         lists: dict[str, list[Message]] = {}
-        for message in step.items:
+        for message in step.messages:
             lists.setdefault(message.key, []).append(message)
         self._number += 1
         try:
             refused = self._execute_again({key: [each.text for each in some] for key, some in lists.items()})
         except BaseException as error:
-            self._settle(step, [], step.items, error)
+            self._settle(step, [], step.messages, error)
             if not isinstance(error, Exception):
                 raise
             return
         of_lists = list(lists.values())
         failed = [message for number, _ in refused for message in of_lists[number]]
         lost = {id(message) for message in failed}
-        accepted = [message for message in step.items if id(message) not in lost]
+        accepted = [message for message in step.messages if id(message) not in lost]
         self._settle(step, accepted, failed, ResponseError(refused[0][1]) if refused else None)
 
     def _settle(
-        self, step: Step[Message], accepted: Sequence[Message], failed: Sequence[Message], error: BaseException | None
+        self, step: Step, accepted: Sequence[Message], failed: Sequence[Message], error: BaseException | None
     ) -> None:
         promises: dict[Promise, tuple[int, list[str]]] = {}
         unpromised = [message for message in failed if message.promise is None]
@@ -159,8 +237,7 @@ class Gatherer:
         for promise, (count, ids) in promises.items():
             promise.settle(count, ids, error if ids else None)
         if error is not None:
-            for message in unpromised:
-                message.failed_of = error
+            step.failed = {message.task_id: error for message in unpromised if message.confirm}
             if raised_later := [message.task_id for message in unpromised if not message.confirm]:
                 with self._lock:
                     self._failed += raised_later
@@ -247,5 +324,5 @@ class Gatherer:
         try:
             self.flush()
         finally:
-            with self._steps.sending:
+            with self._sending:
                 self._disconnect()

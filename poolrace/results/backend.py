@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import atexit
 import os
-from threading import local
+from threading import Lock, local
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from celery import states
+from celery._state import get_current_task
 from celery.backends import redis
-from celery.signals import worker_process_shutdown
+from celery.signals import worker_process_shutdown, worker_shutdown
 from kombu.utils.encoding import bytes_to_str
 
-from poolrace.results.gatherer import Result, ResultGatherer
+from poolrace.results.gatherer import ResultGatherer
+from poolrace.results.storing import Result, store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Sequence
 
-NEEDED = "_get_result_meta _store_result connection_errors encode ensure get_key_for_task"
+NEEDED = "_get_result_meta _get_task_meta_for _set_with_state _store_result encode ensure get_key_for_task"
 """The names of Celery's backend, most of them private, that it relies on."""
 
 CLOSE_S = 0.005
 """
-A slot that has stored its last result so long ago waits for the next one.
+A slot that has stored its last result so long ago stores the next one by itself.
 
-There is nothing to gain, and a result that waits in the process could wait for long: a job that follows may keep the
-GIL in C.
+There is little to gain, and a result that waits in the process could wait for long: a job that follows may keep the GIL
+in C.
 """
 
 LARGE = 1 << 16
-"""A result of more characters is stored by itself, as Celery does."""
+"""A result of more bytes is stored by itself, as Celery does."""
 
-_gatherers: WeakKeyDictionary[Any, ResultGatherer] = WeakKeyDictionary()
+_gatherers: WeakKeyDictionary[Any, dict[Hashable, ResultGatherer]] = WeakKeyDictionary()
+_making = Lock()
 _slot = local()
 
 _RedisBackend: Any = redis.RedisBackend
@@ -49,8 +52,7 @@ def check_celery() -> None:
     """
     from celery import __version__
 
-    # connection_errors is set where one is made
-    missing = [name for name in NEEDED.split() if name != "connection_errors" and not hasattr(_RedisBackend, name)]
+    missing = [name for name in NEEDED.split() if not hasattr(_RedisBackend, name)]
     if missing:
         raise ImportError(
             f"poolrace.results needs Celery 5.4 to 5.7, and {__version__} lacks RedisBackend.{', '.join(missing)}. "
@@ -59,13 +61,10 @@ def check_celery() -> None:
 
 
 class _InSteps:
-    """Stores a result in a step, in place of four commands and two round trips."""
-
-    app: Any
-    expires: int | None
+    """Stores a result in one command in place of seven, and with others if it may wait a little."""
 
     def _store_result(
-        self,
+        self: Any,
         task_id: str,
         result: Any,
         state: str,
@@ -74,33 +73,48 @@ class _InSteps:
         **kwargs: Any,
     ) -> Any:
         text = self._text(task_id, result, state, traceback, request)
-        gatherer = gatherer_of(self.app)
         if text is None:
-            gatherer.flush()
             return super()._store_result(task_id, result, state, traceback, request=request, **kwargs)  # type: ignore[misc]
         expires = getattr(self, "failure_expires", self.expires) if state == states.FAILURE else self.expires
-        gatherer.add(
-            Result(
-                key=self.get_key_for_task(task_id),  # type: ignore[attr-defined]
-                text=text,
-                expires_s=int(expires or 0),
-                task_id=bytes_to_str(task_id),
-                is_waited_for=not (_follows_closely() and _may_be_lost(self.app, state, request)),
-            ),
-            self,
+        made = Result(
+            task_id=bytes_to_str(task_id),
+            key=self.get_key_for_task(task_id),
+            text=text,
+            state=state,
+            expires_s=int(expires or 0),
         )
+        is_last = state in states.READY_STATES
+        if is_last and _follows_closely() and _may_be_lost(self, task_id, request):
+            gatherer_of(self).add(made)
+        elif failed := store(self, [made]):
+            raise failed[0]
+        if is_last:
+            _slot.stored_s = monotonic()
         return result
 
-    def _text(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> str | None:
+    def _text(self: Any, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> bytes | None:
         """Return a result as Celery writes it; None if Celery is to store it itself."""
-        if self.serializer != "json" or getattr(self, "compression", None):  # type: ignore[attr-defined]
+        if self.serializer != "json" or getattr(self, "compression", None):
             return None
-        meta: dict[str, Any] = self._get_result_meta(  # type: ignore[attr-defined]
-            result=result, state=state, traceback=traceback, request=request
-        )
+        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = bytes_to_str(task_id)
-        text = self.encode(meta)  # type: ignore[attr-defined]
-        return text if isinstance(text, str) and len(text) <= LARGE else None
+        encoded = self.encode(meta)
+        text: bytes = encoded.encode() if isinstance(encoded, str) else encoded
+        return text if len(text) <= LARGE else None
+
+    # Who reads or forgets a result of this process finds it, as he would without steps.
+
+    def get(self, key: Any) -> Any:
+        flush_of(self)
+        return super().get(key)  # type: ignore[misc]
+
+    def mget(self, keys: Sequence[Any]) -> Any:
+        flush_of(self)
+        return super().mget(keys)  # type: ignore[misc]
+
+    def delete(self, key: Any) -> Any:
+        flush_of(self)
+        return super().delete(key)  # type: ignore[misc]
 
 
 class Backend(_InSteps, _RedisBackend):  # type: ignore[misc]
@@ -111,40 +125,73 @@ class SentinelBackend(_InSteps, _SentinelBackend):  # type: ignore[misc]
     """Celery's backend for `sentinel://`, with results in steps."""
 
 
-def gatherer_of(app: Any) -> ResultGatherer:
-    """Return what gathers the results of an app; its threads have a backend each, and share this."""
-    found = _gatherers.get(app)
-    return _gatherers.setdefault(app, ResultGatherer()) if found is None else found
+def _place(backend: Any) -> Hashable:
+    """Return what tells the servers of an app's backends apart."""
+    return type(backend), backend.url, repr(sorted(backend.connparams.items(), key=str))
+
+
+def gatherer_of(backend: Any) -> ResultGatherer:
+    """Return what gathers the results of an app on a server; its threads have a backend each, and share this."""
+    places = _gatherers.get(backend.app)
+    place = backend.__dict__.get("_poolrace_place") or backend.__dict__.setdefault("_poolrace_place", _place(backend))
+    found = places.get(place) if places else None
+    if found is None:
+        with _making:
+            found = _gatherers.setdefault(backend.app, {}).setdefault(place, ResultGatherer(backend))
+    return found
+
+
+def flush_of(backend: Any) -> None:
+    """Wait until the results that an app has gathered are stored, or could not be."""
+    for gatherer in list((_gatherers.get(backend.app) or {}).values()):
+        gatherer.flush()
 
 
 def flush_all() -> None:
     """Wait until the results of all apps are stored, or could not be."""
-    for gatherer in list(_gatherers.values()):
-        gatherer.flush()
+    for places in list(_gatherers.values()):
+        for gatherer in list(places.values()):
+            gatherer.flush()
 
 
 def _follows_closely() -> bool:
     """Check whether this slot has stored a result a moment ago."""
-    now_s = monotonic()
-    before_s, _slot.stored_s = getattr(_slot, "stored_s", -CLOSE_S), now_s
-    return now_s - before_s < CLOSE_S
+    return monotonic() - getattr(_slot, "stored_s", -CLOSE_S) < CLOSE_S
 
 
-def _may_be_lost(app: Any, state: str, request: Any) -> bool:
-    """Check whether a job may lose its result with its process: it would be lost itself, had it been running then."""
-    task = app.tasks.get(getattr(request, "task", None)) if request is not None else None
-    return task is not None and state in states.READY_STATES and not task.acks_late
+def _may_be_lost(backend: Any, task_id: str, request: Any) -> bool:
+    """
+    Check whether a job may lose its result with its process, and nobody looks at the result before it is stored.
+
+    So it is with the end of the job of this slot, if it is acknowledged early: while it runs, it would be lost, too.
+    """
+    task = get_current_task()
+    return not (
+        task is None
+        or task.request.id != task_id
+        or task.acks_late
+        or getattr(task, "retry_on_worker_lost", False)
+        or request is None
+        or request.is_eager
+        or request.chord
+        or request.errbacks
+        or backend.always_retry
+    )
 
 
 def _after_fork() -> None:
-    for gatherer in list(_gatherers.values()):
-        gatherer.after_fork()
+    global _making  # another thread of the parent may have held it
+    _making = Lock()
+    for places in list(_gatherers.values()):
+        for gatherer in list(places.values()):
+            gatherer.after_fork()
 
 
-def _at_exit(**_: Mapping[str, Any]) -> None:
+def _at_end(**_: Any) -> None:
     flush_all()
 
 
 os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)
-worker_process_shutdown.connect(_at_exit, weak=False)  # a child of prefork ends without the functions of atexit
+atexit.register(_at_end)
+worker_shutdown.connect(_at_end, weak=False)
+worker_process_shutdown.connect(_at_end, weak=False)  # a child of prefork ends without the functions of atexit

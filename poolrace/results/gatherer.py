@@ -1,123 +1,130 @@
-"""Gathers results into steps and stores each step in one round trip, in order."""
+"""Gathers results into steps, which a thread of its own stores, in order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from kombu.log import get_logger
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ResponseError
 
-from poolrace.results.script import SHA, STORE
-from poolrace.steps import Step, Steps
+from poolrace.results.storing import Result, store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 logger = get_logger(__name__)
 
-READ_ONLY = "READONLY"
-"""What the error of a server begins with that takes no writes."""
+LINGER_S = 0.001
+"""How long a result waits for others before its step is stored."""
 
-NAMED = 3
-"""So many ids are in a line of the log."""
+STEP_RESULTS, STEP_BYTES = 256, 1 << 18
+"""The most results in a step, and their length; one that has so much is stored at once."""
 
+MOST_RESULTS, MOST_BYTES = 8192, 1 << 24
+"""So many results wait for a server that is slow or gone; who would add more waits with them."""
 
-@dataclass(slots=True)
-class Result:
-    """
-    A result that is to be stored.
-
-    Attributes:
-        key: Its key on the server.
-        text: The result as Celery writes it.
-        expires_s: How long it is kept, in seconds; 0 for ever.
-        task_id: The id of its task.
-        is_waited_for: Whether its slot waits until it is stored.
-        failed_of: What it could not be stored for, if somebody waits.
-    """
-
-    key: str | bytes
-    text: str
-    expires_s: int
-    task_id: str
-    is_waited_for: bool
-    failed_of: BaseException | None = None
+IDLE_S = 10.0
+"""After so long without a result the thread ends, and its connection is closed."""
 
 
 class ResultGatherer:
-    """Stores the results of one app, of all slots of this process, on its backend's server."""
+    """
+    Stores the results of one app on one server, of all slots of this process.
 
-    def __init__(self) -> None:
-        self._steps: Steps[Result] = Steps(self._send, "poolrace-results")
-        self._backend: Any = None
+    No slot sends for another: what interrupts a job, such as a time limit, reaches no result but its own.
+
+    Args:
+        backend: One of those whose results it stores; it makes another of the kind, with a connection of its own.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._app = ref(backend.app)
+        self._kind, self._url = type(backend), backend.url
+        self.after_fork()
 
     def after_fork(self) -> None:
-        """Begin anew in a child, with a connection of its own."""
-        self._steps.after_fork()
-        self._backend = None
+        """Begin anew in a child: what was gathered before, the parent stores."""
+        self._changed = Condition()  # whose lock a signal handler may take again
+        self._waiting: deque[Result] = deque()
+        self._waiting_bytes = 0
+        self._added = self._settled = 0
+        self._is_hurried = False
+        self._thread: Thread | None = None
 
-    def add(self, result: Result, backend: Any) -> None:
-        """
-        Store a result with others.
+    def add(self, result: Result) -> None:
+        """Store a result with others, soon; wait only if too many do."""
+        with self._changed:
+            self._changed.wait_for(self._has_room)
+            self._waiting.append(result)
+            self._waiting_bytes += len(result.text)
+            self._added += 1
+            self._wake()
 
-        Args:
-            result: What to store.
-            backend: A backend of this process; the first one is kept for its client.
+    def _has_room(self) -> bool:
+        return len(self._waiting) < MOST_RESULTS and self._waiting_bytes < MOST_BYTES
 
-        Raises:
-            Exception: What the backend raises where a result that is waited for could not be stored.
-        """
-        if self._backend is None:
-            self._backend = backend
-        step = self._steps.gather(result, len(result.text), watched=not result.is_waited_for)
-        if not result.is_waited_for:
-            self._steps.hurry(step)
-            return
-        self._steps.wait(step)
-        if result.failed_of is not None:
-            raise result.failed_of
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= STEP_RESULTS or self._waiting_bytes >= STEP_BYTES
+
+    def _wake(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            thread = Thread(target=self._run, name="poolrace-results", daemon=True)
+            thread.start()
+            self._thread = thread
+        elif len(self._waiting) == 1 or self._is_full():
+            self._changed.notify_all()
 
     def flush(self) -> None:
         """Wait until all that was added before is stored, or could not be."""
-        self._steps.send_open(wait=True)
-
-    def _send(self, step: Step[Result]) -> None:
-        try:
-            # Tried again for as long as Celery's backend tries to store one.
-            refused = self._backend.ensure(self._execute, (step.items,))
-        except BaseException as error:
-            self._settle(step, dict.fromkeys(range(len(step.items)), error))
-            if not isinstance(error, Exception):
-                raise
+        if self._settled == self._added:
             return
-        self._settle(step, refused)
+        with self._changed:
+            upto = self._added
+            self._is_hurried = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._settled >= upto)
 
-    def _execute(self, results: Sequence[Result]) -> dict[int, ResponseError]:
-        keys = [result.key for result in results]
-        values = [value for result in results for value in (result.expires_s, result.text)]
-        client = self._backend.client
+    def _run(self) -> None:
+        """Store one step after the other, until there is none for a while."""
+        backend: Any = None
         try:
-            answer = client.execute_command("EVALSHA", SHA, len(keys), *keys, *values)
-        except NoScriptError:
-            answer = client.execute_command("EVAL", STORE, len(keys), *keys, *values)
-        texts = [each.decode() if isinstance(each, bytes) else each for each in answer]
-        refused = {int(number): ResponseError(why) for number, why in zip(texts[::2], texts[1::2], strict=True)}
-        if any(str(error).startswith(READ_ONLY) for error in refused.values()):
-            # A master that is one no more: behind Sentinel, who connects again finds the new one.
-            client.connection_pool.disconnect()
-            raise RedisConnectionError(str(refused.popitem()[1]))
-        return refused
+            while step := self._next():
+                failed: Mapping[int, BaseException]
+                try:
+                    backend = backend or self._kind(app=self._app(), url=self._url)
+                    failed = store(backend, step)
+                except Exception as error:  # of the server, after all its tries
+                    failed = dict.fromkeys(range(len(step)), error)
+                self._settle(step, failed)
+        finally:
+            if backend is not None:
+                backend.client.connection_pool.disconnect()
 
-    def _settle(self, step: Step[Result], failed: Mapping[int, BaseException]) -> None:
-        unheard = []
-        for number, error in failed.items():
-            result = step.items[number]
-            result.failed_of = error
-            if not result.is_waited_for:
-                unheard.append(result.task_id)
-        if unheard:
-            named = ", ".join(unheard[:NAMED]) + (", …" if len(unheard) > NAMED else "")
-            logger.error("%d results could not be stored (%s): %s", len(unheard), next(iter(failed.values())), named)
-        step.is_settled.set()
+    def _next(self) -> Sequence[Result]:
+        """Return the next step, once it is full, old enough or hurried; nothing if the thread is to end."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._waiting, IDLE_S):
+                self._thread = None
+                return ()
+            self._changed.wait_for(lambda: self._is_hurried or self._is_full(), LINGER_S)
+            step: list[Result] = []
+            size = 0
+            while self._waiting and len(step) < STEP_RESULTS and size < STEP_BYTES:
+                step.append(self._waiting.popleft())
+                size += len(step[-1].text)
+            self._waiting_bytes -= size
+            return step
+
+    def _settle(self, step: Sequence[Result], failed: Mapping[int, BaseException]) -> None:
+        try:
+            if failed:
+                named = ", ".join(str(step[place].task_id) for place in failed)
+                why = next(iter(failed.values()))
+                logger.error("%d results could not be stored (%s): %s", len(failed), why, named)
+        finally:
+            with self._changed:
+                self._settled += len(step)
+                self._is_hurried = self._is_hurried and self._settled < self._added
+                self._changed.notify_all()

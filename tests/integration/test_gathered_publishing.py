@@ -17,7 +17,8 @@ from integration.commands import until
 from integration.conftest import ROOT
 from integration.servers import OLDER, REQUIRED, Server
 
-from poolrace import publishing, steps
+from poolrace import publishing
+from poolrace.publishing import gatherer
 from poolrace.publishing.gatherer import Gatherer
 
 DATABASE = 11
@@ -152,7 +153,7 @@ def test_a_step_whose_answer_is_lost_is_done_once(shop, monkeypatch):
 
 
 def test_what_a_job_sends_is_there_when_the_call_returns_with_its_ancestors(shop, monkeypatch):
-    monkeypatch.setattr(steps, "LINGER_S", 30.0)
+    monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
     job = shop.charge
     job.push_request(id="second", root_id="first", children=[], called_directly=False)
     _task_stack.push(job)
@@ -189,7 +190,7 @@ class TestRefused:
             yield shop, lambda: server.client.config_set("maxmemory", 0)
 
     def test_it_is_raised_by_flush_with_the_ids(self, full, monkeypatch):
-        monkeypatch.setattr(steps, "LINGER_S", 30.0)
+        monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
         shop, make_room = full
         ids = shop.send(1, 2)
         with pytest.raises(publishing.PublishError, match="maxmemory") as caught:
@@ -264,7 +265,7 @@ class TestConfirmed:
         steps, send = [], Gatherer._send
 
         def slowly(self, step):
-            steps.append(len(step.items))
+            steps.append(len(step.messages))
             under_way.wait(30)
             send(self, step)
 
@@ -277,7 +278,7 @@ class TestConfirmed:
             for thread in threads[1:]:
                 thread.start()
             publisher = publishing.installed._publishers[shop.app]
-            until(lambda: publisher.gatherer._steps._open and len(publisher.gatherer._steps._open.items) == 7)
+            until(lambda: publisher.gatherer._open and len(publisher.gatherer._open.messages) == 7)
             under_way.set()
             for thread in threads:
                 thread.join(30)
@@ -369,8 +370,8 @@ def test_a_child_that_is_forked_sends_its_own_and_the_parent_the_rest(shop):
 
 
 def test_a_step_is_sent_though_it_is_larger_than_lua_hands_over_at_once(shop, monkeypatch):
-    monkeypatch.setattr(steps, "STEP_ITEMS", 5000)
-    monkeypatch.setattr(steps, "LINGER_S", 30.0)
+    monkeypatch.setattr(gatherer, "STEP_MESSAGES", 5000)
+    monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
     shop.send(*range(4999))
     publishing.flush(shop.app)
     assert shop.arrived() == list(range(4999))
