@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import redis
+from kombu.exceptions import OperationalError
 from kombu.log import get_logger
 from kombu.utils.functional import retry_over_time
 from redis.exceptions import NoScriptError, ResponseError
@@ -64,6 +65,7 @@ class Step:
         began_s: When its first message came, on the monotonic clock.
         messages: In order.
         size: Their length in characters.
+        number: Its place among all of this process, from 1; 0 before it is sent.
         is_settled: True when all are accepted or failed.
         failed: What the messages for which somebody waits failed of, by the id of the task.
     """
@@ -71,6 +73,7 @@ class Step:
     began_s: float
     messages: list[Message] = field(default_factory=list)
     size: int = 0
+    number: int = 0
     is_settled: Event = field(default_factory=Event)
     failed: dict[str, BaseException] = field(default_factory=dict)
 
@@ -92,6 +95,7 @@ class Gatherer:
         self.confirmed = confirmed
         self._durable = durable
         self._lost = app.connection_for_write().recoverable_connection_errors
+        self._refusals = (*self._lost, redis.RedisError, OperationalError, OSError)
         self._begin()
 
     def _begin(self) -> None:
@@ -99,6 +103,7 @@ class Gatherer:
         self._lock, self._sending = Lock(), RLock()
         self._waiting = Condition(self._lock)
         self._open: Step | None = None
+        self._interrupted: Step | None = None
         self._number = 0
         self._failed: list[str] = []
         self._failed_of: BaseException | None = None
@@ -159,9 +164,9 @@ class Gatherer:
         """Send what nobody else has sent by the time that it is due."""
         while True:
             with self._waiting:
-                while self._open is None:
+                while (step := self._interrupted or self._open) is None:
                     self._waiting.wait()
-                wait_s = self._open.began_s + LINGER_S - monotonic()
+                wait_s = step.began_s + LINGER_S - monotonic()
             if wait_s > 0:
                 sleep(wait_s)
                 continue
@@ -170,7 +175,7 @@ class Gatherer:
     def _confirm(self, step: Step, task_id: str) -> None:
         """Wait until a step is settled; who finds nobody sending sends it, with what others have added meanwhile."""
         with self._sending:
-            if not step.is_settled.is_set():
+            while not step.is_settled.is_set():
                 self._send_open(wait=True)
         if (cause := step.failed.get(task_id)) is not None:
             raise PublishError([task_id], cause) from cause
@@ -197,25 +202,45 @@ class Gatherer:
         if not self._sending.acquire(blocking=wait):
             return
         try:
-            with self._lock:
-                step, self._open = self._open, None
-            if step is not None:
-                self._send(step)
+            if (step := self._next()) is None:
+                return
+            was_interrupted = step.number > 0
+            self._send(step)
+            if was_interrupted and (gathered := self._next()) is not None:
+                self._send(gathered)
         finally:
             self._sending.release()
+
+    def _next(self) -> Step | None:
+        """Return the step to send, before one that was gathered one that was interrupted; None if there is neither."""
+        with self._lock:
+            step = self._interrupted or self._open
+            if step is self._interrupted:
+                self._interrupted = None
+            else:
+                self._open = None
+            return step
 
     def _send(self, step: Step) -> None:
         lists: dict[str, list[Message]] = {}
         for message in step.messages:
             lists.setdefault(message.key, []).append(message)
-        self._number += 1
+        if not step.number:
+            self._number += 1
+            step.number = self._number
         try:
-            refused = self._execute_again({key: [each.text for each in some] for key, some in lists.items()})
-        except BaseException as error:
+            texts = {key: [each.text for each in some] for key, some in lists.items()}
+            refused = self._execute_again(step.number, texts)
+        except self._refusals as error:
             self._settle(step, [], step.messages, error)
-            if not isinstance(error, Exception):
-                raise
             return
+        except BaseException:
+            # A time limit, or Ctrl-C, of whom it happened to. The step is sent again, which the server does once.
+            with self._lock:
+                self._interrupted = step
+                self._wake()
+            self._disconnect()
+            raise
         of_lists = list(lists.values())
         failed = [message for number, _ in refused for message in of_lists[number]]
         lost = {id(message) for message in failed}
@@ -246,14 +271,14 @@ class Gatherer:
 
     # The server
 
-    def _execute_again(self, lists: dict[str, list[str]]) -> list[tuple[int, str]]:
+    def _execute_again(self, number: int, lists: dict[str, list[str]]) -> list[tuple[int, str]]:
         """Send a step until it is answered, as often and as long as Celery would try to send a message."""
         conf = self._app.conf
         policy = dict(conf.task_publish_retry_policy) if conf.task_publish_retry else {"max_retries": 0}
         if policy.get("max_retries") == 0:  # by which retry_over_time means: for ever
-            return self._execute(lists)
+            return self._execute(number, lists)
         again: tuple[list[tuple[int, str]]] = retry_over_time(
-            lambda: (self._execute(lists),),
+            lambda: (self._execute(number, lists),),
             self._lost,
             errback=self._on_loss,  # type: ignore[arg-type] # its stubs know another form
             max_retries=policy.get("max_retries"),
@@ -269,9 +294,9 @@ class Gatherer:
         self._disconnect()
         return wait_s
 
-    def _execute(self, lists: dict[str, list[str]]) -> list[tuple[int, str]]:
+    def _execute(self, number: int, lists: dict[str, list[str]]) -> list[tuple[int, str]]:
         client = self._connected()
-        values = arguments(self._prefix + self._publisher, self._number, lists)
+        values = arguments(self._prefix + self._publisher, number, lists)
         try:
             answer = self._answer(client, "EVALSHA", SHA, values)
         except NoScriptError:

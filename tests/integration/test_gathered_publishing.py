@@ -12,6 +12,7 @@ import pytest
 import redis
 from celery import Celery, chain
 from celery._state import _task_stack
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import before_task_publish
 from integration.commands import until
 from integration.conftest import ROOT
@@ -150,6 +151,30 @@ def test_a_step_whose_answer_is_lost_is_done_once(shop, monkeypatch):
     publishing.flush(shop.app)
     assert lost
     assert shop.arrived() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_what_interrupts_who_happens_to_send_is_raised_there_and_costs_no_message(shop, monkeypatch, is_done):
+    answer, interrupted = Gatherer._answer, []
+
+    def interrupt_the_first(self, *words):
+        if not interrupted:
+            interrupted.append(words)
+            if is_done:
+                answer(self, *words)
+            raise SoftTimeLimitExceeded
+        return answer(self, *words)
+
+    monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
+    shop.send(0)
+    publishing.flush(shop.app)
+    shop.send(1, 2)
+    monkeypatch.setattr(Gatherer, "_answer", interrupt_the_first)
+    with pytest.raises(SoftTimeLimitExceeded):
+        publishing.flush(shop.app)
+    shop.send(3)
+    publishing.flush(shop.app)
+    assert shop.arrived() == [0, 1, 2, 3]
 
 
 def test_what_a_job_sends_is_there_when_the_call_returns_with_its_ancestors(shop, monkeypatch):
