@@ -58,7 +58,7 @@ def test_neither_does_a_recording_of_a_queue(broker, tmp_path):
             app.send_task("shop.resize", (number,), queue="celery")
     kept = tmp_path / "jobs.jsonl"
     words = ("--queue", "celery", "--from", "queue", "--from", "events", "--duration", "2s", "--yes-live")
-    done = poolrace("record", "--broker", url, *words, "--out", str(kept))
+    done = poolrace("record", "--broker", url, *words, "--jobs", str(kept))
     assert denied(client) == set()
     assert done.returncode == 0, done.stderr
     assert len(kept.read_text().splitlines()) >= 3
