@@ -131,6 +131,15 @@ def race(tmp_path: Path, *arguments: str, **environ: str) -> tuple[int, str, str
     return ended
 
 
+def is_of_the_generator(problem: str) -> bool:
+    """
+    Check whether a problem is that the generator was late, or could not hold its rate.
+
+    A busy machine makes it so, which is told, rightly, and no fault of the program.
+    """
+    return problem.startswith("The generator ") or "the generator was late" in problem
+
+
 def assert_through(tmp_path: Path, code: int, err: str) -> None:
     """
     A race came to its end, and wrote one run.
@@ -138,7 +147,7 @@ def assert_through(tmp_path: Path, code: int, err: str) -> None:
     On a busy machine its generator may have been late, which makes the run invalid, rightly: no fault of the program.
     """
     problems = load(only_run(tmp_path) / "summary.json")["problems"]
-    assert all("the generator was late" in problem.lower() for problem in problems), problems
+    assert [problem for problem in problems if not is_of_the_generator(problem)] == []
     assert code == (4 if problems else 0), err
 
 
