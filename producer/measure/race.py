@@ -89,11 +89,13 @@ class Race:
             groups.append((Kind.APART, MIX))
         needed_s = sum(self._goal * self._rounds.expected_s(group, self._lanes_of(group)) for group in groups)
         self._ends_s += self._monotonic() - began_s
-        if needed_s > at_most_s * ROOM:
-            longest = max(lengths, key=lambda name: lengths[name])
+        longest = max(lengths, key=lambda name: lengths[name])
+        # What is short only because there is much to race gives what it can: fewer rounds, and the answer says so.
+        if needed_s > at_most_s * ROOM and self._rounds.is_lengthened(longest):
+            minutes = math.ceil(needed_s / 60)
             raise UsageError(
                 f"--at-most {at_most_s:.0f}s: jobs of {longest} take {lengths[longest]:.3g} s, so {self._goal} rounds "
-                f"of everything take about {math.ceil(needed_s / 60)} minutes. Give them: --at-most "
+                f"of everything take about {minutes} minute{'s' if minutes > 1 else ''}. Give them: --at-most "
                 f"{math.ceil(needed_s / 60 * ROOM)}m. Or race fewer tasks (--task) or slots (--concurrency)."
             )
 

@@ -129,6 +129,10 @@ class Rounds:
         self._warm_up(jobs, lanes)
         return self._job_s[workload]
 
+    def is_lengthened(self, workload: str) -> bool:
+        """Check whether the jobs of a workload take so long that its trials last longer than was asked."""
+        return MIN_JOBS_A_SLOT * self._job_s[workload] > self._settings.trial_s
+
     def _held_s(self, workload: str) -> float:
         """
         Return how long a workload's rate is held, lead-in included: as asked, or longer for jobs that take long.

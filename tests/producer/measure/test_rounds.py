@@ -307,6 +307,13 @@ def test_the_length_of_a_users_own_jobs_is_found_before_anything_is_measured():
     assert track.ran == []
 
 
+@pytest.mark.parametrize(("trial_s", "is_lengthened"), [(79.0, True), (81.0, False)])
+def test_trials_are_lengthened_by_jobs_of_which_eight_a_slot_do_not_fit(trial_s, is_lengthened):
+    rounds, jobs, _ = long_jobs(trial_s)
+    rounds.find_lengths("sleep", jobs, LANES)
+    assert rounds.is_lengthened("sleep") is is_lengthened
+
+
 def test_how_long_rounds_of_long_jobs_take_is_known_before_them():
     rounds, jobs, _ = long_jobs()
     rounds.find_lengths("sleep", jobs, LANES)
