@@ -2,13 +2,15 @@
 Ends what a fleet started, even if the fleet is killed and cannot do so itself.
 
 It is a small process in a session of its own. It reads lines from standard input: `process PID CREATED` and `folder
-PATH` add something to guard, `forget PID` removes a process that was ended in order. When its input closes, its parent
-has ended or was killed. It then ends the processes that are left, by process id and only if the creation time is still
-the same, and removes the folders.
+PATH` add something to guard, `forget PID` removes a process that was ended in order. `expect MARK` says that a process
+with this mark in its environment is about to be started; its `process` follows, or `expect` alone. When its input
+closes, its parent has ended or was killed. It then ends the processes that are left, by process id and only if the
+creation time is still the same, one that was expected and is there, too, and removes the folders.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -24,12 +26,24 @@ if TYPE_CHECKING:
 
 TERMINATE_S = 3.0
 LOOK_EVERY_S = 0.02
+EXPECTED_S = 0.5
+"""How long a process may take to be there of which its parent did not live to tell."""
+
+MARK = "POOLRACE_STARTED_AS"
+"""The variable that a process is known by before anybody knows its id."""
 
 
-def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
-    """Read notes until they end; return the processes, by id with creation time, and the folders that are left."""
+def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path], str]:
+    """
+    Read notes until they end.
+
+    Returns:
+        The processes that are left, by id with creation time, the folders, and the mark of a process that was about to
+        be started; empty if none was.
+    """
     processes: dict[int, float] = {}
     folders: list[Path] = []
+    expected = ""
     for line in lines:
         if not line.endswith("\n"):
             break  # the writer died while it wrote
@@ -37,11 +51,28 @@ def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path]]:
         if word == "process":
             pid, created = rest.split()
             processes[int(pid)] = float(created)
+            expected = ""
+        elif word == "expect":
+            expected = rest
         elif word == "forget":
             processes.pop(int(rest), None)
         elif word == "folder":
             folders.append(Path(rest))
-    return processes, folders
+    return processes, folders, expected
+
+
+def find_expected(mark: str, patience_s: float = EXPECTED_S) -> dict[int, float]:
+    """Return the process with a mark in its environment, as `watch` does; nothing if none comes in time."""
+    began = time.monotonic()
+    while True:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                # What it starts has its mark, too; it leads its session.
+                if process.environ().get(MARK) == mark and os.getsid(process.pid) == process.pid:
+                    return {process.pid: process.create_time()}
+        if time.monotonic() - began >= patience_s:
+            return {}
+        time.sleep(LOOK_EVERY_S)
 
 
 def end_noted(processes: Mapping[int, float], patience_s: float = TERMINATE_S) -> None:
@@ -130,7 +161,9 @@ def main() -> None:
     """Follow standard input to its end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    processes, folders = watch(sys.stdin)
+    processes, folders, expected = watch(sys.stdin)
+    if expected:
+        processes |= find_expected(expected)
     end_noted(processes)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 import psutil
 
 from producer.errors import FleetError
-from producer.fleet.guard import end_noted
+from producer.fleet.guard import MARK, end_noted
 from producer.interrupts import held
 
 if TYPE_CHECKING:
@@ -165,8 +167,16 @@ class Processes:
         Raises:
             FleetError: If the program cannot be started.
         """
+        mark = uuid4().hex
+        marked = {**(os.environ if env is None else env), MARK: mark}
         with held():
-            child = start_in_session(name, command, log=log, env=env, cwd=cwd, stdin=stdin, stdout=stdout)
+            # Who is killed now has told what to look for.
+            self._note(f"expect {mark}")
+            try:
+                child = start_in_session(name, command, log=log, env=marked, cwd=cwd, stdin=stdin, stdout=stdout)
+            except FleetError:
+                self._note("expect ")
+                raise
             self._children.append(child)
             self._note(f"process {child.process.pid} {_created(child.process.pid)!r}")
         return child

@@ -1,5 +1,6 @@
 """The guard ends what it was told of, and nothing else; tried on real processes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import psutil
 import pytest
 
 from producer.fleet import guard
-from producer.fleet.guard import end_noted, watch
+from producer.fleet.guard import end_noted, find_expected, watch
 
 PATIENCE_S = 30.0
 
@@ -67,14 +68,14 @@ def has_ended(process):
 
 def test_notes_tell_what_is_to_be_looked_after():
     lines = ["process 10 1.5\n", "folder /tmp/a b\n", "process 11 2.5\n", "forget 10\n", "forget 99\n"]
-    assert watch(lines) == ({11: 2.5}, [Path("/tmp/a b")])
+    assert watch(lines) == ({11: 2.5}, [Path("/tmp/a b")], "")
 
 
 def test_a_note_cut_short_by_the_death_of_its_writer_is_left_out():
-    assert watch(["process 10 1.5\n", "process 11"]) == ({10: 1.5}, [])
-    assert watch(["process 10 1.5\n", "fold"]) == ({10: 1.5}, [])
-    assert watch(["process 10 1.5\n", "folder /tmp/poolrace-h"]) == ({10: 1.5}, [])
-    assert watch(["process 10 1.5\n", "process 11 1700000000.4"]) == ({10: 1.5}, [])
+    assert watch(["process 10 1.5\n", "process 11"]) == ({10: 1.5}, [], "")
+    assert watch(["process 10 1.5\n", "fold"]) == ({10: 1.5}, [], "")
+    assert watch(["process 10 1.5\n", "folder /tmp/poolrace-h"]) == ({10: 1.5}, [], "")
+    assert watch(["process 10 1.5\n", "process 11 1700000000.4"]) == ({10: 1.5}, [], "")
 
 
 def test_a_process_and_its_children_are_ended(start):
@@ -177,3 +178,24 @@ def test_it_loads_nothing_of_ours_beside_itself():
     )
     shown = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     assert shown.stdout == "[]\n"
+
+
+def test_what_is_about_to_be_started_is_expected_until_it_is_noted_or_could_not_be():
+    assert watch(["expect one\n"]) == ({}, [], "one")
+    assert watch(["expect one\n", "process 10 1.5\n"]) == ({10: 1.5}, [], "")
+    assert watch(["expect one\n", "expect \n"]) == ({}, [], "")
+    assert watch(["expect one\n", "process 10 1.5\n", "expect two\n"]) == ({10: 1.5}, [], "two")
+
+
+def test_a_process_that_is_expected_is_found_by_its_mark_and_what_it_started_is_not():
+    command = [sys.executable, "-c", PARENT.replace("CHILD", repr(SLEEPER))]
+    environment = {**os.environ, guard.MARK: "the mark"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        process.stdout.readline()
+        try:
+            assert find_expected("the mark") == {process.pid: created(process)}
+            assert find_expected("another mark", 0.0) == {}
+        finally:
+            for child in children_of(process):
+                child.kill()
+            process.kill()
