@@ -227,7 +227,7 @@ def test_rubbish_under_load_is_set_aside_once_and_reported_across_a_kill(site, t
     site.client.flushdb()
     jobs = Jobs(site, tmp_path, "threads", site.broker.url)
     for raw in RUBBISH:
-        jobs.send(chance.randrange(1, 60))
+        jobs.send(chance.randrange(100, 300))
         site.client.lpush(QUEUE, raw)
     with jobs.node():
         jobs.work(jobs.sent // 2)
