@@ -113,10 +113,12 @@ class Bench:
         if contender.is_ours:
             environment["PYTHONPATH"] = os.pathsep.join([str(JOBS), str(ROOT)])
         jobs = NEAR_JOBS if place.url == self.url else FAR_JOBS
-        subprocess.run(
+        sent = subprocess.run(
             [python, str(JOBS / f"{contender.jobs}.py"), str(jobs)],
-            env={**environment, "PEER_URL": self.url}, cwd=self._folder, check=True,
+            env={**environment, "PEER_URL": self.url}, cwd=self._folder, check=False,
         )  # fmt: skip
+        if sent.returncode:
+            raise FleetError(f"The jobs of {contender.name} could not be sent: exit code {sent.returncode}.")
         child = self._processes.start(
             contender.name, [python, *contender.work], env={**environment, "PEER_URL": place.url}, log=log,
             cwd=self._folder,
@@ -158,6 +160,7 @@ def main(python: str, rtt: str, rounds: int, only: str | None, *, as_json: bool)
     All are measured in turn in each round, on one broker. A job notes its time in a file; the middle of them counts.
     """
     interrupts.install()
+    python = str(Path(python).absolute())  # workers run in a folder of their own
     contenders = [each for each in CONTENDERS if not only or each.is_ours or only.lower() in each.name.lower()]
     try:
         versions = {each.package: version_of(python, each) for each in contenders}
