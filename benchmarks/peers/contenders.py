@@ -42,7 +42,6 @@ def _celery(name: str, *words: str) -> Contender:
 _ATOMIC = ("-I", "poolrace.transport.installed")
 _AHEAD = ("--prefetch-multiplier", "16")
 _DRAMATIQ = ("-m", "dramatiq", "dramatiq_jobs", "--threads", str(SLOTS))
-_TASKIQ = ("-m", "taskiq", "worker", "taskiq_jobs:broker", "--log-level", "ERROR")
 _ARQ = ("-m", "arq", "arq_jobs.WorkerSettings")
 _STREAQ = ("-m", "streaq", "run", "streaq_jobs:worker")
 
@@ -66,19 +65,6 @@ CONTENDERS = (
         work=[*_DRAMATIQ, "--processes", "2"],
         environment={"dramatiq_queue_prefetch": "512"},
     ),
-    Contender(
-        name="taskiq, list, 1 process, 8 at once",
-        package="taskiq",
-        jobs="taskiq_jobs",
-        work=[*_TASKIQ, "--workers", "1", "--max-async-tasks", str(SLOTS)],
-    ),
-    Contender(
-        name="taskiq, stream, 2 processes, 100 at once, prefetch 100",
-        package="taskiq",
-        jobs="taskiq_jobs",
-        work=[*_TASKIQ, "--workers", "2", "--max-async-tasks", "100", "--max-prefetch", "100"],
-        environment={"PEER_KIND": "stream"},
-    ),
     Contender(name="arq, 8 at once", package="arq", jobs="arq_jobs", work=_ARQ),
     Contender(
         name="arq, 100 at once, asked every 10 ms",
@@ -99,5 +85,5 @@ CONTENDERS = (
 """
 Each as one node of eight slots, and again in settings for many short jobs, as far as its documentation says.
 
-taskiq's list loses what its workers hold when they die; its stream, dramatiq, arq and streaq keep it.
+dramatiq, arq and streaq keep what their workers hold when they die, as a node on the atomic transport does.
 """
