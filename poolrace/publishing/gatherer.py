@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import redis
-from kombu.exceptions import OperationalError
 from kombu.log import get_logger
 from kombu.utils.functional import retry_over_time
 from redis.exceptions import NoScriptError, ResponseError
@@ -82,6 +81,13 @@ class Step:
         return len(self.messages) >= STEP_MESSAGES or self.size >= STEP_BYTES
 
 
+def _is_of_the_step(error: BaseException) -> bool:
+    """Check whether a step failed of an error, and its sender was not just interrupted: by a time limit, or Ctrl-C."""
+    from celery.exceptions import SoftTimeLimitExceeded
+
+    return isinstance(error, Exception) and not isinstance(error, SoftTimeLimitExceeded)
+
+
 class Gatherer:
     """
     Sends messages to one broker, gathered; of all threads of this process.
@@ -95,7 +101,6 @@ class Gatherer:
         self.confirmed = confirmed
         self._durable = durable
         self._lost = app.connection_for_write().recoverable_connection_errors
-        self._refusals = (*self._lost, redis.RedisError, OperationalError, OSError)
         self._begin()
 
     def _begin(self) -> None:
@@ -231,11 +236,11 @@ class Gatherer:
         try:
             texts = {key: [each.text for each in some] for key, some in lists.items()}
             refused = self._execute_again(step.number, texts)
-        except self._refusals as error:
-            self._settle(step, [], step.messages, error)
-            return
-        except BaseException:
-            # A time limit, or Ctrl-C, of whom it happened to. The step is sent again, which the server does once.
+        except BaseException as error:
+            if _is_of_the_step(error):
+                self._settle(step, [], step.messages, error)
+                return
+            # Of whom it happened to. The step is sent again, which the server does once.
             with self._lock:
                 self._interrupted = step
                 self._wake()

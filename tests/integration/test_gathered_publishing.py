@@ -177,6 +177,26 @@ def test_what_interrupts_who_happens_to_send_is_raised_there_and_costs_no_messag
     assert shop.arrived() == [0, 1, 2, 3]
 
 
+def test_an_error_that_no_server_knows_of_is_told_once_and_holds_up_nothing(shop, monkeypatch):
+    answer, broken = Gatherer._answer, []
+
+    def break_the_first(self, *words):
+        if not broken:
+            broken.append(words)
+            raise UnicodeError("not to be sent")
+        return answer(self, *words)
+
+    monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
+    ids = shop.send(1, 2)
+    monkeypatch.setattr(Gatherer, "_answer", break_the_first)
+    with pytest.raises(publishing.PublishError, match="not to be sent") as caught:
+        publishing.flush(shop.app)
+    assert caught.value.task_ids == tuple(ids)
+    shop.send(3)
+    publishing.flush(shop.app)
+    assert shop.arrived() == [3]
+
+
 def test_what_a_job_sends_is_there_when_the_call_returns_with_its_ancestors(shop, monkeypatch):
     monkeypatch.setattr(gatherer, "LINGER_S", 30.0)
     job = shop.charge
