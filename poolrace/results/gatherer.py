@@ -83,6 +83,7 @@ class ResultGatherer:
         with self._changed:
             upto = self._added
             self._is_hurried = True
+            self._wake()  # also a thread that could not be started before
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._settled >= upto)
 

@@ -182,6 +182,19 @@ def test_the_thread_ends_without_work_and_another_one_begins_with_a_connection_o
     assert Backend.made == before + 2
 
 
+def test_a_thread_that_could_not_be_started_is_started_for_who_waits(results, server, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        results.add(result(1))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    results.flush()
+    assert server.all == ["job-1"]
+
+
 def test_an_app_that_nobody_needs_is_forgotten(server, monkeypatch):
     monkeypatch.setattr(gatherer, "IDLE_S", 0.01)
     app = App()
