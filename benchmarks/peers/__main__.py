@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import struct
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -22,11 +21,12 @@ from benchmarks.peers.rate import jobs_per_s
 from producer import interrupts
 from producer.deadlines import until
 from producer.errors import FleetError, InterruptedRunError, PoolraceError
-from producer.fleet.distance import round_trip_s
+from producer.fleet.distance import Distances
 from producer.fleet.embedded import start_embedded
 from producer.fleet.machine import describe
 from producer.fleet.processes import Processes
-from producer.plan.units import parse_duration_s
+from producer.plan.lane_settings import LANE_SETTINGS, RTT
+from producer.plan.lanes import parse_lane
 from producer.report.formats import instant, number
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 JOBS = Path(__file__).with_name("jobs")
 ROOT = Path(__file__).parents[2]
 NOTE_BYTES = 8
-RELAY_S = 10.0
 START_S, ENOUGH_S = 30.0, 4.0
 """How long the first job of workers may take, and for how long jobs are done from then."""
 
@@ -74,29 +73,15 @@ class Bench:
         self._folder = processes.folder()
         self.url = start_embedded(processes, self._folder).url
         self._client = redis.Redis.from_url(self.url)
+        self._distances = Distances(processes, self._folder, self.url)
         self._runs = 0
 
     def place(self, asked: str) -> Place:
         """Return a distance to the broker, with a relay if it is one."""
-        rtt_s = parse_duration_s(asked, "--rtt", 0.0, 0.25)
-        url = self._relayed(rtt_s) if rtt_s else self.url
-        return Place(asked=asked, url=url, ping_s=round_trip_s(url))
-
-    def _relayed(self, rtt_s: float) -> str:
-        (port,) = re.findall(r":(\d+)/", self.url)
-        log = self._folder / f"relay-{rtt_s}.log"
-        child = self._processes.start(
-            "relay", [sys.executable, "-P", "-m", "producer.fleet.relay", "127.0.0.1", port, repr(rtt_s)], log=log
-        )
-
-        def listening() -> re.Match[str] | None:
-            child.check()
-            return re.search(r"^listening on (\d+)\n", child.said(), re.MULTILINE)
-
-        found = until(listening, RELAY_S)
-        if found is None:
-            raise FleetError(f"The relay did not start; its log is {log}.")
-        return self.url.replace(f":{port}/", f":{found[1]}/")
+        lane = replace(parse_lane("threads"), key=f"rtt-{asked}").with_setting(RTT, asked)
+        url = self._distances.url(lane)
+        (found,) = [each for each in self._distances.found() if each.lane == lane.key]
+        return Place(asked=asked, url=url, ping_s=found.ping_s)
 
     def rate(self, contender: Contender, place: Place) -> float:
         """
@@ -163,10 +148,11 @@ def main(python: str, rtt: str, rounds: int, only: str | None, *, as_json: bool)
     python = str(Path(python).absolute())  # workers run in a folder of their own
     contenders = [each for each in CONTENDERS if not only or each.is_ours or only.lower() in each.name.lower()]
     try:
+        distances = [LANE_SETTINGS[RTT].read(each.strip(), "--rtt") for each in rtt.split(",")]
         versions = {each.package: version_of(python, each) for each in contenders}
         with Processes() as processes:
             bench = Bench(processes, python)
-            places = [bench.place(asked.strip()) for asked in rtt.split(",")]
+            places = [bench.place(asked) for asked in distances]
             found = dict(measured(bench, contenders, places, rounds))
     except KeyboardInterrupt:
         raise SystemExit(_print_error(InterruptedRunError("Interrupted."))) from None
@@ -188,9 +174,13 @@ def version_of(python: str, contender: Contender) -> str:
         FleetError: If the interpreter does not have it.
     """
     program = f"from importlib.metadata import version; print(version({contender.package!r}))"
-    done = subprocess.run(
-        [sys.executable if contender.is_ours else python, "-c", program], capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable if contender.is_ours else python, "-c", program],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise FleetError(f"--python {python}: cannot be run: {error.strerror}. Name an interpreter.") from error
     if done.returncode:
         raise FleetError(f"{python} has no {contender.package}. Run `make bench-peers`, which installs all.")
     return done.stdout.strip()

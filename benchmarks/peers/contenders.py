@@ -82,8 +82,4 @@ CONTENDERS = (
         environment={"PEER_SLOTS": "100", "PEER_PREFETCH": "1000"},
     ),
 )
-"""
-Each as one node of eight slots, and again in settings for many short jobs, as far as its documentation says.
-
-dramatiq, arq and streaq keep what their workers hold when they die, as a node on the atomic transport does.
-"""
+"""Each as one node of eight slots, and again in settings for many short jobs."""
