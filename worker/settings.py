@@ -145,7 +145,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_acks_late": settings.acks is Acks.LATE,
         # Only for a worker started by hand; a lane names its own queue on the command line.
         "task_default_queue": QUEUE,
-        # A job's record says what it did. A stored result would cost seven more broker commands a job.
+        # A job's record says what it did. A stored result would cost five more broker commands a job.
         "task_ignore_result": True,
         **_results(settings),
         # A child that is spawned, not forked, makes its tasks by this import.

@@ -1,5 +1,5 @@
 """
-Stores the results of a Redis backend in steps, under load; otherwise as Celery does, with one command in place of four.
+Stores the results of a Redis backend in steps, under load; otherwise as Celery does, with one command in place of five.
 
     from poolrace import results
     results.install()

@@ -61,7 +61,7 @@ def check_celery() -> None:
 
 
 class _InSteps:
-    """Stores a result in one command in place of seven, and with others if it may wait a little."""
+    """Stores a result in one command in place of five, and with others if it may wait a little."""
 
     def _store_result(
         self: Any,
