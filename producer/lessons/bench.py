@@ -227,6 +227,15 @@ def start_s(pool: str, slots: int) -> float:
     return float(ended.stdout)
 
 
+def private_kib(process: str) -> float:
+    """Return the memory that a process shares with no other, in KiB; NaN where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("nan")
+    return sum(float(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
 def this_python() -> Python:
     """Describe the interpreter that runs this."""
     free_threaded = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -236,11 +245,6 @@ def this_python() -> Python:
         gil=getattr(sys, "_is_gil_enabled", lambda: True)(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     )
-
-
-def cores_used(ran: Sequence[Ran]) -> float:
-    """Return the cores that jobs used together: their CPU time, over the time from the first start to the last end."""
-    return sum(each.cpu_s for each in ran) / (max(each.end_s for each in ran) - min(each.begin_s for each in ran))
 
 
 @contextmanager

@@ -1,19 +1,12 @@
 """The textbook's own program, run as it is printed."""
 
-from __future__ import annotations
-
 import time
 from contextlib import redirect_stdout
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Lines, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
     order=12,
@@ -66,7 +59,7 @@ thread2.join()
 NAMES = ("khanh thread", "ai thread")
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run the program with its output in a file."""
     while True:
         output = bench.folder / "output"

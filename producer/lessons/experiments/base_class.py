@@ -1,18 +1,10 @@
 """Whether processes and threads of Python inherit from one base."""
 
-from __future__ import annotations
-
 import multiprocessing
 import threading
-from typing import TYPE_CHECKING
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, true
-from producer.lessons.picture import Lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Lines, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, true
 
 LESSON = Lesson(
     order=8,
@@ -32,7 +24,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Ask for the base classes and the public names, once: the answer is the same each time."""
     kinds = (multiprocessing.Process, threading.Thread)
     process, thread = (set(kind.__mro__) - {object} for kind in kinds)

@@ -1,19 +1,12 @@
 """Work given as a function, and as a subclass."""
 
-from __future__ import annotations
-
 import threading
 import time
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from producer.lessons.bench import Bench, Nodes
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.timing import run_together_s
 
 THREADS, JOBS = 60, 30
 
@@ -54,16 +47,17 @@ def add(results: list[int]) -> None:
     results.append(sum(range(1_000)))
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run the same work both ways, in turn."""
     node = bench.nodes("threads", 2)
+    sums: list[int] = []
     while True:
-        sums: list[int] = []
+        sums.clear()
         threads = in_turn(
-            partial(took_s, partial(threading.Thread, target=add, args=(sums,))),
-            partial(took_s, partial(Adder, sums)),
+            lambda: run_together_s(threading.Thread(target=add, args=(sums,)) for _ in range(THREADS)),
+            lambda: run_together_s(Adder(sums) for _ in range(THREADS)),
         )
-        tasks = in_turn(partial(timed, node, "noop"), partial(timed, node, "Noop"))
+        tasks = in_turn(lambda: took_s(node, "noop"), lambda: took_s(node, "Noop"))
         same = sums.count(sums[0]) / len(sums)
         yield Seen(figures={"same": same, "threads": threads, "tasks": tasks})
 
@@ -75,18 +69,7 @@ def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:
     return (first + fourth) / (second + third)
 
 
-def took_s(make: Callable[[], threading.Thread]) -> float:
-    """Return how long the threads take, in seconds."""
-    began = time.perf_counter()
-    threads = [make() for _ in range(THREADS)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return time.perf_counter() - began
-
-
-def timed(node: Nodes, name: str) -> float:
+def took_s(node: Nodes, name: str) -> float:
     """Return how long the jobs take, in seconds."""
     began, jobs = time.perf_counter(), [(name,)] * JOBS
     node.run(*jobs)

@@ -1,16 +1,8 @@
 """Where a lock has to live, and what it costs there."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench, Nodes
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, only_if
+from producer.lessons.timing import together_s
 
 JOBS, ADDS = 12, 5
 
@@ -47,7 +39,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Add to a counter on each fleet in each way."""
     fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in FLEETS.items()}
     while True:
@@ -61,8 +53,7 @@ def add(nodes: Nodes, way: str) -> tuple[float, float]:
     key = f"{nodes.queue}.{way}"
     ran = nodes.run(*[("add", key, way, ADDS)] * JOBS)
     [total] = nodes.run(("take_count", key))
-    took_s = max(each.end_s for each in ran) - min(each.begin_s for each in ran)
-    return 1 - total.value / (JOBS * ADDS), JOBS * ADDS / took_s
+    return 1 - total.value / (JOBS * ADDS), JOBS * ADDS / together_s(ran)
 
 
 def judge(found: Found) -> Judgement:

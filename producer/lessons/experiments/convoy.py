@@ -1,17 +1,9 @@
 """What a job that computes does to the jobs beside it."""
 
-from __future__ import annotations
-
 import statistics
-from typing import TYPE_CHECKING
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench, Nodes
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
 
 STEPS, STEP_S, JOBS, SPIN_S = 5, 0.002, 4, 0.15
 
@@ -39,7 +31,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run the waiting jobs alone and beside a counting one, on each pool."""
     threads = bench.nodes("threads", JOBS + 1)
     prefork = bench.nodes("prefork", JOBS + 1)

@@ -1,19 +1,13 @@
 """Whether asyncio is parallel."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.timing import run_together_s
 
 WAITS, WAIT_S, CPU_S = 200, 0.05, 0.05
 
@@ -36,7 +30,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Wait in a loop and in threads, and count in two coroutines."""
     while True:
         loop_s = took_s(*[asyncio.sleep(WAIT_S) for _ in range(WAITS)])
@@ -67,13 +61,7 @@ async def count() -> None:
 
 def threads_s() -> float:
     """Return how long the waits take in threads, in seconds."""
-    began = time.perf_counter()
-    threads = [threading.Thread(target=time.sleep, args=(WAIT_S,)) for _ in range(WAITS)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return time.perf_counter() - began
+    return run_together_s(threading.Thread(target=time.sleep, args=(WAIT_S,)) for _ in range(WAITS))
 
 
 def judge(found: Found) -> Judgement:

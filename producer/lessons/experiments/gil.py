@@ -1,28 +1,10 @@
 """Which import turns the GIL back on in a free-threaded Python."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING
 
-from producer.lessons.bench import Bench, CannotTryError
-from producer.lessons.lesson import (
-    APP,
-    WORKDIR,
-    Found,
-    Judgement,
-    Lesson,
-    Measure,
-    Seen,
-    Verdict,
-    not_shown,
-    only_if,
-    true,
-)
-from producer.lessons.picture import Lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from producer.lessons.bench import CannotTryError
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Lines, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import APP, WORKDIR, not_shown, only_if, true
 
 LESSON = Lesson(
     order=20,
@@ -42,7 +24,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Import each module in a process of its own, once: the answer is the same each time."""
     from poolrace.gil import NODE, ImportFailedError, examine
 

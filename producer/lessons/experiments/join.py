@@ -1,18 +1,10 @@
 """What join does, and what it does not."""
 
-from __future__ import annotations
-
 import threading
 import time
-from typing import TYPE_CHECKING
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Span, Verdict, false, not_shown, true
-from producer.lessons.picture import Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Timeline, Verdict
+from producer.lessons.lesson import Span, false, not_shown, true
 
 WORK_S, PATIENCE_S = 0.12, 0.03
 
@@ -36,7 +28,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Join a thread before it has finished, and terminate a job on a threads node."""
     node = bench.nodes("threads", 1)
     while True:

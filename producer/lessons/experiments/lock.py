@@ -1,19 +1,13 @@
 """What a lock makes wait, and what it does not."""
 
-from __future__ import annotations
-
 import threading
 import time
+from contextlib import nullcontext
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Span, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Timeline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Timeline, Verdict
+from producer.lessons.lesson import Span, false, not_shown, only_if
+from producer.lessons.timing import run_together_s
 
 THREADS, TURNS, PART_S = 4, 10, 0.001
 
@@ -36,7 +30,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Run the threads with the lock around a part, and around all."""
     while True:
         part, whole, none = run(around_all=False), run(around_all=True), THREADS * TURNS * 2 * slept_s()
@@ -67,26 +61,13 @@ def run(*, around_all: bool) -> list[Span]:
         spans.append(Span(row=row, begin_s=begin_s, end_s=time.perf_counter() - began, kind=kind))
 
     def turns(row: str) -> None:
-        for _ in range(TURNS):
-            if not around_all:
-                lock.acquire()
-            part(row, "inside")
-            if not around_all:
-                lock.release()
-            part(row, "outside")
+        with lock if around_all else nullcontext():
+            for _ in range(TURNS):
+                with nullcontext() if around_all else lock:
+                    part(row, "inside")
+                part(row, "outside")
 
-    def work(row: str) -> None:
-        if around_all:
-            with lock:
-                turns(row)
-        else:
-            turns(row)
-
-    threads = [threading.Thread(target=work, args=(f"thread {number}",)) for number in range(1, THREADS + 1)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    run_together_s(threading.Thread(target=turns, args=(f"thread {number}",)) for number in range(1, THREADS + 1))
     return spans
 
 

@@ -1,18 +1,14 @@
 """When threads that add to one counter lose updates."""
 
-from __future__ import annotations
-
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import not_shown, only_if, true
+from producer.lessons.timing import run_together_s
 
 ADDS, WAITS = 400_000, 60
 
@@ -37,7 +33,7 @@ LESSON = Lesson(
 )
 
 n = 0
-lock = threading.Lock()
+NOTHING = nullcontext()
 
 
 def call() -> None:
@@ -60,17 +56,8 @@ def with_call() -> None:
         n = value + 1
 
 
-def with_wait() -> None:
-    """Add with a wait between reading and writing."""
-    global n
-    for _ in range(WAITS):
-        value = n
-        time.sleep(0.0002)
-        n = value + 1
-
-
-def locked() -> None:
-    """Add with the same wait, and a lock around all of it."""
+def with_wait(lock: AbstractContextManager[object] = NOTHING) -> None:
+    """Add with a wait between reading and writing; with a lock, inside it."""
     global n
     for _ in range(WAITS):
         with lock:
@@ -79,28 +66,18 @@ def locked() -> None:
             n = value + 1
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Count what is lost in each way."""
     while True:
-        yield Seen(
-            figures={
-                "plain": lost(plain, ADDS),
-                "call": lost(with_call, ADDS),
-                "wait": lost(with_wait, WAITS),
-                "locked": lost(locked, WAITS),
-            }
-        )
+        figures = {"plain": lost(plain, ADDS), "call": lost(with_call, ADDS), "wait": lost(with_wait, WAITS)}
+        yield Seen(figures={**figures, "locked": lost(partial(with_wait, threading.Lock()), WAITS)})
 
 
 def lost(add: Callable[[], None], times: int) -> float:
     """Return the share of the updates of two threads that were lost."""
     global n
     n = 0
-    threads = [threading.Thread(target=add) for _ in range(2)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    run_together_s(threading.Thread(target=add) for _ in range(2))
     return 1 - n / (2 * times)
 
 

@@ -1,16 +1,7 @@
 """The data of a process are its own, and those of a thread are the process's."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench, Nodes
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
     order=4,
@@ -30,7 +21,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Set a variable in one slot and read it in the other, on each pool."""
     prefork = bench.nodes("prefork", 2)
     threads = bench.nodes("threads", 2)

@@ -1,16 +1,7 @@
 """What a process is: a program that runs, in one process or several, each with one thread or several."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
     order=1,
@@ -31,7 +22,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Count the processes and threads of a node of each pool."""
     from poolrace.sampling import Sampler
 

@@ -1,23 +1,18 @@
 """Which work in C lets go of the GIL."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, only_if, true
+from producer.lessons.timing import run_together_s
 
 CPU_S = 0.04
 BLOCK, BIT, ROWS = bytes(range(256)) * 4096, bytes(64), list(range(5_000))[::-1]
@@ -50,7 +45,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Do each work in two threads at once."""
     while True:
         figures = {name: at_once(partial(use_cpu, work)) for name, (_, work) in WORK.items()}
@@ -60,13 +55,8 @@ def observe(_bench: Bench) -> Iterator[Seen]:
 def at_once(work: Callable[[], float]) -> float:
     """Return the time that two threads spent at work, over the time that passed."""
     took: list[float] = []
-    threads = [threading.Thread(target=lambda: took.append(work())) for _ in range(2)]
-    began = time.perf_counter()
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return sum(took) / (time.perf_counter() - began)
+    passed_s = run_together_s(threading.Thread(target=lambda: took.append(work())) for _ in range(2))
+    return sum(took) / passed_s
 
 
 def use_cpu(work: Callable[[], Any]) -> float:

@@ -1,20 +1,13 @@
 """What it costs to give data to another process: as a message, as a file, by fork, in shared memory."""
 
-from __future__ import annotations
-
 import mmap
 import multiprocessing
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import not_shown, only_if, true
 
 SIZES = {"small": 64 << 10, "large": 16 << 20}
 WAYS = {"message": "a message", "file": "a file", "fork": "fork", "memory": "shared memory"}
@@ -40,7 +33,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Give data of each size to a new process in each way."""
     while True:
         took = {f"{way}_{size}": give_s(way, bytes(SIZES[size]), bench.folder) for size in SIZES for way in WAYS}

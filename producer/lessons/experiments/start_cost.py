@@ -1,22 +1,16 @@
 """What it costs to create a process, and a thread."""
 
-from __future__ import annotations
-
 import math
 import multiprocessing
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from producer.lessons.bench import start_s
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.bench import private_kib, start_s
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.timing import waiting
 
 THREADS, PROCESSES, IDLE = 50, 8, 8
 
@@ -44,7 +38,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Time the start of nodes once, and the life of threads and processes; read the memory of waiting ones."""
     fork = multiprocessing.get_context("fork")
     nodes = {f"{pool}_node": start_s(pool, IDLE) for pool in ("prefork", "threads")}
@@ -52,22 +46,11 @@ def observe(_bench: Bench) -> Iterator[Seen]:
         thread_s, process_s = life_s(threading.Thread, THREADS), life_s(fork.Process, PROCESSES)
         figures = {"thread": thread_s, "process": process_s, "ratio": process_s / thread_s, **nodes}
         nodes = dict.fromkeys(nodes, math.nan)
-        before, event, waiting = private_kib("self"), threading.Event(), fork.Event()
-        threads = [threading.Thread(target=event.wait) for _ in range(IDLE)]
-        for each in threads:
-            each.start()
-        figures["thread_kib"] = max(0.0, private_kib("self") - before) / IDLE
-        event.set()
-        for each in threads:
-            each.join()
-        processes = [fork.Process(target=waiting.wait) for _ in range(IDLE)]
-        for process in processes:
-            process.start()
-        time.sleep(0.01)
-        figures["process_kib"] = sum(private_kib(str(process.pid)) for process in processes) / IDLE
-        waiting.set()
-        for process in processes:
-            process.join()
+        before, event, other_event = private_kib("self"), threading.Event(), fork.Event()
+        with waiting([threading.Thread(target=event.wait) for _ in range(IDLE)], event.set):
+            figures["thread_kib"] = max(0.0, private_kib("self") - before) / IDLE
+        with waiting([fork.Process(target=other_event.wait) for _ in range(IDLE)], other_event.set) as processes:
+            figures["process_kib"] = sum(private_kib(str(each.pid)) for each in processes) / IDLE
         yield Seen(figures=figures)
 
 
@@ -79,15 +62,6 @@ def life_s(kind: Callable[..., Any], count: int) -> float:
         one.start()
         one.join()
     return (time.perf_counter() - began) / count
-
-
-def private_kib(process: str) -> float:
-    """Return the memory that a process shares with no other, in KiB; NaN where the system does not tell."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return float("nan")
-    return sum(float(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 def judge(found: Found) -> Judgement:

@@ -1,17 +1,9 @@
 """What a subclass of Thread must define."""
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
     order=11,
@@ -55,7 +47,7 @@ class NoBase(RunAlone):
         self.mine = True
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Start threads of each class."""
     while True:
         shares = {name: starts(kind) for name, kind in (("run_alone", RunAlone), ("neither", Neither))}

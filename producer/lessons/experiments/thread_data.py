@@ -1,21 +1,15 @@
 """Threads share the memory of their process: handing over costs a reference, not a copy."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.timing import run_together_s
 
 WRITERS, ROWS, TURNS = 8, 20_000, 5
 
@@ -41,7 +35,7 @@ LESSON = Lesson(
 )
 
 
-def observe(_bench: Bench) -> Iterator[Seen]:
+def observe(_bench: Bench) -> Observed:
     """Write from threads, and send a list to a thread and to a process."""
     fork = multiprocessing.get_context("fork")
     here, there = fork.Pipe()
@@ -51,25 +45,17 @@ def observe(_bench: Bench) -> Iterator[Seen]:
     thread = threading.Thread(target=send_back, args=(to.get, back.put))
     thread.start()
     rows = [{"id": number, "name": str(number)} for number in range(ROWS)]
+    written: list[int] = []
     try:
         while True:
-            written: list[int] = []
-            writers = [threading.Thread(target=note_process, args=(written,)) for _ in range(WRITERS)]
-            for each in writers:
-                each.start()
-            for each in writers:
-                each.join()
+            written.clear()
+            run_together_s(threading.Thread(target=lambda: written.append(os.getpid())) for _ in range(WRITERS))
             thread_s, process_s = there_and_back_s(to.put, back.get, rows), there_and_back_s(here.send, here.recv, rows)
             figures = {"seen": len(written) / WRITERS, "processes": len(set(written)), "ratio": process_s / thread_s}
             yield Seen(figures={**figures, "thread": thread_s, "process": process_s})
     finally:
         to.put(None)
         here.send(None)
-
-
-def note_process(written: list[int]) -> None:
-    """Write into a list in which process this runs."""
-    written.append(os.getpid())
 
 
 def send_back(take: Any, give: Any) -> None:

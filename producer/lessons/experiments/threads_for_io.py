@@ -1,16 +1,8 @@
 """What threads gain for jobs that wait: memory a slot, not speed a slot."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, not_shown, only_if, true
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench, Nodes
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.lesson import not_shown, only_if, true
+from producer.lessons.timing import together_s
 
 JOBS, WAIT_S = 48, 0.05
 
@@ -37,7 +29,7 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run the waiting jobs on each node."""
     prefork = bench.nodes("prefork", 8)
     threads = bench.nodes("threads", 8)
@@ -51,8 +43,7 @@ def observe(bench: Bench) -> Iterator[Seen]:
 
 def rate(nodes: Nodes) -> float:
     """Return the jobs per second, from the first start to the last end."""
-    ran = nodes.run(*[("wait", WAIT_S)] * JOBS)
-    return JOBS / (max(each.end_s for each in ran) - min(each.begin_s for each in ran))
+    return JOBS / together_s(nodes.run(*[("wait", WAIT_S)] * JOBS))
 
 
 def judge(found: Found) -> Judgement:

@@ -1,16 +1,8 @@
 """Two processes run Python at once, if two cores are allowed."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, only_if
+from producer.lessons.timing import cores_used
 
 LESSON = Lesson(
     order=3,
@@ -31,10 +23,8 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run two counting jobs at once, with both cores and with one."""
-    from producer.lessons.bench import cores_used
-
     jobs = [("spin", 0.1)] * 2
     two = bench.nodes("prefork", 2)
     one = bench.nodes("prefork", 2, one_core=True)

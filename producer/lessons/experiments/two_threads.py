@@ -1,16 +1,8 @@
 """Two threads take turns at Python bytecode where there is a GIL; in C and while they wait they overlap."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Bars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, only_if
+from producer.lessons.timing import cores_used, together_s
 
 LESSON = Lesson(
     order=7,
@@ -31,16 +23,13 @@ LESSON = Lesson(
 )
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Run two jobs of each kind at once."""
-    from producer.lessons.bench import cores_used
-
     node = bench.nodes("threads", 2)
     while True:
         count, digest = (node.run((name, 0.1), (name, 0.1)) for name in ("spin", "digest"))
-        wait = node.run(("wait", 0.1), ("wait", 0.1))
-        together_s = max(each.end_s for each in wait) - min(each.begin_s for each in wait)
-        yield Seen(figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / together_s})
+        wait_s = together_s(node.run(("wait", 0.1), ("wait", 0.1)))
+        yield Seen(figures={"count": cores_used(count), "hash": cores_used(digest), "wait": 0.2 / wait_s})
 
 
 def judge(found: Found) -> Judgement:

@@ -1,17 +1,10 @@
 """In which order jobs are done that were sent in one."""
 
-from __future__ import annotations
-
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Verdict, false, not_shown, only_if
-from producer.lessons.picture import Lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from producer.lessons.bench import Bench
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Lines, Measure, Observed, Seen, Verdict
+from producer.lessons.lesson import false, not_shown, only_if
 
 JOBS, LONGEST_S, SHOWN = 60, 0.008, 20
 
@@ -43,7 +36,7 @@ FLEETS = {
 }
 
 
-def observe(bench: Bench) -> Iterator[Seen]:
+def observe(bench: Bench) -> Observed:
     """Send the same jobs to each fleet and compare the orders."""
     draw = random.Random(1)  # noqa: S311 - lengths of jobs, no secrets
     fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in FLEETS.items()}
