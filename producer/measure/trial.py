@@ -34,6 +34,7 @@ from producer.rundir.trials import Kind, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import polars as pl
 
@@ -115,6 +116,7 @@ class TrialRunner:
         self._pinger = pinger
         self._others_meter = others_meter
         self._next = first
+        self._proven: list[str] = []
 
     def close(self) -> None:
         """Release the connections."""
@@ -129,21 +131,28 @@ class TrialRunner:
             When the last slot began its first job, in seconds since the epoch on the broker's clock.
 
         Raises:
-            FleetError: If some slot never takes a job.
+            FleetError: If some slot never takes a job, or some job does not come to an end.
         """
         jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
         proof = SlotProof(lane.slots)
         for _ in range(HOLD_TRIES):
-            records = self.measure_with_records(
-                TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))
-            )[1]
-            proof.see(records)
+            proof.see(self._held(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))))
             if proof.seen >= lane.slots:
+                self._proven.append(lane.label)
                 return proof.all_at_work_at
         raise FleetError(
             f"Lane {lane.key}: only {proof.seen} of {lane.slots} slots took a job. See the node's log in "
             f"{self._writer.logs}."
         )
+
+    def _held(self, spec: TrialSpec) -> pl.DataFrame:
+        """Run jobs that only sleep; return their records."""
+        try:
+            return self.measure_with_records(spec)[1]
+        except UnfinishedTrialError as error:
+            if error.trial.queued:
+                raise  # no node took them
+            raise FleetError(_hangs(spec.lane.label, self._proven, self._writer.logs)) from error
 
     def warm_up(self, jobs: Jobs, lane: Lane) -> tuple[Trial, pl.DataFrame]:
         """Run a few jobs of a workload that count for nothing, for first connections, imports and caches."""
@@ -314,6 +323,16 @@ class TrialRunner:
 
 
 _PATIENCE = "No job ended for {:g} s, the --job-timeout. If jobs take longer, raise it."
+
+
+def _hangs(lane: str, others: Sequence[str], logs: Path) -> str:
+    """Say that jobs which only sleep do not come to an end on a lane, and which lanes ended theirs."""
+    can = f"On {' and '.join(others)} the same jobs ended: that can run it." if others else "Try another pool."
+    return (
+        f"{lane} cannot run this app: its nodes took jobs that only sleep, and did not end them all. What an app "
+        "attaches to every job hangs there, such as a handler of task_prerun or task_postrun that shares a lock or an "
+        f"event loop between slots; see the node's log in {logs}. {can}"
+    )
 
 
 def _difference(before: float | None, after: float | None) -> float | None:

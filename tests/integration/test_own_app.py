@@ -41,6 +41,7 @@ KINDS = [
 ]
 LIGHT = ["bound", "canvas", "routes"]
 GENERATOR_LATE = 4
+CANNOT_RUN = 3
 STARTED_BY, OURS = "OWN_APP_STARTED_BY", uuid.uuid4().hex
 """In the environment of all that a command starts: other tests race the same apps at the same time."""
 TINY = ("--concurrency", "2", "--pairs", "1", "--duration", "0.1s", "--utilisation", "0.2")
@@ -99,6 +100,13 @@ def races(request, commands, own_broker, tmp_path_factory):
         for kind in (KINDS if heavy_too(request) else LIGHT)
         if importlib.util.find_spec(NEEDS.get(kind, "celery"))
     }
+
+
+@pytest.fixture(scope="module")
+def hanging(commands, tmp_path_factory):
+    """A race of an app whose own handler hangs on threads."""
+    words = ("race", "--app", "hangs_on_threads:app", "--task", "hangs_on_threads.work", *TINY)
+    return commands.submit(poolrace, *words, "--out", str(tmp_path_factory.mktemp("hanging")), folder=APPS / "bad")
 
 
 @pytest.fixture(scope="module")
@@ -316,8 +324,17 @@ def test_a_task_that_never_returns_ends_the_trial_on_either_pool(endless, first)
 
 
 @pytest.mark.heavy
-def test_after_races_of_every_kind_no_process_of_an_app_is_left(races, endless):
-    for each in (*races.values(), *endless.values()):
+def test_an_app_whose_handler_hangs_on_threads_is_told_that_processes_can_run_it(hanging):
+    done = hanging.result()
+    assert done.returncode == CANNOT_RUN, done.stderr
+    assert "threads (2 slots) cannot run this app: its nodes took jobs that only sleep" in done.stderr
+    assert "handler of task_prerun or task_postrun" in done.stderr
+    assert "On prefork (2 slots) the same jobs ended: that can run it." in done.stderr
+
+
+@pytest.mark.heavy
+def test_after_races_of_every_kind_no_process_of_an_app_is_left(races, endless, hanging):
+    for each in (*races.values(), *endless.values(), hanging):
         each.result()
     assert [process for process in psutil.process_iter() if is_ours(process)] == []
 

@@ -162,6 +162,12 @@ def test_a_lane_whose_slots_do_not_all_work_is_told(session, tmp_path):
             runner.prove_slots(greedy)
 
 
+def test_a_lane_without_a_node_is_told_by_the_jobs_that_wait_for_it(session, tmp_path):
+    with session.runner(tmp_path) as (runner, _):
+        with pytest.raises(InvalidRunError, match=rf"{2 * SLOTS} still on the broker"):
+            runner.prove_slots(session.fleet.lanes[1])
+
+
 def test_a_long_trial_writes_its_records_in_parts_and_loses_none(session, tmp_path, monkeypatch):
     monkeypatch.setattr("producer.measure.trial.ROWS_A_PART", 10)
     with session.runner(tmp_path) as (runner, path):
