@@ -118,7 +118,8 @@ def _late_generator(lane: LaneResult) -> str | None:
 
 def warnings_of(run: Run, analysis: Analysis) -> list[str]:
     """Return what to bear in mind about the figures of a run."""
-    warnings = [*_repeated(analysis), *_crowded(run), *start_warnings(pair(analysis.trials)), *recycling_warnings(run)]
+    # What holds for the whole run first: a first screen may show no more than one.
+    warnings = [*_crowded(run), *_repeated(analysis), *start_warnings(pair(analysis.trials)), *recycling_warnings(run)]
     short = sorted({lane.workload for lane in analysis.lanes if _short(lane)})
     if short:
         warnings.append(f"Jobs shorter than 5 ms measure Celery, not the pool: {', '.join(short)}.")

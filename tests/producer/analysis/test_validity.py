@@ -1,5 +1,8 @@
 """A race sets disturbed rounds aside, and is invalid only if too few are left; another run is, if jobs are missing."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from jobs import a_job, a_run, a_trial
 
@@ -54,6 +57,14 @@ def test_a_disturbed_round_is_repeated_and_the_run_is_valid(changes, reason):
     problems, warnings = told(raced(4, disturbed=[2], **changes))
     assert problems == []
     assert warnings == [f"1 of 4 rounds were disturbed and do not count: {reason} (1)."]
+
+
+def test_what_holds_for_the_whole_run_is_told_before_what_disturbed_a_round():
+    run = raced(4, disturbed=[2], clock_jump_s=-0.02)
+    crowded = replace(run.manifest, others_cores=1.0, machine=SimpleNamespace(cores_available=2))
+    first, second = told(replace(run, manifest=crowded))[1]
+    assert first.startswith("Other programs used 1.0 of 2 cores")
+    assert second.startswith("1 of 4 rounds were disturbed")
 
 
 def test_a_lag_does_not_disturb_a_backlog_whose_jobs_are_all_sent_at_once():
