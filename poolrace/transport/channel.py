@@ -18,7 +18,7 @@ from kombu.utils.scheduling import priority_cycle
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from poolrace.transport.ack_buffer import AckBuffer
-from poolrace.transport.dead_letters import DeadLetters, report
+from poolrace.transport.dead_letters import REQUEUED, DeadLetters, report
 from poolrace.transport.delivery import Delivery
 from poolrace.transport.lookout import PUSHED, Lookout
 from poolrace.transport.qos import QoS
@@ -87,6 +87,7 @@ class AtomicChannel(Base):  # type: ignore[misc]
     QoS = QoS
     dead_letter_key = DEAD_LETTER_KEY
     delivery_limit = 20
+    requeue_limit = 100
     defer_eta = True
     unacked_restore_throttle = 1
 
@@ -510,11 +511,25 @@ class AtomicChannel(Base):  # type: ignore[misc]
         What is raised ends the transaction.
 
         Raises:
-            LookupError: If no queue is bound to where the message was sent.
+            LookupError: If no queue is bound to where the message was sent, or it was given back too often.
         """
+        if self.qos.is_requeueing:
+            self._count_requeue(payload)
         lists, text = self.back_again(payload, exchange, routing_key, redelivered=True)
         for key in lists:
             (pipe.lpush if leftmost else pipe.rpush)(key, text)
+
+    def _count_requeue(self, payload: Any) -> None:
+        """
+        Count in a message that its consumer gives it back.
+
+        Raises:
+            LookupError: If that was too often: whoever takes it gives it back at once, without end.
+        """
+        headers = payload.setdefault("headers", {})
+        headers[REQUEUED] = (headers.get(REQUEUED) or 0) + 1
+        if 0 < self.requeue_limit < headers[REQUEUED]:
+            raise LookupError(f"given back {headers[REQUEUED]} times by those who took it (requeue_limit)")
 
     def back_again(self, payload: Any, exchange: Any, routing_key: Any, *, redelivered: bool) -> tuple[list[str], str]:
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from poolrace.transport.dead_letters import HISTORY, MALFORMED
+from poolrace.transport.dead_letters import HISTORY, MALFORMED, REQUEUED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,9 +72,10 @@ class DeadLetter:
     def fresh(self) -> bytes:
         """The message as it is sent again, without its history."""
         text = self.message
-        if HISTORY in self._headers():
+        if {HISTORY, REQUEUED} & set(self._headers()):
             message = json.loads(text)
-            del message["headers"][HISTORY]
+            for name in (HISTORY, REQUEUED):
+                message["headers"].pop(name, None)
             text = json.dumps(message)
         return text.encode(errors="surrogateescape")
 

@@ -26,6 +26,9 @@ The header in which a message carries how often it was lost.
 Each time is a pair: the last sign of life of the node that held it, and when it was put back, in seconds since 1970.
 """
 
+REQUEUED = "x-requeued"
+"""The header in which a message carries how often a consumer gave it back, to be taken again at once."""
+
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """The errors of reading or putting back a message that lacks kombu's form. No error of a server is one of them."""
 

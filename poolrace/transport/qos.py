@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from threading import local
 from typing import Any
 
 from poolrace.transport.dead_letters import MALFORMED
@@ -18,6 +19,10 @@ class QoS(RedisQoS):  # type: ignore[misc]
     """
 
     noted_tag: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._here = local()
+        super().__init__(*args, **kwargs)
 
     def append(self, message: Any, delivery_tag: str) -> None:
         """Count a message, and note it unless the script did: broadcasts reach a consumer without the script."""
@@ -39,8 +44,17 @@ class QoS(RedisQoS):  # type: ignore[misc]
         if not requeue:
             self.ack(delivery_tag)
             return
-        self.restore_by_tag(delivery_tag, leftmost=True)
+        self._here.is_requeueing = True
+        try:
+            self.restore_by_tag(delivery_tag, leftmost=True)
+        finally:
+            self._here.is_requeueing = False
         BasicQoS.ack(self, delivery_tag)
+
+    @property
+    def is_requeueing(self) -> bool:
+        """Whether this thread gives a message back, and does not put back what somebody else left."""
+        return getattr(self._here, "is_requeueing", False)
 
     def restore_visible(self, start: int = 0, num: int | None = None, interval: int = 1) -> None:  # noqa: ARG002
         """Put back what others held when they died, at every so manieth call."""

@@ -11,7 +11,7 @@ from poolrace.transport.kombu_bases import RedisChannel, RedisSentinelChannel, R
 from poolrace.transport.poller import RENEW_S, Poller
 from poolrace.transport_setting import ATOMIC
 
-OPTIONS = ("dead_letter_key", "delivery_limit", "defer_eta")
+OPTIONS = ("dead_letter_key", "delivery_limit", "requeue_limit", "defer_eta")
 """The names in `broker_transport_options` that kombu does not know."""
 
 

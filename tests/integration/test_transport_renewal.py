@@ -115,6 +115,35 @@ def test_a_message_that_is_lost_too_often_is_set_aside_with_its_history_and_can_
         holder.ack()
 
 
+def test_a_message_that_is_given_back_too_often_is_set_aside_and_can_be_sent_again(bench):
+    bench.send("poison")
+    bench.send("sound")
+    with bench.consumer(ATOMIC, requeue_limit=2) as holder:
+        for _ in range(3):
+            assert holder.drain(1) == ["poison"]
+            holder.got.pop().requeue()
+        assert holder.drain(1) == ["sound"]
+        holder.ack()
+    [entry] = bench.client.lrange("unacked_dead_letter", 0, -1)
+    found = json.loads(entry)
+    assert "given back 3 times by those who took it (requeue_limit)" in found["reason"]
+    assert bench.held() == 0
+    assert command.main(["dead-letters", "requeue", "--broker", bench.url]) == 0
+    with bench.consumer(ATOMIC) as holder:
+        assert holder.drain(1) == ["poison"]
+        assert "x-requeued" not in holder.got[0].headers
+        holder.ack()
+
+
+def test_what_is_given_back_at_the_end_of_a_consumer_does_not_count(bench):
+    bench.send("job")
+    for _ in range(3):
+        with bench.consumer(ATOMIC, requeue_limit=1) as holder:
+            assert holder.drain(1) == ["job"]
+            assert "x-requeued" not in holder.got[0].headers
+    assert bench.client.llen("unacked_dead_letter") == 0
+
+
 def test_what_cannot_be_sent_again_is_named_and_stays_until_it_is_purged(bench, capsys):
     bench.client.lpush("unacked_dead_letter", "{")
     assert command.main(["dead-letters", "requeue", "--broker", bench.url]) == 1
