@@ -18,7 +18,7 @@ from kombu.utils.scheduling import priority_cycle
 from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from poolrace.transport.ack_buffer import AckBuffer
-from poolrace.transport.dead_letters import REQUEUED, DeadLetters, report
+from poolrace.transport.dead_letters import REQUEUED, DeadLetters, GivenBackTooOftenError, report
 from poolrace.transport.delivery import Delivery
 from poolrace.transport.lookout import PUSHED, Lookout
 from poolrace.transport.qos import QoS
@@ -513,23 +513,12 @@ class AtomicChannel(Base):  # type: ignore[misc]
         Raises:
             LookupError: If no queue is bound to where the message was sent, or it was given back too often.
         """
-        if self.qos.is_requeueing:
-            self._count_requeue(payload)
+        times = _given_back(payload) if self.qos.is_requeueing else 0
         lists, text = self.back_again(payload, exchange, routing_key, redelivered=True)
+        if 0 < self.requeue_limit < times:
+            raise GivenBackTooOftenError(times, self.global_keyprefix + lists[0])
         for key in lists:
             (pipe.lpush if leftmost else pipe.rpush)(key, text)
-
-    def _count_requeue(self, payload: Any) -> None:
-        """
-        Count in a message that its consumer gives it back.
-
-        Raises:
-            LookupError: If that was too often: whoever takes it gives it back at once, without end.
-        """
-        headers = payload.setdefault("headers", {})
-        headers[REQUEUED] = (headers.get(REQUEUED) or 0) + 1
-        if 0 < self.requeue_limit < headers[REQUEUED]:
-            raise LookupError(f"given back {headers[REQUEUED]} times by those who took it (requeue_limit)")
 
     def back_again(self, payload: Any, exchange: Any, routing_key: Any, *, redelivered: bool) -> tuple[list[str], str]:
         """
@@ -677,3 +666,10 @@ class AtomicChannel(Base):  # type: ignore[misc]
         except UnfitServerError:
             self._disconnect_pools()
             raise
+
+
+def _given_back(payload: Any) -> int:
+    """Count in a message that its consumer gives it back, and return how often that was."""
+    headers = payload.setdefault("headers", {})
+    headers[REQUEUED] = (headers.get(REQUEUED) or 0) + 1
+    return int(headers[REQUEUED])

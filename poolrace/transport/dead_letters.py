@@ -33,6 +33,19 @@ MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """The errors of reading or putting back a message that lacks kombu's form. No error of a server is one of them."""
 
 
+class GivenBackTooOftenError(LookupError):
+    """
+    A message that its consumers give back at once, again and again.
+
+    Attributes:
+        key: The list that it comes from.
+    """
+
+    def __init__(self, times: int, key: str) -> None:
+        super().__init__(f"given back {times} times by those who took it (requeue_limit)")
+        self.key = key
+
+
 def entry(broken: BrokenMessage, key: str) -> str:
     """Return what the list keeps of a message that was set aside; `key` is that of its list, empty if unknown."""
     text = broken.raw.decode(errors="surrogateescape")
@@ -57,13 +70,13 @@ class DeadLetters:
         self._add(message.raw, message.list_key, message.tag, error)
 
     def add_noted(self, tag: Any, error: Exception) -> None:
-        """Move a message that is noted and could not be put back; which list it came from is not known any more."""
+        """Move a message that is noted and could not be put back; which list it came from is hardly ever known."""
         note = self._client().hget(self._keys().unacked, tag)
         if note is None:
             return
         with suppress(*MALFORMED):  # else as it was noted: with its exchange and routing key
             note = dumps(loads(bytes_to_str(note))[0]).encode()
-        self._add(note, "", tag, error)
+        self._add(note, getattr(error, "key", ""), tag, error)
 
     def _add(self, raw: bytes, list_key: str, tag: Any, error: Exception) -> None:
         broken = BrokenMessage(reason=f"{type(error).__name__}: {error}", raw=raw)
