@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page screenshots clean
+.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -122,6 +122,12 @@ pictures: .venv/.stack-dev  ## the pictures of README.md, from the runs in pictu
 
 lessons-page: .venv/.ready  ## docs/lessons.md, from the run of the lessons in pictures/runs
 	@$(BIN)/python -m pictures.lessons
+
+drills-page: .venv/.ready  ## docs/drills.md, from the run of the drills in pictures/runs
+	@$(BIN)/python -m pictures.drills
+
+drills: setup  ## every drill in every cell: what each fault loses and repeats; about 20 minutes
+	@$(BIN)/poolrace drill --all
 
 screenshots: .venv/.stack-dev  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
 	@$(BIN)/python -m pictures

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolrace import credentials
+from poolrace import credentials, profiles
 from poolrace.credentials import BROKER_URL
 from poolrace.transport_setting import ATOMIC, SCHEMES, STOCK, TRANSPORTS, setting, supports
 
@@ -21,6 +21,7 @@ ACKS = "POOLRACE_ACKS"
 TRANSPORT = "POOLRACE_TRANSPORT"
 HEALTH_DIR = "POOLRACE_HEALTH_DIR"
 VISIBILITY_TIMEOUT_S = "POOLRACE_VISIBILITY_TIMEOUT_S"
+PROFILE = "POOLRACE_PROFILE"
 RESULTS_URL = "POOLRACE_RESULTS_URL"
 RESULTS_PREFIX = "POOLRACE_RESULTS_PREFIX"
 
@@ -61,6 +62,7 @@ class Settings:
         health_dir: Directory of the files that say that the node is alive and ready; None for no such files.
         visibility_timeout_s: Time after which a job that a node has not acknowledged is given to another one, in
             seconds; None for the transport's own default.
+        profile: The profile of settings, e.g. `safe`; empty for none.
         results_url: The backend that results are stored in, by lanes that store them; empty for none. Not shown, since
             it may hold a password.
         results_prefix: What the names of results begin with there, so that they can be found again.
@@ -73,6 +75,7 @@ class Settings:
     transport: str = STOCK
     health_dir: Path | None = None
     visibility_timeout_s: int | None = None
+    profile: str = ""
     results_url: str = field(default="", repr=False)
     results_prefix: str = ""
 
@@ -116,7 +119,22 @@ def load(environ: Mapping[str, str]) -> Settings:
         given["health_dir"] = Path(health_dir)
     if visibility_timeout := environ.get(VISIBILITY_TIMEOUT_S):
         given["visibility_timeout_s"] = parse_visibility_timeout(visibility_timeout)
+    if profile := environ.get(PROFILE):
+        given |= _of_profile(profile)
     return Settings(**given, results_url=environ.get(RESULTS_URL, ""), results_prefix=environ.get(RESULTS_PREFIX, ""))
+
+
+def _of_profile(profile: str) -> dict[str, Any]:
+    """Return what a profile says, which overrules the variables for the same."""
+    if profile not in profiles.PROFILES:
+        raise ValueError(f"{PROFILE} {profile!r}: must be {' or '.join(profiles.PROFILES)}, or not set.")
+    conf = profiles.settings_of(profile, profiles.Where.APP)
+    return {
+        "profile": profile,
+        "acks": Acks.LATE if conf["task_acks_late"] else Acks.EARLY,
+        "transport": profiles.transport_in(conf),
+        "visibility_timeout_s": profiles.VISIBILITY_TIMEOUT_S,
+    }
 
 
 def parse_acks(value: str) -> Acks:
@@ -157,6 +175,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": CONNECTION_RETRIES,
         "broker_transport_options": _transport_options(settings),
+        **(profiles.settings_of(settings.profile, profiles.Where.APP) if settings.profile else {}),
     }
 
 

@@ -94,6 +94,32 @@ def broker_of(path: str) -> dict[str, Any]:
     return {"broker_urls": _urls(found), "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
 
 
+def settings_of(path: str, names: Iterable[str]) -> dict[str, Any]:
+    """
+    Return what an app has for some settings, and the tasks that switch one of them off for themselves.
+
+    Raises:
+        OwnAppError: If the app cannot be imported.
+    """
+    app = load_app(path)
+    app.finalize()
+    _load_modules(app)
+    conf: Any = app.conf
+    named = {name: conf.get(name) for name in names}
+    overruled = {
+        attribute: sorted(
+            name
+            for name, task in app.tasks.items()
+            # Where the setting is off, a task that is off has not said so itself.
+            if not name.startswith(NOT_OWN) and conf.get(f"task_{attribute}") and not getattr(task, attribute)
+        )
+        for attribute in ("acks_late", "reject_on_worker_lost")
+    }
+    # What is not plain is told as it looks.
+    settings = {name: value if isinstance(value, int | str | None) else repr(value) for name, value in named.items()}
+    return {"settings": settings, "overruled": {f"task_{name}": tasks for name, tasks in overruled.items()}}
+
+
 def _urls(found: Any) -> list[str]:
     """Return the URLs of a setting that may have several, as a list or with semicolons between."""
     return [str(url) for url in (found if isinstance(found, list | tuple) else str(found).split(";"))]
@@ -189,13 +215,20 @@ def _task_name(job: Mapping[str, Any]) -> str:
     return str(job["task"] if step is None else step.task)
 
 
+def _found(question: Mapping[str, Any]) -> dict[str, Any]:
+    path = question["redirect"]["app"]
+    if question.get("broker"):
+        return broker_of(path)
+    return settings_of(path, question["settings"]) if question.get("settings") else answer(question)
+
+
 def main() -> None:
     """Answer the question on standard input."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     try:
         question = json.load(sys.stdin)
-        found = broker_of(question["redirect"]["app"]) if question.get("broker") else answer(question)
+        found = _found(question)
     except OwnAppError as error:
         found = {"error": str(error)}
     json.dump(found, out)

@@ -167,8 +167,18 @@ def write_junit(path: Path, summary: Summary) -> None:
     Raises:
         UsageError: If there is no place for it.
     """
+    write_for_ci(path, as_junit(summary))
+
+
+def write_for_ci(path: Path, text: bytes) -> None:
+    """
+    Write JUnit XML where `--junit` says.
+
+    Raises:
+        UsageError: If there is no place for it.
+    """
     try:
-        path.write_bytes(as_junit(summary))
+        path.write_bytes(text)
     except OSError as error:
         raise UsageError(f"--junit {path}: cannot be written ({error.strerror}). Name another file.") from error
 

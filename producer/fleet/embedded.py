@@ -32,19 +32,66 @@ def start_embedded(processes: Processes, folder: Path) -> Broker:
     Raises:
         FleetError: If it does not start.
     """
-    password = secrets.token_urlsafe(24)
-    for _ in range(PORT_TRIES):
-        port = _free_port()
-        child = _start_server(processes, folder, port, password)
-        if _answers(child, port, password):
-            url = f"redis://:{password}@127.0.0.1:{port}/0"
-            return Broker(url=url, shown=f"redis://127.0.0.1:{port}/0 (embedded)", embedded=True)
-        message = child.tail()
-        processes.stop(child)
-    raise FleetError(f"The embedded broker did not start. The end of its log:\n{message}\nSee poolrace doctor.")
+    return EmbeddedServer(processes, folder).broker
 
 
-def _start_server(processes: Processes, folder: Path, port: int, password: str) -> Child:
+class EmbeddedServer:
+    """
+    A Valkey server that is started at once on a free port, and again there after it was killed.
+
+    Attributes:
+        broker: The server as a broker.
+        process: Its process.
+
+    Args:
+        processes: Starts it, and ends it.
+        folder: For its settings, and for what it keeps.
+        aof: Whether it keeps what it has on disk, written through once a second as by default.
+
+    Raises:
+        FleetError: If it does not start.
+    """
+
+    def __init__(self, processes: Processes, folder: Path, *, aof: bool = False) -> None:
+        self._processes, self._folder, self._aof = processes, folder, aof
+        self._password = secrets.token_urlsafe(24)
+        message = ""
+        for _ in range(PORT_TRIES):
+            self._port = _free_port()
+            child = self._start()
+            if _answers(child, self._port, self._password):
+                self.process = child
+                break
+            message = child.tail()
+            processes.stop(child)
+        else:
+            raise FleetError(f"The embedded broker did not start. The end of its log:\n{message}\nSee poolrace doctor.")
+        shown = f"redis://127.0.0.1:{self._port}/0"
+        self.broker = Broker(
+            url=f"redis://:{self._password}@127.0.0.1:{self._port}/0", shown=f"{shown} (embedded)", embedded=True
+        )
+
+    def kill(self) -> None:
+        """Kill it, as a crash of its machine does."""
+        self.process.process.kill()
+        self._processes.stop(self.process)
+
+    def start_again(self) -> None:
+        """
+        Start it where it was, with what it has kept.
+
+        Raises:
+            FleetError: If it does not start.
+        """
+        self.process = self._start()
+        if not _answers(self.process, self._port, self._password):
+            raise FleetError(f"The broker did not start again. The end of its log:\n{self.process.tail()}")
+
+    def _start(self) -> Child:
+        return _start_server(self._processes, self._folder, self._port, self._password, aof=self._aof)
+
+
+def _start_server(processes: Processes, folder: Path, port: int, password: str, *, aof: bool) -> Child:
     try:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:
@@ -55,7 +102,7 @@ def _start_server(processes: Processes, folder: Path, port: int, password: str) 
     config.touch(mode=0o600)
     config.write_text(
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {folder}\n"
-        'save ""\nappendonly no\nmaxmemory-policy noeviction\n'
+        f'save ""\nappendonly {"yes" if aof else "no"}\nmaxmemory-policy noeviction\n'
     )
     return processes.start("embedded broker", [str(binary), str(config)], log=folder / f"broker-{port}.log", cwd=folder)
 

@@ -115,6 +115,23 @@ def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], pat
     return BrokerAccess(urls=tuple(urls), settings=settings)
 
 
+def settings_of_app(
+    app: str, names: Sequence[str], *, folder: Path, environment: Mapping[str, str], patience_s: float
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """
+    Return what an app has for some settings, and by setting the tasks that switch it off for themselves.
+
+    Raises:
+        UsageError: If the app cannot be imported.
+        FleetError: If it does not answer.
+    """
+    question = {"redirect": _redirect(app), "settings": list(names)}
+    answer = _answer(question, folder, "", app_environment(environment), patience_s)
+    if error := answer.get("error"):
+        raise UsageError(f"--app {error}")
+    return answer["settings"], answer["overruled"]
+
+
 def _redirect(app: str) -> dict[str, Any]:
     return {**json.loads(NOWHERE.to_json()), "app": app}
 

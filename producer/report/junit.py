@@ -10,6 +10,7 @@ from producer.report.kinds import KINDS
 
 if TYPE_CHECKING:
     from producer.analysis.summary import Summary
+    from producer.report.drills import DrillsRun
 
 
 def as_junit(summary: Summary) -> bytes:
@@ -21,6 +22,21 @@ def as_junit(summary: Summary) -> bytes:
     _test(suite, kind.name, "the run is valid", "error", "\n".join(summary.problems))
     for check in kind.checks(summary):
         _test(suite, f"{kind.name}.{check.lane}", check.name, "failure", check.failure)
+    return _written(suite)
+
+
+def drills_as_junit(run: DrillsRun) -> bytes:
+    """Return a test suite of drills, with a test for each cell; one that could not be tried has an error."""
+    suite = ET.Element("testsuite", name="poolrace drill", timestamp=run.at)
+    for each in run.results:
+        bad = "error" if each.toll is None else "failure"
+        _test(suite, f"drill.{each.cell}", each.drill, bad, "; ".join(each.short))
+        if each.skipped:
+            ET.SubElement(suite[-1], "skipped", message=each.skipped)
+    return _written(suite)
+
+
+def _written(suite: ET.Element) -> bytes:
     for name in ("failure", "error"):
         suite.set(f"{name}s", str(len(suite.findall(f"testcase/{name}"))))
     suite.set("tests", str(len(suite)))

@@ -180,6 +180,7 @@ class Site:
             "POOLRACE_ACKS": self.settings.acks,
             "POOLRACE_TRANSPORT": self.settings.transport,
             "POOLRACE_VISIBILITY_TIMEOUT_S": str(self.settings.visibility_timeout_s),
+            "POOLRACE_PROFILE": self.settings.profile,
             "POOLRACE_HEALTH_DIR": str(self.state.health(part)),
             "POOLRACE_DISK_DIR": str(self.state.disk),
         }

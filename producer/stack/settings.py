@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dotenv import dotenv_values
 
+from poolrace.profiles import PROFILES
 from poolrace.transport_setting import STOCK, TRANSPORTS
 from producer.errors import UsageError
 from producer.plan.lanes import (
@@ -74,6 +75,7 @@ class StackSettings:
         prefetch: Celery's prefetch multiplier.
         acks: When a job is acknowledged, `early` or `late`.
         transport: What carries messages to both workers, `stock` or `atomic`.
+        profile: The profile of settings of both workers, `safe`; empty for none.
         visibility_timeout_s: When jobs that a dead worker had taken go to another one.
         loglevel: Log level of both workers.
         live_rate: Jobs of the gentle load on each lane, as `poolrace live run` takes it.
@@ -90,6 +92,7 @@ class StackSettings:
     acks: str = _setting(DEFAULT_ACKS, "POOLRACE_ACKS", _one_of(*ACKS))
     transport: str = _setting(STOCK, "POOLRACE_TRANSPORT", _one_of(*TRANSPORTS))
     visibility_timeout_s: int = _setting(3600, "POOLRACE_VISIBILITY_TIMEOUT_S", _number(1, MAX_TIMEOUT_S))
+    profile: str = _setting("", "POOLRACE_PROFILE", _one_of(*PROFILES))
     loglevel: str = _setting("WARNING", "WORKER_LOGLEVEL", _one_of(*LOGLEVELS))
     live_rate: str = _setting("2/s", "POOLRACE_LIVE_RATE", _checked(parse_live_rate))
     live_mix: str = _setting(GENTLE_MIX, "POOLRACE_LIVE_MIX", _checked(parse_mix))

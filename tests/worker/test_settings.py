@@ -76,6 +76,7 @@ def test_the_password_of_the_broker_may_be_in_a_file(tmp_path: Path) -> None:
         ("POOLRACE_TRANSPORT", "redis", "POOLRACE_TRANSPORT 'redis': must be stock or atomic"),
         ("POOLRACE_VISIBILITY_TIMEOUT_S", "0", "POOLRACE_VISIBILITY_TIMEOUT_S '0': must be whole seconds, 1 or more"),
         ("POOLRACE_VISIBILITY_TIMEOUT_S", "1h", "POOLRACE_VISIBILITY_TIMEOUT_S '1h': must be whole seconds"),
+        ("POOLRACE_PROFILE", "fast", "POOLRACE_PROFILE 'fast': must be safe, or not set"),
         ("POOLRACE_UPSTREAM_URL", "upstream:8081", "POOLRACE_UPSTREAM_URL 'upstream:8081': not an HTTP URL"),
         ("POOLRACE_BROKER_URL", "localhost", "POOLRACE_BROKER_URL: not a URL. Give one such as redis://"),
     ],
@@ -96,6 +97,16 @@ def test_a_password_is_never_shown() -> None:
 @pytest.mark.parametrize(("acks", "late"), [(Acks.EARLY, False), (Acks.LATE, True)])
 def test_jobs_are_acknowledged_at_the_time_that_the_settings_name(acks: Acks, late: bool) -> None:
     assert settings.celery_config(Settings(acks=acks))["task_acks_late"] is late
+
+
+def test_the_safe_profile_overrules_the_variables_for_the_same() -> None:
+    loaded = settings.load({"POOLRACE_PROFILE": "safe", "POOLRACE_ACKS": "early", "POOLRACE_TRANSPORT": "stock"})
+    assert (loaded.acks, loaded.transport, loaded.visibility_timeout_s) == (Acks.LATE, "atomic", 60)
+    conf = settings.celery_config(loaded)
+    assert conf["task_acks_late"] is conf["task_reject_on_worker_lost"] is True
+    assert conf["broker_transport"] == "poolrace.transport:Transport"
+    assert conf["broker_transport_options"]["visibility_timeout"] == 60
+    assert "task_reject_on_worker_lost" not in settings.celery_config(Settings())
 
 
 def test_messages_come_over_the_transport_of_the_settings() -> None:

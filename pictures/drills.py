@@ -1,0 +1,102 @@
+"""
+Writes docs/drills.md from the stored run of the drills: `make drills-page`.
+
+To show a newer run: `python -m pictures.drills runs/…-drills` stores it, without what ran where, and writes the page.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from poolrace.profiles import PROFILES, SAFE
+from producer.report.drills import DrillsRun, drill, machine_of, matrix, to_json
+from producer.report.markdown import as_markdown
+from producer.report.parts import Prose, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from producer.analysis.drill import CellResult
+    from producer.measure.drill import Entry
+
+ROOT = Path(__file__).parents[1]
+RUNS = ROOT / "pictures" / "runs"
+PAGE = ROOT / "docs" / "drills.md"
+HEAD = ROOT / "pictures" / "drills.head.md"
+COLUMNS = 120
+
+
+def stored() -> DrillsRun:
+    """Return the stored run of the drills."""
+    (path,) = RUNS.glob("*-drills/drills.json")
+    return msgspec.json.decode(path.read_bytes(), type=DrillsRun)
+
+
+def store(folder: Path) -> None:
+    """Store a run in place of the old one."""
+    run = msgspec.json.decode((folder / "drills.json").read_bytes(), type=DrillsRun)
+    for old in RUNS.glob("*-drills"):
+        shutil.rmtree(old)
+    kept = RUNS / folder.resolve().name
+    kept.mkdir()
+    (kept / "drills.json").write_text(to_json(replace(run, results=[replace(each, runs=()) for each in run.results])))
+
+
+def page(run: DrillsRun) -> str:
+    """Return the page of a run as Markdown, with lines of 120 columns but for tables."""
+    table, *rest = matrix(run)
+    assert isinstance(table, Table)
+    parts = [
+        HEAD.read_text(encoding="utf-8").replace("<!-- profile -->", _profile()),
+        f"{table.title}: {machine_of(run)}",
+        as_markdown([replace(table, title="", note="")]),
+        *(_wrapped(line) for part in rest if isinstance(part, Prose) for line in part.lines),
+    ]
+    for entry, results in run.by_drill():
+        parts += _drill(entry, results)
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)).strip() + "\n"
+
+
+def _profile() -> str:
+    rows = [[f"`{each.name}`", f"`{each.value}`", each.where.value, each.because, f"[{each.drill}](#{each.drill})"]
+            for each in PROFILES[SAFE]]  # fmt: skip
+    columns = ["setting", "value", "of", "without it", "drill that shows it"]
+    return as_markdown([Table(title="", columns=columns, rows=rows, words=columns[1:])]).strip()
+
+
+def _drill(entry: Entry, results: Sequence[CellResult]) -> Iterator[str]:
+    yield f"## {entry.name}"
+    for part in drill(entry, results):
+        if isinstance(part, Table):
+            yield as_markdown([replace(part, title="", note="")])
+        elif part.title == entry.name:
+            yield _wrapped(" ".join(part.lines))
+        elif part.title == "Promised":
+            yield _wrapped(f"**Promised**: {part.lines[0]}")
+        else:
+            yield "\n".join(["```text", *part.lines, "```"])
+    file = f"producer/measure/drills/{entry.name.replace('-', '_')}.py"
+    yield f"Code: [{file}](../{file})"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text.replace("<", r"\<"), COLUMNS, break_long_words=False, break_on_hyphens=False)
+
+
+def main() -> None:
+    """Store the run that is named, if one is, and write the page."""
+    if len(sys.argv) > 1:
+        store(Path(sys.argv[1]))
+    PAGE.write_text(page(stored()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""
+Settles what a drill has sent: each job has one fate, by its own notes and by where it was found. Pure.
+
+Nothing is found by subtracting totals. A job is lost only if no note says that it is done or failed, the broker has it
+in no list, no node that lives says that it has it, and nothing can bring it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from poolrace.effects import BEGUN, DONE, FAILED, Note
+from producer.plan.drill import Bounds
+
+ONE_SIDED_95 = 1.645
+CONFIDENCE_OF_NONE = 3.0
+"""Where none of n was seen, the share is below 3/n with 95 %: (1 - 3/n)^n is about 5 %."""
+
+
+class Fate(StrEnum):
+    """What became of a job."""
+
+    DONE = "done"
+    FAILED = "failed"
+    QUEUED = "queued"
+    LOST = "lost"
+    SET_ASIDE = "set aside"
+    """Among the dead letters, because it came again too often or could not be read."""
+
+    REFUSED = "refused"
+    """Its sender was told that the broker did not take it, and it is nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """
+    An instant at which a fault struck.
+
+    Attributes:
+        what: The fault, in words.
+        at: When, in seconds since the epoch.
+        held: The jobs that were delivered to nodes and not acknowledged: those that a fault of these nodes may repeat.
+    """
+
+    what: str
+    at: float
+    held: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """
+    Where jobs were found in the end.
+
+    Attributes:
+        ready: Those in lists of the broker.
+        delivered: Those that the broker has as delivered and not acknowledged.
+        on_nodes: Those that nodes that live say they have.
+        dead_letters: Those that were set aside.
+    """
+
+    ready: frozenset[str] = frozenset()
+    delivered: frozenset[str] = frozenset()
+    on_nodes: frozenset[str] = frozenset()
+    dead_letters: frozenset[str] = frozenset()
+
+    @property
+    def on_the_way(self) -> frozenset[str]:
+        """All that may yet be done."""
+        return self.ready | self.delivered | self.on_nodes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFate:
+    """
+    What became of one job.
+
+    Attributes:
+        job: Its identity.
+        fate: Its fate, which is one of six.
+        runs: How often it began.
+        effects: How often it was done.
+        explained_by: The strike that explains that it ran again; empty if it did not, or if none does.
+    """
+
+    job: str
+    fate: Fate
+    runs: int
+    effects: int
+    explained_by: str = ""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it ran more than once."""
+        return self.runs > 1
+
+
+def settle_jobs(
+    sent: Sequence[str], refused: Collection[str], notes: Iterable[Note], found: Found, strikes: Sequence[Strike]
+) -> list[JobFate]:
+    """
+    Give each job that was sent its one fate.
+
+    Args:
+        sent: The identities of the jobs, in the order in which they were sent.
+        refused: Those of which their sender was told that they were not taken.
+        notes: The ledger of effects.
+        found: Where jobs were found in the end.
+        strikes: The faults, in order.
+
+    Raises:
+        ValueError: If two jobs have one identity, or a note is of a job that nobody sent.
+    """
+    counts = {what: Counter[str]() for what in (BEGUN, DONE, FAILED)}
+    known = set(sent)
+    if len(known) < len(sent):
+        raise ValueError("two jobs have the same identity")
+    for each in notes:
+        if each.job not in known:
+            raise ValueError(f"the ledger has a note of {each.job!r}, which nobody sent")
+        counts[each.what][each.job] += 1
+    return [
+        JobFate(
+            job=job,
+            fate=_fate(job, counts, found, refused),
+            runs=counts[BEGUN][job],
+            effects=counts[DONE][job],
+            explained_by=_explanation(job, strikes) if counts[BEGUN][job] > 1 else "",
+        )
+        for job in sent
+    ]
+
+
+def _fate(job: str, counts: Mapping[str, Counter[str]], found: Found, refused: Collection[str]) -> Fate:
+    if counts[DONE][job]:
+        return Fate.DONE
+    if job in found.on_the_way:
+        return Fate.QUEUED
+    if job in found.dead_letters:
+        return Fate.SET_ASIDE
+    if counts[FAILED][job]:
+        return Fate.FAILED
+    return Fate.REFUSED if job in refused and not counts[BEGUN][job] else Fate.LOST
+
+
+def _explanation(job: str, strikes: Sequence[Strike]) -> str:
+    return next((strike.what for strike in strikes if job in strike.held), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toll:
+    """
+    What a fault cost.
+
+    Attributes:
+        sent: All jobs.
+        refused: Jobs that were not taken, as their sender was told.
+        done: Jobs whose effect is there.
+        failed: Jobs that their node gave up.
+        set_aside: Jobs among the dead letters.
+        queued: Jobs that wait, or that a node has.
+        lost: Jobs that are gone.
+        repeated: Jobs that ran more than once.
+        unexplained: Of these, jobs that no strike explains.
+        most_runs: The most runs of one job.
+    """
+
+    sent: int
+    refused: int
+    done: int
+    failed: int
+    set_aside: int
+    queued: int
+    lost: int
+    repeated: int
+    unexplained: int
+    most_runs: int
+
+
+def toll_of(fates: Sequence[JobFate]) -> Toll:
+    """Count fates."""
+    of = Counter(each.fate for each in fates)
+    repeated = [each for each in fates if each.repeated]
+    return Toll(
+        sent=len(fates),
+        refused=of[Fate.REFUSED],
+        done=of[Fate.DONE],
+        failed=of[Fate.FAILED],
+        set_aside=of[Fate.SET_ASIDE],
+        queued=of[Fate.QUEUED],
+        lost=of[Fate.LOST],
+        repeated=len(repeated),
+        unexplained=sum(not each.explained_by for each in repeated),
+        most_runs=max((each.runs for each in fates), default=0),
+    )
+
+
+def shortfalls(
+    toll: Toll, bounds: Bounds, *, holdable: int, resumed_s: float | None, resume_s: float, ended: int = 0
+) -> list[str]:
+    """
+    Return in words where a fault cost more than it may; none if all is as expected.
+
+    Args:
+        toll: What it cost.
+        bounds: What it may cost.
+        holdable: The jobs that the nodes may hold at once: without another bound, the most that may run again.
+        resumed_s: The time after which work went on; None if it did not.
+        resume_s: The time within which it must.
+        ended: The nodes that ended by themselves.
+    """
+    repeated = holdable if bounds.repeated is None else bounds.repeated
+    checks = (
+        (toll.lost, bounds.lost, "lost"),
+        (toll.failed, bounds.failed, "failed"),
+        (toll.set_aside, bounds.set_aside, "were set aside"),
+        (toll.repeated, repeated, "ran again"),
+        (toll.queued, bounds.queued, "had not come to an end"),
+        (toll.unexplained, 0, "ran again though no fault explains it"),
+    )
+    found = [f"{count} jobs {what}, at most {most} may" for count, most, what in checks if count > most]
+    if ended > bounds.ended:
+        found.append(f"{ended} nodes ended by themselves, at most {bounds.ended} may")
+    if resumed_s is None:
+        found.append("work did not go on")
+    elif resumed_s > resume_s:
+        found.append(f"work went on after {resumed_s:.1f} s, within {resume_s:g} s it should")
+    return found
+
+
+def upper_share(lost: int, sent: int) -> float:
+    """Return the share of lost jobs that is not exceeded with 95 %: 3/n if none was; else by Wilson's interval."""
+    if not sent:
+        return 1.0
+    if not lost:
+        return min(1.0, CONFIDENCE_OF_NONE / sent)
+    share, z = lost / sent, ONE_SIDED_95
+    middle = share + z * z / (2 * sent)
+    half = z * math.sqrt(share * (1 - share) / sent + z * z / (4 * sent * sent))
+    return min(1.0, (middle + half) / (1 + z * z / sent))
+
+
+def resumed_after_s(notes: Iterable[Note], healed_at: float) -> float | None:
+    """Return the time from when a fault was over to the next job that began; None if none did."""
+    return min((each.at - healed_at for each in notes if each.what == BEGUN and each.at >= healed_at), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """
+    A stretch in which a slot ran a job.
+
+    Attributes:
+        slot: The node, and the process and thread in it.
+        job: The identity of the job.
+        begin_s: When it began, in seconds since the load did.
+        end_s: When it was done; None if no note says so.
+    """
+
+    slot: str
+    job: str
+    begin_s: float
+    end_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """
+    What a drill found in one cell.
+
+    Attributes:
+        drill: The name of the drill.
+        cell: The name of the cell.
+        toll: What the fault cost; None if it was not tried.
+        short: In words, where that is more than is expected.
+        skipped: Why it was not tried; empty if it was.
+        resumed_s: The time after which work went on, from when the fault was over; None if it did not.
+        settled_s: The time after which the last job was done, from when the fault was over; None if none was.
+        struck: The faults, with the seconds since the load began.
+        told: Jobs that were not simply done once.
+        ended: In words, the nodes that ended by themselves, and were started again.
+        runs: What ran where.
+        said: What an operator sees: the first warnings and errors of the logs of nodes, from the fault on.
+        took_s: How long it took, in seconds.
+    """
+
+    drill: str
+    cell: str
+    toll: Toll | None = None
+    short: Sequence[str] = ()
+    skipped: str = ""
+    resumed_s: float | None = None
+    settled_s: float | None = None
+    struck: Sequence[tuple[str, float]] = ()
+    told: Sequence[JobFate] = ()
+    ended: Sequence[str] = ()
+    runs: Sequence[Run] = ()
+    said: Sequence[str] = ()
+    took_s: float = 0.0
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the fault cost no more than it may, or was not tried."""
+        return not self.short
+
+
+def runs_of(notes: Iterable[Note], began_at: float) -> list[Run]:
+    """Return what ran where: each begin of a job with the next note of its slot that it is done."""
+    runs: list[Run] = []
+    open_: dict[tuple[str, int, int], int] = {}
+    for each in notes:
+        slot = (each.node, each.pid, each.thread)
+        if each.what == BEGUN:
+            open_[slot] = len(runs)
+            name = f"{each.node.partition('@')[0]} {each.pid}/{each.thread}"
+            runs.append(Run(slot=name, job=each.job, begin_s=each.at - began_at, end_s=None))
+        elif each.what == DONE and slot in open_ and runs[open_[slot]].job == each.job:
+            number = open_.pop(slot)
+            runs[number] = replace(runs[number], end_s=each.at - began_at)
+    return runs

@@ -1,0 +1,246 @@
+"""
+Runs drills: each in each cell, in a process of its own.
+
+A drill is a file of `producer/measure/drills`: what it declares, and `strike`, which does the harm on a `Scene`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from poolrace import effects
+from producer.analysis.drill import CellResult, Fate, resumed_after_s, runs_of, settle_jobs, shortfalls, toll_of
+from producer.analysis.features import Tried
+from producer.deadlines import until
+from producer.errors import FleetError
+from producer.measure import drills
+from producer.measure.apart import Apart, run_apart
+from producer.measure.scene import Scene
+from producer.plan.drill import window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from producer.analysis.drill import Found
+    from producer.plan.drill import Cell, Drill
+
+FIRST_JOBS = 10
+"""So many jobs are done before the fault, so that every slot is at work."""
+
+TAIL_S = 1.0
+"""Jobs are sent for so long after the fault is over: they show that work goes on."""
+
+SETTLE_S, QUIET_S = 25.0, 1.5
+"""How long jobs may take to come to their end after the load; and how long none may be anywhere to be given up."""
+
+NOTE_EVERY_S = 0.02
+MAX_SAID = 4
+_TOLD = re.compile(r"(?:WARNING|ERROR|CRITICAL)/\S*\]\s*(.*)|^((?:\w+\.)*\w*(?:Error|Exception|Lost)\b.*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """
+    A drill with what it does.
+
+    Attributes:
+        name: The name of its file, with hyphens.
+        drill: What it declares.
+        strike: Does the harm.
+    """
+
+    name: str
+    drill: Drill
+    strike: Callable[[Scene], None]
+
+
+@cache
+def catalogue() -> tuple[Entry, ...]:
+    """Return all drills, by name."""
+    names = sorted(each.name for each in pkgutil.iter_modules(drills.__path__))
+    modules = [importlib.import_module(f"{drills.__name__}.{name}") for name in names]
+    return tuple(
+        Entry(name=name.replace("_", "-"), drill=module.DRILL, strike=module.strike)
+        for name, module in zip(names, modules, strict=True)
+    )
+
+
+def find(name: str) -> Entry | None:
+    """Return the drill of a name; None if there is none."""
+    return next((entry for entry in catalogue() if entry.name == name), None)
+
+
+def run_cell(entry: Entry, cell: Cell, logs: Path) -> CellResult:
+    """
+    Run a drill in one cell.
+
+    Args:
+        entry: The drill.
+        cell: How the nodes run.
+        logs: The folder for the logs of the nodes.
+
+    Raises:
+        FleetError: If broker or nodes do not start, or the fault cannot be done.
+    """
+    began = time.monotonic()
+    with Scene(cell, entry.drill, logs) as scene:
+        started = [scene.begin_node() for _ in range(entry.drill.nodes)]
+        for node in started:
+            scene.wait_for(node)
+        load_at = time.time()
+        with _meanwhile(partial(scene.sender.keep_sending, entry.drill)):
+            if not scene.until_done(FIRST_JOBS):
+                raise FleetError(f"{entry.name}, {cell.name}: no job was done. The logs are in {logs}.")
+            scene.wait(entry.drill.load_s / 3)
+            with _noting_held(scene):
+                entry.strike(scene)
+            healed_at = time.time()
+            _wait_for_work(scene, healed_at, entry.drill.resume_s)
+            scene.wait(max(TAIL_S, load_at + entry.drill.load_s - time.time()))
+        found = _settled(scene)
+        notes = scene.notes()
+        fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.strikes)
+        toll, resumed_s = toll_of(fates), resumed_after_s(notes, healed_at)
+        last = max((each.at for each in notes if each.what == effects.DONE), default=None)
+        return CellResult(
+            drill=entry.name,
+            cell=cell.name,
+            toll=toll,
+            short=[
+                *scene.hung,
+                *shortfalls(
+                    toll, entry.drill.bounds(cell), holdable=window(entry.drill.nodes), resumed_s=resumed_s,
+                    resume_s=entry.drill.resume_s, ended=len(scene.ended),
+                ),
+            ],
+            ended=scene.ended,
+            resumed_s=resumed_s,
+            settled_s=None if last is None else max(0.0, last - healed_at),
+            struck=[(each.what, each.at - load_at) for each in scene.strikes],
+            told=[each for each in fates if each.fate is not Fate.DONE or each.repeated],
+            runs=runs_of(notes, load_at),
+            said=_said(scene),
+            took_s=time.monotonic() - began,
+        )  # fmt: skip
+
+
+@contextmanager
+def _noting_held(scene: Scene) -> Iterator[None]:
+    """Note what nodes hold while a fault strikes, again and again."""
+    with _meanwhile(lambda ended: _note_until(scene, ended)):
+        yield
+    scene.note_held()
+
+
+def _note_until(scene: Scene, ended: threading.Event) -> None:
+    while not ended.wait(NOTE_EVERY_S):
+        scene.note_held()
+
+
+@contextmanager
+def _meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Work in a thread meanwhile, until it is told to end."""
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), name="drill")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _wait_for_work(scene: Scene, healed_at: float, within_s: float) -> None:
+    """Wait until work goes on; nodes that end by themselves are started again."""
+
+    def goes_on() -> bool:
+        scene.look_after_nodes()
+        return resumed_after_s(scene.notes(), healed_at) is not None
+
+    until(goes_on, within_s)
+
+
+def _settled(scene: Scene) -> Found:
+    """Wait until all jobs have come to their end, or until what is missing is nowhere; return where jobs are then."""
+    until_s, nowhere_since_s = time.monotonic() + SETTLE_S, None
+    while True:
+        ended = {each.job for each in scene.notes() if each.what in {effects.DONE, effects.FAILED}}
+        found = scene.found()
+        missing = set(scene.sender.sent) - scene.sender.refused - ended - found.dead_letters
+        now_s = time.monotonic()
+        if not (missing | found.on_the_way) or now_s > until_s:
+            return found
+        if found.on_the_way or scene.remembers(missing):
+            nowhere_since_s = None
+        elif nowhere_since_s is None:
+            nowhere_since_s = now_s
+        elif now_s > nowhere_since_s + QUIET_S:
+            return found
+        scene.look_after_nodes()
+        scene.send_again()
+        time.sleep(0.2)
+
+
+def _said(scene: Scene) -> list[str]:
+    """Return the first warnings and errors of the nodes' logs, each once."""
+    lines: dict[str, None] = {}
+    for node in scene.nodes:
+        for line in node.child.said().splitlines():
+            if match := _TOLD.search(line):
+                lines.setdefault((match[1] or match[2]).strip()[:160])
+    return [line for line in lines if line][:MAX_SAID]
+
+
+def run_drills(chosen: Sequence[tuple[Entry, Cell]], folder: Path) -> Iterator[CellResult]:
+    """
+    Run drills in cells, each in a process of its own; yield what was found as they end.
+
+    Args:
+        chosen: The drills, and the cells to run them in.
+        folder: The folder for logs, and for what is found.
+
+    Raises:
+        FleetError: If the process of a cell ends without saying what it found.
+    """
+    parts = []
+    for entry, cell in chosen:
+        if not entry.drill.runs_in(cell):
+            yield CellResult(drill=entry.name, cell=cell.name, skipped="no slot of this pool is a process")
+            continue
+        words = (entry.name, replace(cell, without=()).name, ",".join(cell.without))
+        parts.append(
+            Apart(
+                name=f"drill {entry.name} in {cell.name}", module="producer.measure.cell", words=words,
+                folder=folder / "logs" / entry.name / cell.name,
+            )
+        )  # fmt: skip
+    for _, answer in run_apart(parts):
+        yield msgspec.json.decode(answer, type=CellResult)
+
+
+def try_features(pools: Sequence[str], folder: Path) -> Iterator[list[Tried]]:
+    """
+    Try what pools do, each in a process of its own; yield what was seen of each as they end.
+
+    Raises:
+        FleetError: If the process of a pool ends without saying what it saw.
+    """
+    parts = [
+        Apart(
+            name=f"features of {pool}", module="producer.measure.features", words=(pool,), folder=folder / "logs" / pool
+        )
+        for pool in pools
+    ]
+    for _, answer in run_apart(parts):
+        yield msgspec.json.decode(answer, type=list[Tried])

@@ -1,0 +1,20 @@
+"""The broker is killed, and started again with what it had."""
+
+from producer.measure.scene import Scene
+from producer.plan.drill import Bounds, Drill
+
+DRILL = Drill(
+    title="The broker is killed and started again; it keeps all on disk (appendonly yes, appendfsync everysec).",
+    documented="Redis finds what it had written; nodes connect again.",
+    source="redis.io: docs/management/persistence",
+    expected={"any": Bounds(), "late-stock": Bounds(ended=1)},  # of an acknowledgement without a connection
+    aof=True,
+)
+
+
+def strike(scene: Scene) -> None:
+    """Kill the broker, and start it again."""
+    scene.struck("broker killed")
+    scene.server.kill()
+    scene.wait(0.5)
+    scene.server.start_again()

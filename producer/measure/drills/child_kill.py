@@ -1,0 +1,22 @@
+"""A process of a slot is killed."""
+
+import os
+import signal
+
+from producer.measure.scene import Scene
+from producer.plan.drill import Bounds, Drill
+
+DRILL = Drill(
+    title="The process of one slot is killed while it works, as by the kernel when memory is out.",
+    documented="The job fails with WorkerLostError; with task_reject_on_worker_lost it runs again.",
+    source="docs.celeryq.dev: userguide/configuration, task_reject_on_worker_lost",
+    expected={"any": Bounds(failed=1, repeated=0), "safe": Bounds(repeated=1)},
+    needs_children=True,
+    job_s=0.05,
+)
+
+
+def strike(scene: Scene) -> None:
+    """Kill one child."""
+    scene.struck("process of a slot killed")
+    os.kill(scene.nodes[0].children()[0], signal.SIGKILL)

@@ -1,0 +1,22 @@
+"""A node stands still, and goes on."""
+
+import signal
+
+from producer.measure.scene import Scene
+from producer.plan.drill import Bounds, Drill
+
+DRILL = Drill(
+    title="One of two nodes stands still for two visibility timeouts, as a paused virtual machine, and goes on.",
+    documented="What is not acknowledged within the visibility timeout is given to another node, and runs twice.",
+    source="docs.celeryq.dev: getting-started/backends-and-brokers/redis, Visibility timeout",
+    expected={"any": Bounds()},
+    nodes=2,
+)
+
+
+def strike(scene: Scene) -> None:
+    """Stop all processes of a node for a while."""
+    scene.stop_all(scene.nodes[0], signal.SIGSTOP)
+    scene.struck("node stood still")
+    scene.wait(2.5 * DRILL.visibility_s)
+    scene.stop_all(scene.nodes[0], signal.SIGCONT)

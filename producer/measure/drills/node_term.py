@@ -1,0 +1,20 @@
+"""A node is asked to end."""
+
+import signal
+
+from producer.measure.scene import Scene
+from producer.plan.drill import Bounds, Drill
+
+DRILL = Drill(
+    title="A node under load gets SIGTERM, and another takes its place.",
+    documented="A warm shutdown: the node takes no more jobs and finishes those that it runs.",
+    source="docs.celeryq.dev: userguide/workers, Warm shutdown",
+    expected={"any": Bounds(repeated=0)},
+)
+
+
+def strike(scene: Scene) -> None:
+    """Ask the node to end, wait for it, and start another."""
+    scene.ask_to_end(scene.nodes[0], signal.SIGTERM, "node asked to end")
+    scene.start_node()
+    scene.wait_for_end(scene.nodes[0])

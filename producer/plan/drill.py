@@ -1,0 +1,163 @@
+"""
+What a drill is: a fault, the load and the nodes that it strikes, and what may be lost by it. Pure.
+
+A cell is one way to run the fleet that a drill tries: a pool, when jobs are acknowledged, a transport, a profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from poolrace.pools import POOLS
+from poolrace.profiles import SAFE, Where, settings_of, transport_in
+from poolrace.transport_setting import ATOMIC, STOCK
+
+EARLY, LATE = "early", "late"
+OUTBOX = "outbox"
+"""The safe profile, with senders that have an outbox."""
+
+CHILDREN, ONE_PROCESS = "children", "one-process"
+"""What bounds name pools by: whether each slot is a process of its own, or all are in one."""
+
+SLOTS, PREFETCH = 2, 4
+"""The concurrency of each node, and the jobs that it takes ahead for each slot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """
+    One way to run the fleet.
+
+    Attributes:
+        pool: The pool of the nodes.
+        acks: When jobs are acknowledged: `early`, when a slot accepts them, or `late`, when they have ended.
+        transport: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
+        profile: The profile of settings; empty for none.
+        without: Settings of the profile that are left out, to see what they are for.
+    """
+
+    pool: str
+    acks: str
+    transport: str
+    profile: str = ""
+    without: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name in reports and on the command line, e.g. `prefork-late-atomic` or `threads-safe`."""
+        plain = f"{self.pool}-{self.profile}" if self.profile else f"{self.pool}-{self.acks}-{self.transport}"
+        return "-without-".join([plain, *self.without])
+
+    def leaving_out(self, *names: str) -> Cell:
+        """Return the same cell without some settings of its profile."""
+        settings = settings_of(SAFE, Where.APP, names)
+        acks = LATE if settings.get("task_acks_late") else EARLY
+        return replace(self, acks=acks, transport=transport_in(settings), without=names)
+
+    @property
+    def has_aof(self) -> bool:
+        """Whether its profile has the broker keep what it has on disk."""
+        return bool(self.profile) and "appendonly" in settings_of(SAFE, Where.BROKER, self.without)
+
+    @property
+    def has_outbox(self) -> bool:
+        """Whether jobs are sent by an outbox."""
+        return self.profile == OUTBOX
+
+    @property
+    def has_children(self) -> bool:
+        """Whether its slots are processes of their own."""
+        return POOLS[self.pool].has_children
+
+
+def cells(pools: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+    """Return the cells of some pools, by default of those that are raced: each without a profile, and the safe one."""
+    named = pools or tuple(name for name, pool in POOLS.items() if pool.is_default)
+    plain = [(EARLY, STOCK), (LATE, STOCK), (LATE, ATOMIC)]
+    return tuple(
+        cell
+        for pool in named
+        for cell in (
+            *(Cell(pool=pool, acks=acks, transport=transport) for acks, transport in plain),
+            *(Cell(pool=pool, acks=LATE, transport=ATOMIC, profile=profile) for profile in (SAFE, OUTBOX)),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """
+    The most that a fault may cost in a cell.
+
+    Attributes:
+        lost: Jobs that are gone without a word.
+        failed: Jobs that their node gave up as failed.
+        queued: Jobs that never come to an end.
+        set_aside: Jobs that came again too often, and went to the dead letters.
+        repeated: Jobs that ran more than once, each explained by the fault; None for as many as a node may hold.
+        ended: Nodes that ended by themselves, and whose supervisor started another.
+    """
+
+    lost: int = 0
+    failed: int = 0
+    queued: int = 0
+    set_aside: int = 0
+    repeated: int | None = None
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """
+    A fault, and what is expected of it.
+
+    Attributes:
+        title: What happens, in a sentence.
+        documented: What Celery's documentation, or the author of a setting, promises.
+        source: Where it says so.
+        expected: The bounds by trait, the first that a cell has of: its profile, acknowledgement with transport,
+            acknowledgement, `any`; each of them also behind `children-` or `one-process-`. No bounds: it may lose
+            nothing, and what the nodes held may run again.
+        nodes: The nodes at the beginning.
+        rate_per_s: Jobs sent a second.
+        job_s: How long a job waits, in seconds.
+        load_s: How long jobs are sent, in seconds; the fault comes after a third of it.
+        resume_s: The time within which work goes on.
+        aof: Whether the broker keeps what it has on disk.
+        visibility_s: The visibility timeout of the nodes.
+        needs_children: Whether it strikes the process of a slot, which not every pool has.
+        flags: Further words of `celery worker`.
+    """
+
+    title: str
+    documented: str
+    source: str
+    expected: Mapping[str, Bounds] = field(default_factory=dict)
+    nodes: int = 1
+    rate_per_s: float = 40.0
+    job_s: float = 0.02
+    load_s: float = 3.0
+    resume_s: float = 10.0
+    aof: bool = False
+    visibility_s: int = 3
+    needs_children: bool = False
+    flags: tuple[str, ...] = ()
+
+    def bounds(self, cell: Cell) -> Bounds:
+        """Return what the fault may cost in a cell: what is expected of its profile or of its traits."""
+        # Of a profile, what it promises whole: what is left out of it shows by what it costs.
+        acks, transport = (LATE, ATOMIC) if cell.profile else (cell.acks, cell.transport)
+        traits = (cell.profile, SAFE if cell.profile else "", f"{acks}-{transport}", acks, "any")
+        kind = CHILDREN if cell.has_children else ONE_PROCESS
+        names = [name for trait in traits if trait for name in (f"{kind}-{trait}", trait)]
+        return next((self.expected[name] for name in names if name in self.expected), Bounds())
+
+    def runs_in(self, cell: Cell) -> bool:
+        """Return whether a cell has what the fault strikes."""
+        return cell.has_children or not self.needs_children
+
+
+def window(nodes: int = 1) -> int:
+    """Return the jobs that so many nodes may hold at once."""
+    return nodes * SLOTS * PREFETCH

@@ -1,0 +1,183 @@
+"""What drills found, as the parts of a report: a row a cell, what is promised, and what an operator sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from producer.analysis.drill import CellResult, upper_share
+from producer.analysis.features import Tried, disagreements
+from producer.fleet.machine import describe
+from producer.measure.drill import Entry, catalogue, find
+from producer.report.formats import seconds
+from producer.report.parts import Prose, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from producer.analysis.drill import Toll
+    from producer.report.parts import Part
+
+UNNAMED = "-"
+COLUMNS = ("cell", "jobs", "lost", "failed", "set aside", "ran again", "goes on after", "done after", "as expected")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillsRun:
+    """
+    What a run of drills found; as JSON it is what `poolrace drill --json` prints.
+
+    Attributes:
+        at: The day, in ISO 8601.
+        cores: The cores of the machine.
+        memory_gib: Its memory.
+        took_s: How long all of it took, in seconds.
+        results: What each drill found in each cell.
+    """
+
+    at: str
+    cores: int
+    memory_gib: float
+    took_s: float
+    results: list[CellResult]
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether no fault cost more than it may."""
+        return all(each.as_expected for each in self.results)
+
+    def by_drill(self) -> Iterator[tuple[Entry, list[CellResult]]]:
+        """Return the results of each drill, by the order of the cells."""
+        for name in sorted({each.drill for each in self.results}):
+            entry = find(name)
+            assert entry is not None
+            yield entry, [each for each in self.results if each.drill == name]
+
+
+def run_of(results: Sequence[CellResult], folder: Path, took_s: float) -> DrillsRun:
+    """Return results with what is to be said of them all: when they were found, on what machine, and in what time."""
+    machine = describe()
+    return DrillsRun(
+        at=folder.name[:10],
+        cores=machine.cores_available,
+        memory_gib=round(machine.memory_total_bytes / 2**30, 1),
+        took_s=round(took_s, 1),
+        results=sorted(results, key=lambda each: each.drill),
+    )
+
+
+def to_json(run: DrillsRun) -> str:
+    """Return a run as JSON, ending in a line break."""
+    return msgspec.json.format(msgspec.json.encode(run), indent=2).decode() + "\n"
+
+
+def contents() -> list[Part]:
+    """Return the list of all drills."""
+    rows = [[each.name, each.drill.title] for each in catalogue()]
+    return [
+        Table(title="Drills", columns=["name", "what happens"], rows=rows, words=["what happens"]),
+        Prose(
+            title="",
+            lines=["Each is run on nodes of both pools, with early and late acknowledgement, on both transports."],
+            commands=["poolrace drill node-kill", "poolrace drill rolling-deploy --cell prefork-safe", "make drills"],
+        ),
+    ]
+
+
+def matrix(run: DrillsRun) -> list[Part]:
+    """Return a row a drill and a column a cell: what was lost, failed and ran again."""
+    names = list(dict.fromkeys(each.cell for each in sorted(run.results, key=lambda each: each.cell)))
+    rows = []
+    for entry, results in run.by_drill():
+        by_cell = {each.cell: _short(each) for each in results}
+        rows.append([entry.name, *(by_cell.get(name, UNNAMED) for name in names)])
+    return [
+        Table(
+            title=f"{len(rows)} drills, tried in {seconds(run.took_s)}",
+            columns=["", *names],
+            rows=rows,
+            words=names,
+            note=f"Jobs lost, failed (f), set aside (s), that ran again (x2); !: more than it may. {machine_of(run)}",
+        ),
+        *_unexpected(run),
+    ]
+
+
+def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
+    """Return what one drill found."""
+    said = {line: None for each in results for line in each.said}
+    ended = [f"{each.cell}: {line}." for each in results for line in each.ended]
+    return [
+        Prose(title=entry.name, lines=[entry.drill.title]),
+        Table(title="", columns=COLUMNS, rows=[_row(each) for each in results], words=["cell", "as expected"]),
+        Prose(title="Promised", lines=[f"{entry.drill.documented} ({entry.drill.source})"]),
+        *([Prose(title="Nodes that ended", lines=ended)] if ended else []),
+        *([Prose(title="What an operator sees", lines=list(said)[:6])] if said else []),
+    ]
+
+
+def features(tried: Sequence[Tried]) -> list[Part]:
+    """Return what pools were seen to do, a row a feature, and where that is not what is said of them."""
+    pools = list(dict.fromkeys(each.pool for each in tried))
+    names = list(dict.fromkeys(each.feature for each in tried))
+    seen = {(each.feature, each.pool): each for each in tried}
+    rows = [[name, *(_seen(seen.get((name, pool))) for pool in pools)] for name in names]
+    wrong = disagreements(tried)
+    return [
+        Table(
+            title="What pools do, tried", columns=["", *pools], rows=rows, words=pools,
+            note=f"On a node each, with Celery {version('celery')}. !: not as poolrace/pools.py has it.",
+        ),
+        *([Prose(title="Not as it is said", lines=wrong)] if wrong else []),
+    ]  # fmt: skip
+
+
+def _seen(each: Tried | None) -> str:
+    if each is None:
+        return UNNAMED
+    return ("works" if each.happens else "does not") + ("" if each.agrees else " !")
+
+
+def machine_of(run: DrillsRun) -> str:
+    """Return when and on what machine drills were run."""
+    return f"{run.at}, {run.cores} cores, {run.memory_gib:.0f} GiB."
+
+
+def lost_of(toll: Toll) -> str:
+    """Return how many jobs were lost, and the share that is not exceeded with 95 %."""
+    return f"{toll.lost} (below {upper_share(toll.lost, toll.sent):.1%})".replace("%", " %")
+
+
+def _row(each: CellResult) -> list[str]:
+    if each.toll is None:
+        return [each.cell, *[UNNAMED] * 7, each.skipped or "; ".join(each.short)]
+    toll = each.toll
+    return [
+        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside), str(toll.repeated),
+        UNNAMED if each.resumed_s is None else seconds(each.resumed_s),
+        UNNAMED if each.settled_s is None else seconds(each.settled_s),
+        "; ".join(each.short) or "yes",
+    ]  # fmt: skip
+
+
+def _short(each: CellResult) -> str:
+    if each.toll is None:
+        return "!" if each.short else UNNAMED
+    toll = each.toll
+    words = [
+        str(toll.lost),
+        f"{toll.failed}f" if toll.failed else "",
+        f"{toll.set_aside}s" if toll.set_aside else "",
+        f"{toll.repeated}x2" if toll.repeated else "",
+        "!" if each.short else "",
+    ]
+    return " ".join(word for word in words if word)
+
+
+def _unexpected(run: DrillsRun) -> list[Part]:
+    lines = [f"{each.drill}, {each.cell}: {'; '.join(each.short)}." for each in run.results if each.short]
+    return [Prose(title="More than it may", lines=lines)] if lines else []

@@ -1,0 +1,97 @@
+"""Drills on real nodes and a real broker: what a fault costs is what is expected, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from integration.commands import poolrace, until
+from integration.tiers import heavy
+
+from poolrace.profiles import PROFILES, SAFE, ProfileSetting
+from producer.measure.drill import catalogue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 240.0
+
+
+def drilled(tmp_path: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Run drills, and return the exit code, what each found, and what was said meanwhile."""
+    with poolrace(tmp_path, "drill", *words, "--json", "--out", str(tmp_path / "runs")) as command:
+        code, out, err = command.finish(PATIENCE_S)
+        command.assert_nothing_left()
+    return code, json.loads(out)["results"], err
+
+
+@pytest.mark.parametrize("cell", ["threads-late-atomic", heavy("prefork-early-stock"), heavy("prefork-late-stock")])
+def test_a_killed_node_costs_no_more_than_its_acknowledgement_says(tmp_path: Path, cell: str) -> None:
+    code, (found,), err = drilled(tmp_path, "node-kill", "--cell", cell)
+    assert (code, found["short"]) == (0, []), err
+    toll = found["toll"]
+    assert toll["sent"] > 50
+    assert toll["sent"] == toll["done"] + toll["lost"]
+    assert toll["lost"] <= (3 if "early" in cell else 1 if "stock" in cell else 0)
+    assert toll["lost" if "early" in cell else "repeated"] > 0
+    assert [what for what, _ in found["struck"]] == ["node killed"]
+    assert "<svg" in next(tmp_path.glob("runs/*-drills/drills.html")).read_text()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        (entry.name, "prefork-safe" if number % 2 or entry.drill.needs_children else "threads-safe")
+        for number, entry in enumerate(catalogue())
+    ],
+)
+def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path, name: str, cell: str) -> None:
+    code, (found,), err = drilled(tmp_path, name, "--cell", cell)
+    assert (code, found["short"], found["toll"]["lost"]) == (0, [], 0), err
+
+
+@pytest.mark.heavy
+def test_with_an_outbox_nothing_is_lost_where_the_safe_profile_alone_cannot_help(tmp_path: Path) -> None:
+    _, (found,), err = drilled(tmp_path, "broker-restart", "--cell", "threads-outbox", "--without", "appendonly")
+    assert (found["toll"]["lost"], found["toll"]["queued"]) == (0, 0), err
+    assert found["toll"]["sent"] == found["toll"]["done"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("setting", PROFILES[SAFE], ids=lambda setting: setting.name)
+def test_without_a_setting_of_the_safe_profile_its_drill_costs_more(tmp_path: Path, setting: ProfileSetting) -> None:
+    code, (found,), err = drilled(
+        tmp_path, setting.drill, "--cell", "prefork-safe", "--without", setting.name
+    )  # fmt: skip
+    assert (code, bool(found["short"])) == (99, True), err
+
+
+@pytest.mark.heavy
+def test_a_drill_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> None:
+    with poolrace(tmp_path, "drill", "node-freeze", "--out", str(tmp_path / "runs")) as command:
+        until(lambda: list(tmp_path.glob("runs/*/logs/*/*/node-2.log")))
+        command.process.send_signal(signal.SIGINT)
+        code, _, err = command.finish(PATIENCE_S)
+        command.assert_nothing_left()
+    assert code == 130, err
+
+
+def test_an_unknown_drill_and_an_unknown_cell_are_told_with_those_that_there_are(tmp_path: Path) -> None:
+    for words, said in (
+        (("nodekill",), "DRILL 'nodekill': there is none. Do you mean node-kill?"),
+        (("node-kill", "--cell", "solo"), "--cell 'solo': there is none. They are prefork-early-stock, "),
+    ):
+        with poolrace(tmp_path, "drill", *words) as command:
+            code, out, err = command.finish()
+        assert (code, out) == (2, "")
+        assert said in err
+
+
+def test_without_a_name_all_drills_are_listed(tmp_path: Path) -> None:
+    with poolrace(tmp_path, "drill") as command:
+        code, out, _ = command.finish()
+    assert code == 0
+    assert all(entry.name in out for entry in catalogue())

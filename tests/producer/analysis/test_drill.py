@@ -1,0 +1,169 @@
+"""Jobs that were lost, failed and repeated on purpose, and the properties of their settlement."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poolrace.effects import BEGUN, DONE, FAILED, Note
+from producer.analysis.drill import (
+    Fate,
+    Found,
+    JobFate,
+    Strike,
+    resumed_after_s,
+    runs_of,
+    settle_jobs,
+    shortfalls,
+    toll_of,
+    upper_share,
+)
+from producer.plan.drill import Bounds
+
+JOBS = [f"job-{number}" for number in range(8)]
+WHATS = (BEGUN, DONE, FAILED)
+NOWHERE = Found()
+
+
+def noted(job: str, *whats: str, at: float = 1.0, slot: int = 1) -> list[Note]:
+    return [Note(job, what, at + step, "node-1@here", slot, slot) for step, what in enumerate(whats)]
+
+
+def settled(
+    notes: list[Note], found: Found = NOWHERE, strikes: tuple[Strike, ...] = (), *, refused: str = ""
+) -> JobFate:
+    (fate,) = settle_jobs(["job-0"], {refused}, notes, found, strikes)
+    return fate
+
+
+def toll(**counts: int) -> object:
+    fates = []
+    for name, count in counts.items():
+        ran = 2 if name == "repeated" else 1
+        fate = Fate.DONE if name == "repeated" else Fate(name.replace("_", " "))
+        fates += [JobFate(job="job", fate=fate, runs=ran, effects=ran, explained_by="it")] * count
+    return toll_of(fates)
+
+
+@pytest.mark.parametrize(
+    ("notes", "found", "fate"),
+    [
+        (noted("job-0", BEGUN, DONE), Found(), Fate.DONE),
+        (noted("job-0", BEGUN, DONE), Found(delivered=frozenset(["job-0"])), Fate.DONE),
+        (noted("job-0", BEGUN, FAILED), Found(), Fate.FAILED),
+        (noted("job-0", BEGUN, FAILED), Found(ready=frozenset(["job-0"])), Fate.QUEUED),
+        (noted("job-0", FAILED, BEGUN, DONE), Found(), Fate.DONE),
+        ([], Found(ready=frozenset(["job-0"])), Fate.QUEUED),
+        (noted("job-0", BEGUN), Found(delivered=frozenset(["job-0"])), Fate.QUEUED),
+        ([], Found(on_nodes=frozenset(["job-0"])), Fate.QUEUED),
+        (noted("job-0", BEGUN), Found(dead_letters=frozenset(["job-0"])), Fate.SET_ASIDE),
+        (noted("job-0", BEGUN), Found(ready=frozenset(["job-1"])), Fate.LOST),
+        ([], Found(), Fate.LOST),
+    ],
+)  # fmt: skip
+def test_a_job_has_the_fate_that_its_notes_and_places_say(notes: list[Note], found: Found, fate: Fate) -> None:
+    assert settled(notes, found).fate is fate
+
+
+def test_a_job_that_its_sender_was_told_is_not_there_is_refused_and_not_lost() -> None:
+    assert settled([], refused="job-0").fate is Fate.REFUSED
+
+
+def test_one_that_ran_all_the_same_is_what_it_is() -> None:
+    assert settled(noted("job-0", BEGUN, DONE), refused="job-0").fate is Fate.DONE
+    assert settled(noted("job-0", BEGUN), refused="job-0").fate is Fate.LOST
+
+
+def test_a_job_that_ran_twice_is_explained_by_the_strike_that_found_it_on_a_node() -> None:
+    notes = noted("job-0", BEGUN, BEGUN, DONE)
+    strikes = (
+        Strike(what="first", at=0.0, held=frozenset(["job-1"])),
+        Strike(what="second", at=1.0, held=frozenset(["job-0"])),
+    )
+    fate = settled(notes, strikes=strikes)
+    assert (fate.runs, fate.effects, fate.repeated, fate.explained_by) == (2, 1, True, "second")
+    assert settled(notes).explained_by == ""
+    assert toll_of([fate]).unexplained == 0
+    assert toll_of([settled(notes)]).unexplained == 1
+
+
+def test_the_same_identity_twice_and_a_note_of_a_stranger_are_errors() -> None:
+    with pytest.raises(ValueError, match="same identity"):
+        settle_jobs(["job-0", "job-0"], (), [], Found(), ())
+    with pytest.raises(ValueError, match="'job-9', which nobody sent"):
+        settle_jobs(["job-0"], (), noted("job-9", DONE), Found(), ())
+
+
+places = st.sets(st.sampled_from(JOBS)).map(frozenset)
+
+
+@given(
+    notes=st.lists(st.tuples(st.sampled_from(JOBS), st.sampled_from(WHATS))),
+    found=st.builds(Found, ready=places, delivered=places, on_nodes=places, dead_letters=places),
+    refused=places,
+    held=places,
+)
+def test_every_job_has_one_fate_and_the_counts_are_all_jobs(
+    notes: list[tuple[str, str]], found: Found, refused: frozenset[str], held: frozenset[str]
+) -> None:
+    ledger = [Note(job, what, float(at), "node-1@here", 1, 1) for at, (job, what) in enumerate(notes)]
+    fates = settle_jobs(JOBS, refused, ledger, found, [Strike(what="it", at=0.0, held=held)])
+    counted = toll_of(fates)
+    assert [each.job for each in fates] == JOBS
+    parts = (counted.refused, counted.done, counted.failed, counted.set_aside, counted.queued, counted.lost)
+    assert sum(parts) == counted.sent == len(JOBS)
+    assert counted.unexplained <= counted.repeated
+    for each in fates:
+        if each.fate is Fate.LOST:
+            assert each.effects == 0
+            assert each.job not in found.on_the_way | found.dead_letters
+
+
+def test_what_costs_more_than_it_may_is_told_in_words() -> None:
+    bounds = Bounds(lost=1, failed=0, repeated=1)
+    found = shortfalls(toll(lost=2, failed=1, repeated=2), bounds, holdable=8, resumed_s=0.1, resume_s=10)
+    assert found == [
+        "2 jobs lost, at most 1 may",
+        "1 jobs failed, at most 0 may",
+        "2 jobs ran again, at most 1 may",
+    ]
+    assert shortfalls(toll(lost=1, repeated=1, done=5), bounds, holdable=8, resumed_s=0.1, resume_s=10) == []
+
+
+def test_without_a_bound_what_nodes_may_hold_may_run_again() -> None:
+    held = {"holdable": 2, "resumed_s": 0.0, "resume_s": 1.0}
+    assert shortfalls(toll(repeated=2), Bounds(), **held) == []
+    assert shortfalls(toll(repeated=3), Bounds(), **held) == ["3 jobs ran again, at most 2 may"]
+
+
+def test_work_that_does_not_go_on_or_late_is_told() -> None:
+    assert shortfalls(toll(done=1), Bounds(), holdable=1, resumed_s=None, resume_s=1) == ["work did not go on"]
+    (late,) = shortfalls(toll(done=1), Bounds(), holdable=1, resumed_s=2.0, resume_s=1)
+    assert late == "work went on after 2.0 s, within 1 s it should"
+
+
+def test_of_none_lost_in_300_the_share_is_below_one_per_cent() -> None:
+    assert upper_share(0, 300) == 0.01
+    assert upper_share(0, 0) == 1.0
+
+
+def test_of_some_lost_the_share_is_above_what_was_seen() -> None:
+    # Wilson's interval by hand, z = 1.645: (0.0635 + 1.645 sqrt(0.000475 + 0.0000677)) / 1.0271.
+    assert upper_share(5, 100) == pytest.approx(0.0992, abs=1e-4)
+
+
+def test_work_goes_on_with_the_first_job_that_begins_after_the_fault() -> None:
+    notes = [*noted("job-0", BEGUN, DONE, at=1.0), *noted("job-1", BEGUN, at=5.5), *noted("job-2", BEGUN, at=6.0)]
+    assert resumed_after_s(notes, 5.0) == 0.5
+    assert resumed_after_s(notes, 7.0) is None
+
+
+def test_a_run_ends_with_the_note_of_its_own_slot() -> None:
+    notes = [
+        *noted("job-0", BEGUN, at=1.0, slot=1),
+        *noted("job-0", BEGUN, DONE, at=2.0, slot=2),
+    ]
+    first, second = runs_of(notes, began_at=1.0)
+    assert (first.job, first.begin_s, first.end_s) == ("job-0", 0.0, None)
+    assert (second.begin_s, second.end_s, second.slot) == (1.0, 2.0, "node-1 2/2")

@@ -1,0 +1,137 @@
+"""
+The jobs of drills, and the Celery app whose nodes run them: `celery -A worker.drill worker`.
+
+Each job notes in the ledger of effects that it has begun and that it is done, under an identity that its sender gave
+it. Some harm the process that runs them, as jobs in the field do by accident.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from billiard import current_process
+from celery import Celery, signals
+
+from poolrace import effects, stamping
+from poolrace.outbox import settle_on
+from poolrace.profiles import SAFE, Where, settings_of
+from worker import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROFILE, WITHOUT, OUTBOX = "POOLRACE_DRILLED_PROFILE", "POOLRACE_DRILLED_WITHOUT", "POOLRACE_DRILLED_OUTBOX"
+"""Set for the safe profile; its settings that are left out; and the place of the senders' outbox, if they have one."""
+
+DELIVERY_LIMIT = 3
+IMPORTED_BY = os.getpid()
+kept = ContextVar("kept", default=False)
+
+_settings = settings.load(os.environ)
+_ledger = os.environ.get(effects.VARIABLE, "")
+
+app = Celery("drill")
+app.conf.update(settings.celery_config(_settings))
+app.conf.imports = ("worker.drill",)
+# By default they are 20 and 100: a job that ends its node so often would take minutes.
+app.conf.broker_transport_options = {
+    **(app.conf.broker_transport_options or {}),
+    "delivery_limit": DELIVERY_LIMIT,
+    "requeue_limit": DELIVERY_LIMIT,
+}
+if os.environ.get(PROFILE):
+    app.conf.update(settings_of(SAFE, Where.APP, os.environ.get(WITHOUT, "").split(",")))
+if where := os.environ.get(OUTBOX):
+    settle_on(app, where)
+stamping.attach(app)
+
+
+@signals.task_failure.connect
+def _note_failure(sender: Any, args: Any = None, **_: Any) -> None:
+    """Note a job that Celery gives up: because it raised, or because its process is gone or its time is over."""
+    if _ledger and args:
+        effects.note(_ledger, args[0], effects.FAILED, sender.request.hostname or socket.gethostname())
+
+
+def job(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """Make a task of what a job does between its two notes; its first argument is the identity of the job."""
+
+    def task_of(work: Callable[..., None]) -> Any:
+        def run(task: Any, identity: str, *arguments: Any) -> None:
+            effects.note(_ledger, identity, effects.BEGUN, task.request.hostname)
+            work(*arguments)
+            effects.note(_ledger, identity, effects.DONE, task.request.hostname)
+
+        task: Any = app.task
+        return task(bind=True, name=f"drill.{work.__name__}", shared=False, **options)(run)
+
+    return task_of
+
+
+@job()
+def wait(seconds: float) -> None:
+    """Wait, as for an answer from a network."""
+    time.sleep(seconds)
+
+
+@job()
+def leave(code: int) -> None:
+    """End the process of the slot, as a library does that calls exit."""
+    os._exit(code)
+
+
+@job()
+def crash() -> None:
+    """Break the process of the slot, as an extension module does that reads memory which is not its own."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@job()
+def be_killed() -> None:
+    """Have the kernel kill the process of the slot, as it does when memory is out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job()
+def count(cpu_s: float) -> None:
+    """Count in Python for so many seconds of this thread's CPU time."""
+    until, number = time.thread_time() + cpu_s, 0
+    while time.thread_time() < until:
+        number += 1
+
+
+@job()
+def be_spawned() -> None:
+    """Fail unless this is a child that was spawned: one that was forked has this module from its parent."""
+    if current_process().name == "MainProcess" or os.getpid() != IMPORTED_BY:
+        raise ValueError("this process was not spawned")
+
+
+@job()
+def keep_in_context() -> None:
+    """Fail if an earlier job has left something in a context variable, and leave something there."""
+    if kept.get():
+        raise ValueError("an earlier job's value is there")
+    kept.set(True)
+
+
+@job(soft_time_limit=1)
+def heed(seconds: float) -> None:
+    """Wait for longer than the soft limit allows."""
+    time.sleep(seconds)
+
+
+@job(soft_time_limit=1, time_limit=2)
+def overstay(seconds: float) -> None:
+    """Wait for longer than the limits allow, and take no notice of the soft one."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        try:
+            time.sleep(left)
+        except Exception:  # noqa: S112 - as jobs do that catch everything
+            continue
