@@ -161,3 +161,20 @@ class Drill:
 def window(nodes: int = 1) -> int:
     """Return the jobs that so many nodes may hold at once."""
     return nodes * SLOTS * PREFETCH
+
+
+ENDS = 12
+"""So many nodes may end by a job that ends its process: without a limit on deliveries it comes again and again."""
+
+POISON = {
+    "children-any": Bounds(failed=1, repeated=0),
+    "children-safe": Bounds(set_aside=1, repeated=1),
+    # Acknowledged early all the same: the node is gone before the acknowledgement is sent.
+    "one-process-early": Bounds(lost=ENDS * (SLOTS + 1), queued=1, ended=ENDS),
+    "one-process-late-stock": Bounds(lost=ENDS, queued=1, ended=ENDS),
+    # What a dead node had taken ahead has been lost as often as the job that ended it.
+    "one-process-late-atomic": Bounds(set_aside=window(), ended=4),
+    "one-process-outbox": Bounds(queued=1, set_aside=window(), ended=9),  # sent again, and set aside again
+    "one-process-safe": Bounds(set_aside=window(), ended=4),
+}
+"""What a job may cost that ends its process, wherever it runs."""

@@ -1,26 +1,13 @@
 """A job that ends its process."""
 
 from producer.measure.scene import Scene
-from producer.plan.drill import SLOTS, Bounds, Drill, window
-
-ENDS = 12
-"""So many nodes may end: without a limit on deliveries the job comes again as long as the drill goes on."""
+from producer.plan.drill import POISON, Drill
 
 DRILL = Drill(
     title="A job ends its process with exit code 1, as a library does that calls exit.",
     documented="The job fails with WorkerLostError, and the pool starts another process.",
     source="docs.celeryq.dev: userguide/configuration, task_reject_on_worker_lost",
-    expected={
-        "children-any": Bounds(failed=1, repeated=0),
-        "children-safe": Bounds(set_aside=1, repeated=1),
-        # Acknowledged early all the same: the node is gone before the acknowledgement is sent.
-        "one-process-early": Bounds(lost=ENDS * (SLOTS + 1), queued=1, ended=ENDS),
-        "one-process-late-stock": Bounds(lost=ENDS, queued=1, ended=ENDS),
-        # What a dead node had taken ahead has been lost as often as the job that ended it.
-        "one-process-late-atomic": Bounds(set_aside=window(), ended=4),
-        "one-process-outbox": Bounds(queued=1, set_aside=window(), ended=9),  # sent again, and set aside again
-        "one-process-safe": Bounds(set_aside=window(), ended=4),
-    },
+    expected=POISON,
     load_s=6.0,
 )
 

@@ -1,0 +1,127 @@
+"""What drills found: on a terminal, as a matrix, as JSON, as JUnit and on a page."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from producer.analysis.drill import CellResult, Fate, JobFate, Run, toll_of
+from producer.analysis.features import Tried
+from producer.measure.drill import find
+from producer.report.drills import DrillsRun, contents, drill, features, matrix, run_of, to_json
+from producer.report.drills_page import drills_page, write_drills
+from producer.report.junit import drills_as_junit
+from producer.report.parts import Table
+from producer.report.terminal import console_for, show_parts
+
+FOLDER = Path("2026-01-31T12-00-00Z-drills")
+
+
+def fates(**counts: int) -> list[JobFate]:
+    return [
+        JobFate(job=f"{name}-{number}", fate=Fate(name), runs=1, effects=1)
+        for name, count in counts.items()
+        for number in range(count)
+    ]
+
+
+def result(cell: str, *, short: str = "", twice: int = 0, **counts: int) -> CellResult:
+    again = [JobFate(job="x", fate=Fate.DONE, runs=2, effects=2, explained_by="node killed")] * twice
+    return CellResult(
+        drill="node-kill",
+        cell=cell,
+        toll=toll_of([*fates(**counts), *again]),
+        short=[short] if short else [],
+        resumed_s=1.5,
+        settled_s=4.0,
+        struck=[("node <killed>", 0.5)],
+        runs=[
+            Run(slot="node-1 7/7", job="done-0", begin_s=0.0, end_s=0.1),
+            Run(slot="node-1 7/7", job="x", begin_s=0.2, end_s=None),
+            Run(slot="node-2 8/8", job="x", begin_s=1.0, end_s=1.1),
+        ],
+        said=["Connection to <broker> lost"],
+    )
+
+
+LOST = result("prefork-early-stock", done=97, lost=3, short="3 jobs lost, at most 2 may")
+GOOD = result("threads-safe", done=98, twice=2)
+SKIPPED = CellResult(drill="child-kill", cell="threads-safe", skipped="no slot of this pool is a process")
+
+
+@pytest.fixture
+def run() -> DrillsRun:
+    return run_of([LOST, GOOD, SKIPPED], FOLDER, 20.04)
+
+
+def shown(parts: object) -> str:
+    stream = StringIO()
+    show_parts(parts, console_for(stream, 160))  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def test_each_cell_has_a_row_with_what_was_lost_and_the_share_that_is_not_exceeded() -> None:
+    entry = find("node-kill")
+    assert entry is not None
+    text = shown(drill(entry, [LOST, GOOD]))
+    rows = {line.split()[0]: line for line in text.splitlines() if line.startswith(("prefork", "threads"))}
+    assert "3 (below 7.3 %)" in rows["prefork-early-stock"]
+    assert "3 jobs lost, at most 2 may" in rows["prefork-early-stock"]
+    assert "0 (below 3.0 %)" in rows["threads-safe"]
+    assert rows["threads-safe"].rstrip().endswith("yes")
+    assert "acks_late" in text
+    assert "Connection to <broker> lost" in text
+
+
+def test_the_matrix_has_a_row_a_drill_and_marks_what_costs_more_than_it_may(run: DrillsRun) -> None:
+    table, unexpected = matrix(run)
+    assert isinstance(table, Table)
+    assert table.columns == ["", "prefork-early-stock", "threads-safe"]
+    assert table.rows == [["child-kill", "-", "-"], ["node-kill", "3 !", "0 2x2"]]
+    assert unexpected.lines == ["node-kill, prefork-early-stock: 3 jobs lost, at most 2 may."]  # type: ignore[union-attr]
+    assert not run.as_expected
+
+
+def test_json_reads_back_as_the_same(run: DrillsRun) -> None:
+    assert to_json(msgspec.json.decode(to_json(run), type=DrillsRun)) == to_json(run)
+
+
+def test_junit_has_a_test_for_each_cell_with_its_failure(run: DrillsRun) -> None:
+    suite = ET.fromstring(drills_as_junit(run))
+    tests = {(each.get("classname"), each.get("name")): each for each in suite}
+    failure = tests["poolrace.drill.prefork-early-stock", "node-kill"].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "3 jobs lost, at most 2 may"
+    assert tests["poolrace.drill.threads-safe", "child-kill"].find("skipped") is not None
+    assert list(tests["poolrace.drill.threads-safe", "node-kill"]) == []
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")
+
+
+def test_the_page_draws_what_ran_where_and_escapes_what_it_did_not_write(run: DrillsRun, tmp_path: Path) -> None:
+    write_drills(run, tmp_path)
+    page = (tmp_path / "drills.html").read_text()
+    assert page == drills_page(run)
+    assert page.count("<svg") == 2
+    assert "<title>node &lt;killed&gt;</title>" in page
+    assert "Connection to &lt;broker&gt; lost" in page
+    assert "<script" not in page
+
+
+def test_the_list_has_every_drill() -> None:
+    text = shown(contents())
+    assert "node-kill" in text
+    assert "poolrace drill node-kill" in text
+
+
+def test_a_feature_that_is_not_as_it_is_said_is_marked_and_told() -> None:
+    table, wrong = features([
+        Tried(pool="prefork", feature="autoscale", happens=True),
+        Tried(pool="threads", feature="autoscale", happens=True),
+    ])  # fmt: skip
+    assert isinstance(table, Table)
+    assert table.rows == [["autoscale", "works", "works !"]]
+    assert wrong.lines == ["autoscale on threads: works here, does not by poolrace/pools.py"]  # type: ignore[union-attr]
