@@ -9,53 +9,30 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from billiard import current_process
-from celery import Celery, signals
+from celery import Celery
 
-from poolrace import effects, stamping
-from poolrace.outbox import settle_on
-from poolrace.profiles import SAFE, Where, settings_of
+from poolrace import drilling, effects, stamping
 from worker import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROFILE, WITHOUT, OUTBOX = "POOLRACE_DRILLED_PROFILE", "POOLRACE_DRILLED_WITHOUT", "POOLRACE_DRILLED_OUTBOX"
-"""Set for the safe profile; its settings that are left out; and the place of the senders' outbox, if they have one."""
-
-DELIVERY_LIMIT = 3
 IMPORTED_BY = os.getpid()
 kept = ContextVar("kept", default=False)
 
-_settings = settings.load(os.environ)
 _ledger = os.environ.get(effects.VARIABLE, "")
 
 app = Celery("drill")
-app.conf.update(settings.celery_config(_settings))
+app.conf.update(settings.celery_config(settings.load(os.environ)))
 app.conf.imports = ("worker.drill",)
-# By default they are 20 and 100: a job that ends its node so often would take minutes.
-app.conf.broker_transport_options = {
-    **(app.conf.broker_transport_options or {}),
-    "delivery_limit": DELIVERY_LIMIT,
-    "requeue_limit": DELIVERY_LIMIT,
-}
-if os.environ.get(PROFILE):
-    app.conf.update(settings_of(SAFE, Where.APP, os.environ.get(WITHOUT, "").split(",")))
-if where := os.environ.get(OUTBOX):
-    settle_on(app, where)
+drilling.apply(app, os.environ)
+drilling.note_failures(app, _ledger)
 stamping.attach(app)
-
-
-@signals.task_failure.connect
-def _note_failure(sender: Any, args: Any = None, **_: Any) -> None:
-    """Note a job that Celery gives up: because it raised, or because its process is gone or its time is over."""
-    if _ledger and args:
-        effects.note(_ledger, args[0], effects.FAILED, sender.request.hostname or socket.gethostname())
 
 
 def job(**options: Any) -> Callable[[Callable[..., None]], Any]:

@@ -284,6 +284,7 @@ class CellResult:
         told: Jobs that were not simply done once.
         ended: In words, the nodes that ended by themselves, and were started again.
         runs: What ran where.
+        longest_s: The longest run of a job, in seconds.
         said: What an operator sees: the first warnings and errors of the logs of nodes, from the fault on.
         took_s: How long it took, in seconds.
     """
@@ -299,6 +300,7 @@ class CellResult:
     told: Sequence[JobFate] = ()
     ended: Sequence[str] = ()
     runs: Sequence[Run] = ()
+    longest_s: float = 0.0
     said: Sequence[str] = ()
     took_s: float = 0.0
 

@@ -15,21 +15,23 @@ import time
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from poolrace.pools import POOLS
 from poolrace.profiles import PROFILES, SAFE
 from producer.analysis.features import disagreements
+from producer.cli._cell import own_app
 from producer.cli._command import command, option
 from producer.cli._exit_codes import BROKEN_THRESHOLD, EXIT_CODES
-from producer.cli._options import OUT
+from producer.cli._options import FOLDER, OUT
 from producer.cli._output import write_for_ci
+from producer.cli._param_types import Count, Duration
 from producer.errors import UsageError
-from producer.measure.drill import catalogue, find, run_drills, try_features
-from producer.plan.drill import cells
-from producer.report.drills import contents, features, matrix, run_of, to_json
+from producer.measure.drill import OwnQuestion, catalogue, find, run_drills, try_features
+from producer.plan.drill import cells, own_cells
+from producer.report.drills import contents, features, matrix, run_of, runbook, to_json
 from producer.report.drills import drill as parts_of
 from producer.report.drills_page import PAGE, write_drills
 from producer.report.junit import drills_as_junit
@@ -43,9 +45,15 @@ if TYPE_CHECKING:
     from producer.analysis.features import Tried
     from producer.measure.drill import Entry
     from producer.plan.drill import Cell
+    from producer.report.drills import DrillsRun
 
 FEATURES = "features"
 """In place of a drill: tries what pools do."""
+
+CELL = "producer.cli._cell"
+"""The module that runs a cell in a process of its own."""
+
+LONGEST_S, VISIBILITY_S, MAX_S = 5.0, 10, 3600
 
 EXAMPLES = f"""\b
 Examples:
@@ -56,6 +64,7 @@ Examples:
   poolrace drill features
   poolrace drill --all
   poolrace drill --all --json > drills.json
+  poolrace drill --app shop.celery:app --jobs jobs.jsonl rolling-deploy node-kill broker-restart --yes-effects
 
 {EXIT_CODES}"""
 
@@ -70,6 +79,30 @@ Examples:
     metavar="SETTING",
     help="Leave a setting out of the safe profile, to see what it is for; repeatable.",
 )
+@option("--app", metavar="APP", help="Your own Celery app, as celery -A takes it: its jobs in place of the drill's.")
+@option(
+    "--jobs",
+    metavar="FILE",
+    help="With --app: a file with a JSON object a line, or a function that makes jobs, MODULE:FUNCTION.",
+)
+@option("--task", "tasks", multiple=True, metavar="NAME", help="With --app: only jobs of this task; repeatable.")
+@option("--workdir", type=FOLDER, metavar="DIR", default=".", help="With --app: where it is imported and run.")
+@option(
+    "--longest",
+    "longest_s",
+    type=Duration(0.01, MAX_S),
+    default=LONGEST_S,
+    help="With --app: what a job takes at most. Drills wait accordingly.",
+)
+@option(
+    "--visibility",
+    "visibility_s",
+    type=Count(1, MAX_S),
+    default=VISIBILITY_S,
+    metavar="SECONDS",
+    help="With --app: the visibility timeout of its nodes; longer than any job.",
+)
+@option("--yes-effects", is_flag=True, help="With --app: yes, jobs may run twice, with all that they do outside.")
 @OUT
 @option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @option(
@@ -84,9 +117,11 @@ def drill(
     everything: bool,
     keys: Sequence[str],
     without: Sequence[str],
+    app: str | None,
     out: Path,
     as_json: bool,
     junit: Path | None,
+    **of_app: Any,
 ) -> int:
     """List the drills, or run some and print what was found."""
     if not (words or everything):
@@ -94,14 +129,29 @@ def drill(
         return 0
     if FEATURES in words:
         return _features(words, keys, out, as_json=as_json)
-    chosen = catalogue() if everything else [_found(word) for word in words]
-    where = _cells(keys, without)
-    folder = make_folder(out, "drills")
+    chosen = [each for each in catalogue() if not (app and each.drill.own_jobs)]
+    chosen = chosen if everything else [_found(word, app) for word in words]
+    own, known = _own(app, **of_app) if app else (None, cells())
+    pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
+    run = _run(pairs, make_folder(out, "drills"), own, junit)
+    if as_json:
+        click.echo(to_json(run), nl=False)
+        return 0 if run.as_expected else BROKEN_THRESHOLD
+    if len(chosen) > 1:
+        show_parts(matrix(run), console_for(sys.stdout))
+    else:
+        for entry, found in run.by_drill():
+            show_parts(parts_of(entry, found), console_for(sys.stdout))
+    if own:
+        show_parts(runbook(run, own.visibility_s), console_for(sys.stdout))
+    return 0 if run.as_expected else BROKEN_THRESHOLD
+
+
+def _run(pairs: Sequence[tuple[Entry, Cell]], folder: Path, own: OwnQuestion | None, junit: Path | None) -> DrillsRun:
     results: list[CellResult] = []
     began = time.monotonic()
     try:
-        pairs = [(entry, cell) for entry in chosen for cell in where]
-        for number, result in enumerate(run_drills(pairs, folder), 1):
+        for number, result in enumerate(run_drills(pairs, folder, CELL, own), 1):
             results.append(result)
             click.echo(f"{number} of {len(pairs)}: {result.drill} in {result.cell}{_mark(result)}", err=True)
     finally:
@@ -109,17 +159,38 @@ def drill(
         run = run_of(results, folder, time.monotonic() - began)
         if results:
             write_drills(run, folder)
+            click.echo(f"Page: {folder / PAGE}", err=True)
             if junit:
                 write_for_ci(junit, drills_as_junit(run))
-    if as_json:
-        click.echo(to_json(run), nl=False)
-    elif len(chosen) > 1:
-        show_parts(matrix(run), console_for(sys.stdout))
-    else:
-        for entry, found in run.by_drill():
-            show_parts(parts_of(entry, found), console_for(sys.stdout))
-    click.echo(f"Page: {folder / PAGE}", err=True)
-    return 0 if run.as_expected else BROKEN_THRESHOLD
+    return run
+
+
+def _own(
+    app: str,
+    *,
+    jobs: str | None,
+    tasks: Sequence[str],
+    workdir: Path,
+    longest_s: float,
+    visibility_s: int,
+    yes_effects: bool,
+) -> tuple[OwnQuestion, Sequence[Cell]]:
+    """Return what cells are told of a user's app, and the cells that it has."""
+    if not yes_effects:
+        raise UsageError(
+            "--app: faults make jobs run twice, with all that they do outside, such as mail or payments. If that may "
+            "be here, say so: --yes-effects."
+        )
+    if visibility_s <= longest_s:
+        raise UsageError(
+            f"--visibility {visibility_s}: must be more than --longest {longest_s:g}s, or jobs run twice by themselves."
+        )
+    question = OwnQuestion(
+        app=app, folder=str(workdir.resolve()), jobs=jobs, tasks=list(tasks), visibility_s=visibility_s,
+        longest_s=longest_s,
+    )  # fmt: skip
+    facts = own_app(question).facts
+    return question, own_cells(facts["acks"], facts["transport"])
 
 
 def _features(words: Sequence[str], keys: Sequence[str], out: Path, *, as_json: bool) -> int:
@@ -140,16 +211,18 @@ def _features(words: Sequence[str], keys: Sequence[str], out: Path, *, as_json: 
     return BROKEN_THRESHOLD if disagreements(tried) else 0
 
 
-def _found(word: str) -> Entry:
+def _found(word: str, app: str | None) -> Entry:
     entry = find(word)
     if entry is None:
         nearest = difflib.get_close_matches(word, [each.name for each in catalogue()], 1, 0.0)[0]
         raise UsageError(f"DRILL {word!r}: there is none. Do you mean {nearest}? `poolrace drill` lists all of them.")
+    if app and entry.drill.own_jobs:
+        raise UsageError(f"DRILL {word!r}: sends jobs of its own, and says nothing of an app. Leave --app out.")
     return entry
 
 
-def _cells(keys: Sequence[str], without: Sequence[str]) -> Sequence[Cell]:
-    known = {cell.name: cell for cell in cells()}
+def _cells(there: Sequence[Cell], keys: Sequence[str], without: Sequence[str]) -> Sequence[Cell]:
+    known = {cell.name: cell for cell in there}
     names = [each.name for each in PROFILES[SAFE]]
     for name in without:
         if name not in names:

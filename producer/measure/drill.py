@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -25,15 +25,16 @@ from producer.deadlines import until
 from producer.errors import FleetError
 from producer.measure import drills
 from producer.measure.apart import Apart, run_apart
-from producer.measure.scene import Scene
-from producer.plan.drill import window
+from producer.measure.scene import END_S, Scene
+from producer.plan.drill import Cell, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from producer.analysis.drill import Found
-    from producer.plan.drill import Cell, Drill
+    from producer.measure.drilled import Drilled
+    from producer.plan.drill import Drill
 
 FIRST_JOBS = 10
 """So many jobs are done before the fault, so that every slot is at work."""
@@ -41,7 +42,7 @@ FIRST_JOBS = 10
 TAIL_S = 1.0
 """Jobs are sent for so long after the fault is over: they show that work goes on."""
 
-SETTLE_S, QUIET_S = 25.0, 1.5
+SETTLE_S, QUIET_S = 20.0, 1.5
 """How long jobs may take to come to their end after the load; and how long none may be anywhere to be given up."""
 
 NOTE_EVERY_S = 0.02
@@ -81,7 +82,7 @@ def find(name: str) -> Entry | None:
     return next((entry for entry in catalogue() if entry.name == name), None)
 
 
-def run_cell(entry: Entry, cell: Cell, logs: Path) -> CellResult:
+def run_cell(entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = None) -> CellResult:
     """
     Run a drill in one cell.
 
@@ -89,26 +90,28 @@ def run_cell(entry: Entry, cell: Cell, logs: Path) -> CellResult:
         entry: The drill.
         cell: How the nodes run.
         logs: The folder for the logs of the nodes.
+        drilled: What the nodes run; None for the jobs of the demonstration.
 
     Raises:
         FleetError: If broker or nodes do not start, or the fault cannot be done.
     """
-    began = time.monotonic()
-    with Scene(cell, entry.drill, logs) as scene:
+    began, longest_s = time.monotonic(), drilled.longest_s if drilled else 0.0
+    load_s, resume_s = max(entry.drill.load_s, 3 * longest_s), entry.drill.resume_s + longest_s
+    with Scene(cell, entry.drill, logs, drilled) as scene:
         started = [scene.begin_node() for _ in range(entry.drill.nodes)]
         for node in started:
             scene.wait_for(node)
         load_at = time.time()
-        with _meanwhile(partial(scene.sender.keep_sending, entry.drill)):
-            if not scene.until_done(FIRST_JOBS):
+        with _meanwhile(partial(scene.sender.keep_sending, entry.drill, scene.done)):
+            if not scene.until_done(FIRST_JOBS, END_S + 10 * longest_s):
                 raise FleetError(f"{entry.name}, {cell.name}: no job was done. The logs are in {logs}.")
-            scene.wait(entry.drill.load_s / 3)
+            scene.wait(load_s / 3)
             with _noting_held(scene):
                 entry.strike(scene)
             healed_at = time.time()
-            _wait_for_work(scene, healed_at, entry.drill.resume_s)
-            scene.wait(max(TAIL_S, load_at + entry.drill.load_s - time.time()))
-        found = _settled(scene)
+            _wait_for_work(scene, healed_at, resume_s)
+            scene.wait(max(TAIL_S, load_at + load_s - time.time()))
+        found = _settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
         notes = scene.notes()
         fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.strikes)
         toll, resumed_s = toll_of(fates), resumed_after_s(notes, healed_at)
@@ -121,7 +124,7 @@ def run_cell(entry: Entry, cell: Cell, logs: Path) -> CellResult:
                 *scene.hung,
                 *shortfalls(
                     toll, entry.drill.bounds(cell), holdable=window(entry.drill.nodes), resumed_s=resumed_s,
-                    resume_s=entry.drill.resume_s, ended=len(scene.ended),
+                    resume_s=resume_s, ended=len(scene.ended),
                 ),
             ],
             ended=scene.ended,
@@ -129,7 +132,8 @@ def run_cell(entry: Entry, cell: Cell, logs: Path) -> CellResult:
             settled_s=None if last is None else max(0.0, last - healed_at),
             struck=[(each.what, each.at - load_at) for each in scene.strikes],
             told=[each for each in fates if each.fate is not Fate.DONE or each.repeated],
-            runs=runs_of(notes, load_at),
+            runs=(runs := runs_of(notes, load_at)),
+            longest_s=max((each.end_s - each.begin_s for each in runs if each.end_s is not None), default=0.0),
             said=_said(scene),
             took_s=time.monotonic() - began,
         )  # fmt: skip
@@ -171,9 +175,9 @@ def _wait_for_work(scene: Scene, healed_at: float, within_s: float) -> None:
     until(goes_on, within_s)
 
 
-def _settled(scene: Scene) -> Found:
+def _settled(scene: Scene, within_s: float) -> Found:
     """Wait until all jobs have come to their end, or until what is missing is nowhere; return where jobs are then."""
-    until_s, nowhere_since_s = time.monotonic() + SETTLE_S, None
+    until_s, nowhere_since_s = time.monotonic() + within_s, None
     while True:
         ended = {each.job for each in scene.notes() if each.what in {effects.DONE, effects.FAILED}}
         found = scene.found()
@@ -202,13 +206,55 @@ def _said(scene: Scene) -> list[str]:
     return [line for line in lines if line][:MAX_SAID]
 
 
-def run_drills(chosen: Sequence[tuple[Entry, Cell]], folder: Path) -> Iterator[CellResult]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnQuestion:
+    """
+    A user's own app, as the process of a cell is told of it.
+
+    Attributes:
+        app: The app, as `celery -A` takes it.
+        folder: The folder in which it is imported and run.
+        jobs: A job file, or a function that makes jobs; None to send each task without arguments.
+        tasks: The tasks whose jobs are sent; none for all that the jobs name.
+        visibility_s: The visibility timeout of its nodes, in whole seconds.
+        longest_s: What its jobs may take, in seconds.
+    """
+
+    app: str
+    folder: str
+    jobs: str | None
+    tasks: list[str]
+    visibility_s: int
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellQuestion:
+    """
+    What the process of a cell is told.
+
+    Attributes:
+        drill: The name of the drill.
+        cell: The cell.
+        own: A user's own app; None for the jobs of the demonstration.
+    """
+
+    drill: str
+    cell: Cell
+    own: OwnQuestion | None = None
+
+
+def run_drills(
+    chosen: Sequence[tuple[Entry, Cell]], folder: Path, module: str, own: OwnQuestion | None = None
+) -> Iterator[CellResult]:
     """
     Run drills in cells, each in a process of its own; yield what was found as they end.
 
     Args:
         chosen: The drills, and the cells to run them in.
         folder: The folder for logs, and for what is found.
+        module: The module that runs a `CellQuestion`.
+        own: A user's own app; None for the jobs of the demonstration.
 
     Raises:
         FleetError: If the process of a cell ends without saying what it found.
@@ -218,11 +264,11 @@ def run_drills(chosen: Sequence[tuple[Entry, Cell]], folder: Path) -> Iterator[C
         if not entry.drill.runs_in(cell):
             yield CellResult(drill=entry.name, cell=cell.name, skipped="no slot of this pool is a process")
             continue
-        words = (entry.name, replace(cell, without=()).name, ",".join(cell.without))
+        question = CellQuestion(drill=entry.name, cell=cell, own=own)
         parts.append(
             Apart(
-                name=f"drill {entry.name} in {cell.name}", module="producer.measure.cell", words=words,
-                folder=folder / "logs" / entry.name / cell.name,
+                name=f"drill {entry.name} in {cell.name}", module=module,
+                words=(msgspec.json.encode(question).decode(),), folder=folder / "logs" / entry.name / cell.name,
             )
         )  # fmt: skip
     for _, answer in run_apart(parts):

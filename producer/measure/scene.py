@@ -6,18 +6,16 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 import redis
 from celery import Celery
-from kombu.exceptions import OperationalError
 
-from poolrace import effects
+from poolrace import drilling, effects
 from poolrace.outbox import Outbox
 from poolrace.transport_setting import DEAD_LETTER_KEY, setting
 from producer.analysis.drill import Found, Strike
@@ -25,8 +23,8 @@ from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.control import Control
 from producer.fleet.embedded import EmbeddedServer
-from producer.fleet.environment import inherited_environment
 from producer.fleet.processes import Processes
+from producer.measure.drilled import OUTBOX_TIMES, QUEUE, Demonstration
 from producer.plan.drill import PREFETCH, SLOTS, Cell, Drill
 
 if TYPE_CHECKING:
@@ -36,12 +34,11 @@ if TYPE_CHECKING:
 
     from poolrace.effects import Note
     from producer.fleet.processes import Child
+    from producer.measure.drilled import Drilled
 
-APP, QUEUE = "worker.drill", "poolrace"
 PRIORITY_LISTS = (QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9)))
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
 RUN_ID = "d5" * 8
-OUTBOX_TIMES = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,47 +66,6 @@ class DrillNode:
         return [each.pid for each in psutil.Process(self.pid).children()]
 
 
-@dataclass(slots=True)
-class Sender:
-    """
-    Sends jobs at a steady rate, in a thread of its own, and notes which the broker took.
-
-    Attributes:
-        app: An app on the broker.
-        outbox: Remembers the jobs; None in cells without one.
-        sent: The identities of all jobs, in order.
-        refused: Those that were not taken, as the sender was told.
-    """
-
-    app: Celery
-    outbox: Outbox | None = None
-    sent: list[str] = field(default_factory=list)
-    refused: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def send(self, task: str, *arguments: Any) -> str:
-        """Send a job, and return its identity."""
-        with self._lock:
-            job = f"job-{len(self.sent)}"
-            self.sent.append(job)
-        try:
-            if self.outbox:
-                call = self.app.signature(task, (job, *arguments))
-                self.outbox.send(call, task_id=job, queue=QUEUE, retry=False)
-            else:
-                self.app.send_task(task, (job, *arguments), task_id=job, queue=QUEUE, retry=False)
-        except (OperationalError, redis.RedisError, OSError):
-            self.refused.add(job)
-        return job
-
-    def keep_sending(self, drill: Drill, ended: threading.Event) -> None:
-        """Send jobs until it is told to end, each when it is due."""
-        due_s = time.monotonic()
-        while not ended.wait(max(0.0, due_s - time.monotonic())):
-            self.send("drill.wait", drill.job_s)
-            due_s += 1 / drill.rate_per_s
-
-
 class Scene:
     """
     A broker and nodes of one cell, under load.
@@ -129,10 +85,13 @@ class Scene:
         cell: How the nodes run.
         drill: The drill.
         logs: The folder for the logs of the nodes.
+        drilled: What the nodes run; None for the jobs of the demonstration.
     """
 
-    def __init__(self, cell: Cell, drill: Drill, logs: Path) -> None:
+    def __init__(self, cell: Cell, drill: Drill, logs: Path, drilled: Drilled | None = None) -> None:
         self.cell, self._drill, self._logs = cell, drill, logs
+        self._drilled = drilled or Demonstration()
+        self.visibility_s = self._drilled.visibility_s or drill.visibility_s
         self.nodes: list[DrillNode] = []
         self.strikes: list[Strike] = []
         self.hung: list[str] = []
@@ -149,7 +108,7 @@ class Scene:
             self.app = Celery("drill", broker=self.server.broker.url, set_as_current=False)
             sending = Celery("drill", broker=self.server.broker.url, set_as_current=False)
             box = Outbox(sending, str(self._outbox), most_times=OUTBOX_TIMES) if self.cell.has_outbox else None
-            self.sender = Sender(sending, box)
+            self.sender = self._drilled.sender(sending, box)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -179,15 +138,19 @@ class Scene:
     def begin_node(self) -> DrillNode:
         """Start a node, and do not wait for it."""
         name = f"node-{len(self.nodes) + 1}"
-        cell = self.cell
+        cell, (app, *words) = self.cell, self._drilled.words()
         command = [
-            sys.executable, "-P", "-m", "celery", "-A", APP, "worker", "-P", cell.pool, "-c", str(SLOTS),
-            "--prefetch-multiplier", str(PREFETCH), "-n", f"{name}@drill", "-Q", QUEUE, "--without-gossip",
+            sys.executable, "-P", "-m", "celery", "-A", app, "worker", "-P", cell.pool, "-c", str(SLOTS),
+            "--prefetch-multiplier", str(PREFETCH), "-n", f"{name}@drill", *words, "--without-gossip",
             "--without-mingle", "--loglevel", "INFO", *self._drill.flags,
             *(f"{key}={value}" for key, value in setting(cell.transport).items()),
         ]  # fmt: skip
         child = self._processes.start(
-            name, command, env=self._environment(), log=self._logs / f"{name}.log", cwd=self._folder
+            name,
+            command,
+            env=self._environment(),
+            log=self._logs / f"{name}.log",
+            cwd=self._drilled.folder(self._folder),
         )
         node = DrillNode(name=f"{name}@drill", child=child)
         self.nodes.append(node)
@@ -266,7 +229,7 @@ class Scene:
 
     def send_again(self) -> None:
         """Have the outbox, where there is one, send again what is overdue."""
-        if self.sender.outbox and (again := self.sender.outbox.send_again(2.0 * self._drill.visibility_s)):
+        if self.sender.outbox and (again := self.sender.outbox.send_again(2.0 * self.visibility_s)):
             self.strikes.append(Strike(what="sent again by the outbox", at=time.time(), held=frozenset(again)))
 
     def remembers(self, jobs: Collection[str]) -> bool:
@@ -275,18 +238,19 @@ class Scene:
 
     def until_done(self, count: int, within_s: float = END_S) -> bool:
         """Wait until so many jobs are done, and return whether they are."""
-        return until(lambda: self._done() >= count, within_s, every_s=LOOK_S)
+        return until(lambda: self.done() >= count, within_s, every_s=LOOK_S)
 
     def send_burst(self, count: int, job_s: float) -> None:
         """Send jobs at once, so that some wait and some are taken ahead."""
         for _ in range(count):
-            self.sender.send("drill.wait", job_s)
+            self.sender.send_one(job_s)
 
     def until_at_work(self, job_s: float = 0.5) -> None:
         """Send a longer job, and wait until a slot is in the middle of it."""
-        job = self.sender.send("drill.wait", job_s)
+        job = self.sender.send_one(job_s)
         until(lambda: any(each.job == job for each in self.notes()), END_S, every_s=LOOK_S)
-        self.wait(job_s / 4)
+        if isinstance(self._drilled, Demonstration):
+            self.wait(job_s / 4)
 
     def until_noted(self, job: str, within_s: float = END_S) -> bool:
         """Wait until a job is done, and return whether it is."""
@@ -315,7 +279,8 @@ class Scene:
         """Return the nodes that run and were not struck."""
         return [node for node in self.nodes if not node.struck and node.child.process.poll() is None]
 
-    def _done(self) -> int:
+    def done(self) -> int:
+        """Return how many jobs are done."""
         return len({each.job for each in self.notes() if each.what == effects.DONE})
 
     def _on_nodes(self) -> list[str]:
@@ -338,14 +303,11 @@ class Scene:
 
     def _environment(self) -> dict[str, str]:
         return {
-            **inherited_environment(os.environ),
-            "TMPDIR": str(self._folder),
-            "POOLRACE_BROKER_URL": self.server.broker.url,
-            "POOLRACE_ACKS": self.cell.acks,
-            "POOLRACE_VISIBILITY_TIMEOUT_S": str(self._drill.visibility_s),
-            "POOLRACE_DRILLED_PROFILE": self.cell.profile,
-            "POOLRACE_DRILLED_WITHOUT": ",".join(self.cell.without),
-            "POOLRACE_DRILLED_OUTBOX": str(self._outbox) if self.cell.has_outbox else "",
+            **self._drilled.environment(self.cell, self.server.broker.url, self._folder),
+            drilling.VISIBILITY: str(self.visibility_s),
+            drilling.PROFILE: self.cell.profile,
+            drilling.WITHOUT: ",".join(self.cell.without),
+            drilling.OUTBOX: str(self._outbox) if self.cell.has_outbox else "",
             effects.VARIABLE: str(self._effects),
         }
 

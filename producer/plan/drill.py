@@ -14,6 +14,9 @@ from poolrace.profiles import SAFE, Where, settings_of, transport_in
 from poolrace.transport_setting import ATOMIC, STOCK
 
 EARLY, LATE = "early", "late"
+OWN = "own"
+"""The settings of a user's app, as it is."""
+
 OUTBOX = "outbox"
 """The safe profile, with senders that have an outbox."""
 
@@ -35,6 +38,7 @@ class Cell:
         transport: `stock`, kombu's own, or `atomic`, `poolrace.transport`.
         profile: The profile of settings; empty for none.
         without: Settings of the profile that are left out, to see what they are for.
+        is_own: Whether acknowledgement and transport are those of a user's app as it is.
     """
 
     pool: str
@@ -42,11 +46,13 @@ class Cell:
     transport: str
     profile: str = ""
     without: tuple[str, ...] = ()
+    is_own: bool = False
 
     @property
     def name(self) -> str:
-        """The name in reports and on the command line, e.g. `prefork-late-atomic` or `threads-safe`."""
-        plain = f"{self.pool}-{self.profile}" if self.profile else f"{self.pool}-{self.acks}-{self.transport}"
+        """The name in reports and on the command line, e.g. `prefork-late-atomic`, `threads-safe` or `threads-own`."""
+        way = self.profile or (OWN if self.is_own else f"{self.acks}-{self.transport}")
+        plain = f"{self.pool}-{way}"
         return "-without-".join([plain, *self.without])
 
     def leaving_out(self, *names: str) -> Cell:
@@ -81,6 +87,19 @@ def cells(pools: tuple[str, ...] = ()) -> tuple[Cell, ...]:
         for cell in (
             *(Cell(pool=pool, acks=acks, transport=transport) for acks, transport in plain),
             *(Cell(pool=pool, acks=LATE, transport=ATOMIC, profile=profile) for profile in (SAFE, OUTBOX)),
+        )
+    )
+
+
+def own_cells(acks: str, transport: str) -> tuple[Cell, ...]:
+    """Return the cells of a user's app: as it is, and with the safe profile, on each pool that is raced."""
+    return tuple(
+        cell
+        for name, pool in POOLS.items()
+        if pool.is_default
+        for cell in (
+            Cell(pool=name, acks=acks, transport=transport, is_own=True),
+            Cell(pool=name, acks=LATE, transport=ATOMIC, profile=SAFE),
         )
     )
 
@@ -128,6 +147,7 @@ class Drill:
         visibility_s: The visibility timeout of the nodes.
         needs_children: Whether it strikes the process of a slot, which not every pool has.
         flags: Further words of `celery worker`.
+        own_jobs: Whether it sends jobs of its own, so that it says nothing of a user's app.
     """
 
     title: str
@@ -143,11 +163,14 @@ class Drill:
     visibility_s: int = 3
     needs_children: bool = False
     flags: tuple[str, ...] = ()
+    own_jobs: bool = False
 
     def bounds(self, cell: Cell) -> Bounds:
         """Return what the fault may cost in a cell: what is expected of its profile or of its traits."""
         # Of a profile, what it promises whole: what is left out of it shows by what it costs.
+        # An app whose tasks differ is held to what early acknowledgement allows.
         acks, transport = (LATE, ATOMIC) if cell.profile else (cell.acks, cell.transport)
+        acks = acks if acks == LATE else EARLY
         traits = (cell.profile, SAFE if cell.profile else "", f"{acks}-{transport}", acks, "any")
         kind = CHILDREN if cell.has_children else ONE_PROCESS
         names = [name for trait in traits if trait for name in (f"{kind}-{trait}", trait)]

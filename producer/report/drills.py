@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from producer.report.parts import Part
 
 UNNAMED = "-"
+GRACE = (
+    "The longest job took {}. A node that is asked to end waits for the jobs that it runs, whichever pool it has: give "
+    "it more than that ({} s: terminationGracePeriodSeconds, stop_grace_period), or they are killed."
+)
+COMES_BACK = "What a killed node held comes back after the visibility timeout, here {} s."
+NOT_SEEN = (
+    "Of your tasks only what their nodes see is known: that they began, succeeded or failed. What one has done before "
+    "its process was gone is not seen."
+)
 COLUMNS = ("cell", "jobs", "lost", "failed", "set aside", "ran again", "goes on after", "done after", "as expected")
 
 
@@ -118,6 +128,35 @@ def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
         *([Prose(title="Nodes that ended", lines=ended)] if ended else []),
         *([Prose(title="What an operator sees", lines=list(said)[:6])] if said else []),
     ]
+
+
+def runbook(run: DrillsRun, visibility_s: int) -> list[Part]:
+    """Return what a team writes down of its own app: each fault and what it does, and the grace that a deploy needs."""
+    rows = [
+        [entry.drill.title, each.cell, _costs(each)]
+        for entry, results in run.by_drill()
+        for each in results
+        if each.toll is not None
+    ]
+    longest_s = max((each.longest_s for each in run.results), default=0.0)
+    return [
+        Table(
+            title="For the runbook", columns=["what happens", "nodes", "what it does to jobs"], rows=rows,
+            words=["nodes", "what it does to jobs"],
+        ),
+        Prose(title="Grace period", lines=[GRACE.format(seconds(longest_s), math.ceil(1.5 * longest_s + 5))]),
+        Prose(title="", lines=[COMES_BACK.format(visibility_s), NOT_SEEN]),
+    ]  # fmt: skip
+
+
+def _costs(each: CellResult) -> str:
+    toll = each.toll
+    assert toll is not None
+    counts = ((toll.lost, "lost"), (toll.failed, "failed"), (toll.set_aside, "set aside"), (toll.queued, "never ended"))
+    words = [f"{count} {what}" for count, what in counts if count]
+    words += [f"{toll.repeated} run twice"] if toll.repeated else []
+    resumed = "work does not go on" if each.resumed_s is None else f"work goes on after {seconds(each.resumed_s)}"
+    return f"{', '.join(words) or 'none lost'} of {toll.sent}; {resumed}"
 
 
 def features(tried: Sequence[Tried]) -> list[Part]:

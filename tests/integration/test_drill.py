@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from integration.commands import poolrace, until
+from integration.commands import load, poolrace, until
 from integration.tiers import heavy
 
 from poolrace.profiles import PROFILES, SAFE, ProfileSetting
 from producer.measure.drill import catalogue
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PATIENCE_S = 240.0
+FOLDER = Path(__file__).parents[1] / "apps" / "bound"
+OWN = ("--app", load(FOLDER / "app.json")["app"], "--jobs", str(FOLDER / "jobs.jsonl"), "--workdir", str(FOLDER))
 
 
 def drilled(tmp_path: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -85,6 +85,35 @@ def test_an_unknown_drill_and_an_unknown_cell_are_told_with_those_that_there_are
         (("node-kill", "--cell", "solo"), "--cell 'solo': there is none. They are prefork-early-stock, "),
     ):
         with poolrace(tmp_path, "drill", *words) as command:
+            code, out, err = command.finish()
+        assert (code, out) == (2, "")
+        assert said in err
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("cell", ["threads-own", "prefork-safe"])
+def test_a_users_own_app_is_drilled_as_it_is_and_ends_with_lines_for_a_runbook(tmp_path: Path, cell: str) -> None:
+    words = ("node-kill", "--cell", cell, "--visibility", "3", "--longest", "1s", "--yes-effects")
+    with poolrace(tmp_path, "drill", *OWN, *words, "--out", str(tmp_path / "runs")) as command:
+        code, out, err = command.finish(PATIENCE_S)
+        command.assert_nothing_left()
+    assert code == 0, out + err
+    assert "For the runbook" in out
+    assert "The longest job took" in out
+    (answer,) = tmp_path.glob("runs/*/logs/node-kill/*/answer.json")
+    toll = json.loads(answer.read_text())["toll"]
+    assert toll["done"] > 20
+    assert toll["sent"] == toll["done"] + toll["lost"]
+    assert toll["lost"] <= (0 if "safe" in cell else 3)
+
+
+def test_an_own_app_is_not_drilled_without_a_word_on_what_its_jobs_do_outside(tmp_path: Path) -> None:
+    for words, said in (
+        (("node-kill",), "--yes-effects"),
+        (("job-crash", "--yes-effects"), "sends jobs of its own"),
+        (("node-kill", "--yes-effects", "--visibility", "3"), "--visibility 3: must be more than --longest 5s"),
+    ):
+        with poolrace(tmp_path, "drill", *OWN, *words) as command:
             code, out, err = command.finish()
         assert (code, out) == (2, "")
         assert said in err

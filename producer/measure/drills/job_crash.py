@@ -9,6 +9,7 @@ DRILL = Drill(
     source="docs.celeryq.dev: userguide/configuration, task_reject_on_worker_lost",
     expected=POISON,
     load_s=6.0,
+    own_jobs=True,
 )
 
 

@@ -12,6 +12,7 @@ DRILL = Drill(
         "children-safe": Bounds(failed=1, repeated=0),
         "any": Bounds(repeated=0),
     },
+    own_jobs=True,
 )
 
 

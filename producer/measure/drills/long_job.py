@@ -9,12 +9,13 @@ DRILL = Drill(
     source="docs.celeryq.dev: getting-started/backends-and-brokers/redis, Visibility timeout",
     expected={"late-stock": Bounds(repeated=1), "any": Bounds(repeated=0)},
     nodes=2,
+    own_jobs=True,
 )
 
 
 def strike(scene: Scene) -> None:
     """Send such a job, and wait for its end."""
-    job = scene.sender.send("drill.wait", 3 * DRILL.visibility_s)
+    job = scene.sender.send("drill.wait", 3 * scene.visibility_s)
     scene.wait(0.5)
     scene.struck("a job ran on")
     scene.until_noted(job)

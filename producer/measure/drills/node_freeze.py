@@ -18,5 +18,5 @@ def strike(scene: Scene) -> None:
     """Stop all processes of a node for a while."""
     scene.stop_all(scene.nodes[0], signal.SIGSTOP)
     scene.struck("node stood still")
-    scene.wait(2.5 * DRILL.visibility_s)
+    scene.wait(2.5 * scene.visibility_s)
     scene.stop_all(scene.nodes[0], signal.SIGCONT)
