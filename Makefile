@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
+.PHONY: race setup up down test test-integration test-drills test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -38,7 +38,10 @@ test: setup  ## the tests, some with real brokers and nodes, without Docker or a
 	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
 
 test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
-	@$(PYTEST) -m heavy $(TOGETHER) tests/integration tests/benchmarks
+	@$(PYTEST) -m heavy $(TOGETHER) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
+
+test-drills: setup  ## every drill with the safe profile, and without each of its settings
+	@$(PYTEST) -m heavy --numprocesses 2 tests/integration/test_drill.py
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(PYTEST) tests/compose

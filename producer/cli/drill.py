@@ -2,8 +2,8 @@
 Break what breaks in production, under load, and account for every job.
 
 Without DRILL, lists them. A drill starts a broker and nodes of its own, sends jobs, does the harm, and settles each job
-by what it has noted itself: done, failed, set aside, waiting or lost, and how often it ran. It takes about 20 seconds a
-cell, two cells at a time. The exit code is 99 if a fault cost more than it may.
+by what it has noted itself: done, failed, set aside, waiting or lost, and how often it ran. A cell takes about 10
+seconds. The exit code is 99 if a fault cost more than it may.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from producer.cli._options import FOLDER, OUT
 from producer.cli._output import write_for_ci
 from producer.cli._param_types import Count, Duration
 from producer.errors import UsageError
+from producer.measure.apart import AT_ONCE
 from producer.measure.drill import OwnQuestion, catalogue, find, run_drills, try_features
 from producer.plan.drill import cells, own_cells
 from producer.report.drills import contents, features, matrix, run_of, runbook, to_json
@@ -103,6 +104,7 @@ Examples:
     help="With --app: the visibility timeout of its nodes; longer than any job.",
 )
 @option("--yes-effects", is_flag=True, help="With --app: yes, jobs may run twice, with all that they do outside.")
+@option("--at-once", type=Count(1, 16), default=AT_ONCE, help="How many cells run at the same time.")
 @OUT
 @option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @option(
@@ -118,6 +120,7 @@ def drill(
     keys: Sequence[str],
     without: Sequence[str],
     app: str | None,
+    at_once: int,
     out: Path,
     as_json: bool,
     junit: Path | None,
@@ -133,7 +136,7 @@ def drill(
     chosen = chosen if everything else [_found(word, app) for word in words]
     own, known = _own(app, **of_app) if app else (None, cells())
     pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
-    run = _run(pairs, make_folder(out, "drills"), own, junit)
+    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once)
     if as_json:
         click.echo(to_json(run), nl=False)
         return 0 if run.as_expected else BROKEN_THRESHOLD
@@ -147,11 +150,13 @@ def drill(
     return 0 if run.as_expected else BROKEN_THRESHOLD
 
 
-def _run(pairs: Sequence[tuple[Entry, Cell]], folder: Path, own: OwnQuestion | None, junit: Path | None) -> DrillsRun:
+def _run(
+    pairs: Sequence[tuple[Entry, Cell]], folder: Path, own: OwnQuestion | None, junit: Path | None, at_once: int
+) -> DrillsRun:
     results: list[CellResult] = []
     began = time.monotonic()
     try:
-        for number, result in enumerate(run_drills(pairs, folder, CELL, own), 1):
+        for number, result in enumerate(run_drills(pairs, folder, CELL, own, at_once), 1):
             results.append(result)
             click.echo(f"{number} of {len(pairs)}: {result.drill} in {result.cell}{_mark(result)}", err=True)
     finally:

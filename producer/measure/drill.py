@@ -24,7 +24,7 @@ from producer.analysis.features import Tried
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.measure import drills
-from producer.measure.apart import Apart, run_apart
+from producer.measure.apart import AT_ONCE, Apart, run_apart
 from producer.measure.scene import END_S, Scene
 from producer.plan.drill import Cell, window
 
@@ -245,7 +245,11 @@ class CellQuestion:
 
 
 def run_drills(
-    chosen: Sequence[tuple[Entry, Cell]], folder: Path, module: str, own: OwnQuestion | None = None
+    chosen: Sequence[tuple[Entry, Cell]],
+    folder: Path,
+    module: str,
+    own: OwnQuestion | None = None,
+    at_once: int = AT_ONCE,
 ) -> Iterator[CellResult]:
     """
     Run drills in cells, each in a process of its own; yield what was found as they end.
@@ -255,6 +259,7 @@ def run_drills(
         folder: The folder for logs, and for what is found.
         module: The module that runs a `CellQuestion`.
         own: A user's own app; None for the jobs of the demonstration.
+        at_once: How many run at the same time.
 
     Raises:
         FleetError: If the process of a cell ends without saying what it found.
@@ -271,7 +276,7 @@ def run_drills(
                 words=(msgspec.json.encode(question).decode(),), folder=folder / "logs" / entry.name / cell.name,
             )
         )  # fmt: skip
-    for _, answer in run_apart(parts):
+    for _, answer in run_apart(parts, at_once):
         yield msgspec.json.decode(answer, type=CellResult)
 
 

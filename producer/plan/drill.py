@@ -158,7 +158,7 @@ class Drill:
     rate_per_s: float = 40.0
     job_s: float = 0.02
     load_s: float = 3.0
-    resume_s: float = 10.0
+    resume_s: float = 20.0
     aof: bool = False
     visibility_s: int = 3
     needs_children: bool = False
