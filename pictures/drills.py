@@ -52,14 +52,15 @@ def store(folder: Path) -> None:
 
 def page(run: DrillsRun) -> str:
     """Return the page of a run as Markdown, with lines of 120 columns but for tables."""
-    table, *rest = matrix(run)
-    assert isinstance(table, Table)
     parts = [
         HEAD.read_text(encoding="utf-8").replace("<!-- profile -->", _profile()),
-        f"{table.title}: {machine_of(run)}",
-        as_markdown([replace(table, title="", note="")]),
-        *(_wrapped(line) for part in rest if isinstance(part, Prose) for line in part.lines),
+        _wrapped(f"Jobs that were lost, failed, were set aside, or ran again. {machine_of(run)} CPython 3.11."),
     ]
+    for part in matrix(run):
+        if isinstance(part, Table):
+            parts += [f"### On {part.title}", as_markdown([replace(part, title="", note="")])]
+        elif isinstance(part, Prose):
+            parts += [f"### {part.title}", *(_wrapped(f"- {line}") for line in part.lines)]
     for entry, results in run.by_drill():
         parts += _drill(entry, results)
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)).strip() + "\n"

@@ -61,7 +61,7 @@ def note_failures(app: Celery, ledger: str) -> None:
 
 
 def note_jobs(app: Celery, ledger: str) -> None:
-    """Note of each job of a user's app that it began, that it succeeded, and that it failed."""
+    """Note of each job of a user's app that it began, that it succeeded, that it failed, and that it tries again."""
 
     def began(sender: Any = None, task_id: str = "", **_: Any) -> None:
         _note(app, sender, task_id, effects.BEGUN, ledger)
@@ -69,11 +69,15 @@ def note_jobs(app: Celery, ledger: str) -> None:
     def succeeded(sender: Any = None, **_: Any) -> None:
         _note(app, sender, sender.request.id, effects.DONE, ledger)
 
+    def retried(sender: Any = None, request: Any = None, **_: Any) -> None:
+        _note(app, sender, request.id, effects.RETRIED, ledger)
+
     def revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
         _note(app, sender, request.id, effects.FAILED, ledger)
 
     signals.task_prerun.connect(began, weak=False)
     signals.task_success.connect(succeeded, weak=False)
+    signals.task_retry.connect(retried, weak=False)
     signals.task_revoked.connect(revoked, weak=False)
     note_failures(app, ledger)
 

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 VARIABLE = "POOLRACE_EFFECTS"
 """The environment variable of a node with the path of the file."""
 
-BEGUN, DONE, FAILED = "begun", "done", "failed"
-"""What is noted of a job: that it has begun, that its effect is there, and that its node gave it up as failed."""
+BEGUN, DONE, FAILED, RETRIED = "begun", "done", "failed", "retried"
+"""
+What is noted of a job: that it has begun, that its effect is there, that its node gave it up as failed, and that the
+task itself asked for another try.
+"""
 
 FIELDS = 6
 MAX_LINE = 512
@@ -33,7 +36,7 @@ class Note(NamedTuple):
 
     Attributes:
         job: The identity of the job.
-        what: `begun`, `done` or `failed`.
+        what: `begun`, `done`, `failed` or `retried`.
         at: When, in seconds since the epoch, by the node's clock.
         node: The name of the node.
         pid: The process of the slot.

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from poolrace.effects import BEGUN, DONE, FAILED, Note
+from poolrace.effects import BEGUN, DONE, FAILED, RETRIED, Note
 from producer.plan.drill import Bounds
 
 ONE_SIDED_95 = 1.645
@@ -82,7 +82,7 @@ class JobFate:
     Attributes:
         job: Its identity.
         fate: Its fate, which is one of six.
-        runs: How often it began.
+        runs: How often it began, tries that the task itself asked for apart.
         effects: How often it was done.
         explained_by: The strike that explains that it ran again; empty if it did not, or if none does.
     """
@@ -115,7 +115,7 @@ def settle_jobs(
     Raises:
         ValueError: If two jobs have one identity, or a note is of a job that nobody sent.
     """
-    counts = {what: Counter[str]() for what in (BEGUN, DONE, FAILED)}
+    counts = {what: Counter[str]() for what in (BEGUN, DONE, FAILED, RETRIED)}
     known = set(sent)
     if len(known) < len(sent):
         raise ValueError("two jobs have the same identity")
@@ -127,9 +127,9 @@ def settle_jobs(
         JobFate(
             job=job,
             fate=_fate(job, counts, found, refused),
-            runs=counts[BEGUN][job],
+            runs=(runs := counts[BEGUN][job] - counts[RETRIED][job]),
             effects=counts[DONE][job],
-            explained_by=_explanation(job, strikes) if counts[BEGUN][job] > 1 else "",
+            explained_by=_explanation(job, strikes) if runs > 1 else "",
         )
         for job in sent
     ]

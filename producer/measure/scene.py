@@ -245,12 +245,13 @@ class Scene:
         for _ in range(count):
             self.sender.send_one(job_s)
 
-    def until_at_work(self, job_s: float = 0.5) -> None:
-        """Send a longer job, and wait until a slot is in the middle of it."""
+    def until_at_work(self, job_s: float = 0.5) -> DrillNode:
+        """Send a longer job, and wait until a slot is in the middle of it; return its node."""
         job = self.sender.send_one(job_s)
-        until(lambda: any(each.job == job for each in self.notes()), END_S, every_s=LOOK_S)
+        found = until(lambda: next((each.node for each in self.notes() if each.job == job), ""), END_S, every_s=LOOK_S)
         if isinstance(self._drilled, Demonstration):
             self.wait(job_s / 4)
+        return next((node for node in self.living() if node.name == found), self.living()[0])
 
     def until_noted(self, job: str, within_s: float = END_S) -> bool:
         """Wait until a job is done, and return whether it is."""

@@ -13,6 +13,7 @@ from producer.analysis.drill import CellResult, upper_share
 from producer.analysis.features import Tried, disagreements
 from producer.fleet.machine import describe
 from producer.measure.drill import Entry, catalogue, find
+from producer.plan.drill import cells
 from producer.report.formats import seconds
 from producer.report.parts import Prose, Table
 
@@ -71,12 +72,14 @@ class DrillsRun:
 def run_of(results: Sequence[CellResult], folder: Path, took_s: float) -> DrillsRun:
     """Return results with what is to be said of them all: when they were found, on what machine, and in what time."""
     machine = describe()
+    order = {cell.name: place for place, cell in enumerate(cells())}
     return DrillsRun(
         at=folder.name[:10],
         cores=machine.cores_available,
         memory_gib=round(machine.memory_total_bytes / 2**30, 1),
         took_s=round(took_s, 1),
-        results=sorted(results, key=lambda each: each.drill),
+        # In the order of the drills and of the cells, whichever ended first.
+        results=sorted(results, key=lambda each: (each.drill, order.get(each.cell, len(order)), each.cell)),
     )
 
 
@@ -99,22 +102,26 @@ def contents() -> list[Part]:
 
 
 def matrix(run: DrillsRun) -> list[Part]:
-    """Return a row a drill and a column a cell: what was lost, failed and ran again."""
-    names = list(dict.fromkeys(each.cell for each in sorted(run.results, key=lambda each: each.cell)))
+    """Return a table a pool, with a row a drill and a column a cell: what was lost, failed and ran again."""
+    took = f"tried in {seconds(run.took_s)}. {machine_of(run)}"
+    tables = [_of_pool(run, pool, took) for pool in sorted({_pool(each) for each in run.results})]
+    return [*tables, *_unexpected(run)]
+
+
+def _of_pool(run: DrillsRun, pool: str, took: str) -> Table:
+    names = list(dict.fromkeys(each.cell for each in run.results if _pool(each) == pool))
     rows = []
     for entry, results in run.by_drill():
         by_cell = {each.cell: _short(each) for each in results}
-        rows.append([entry.name, *(by_cell.get(name, UNNAMED) for name in names)])
-    return [
-        Table(
-            title=f"{len(rows)} drills, tried in {seconds(run.took_s)}",
-            columns=["", *names],
-            rows=rows,
-            words=names,
-            note=f"Jobs lost, failed (f), set aside (s), that ran again (x2); !: more than it may. {machine_of(run)}",
-        ),
-        *_unexpected(run),
-    ]
+        if any(name in by_cell for name in names):
+            rows.append([entry.name, *(by_cell.get(name, UNNAMED) for name in names)])
+    columns = [name.removeprefix(f"{pool}-") for name in names]
+    note = f"Jobs that were lost, failed, were set aside, or ran again; !: more than may be. {took}"
+    return Table(title=f"{pool}: {len(rows)} drills", columns=["", *columns], rows=rows, words=columns, note=note)
+
+
+def _pool(each: CellResult) -> str:
+    return each.cell.partition("-")[0]
 
 
 def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
@@ -207,14 +214,9 @@ def _short(each: CellResult) -> str:
     if each.toll is None:
         return "!" if each.short else UNNAMED
     toll = each.toll
-    words = [
-        str(toll.lost),
-        f"{toll.failed}f" if toll.failed else "",
-        f"{toll.set_aside}s" if toll.set_aside else "",
-        f"{toll.repeated}x2" if toll.repeated else "",
-        "!" if each.short else "",
-    ]
-    return " ".join(word for word in words if word)
+    counts = ((toll.lost, "lost"), (toll.failed, "failed"), (toll.set_aside, "set aside"), (toll.repeated, "again"))
+    words = ", ".join(f"{count} {what}" for count, what in counts if count) or "none"
+    return f"{words} !" if each.short else words
 
 
 def _unexpected(run: DrillsRun) -> list[Part]:

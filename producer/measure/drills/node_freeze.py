@@ -15,8 +15,9 @@ DRILL = Drill(
 
 
 def strike(scene: Scene) -> None:
-    """Stop all processes of a node for a while."""
-    scene.stop_all(scene.nodes[0], signal.SIGSTOP)
+    """Stop all processes of a node for a while, in the middle of a job."""
+    node = scene.until_at_work()
+    scene.stop_all(node, signal.SIGSTOP)
     scene.struck("node stood still")
     scene.wait(2.5 * scene.visibility_s)
-    scene.stop_all(scene.nodes[0], signal.SIGCONT)
+    scene.stop_all(node, signal.SIGCONT)

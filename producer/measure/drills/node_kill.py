@@ -14,6 +14,5 @@ DRILL = Drill(
 
 def strike(scene: Scene) -> None:
     """Kill the node in the middle of a job, and start another."""
-    scene.until_at_work()
-    scene.kill(scene.nodes[0], "node killed")
+    scene.kill(scene.until_at_work(), "node killed")
     scene.start_node()

@@ -15,6 +15,7 @@ DRILL = Drill(
 
 def strike(scene: Scene) -> None:
     """Tell the node to end at once, wait for it, and start another."""
-    scene.ask_to_end(scene.nodes[0], signal.SIGQUIT, "node told to end at once")
+    node = scene.until_at_work()
+    scene.ask_to_end(node, signal.SIGQUIT, "node told to end at once")
     scene.start_node()
-    scene.wait_for_end(scene.nodes[0])
+    scene.wait_for_end(node)

@@ -15,6 +15,7 @@ DRILL = Drill(
 
 def strike(scene: Scene) -> None:
     """Ask the node to end, wait for it, and start another."""
-    scene.ask_to_end(scene.nodes[0], signal.SIGTERM, "node asked to end")
+    node = scene.until_at_work()
+    scene.ask_to_end(node, signal.SIGTERM, "node asked to end")
     scene.start_node()
-    scene.wait_for_end(scene.nodes[0])
+    scene.wait_for_end(node)

@@ -18,5 +18,6 @@ def strike(scene: Scene) -> None:
     """Replace both nodes."""
     for node in scene.nodes[:2]:
         scene.start_node()
+        scene.until_at_work()
         scene.ask_to_end(node, signal.SIGTERM, "node replaced")
         scene.wait_for_end(node)

@@ -16,6 +16,7 @@ DRILL = Drill(
 
 def strike(scene: Scene) -> None:
     """Ask two nodes to end."""
+    scene.until_at_work()
     for node in scene.nodes[:2]:
         scene.ask_to_end(node, signal.SIGTERM, "node removed")
     for node in scene.nodes[:2]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolrace.effects import BEGUN, DONE, FAILED, Note
+from poolrace.effects import BEGUN, DONE, FAILED, RETRIED, Note
 from producer.analysis.drill import (
     Fate,
     Found,
@@ -86,6 +86,12 @@ def test_a_job_that_ran_twice_is_explained_by_the_strike_that_found_it_on_a_node
     assert settled(notes).explained_by == ""
     assert toll_of([fate]).unexplained == 0
     assert toll_of([settled(notes)]).unexplained == 1
+
+
+def test_a_try_that_the_task_itself_asked_for_is_no_second_run() -> None:
+    fate = settled(noted("job-0", BEGUN, RETRIED, BEGUN, DONE))
+    assert (fate.fate, fate.runs, fate.repeated) == (Fate.DONE, 1, False)
+    assert settled(noted("job-0", BEGUN, RETRIED, BEGUN, BEGUN, DONE)).runs == 2
 
 
 def test_the_same_identity_twice_and_a_note_of_a_stranger_are_errors() -> None:
