@@ -67,10 +67,11 @@ def page(run: DrillsRun) -> str:
 
 
 def _profile() -> str:
-    rows = [[f"`{each.name}`", f"`{each.value}`", each.where.value, each.because, f"[{each.drill}](#{each.drill})"]
-            for each in PROFILES[SAFE]]  # fmt: skip
-    columns = ["setting", "value", "of", "without it", "drill that shows it"]
-    return as_markdown([Table(title="", columns=columns, rows=rows, words=columns[1:])]).strip()
+    rows = [
+        f"| `{each.name}` | `{each.value}` | {each.where.value} | {each.because} | [{each.drill}](#{each.drill}) |"
+        for each in PROFILES[SAFE]
+    ]
+    return "\n".join(["| setting | value | of | without it | drill that shows it |", "|---|---|---|---|---|", *rows])
 
 
 def _drill(entry: Entry, results: Sequence[CellResult]) -> Iterator[str]:

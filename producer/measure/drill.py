@@ -46,8 +46,10 @@ SETTLE_S, QUIET_S = 20.0, 1.5
 """How long jobs may take to come to their end after the load; and how long none may be anywhere to be given up."""
 
 NOTE_EVERY_S = 0.02
-MAX_SAID = 4
+MAX_SAID, MAX_SAID_COLUMNS = 4, 160
 _TOLD = re.compile(r"(?:WARNING|ERROR|CRITICAL)/\S*\]\s*(.*)|^((?:\w+\.)*\w*(?:Error|Exception|Lost)\b.*)")
+_FOLDERS = re.compile(r"(?:/[^\s/:'\"]+)+/")
+"""Of a path all but the file: folders of a machine say nothing to others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,7 @@ def _said(scene: Scene) -> list[str]:
     for node in scene.nodes:
         for line in node.child.said().splitlines():
             if match := _TOLD.search(line):
-                lines.setdefault((match[1] or match[2]).strip()[:160])
+                lines.setdefault(_FOLDERS.sub("…/", (match[1] or match[2]).strip())[:MAX_SAID_COLUMNS])
     return [line for line in lines if line][:MAX_SAID]
 
 
