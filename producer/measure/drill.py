@@ -203,7 +203,7 @@ def _said(scene: Scene) -> list[str]:
     lines: dict[str, None] = {}
     for node in scene.nodes:
         for line in node.child.said().splitlines():
-            if match := _TOLD.search(line):
+            if (match := _TOLD.search(line)) and "DeprecationWarning" not in line:
                 lines.setdefault(_FOLDERS.sub("…/", (match[1] or match[2]).strip())[:MAX_SAID_COLUMNS])
     return [line for line in lines if line][:MAX_SAID]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -127,7 +128,7 @@ def _pool(each: CellResult) -> str:
 def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
     """Return what one drill found."""
     said = {line: None for each in results for line in each.said}
-    ended = [f"{each.cell}: {line}." for each in results for line in each.ended]
+    ended = [f"{each.cell}: {line}." for each in results for line in _ended(each)]
     return [
         Prose(title=entry.name, lines=[entry.drill.title]),
         Table(title="", columns=COLUMNS, rows=[_row(each) for each in results], words=["cell", "as expected"]),
@@ -186,6 +187,15 @@ def _seen(each: Tried | None) -> str:
     if each is None:
         return UNNAMED
     return ("works" if each.happens else "does not") + ("" if each.agrees else " !")
+
+
+def _ended(each: CellResult) -> list[str]:
+    """Return how often nodes ended by themselves, and how."""
+    ways = Counter(line.partition(" ")[2] for line in each.ended)
+    return [
+        f"{count} nodes {way.replace('by itself', 'by themselves')}" if count > 1 else f"1 node {way}"
+        for way, count in ways.items()
+    ]
 
 
 def machine_of(run: DrillsRun) -> str:

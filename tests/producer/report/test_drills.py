@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -75,6 +76,15 @@ def test_each_cell_has_a_row_with_what_was_lost_and_the_share_that_is_not_exceed
     assert rows["threads-safe"].rstrip().endswith("yes")
     assert "acks_late" in text
     assert "Connection to <broker> lost" in text
+
+
+def test_nodes_that_ended_by_themselves_are_counted_by_how_they_ended() -> None:
+    entry = find("node-kill")
+    assert entry is not None
+    ended = [f"node-{number}@drill ended by itself with signal SIGSEGV" for number in (1, 2)]
+    text = shown(drill(entry, [replace(GOOD, ended=[*ended, "node-3@drill ended by itself with exit code 1"])]))
+    assert "threads-safe: 2 nodes ended by themselves with signal SIGSEGV." in text
+    assert "threads-safe: 1 node ended by itself with exit code 1." in text
 
 
 def test_the_matrix_has_a_table_a_pool_a_row_a_drill_and_marks_what_costs_more_than_it_may(run: DrillsRun) -> None:
