@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,14 +73,14 @@ def open_store(where: str) -> Store:
 
 class SqliteStore:
     """
-    A SQLite file, which any number of processes of one machine may use.
+    A SQLite file, which any number of processes and threads of one machine may use.
 
-    Each write is on the disk when it returns.
+    Each write is on the disk when it returns. It is opened for each, so that nothing is left open or inherited by a
+    process that is forked.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._local = threading.local()
         with self._using() as database:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS outbox "
@@ -126,21 +124,10 @@ class SqliteStore:
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
         try:
-            database = self._connected()
-            with database:
+            with closing(sqlite3.connect(self._path, timeout=BUSY_S)) as database, database:
                 yield database
         except sqlite3.Error as error:
             raise OutboxError(f"outbox {self._path}: {error}. Name a file in a folder that can be written.") from error
-
-    def _connected(self) -> sqlite3.Connection:
-        # A connection of each thread, and of each process: one that was forked with its parent's would corrupt it.
-        if getattr(self._local, "pid", None) != os.getpid():
-            database = sqlite3.connect(self._path, timeout=BUSY_S)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            self._local.database, self._local.pid = database, os.getpid()
-        found: sqlite3.Connection = self._local.database
-        return found
 
 
 class RedisStore:

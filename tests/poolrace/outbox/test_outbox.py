@@ -6,6 +6,7 @@ import json
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_a_job_that_cannot_be_written_down_is_not_sent(app: Celery, place: str) 
     outbox = Outbox(app, place)
     with pytest.raises(TypeError):
         outbox.send(charge(app, object()))
-    with sqlite3.connect(place) as database:
+    with closing(sqlite3.connect(place)) as database, database:
         database.execute("DROP TABLE outbox")
     with pytest.raises(OutboxError, match="no such table"):
         outbox.send(charge(app, 7))
