@@ -42,6 +42,11 @@ class Shop:
     def send(self, *numbers, **options):
         return [self.charge.apply_async((number,), **options).id for number in numbers]
 
+    def send_and_flush(self, number, **options):
+        """Send a message and wait for its end, of which either may tell: the call itself, if it sends the step."""
+        self.send(number, **options)
+        publishing.flush(self.app)
+
     def arrived(self, queue="celery"):
         """The argument of each message, in order of arrival."""
         texts = reversed(self.client.lrange(queue, 0, -1))
@@ -290,8 +295,7 @@ def test_a_server_that_is_gone_is_told_and_one_that_comes_back_is_found(site):
         publishing.flush(shop.app)
         server.kill()
         with pytest.raises(publishing.PublishError) as caught:
-            shop.send(1, task_id="lost")  # which is told itself, if it sends its step
-            publishing.flush(shop.app)
+            shop.send_and_flush(1, task_id="lost")
         assert caught.value.task_ids == ("lost",)
         server.start()
         shop.send(2)
