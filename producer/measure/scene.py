@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import psutil
 import redis
 from celery import Celery
 
@@ -60,10 +59,6 @@ class DrillNode:
     def pid(self) -> int:
         """Its main process."""
         return self.child.process.pid
-
-    def children(self) -> list[int]:
-        """Return the processes of its slots; none of a pool of threads."""
-        return [each.pid for each in psutil.Process(self.pid).children()]
 
 
 class Scene:
@@ -247,11 +242,21 @@ class Scene:
 
     def until_at_work(self, job_s: float = 0.5) -> DrillNode:
         """Send a longer job, and wait until a slot is in the middle of it; return its node."""
+        slot = self._slot_at_work(job_s)
+        return next((node for node in self.living() if node.name == slot.node), self.living()[0])
+
+    def process_at_work(self, job_s: float = 0.5) -> int:
+        """Send a longer job, and wait until a slot is in the middle of it; return its process."""
+        return self._slot_at_work(job_s).pid
+
+    def _slot_at_work(self, job_s: float) -> Note:
         job = self.sender.send_one(job_s)
-        found = until(lambda: next((each.node for each in self.notes() if each.job == job), ""), END_S, every_s=LOOK_S)
+        begun = until(lambda: next((each for each in self.notes() if each.job == job), None), END_S, every_s=LOOK_S)
+        if begun is None:
+            raise FleetError(f"No node began a job in {END_S:.0f} s. The logs are in {self._logs}.")
         if isinstance(self._drilled, Demonstration):
             self.wait(job_s / 4)
-        return next((node for node in self.living() if node.name == found), self.living()[0])
+        return begun
 
     def until_noted(self, job: str, within_s: float = END_S) -> bool:
         """Wait until a job is done, and return whether it is."""

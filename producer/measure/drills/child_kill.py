@@ -12,11 +12,11 @@ DRILL = Drill(
     source="docs.celeryq.dev: userguide/configuration, task_reject_on_worker_lost",
     expected={"any": Bounds(failed=1, repeated=0), "safe": Bounds(repeated=1)},
     needs_children=True,
-    job_s=0.05,
 )
 
 
 def strike(scene: Scene) -> None:
-    """Kill one child."""
+    """Kill a child in the middle of a job."""
+    child = scene.process_at_work()
     scene.struck("process of a slot killed")
-    os.kill(scene.nodes[0].children()[0], signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
