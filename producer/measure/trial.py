@@ -150,7 +150,8 @@ class TrialRunner:
         try:
             return self.measure_with_records(spec)[1]
         except UnfinishedTrialError as error:
-            if error.trial.queued:
+            depth = self._waiting(spec)
+            if depth is not None and depth.ready >= error.trial.jobs:
                 raise  # no node took them
             raise FleetError(_hangs(spec.lane.label, self._proven, self._writer.logs)) from error
 
