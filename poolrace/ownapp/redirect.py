@@ -69,6 +69,9 @@ IN_SPAWNED = "poolrace.ownapp.spawned"
 
 SPAWN = "spawn"
 
+OURS = str(Path(__file__).parents[1]) + os.sep
+"""Where our own files are, which no error about a user's app shows."""
+
 MAX_FRAMES = 3
 """The most lines of the user's own files that an error shows."""
 
@@ -175,7 +178,10 @@ def _import_named(path: str) -> Any:
 def explain(error: BaseException, folder: str) -> str:
     """Describe an error, with the last lines of the user's own files that led to it and none of Poolrace's."""
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folder + os.sep)
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        # Our own files lie in the user's folder, too, if that is a checkout of ours.
+        if frame.filename.startswith(folder + os.sep) and not frame.filename.startswith(OURS)
     ]
     lines = "".join(
         f"\n    {os.path.relpath(frame.filename, folder)}:{frame.lineno}: {frame.line}"

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from producer.fleet.processes import Child
     from producer.measure.drilled import Drilled
 
-PRIORITY_LISTS = (QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9)))
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
-RUN_ID = "d5" * 8
+HELD_S = 0.5
+"""So long after a fault what nodes hold is added to what they held: a job may have been taken at the same instant."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class Scene:
 
             def answers() -> bool:
                 node.child.check()
-                return bool(control.hello(RUN_ID, [node.name], ANSWER_S))
+                return control.ping_s(node.name, ANSWER_S) is not None
 
             if not until(answers, READY_S, every_s=0):
                 raise FleetError(f"{node.name} did not answer in {READY_S:.0f} s. Its log:\n{node.child.tail()}")
@@ -191,12 +191,12 @@ class Scene:
         os.killpg(node.pid, number)
 
     def struck(self, what: str) -> None:
-        """Note that a fault strikes, and what nodes hold then and until it is over, so that repeats are explained."""
+        """Note that a fault strikes, and what nodes hold then, so that what runs again is explained."""
         self.strikes.append(Strike(what=what, at=time.time(), held=self._held()))
 
     def note_held(self) -> None:
-        """Add what nodes hold now to the fault that strikes: a job may have been taken at the same instant."""
-        if self.strikes:
+        """Add what nodes hold now to the fault that has just struck."""
+        if self.strikes and time.time() < self.strikes[-1].at + HELD_S:
             last = self.strikes[-1]
             self.strikes[-1] = replace(last, held=last.held | self._held())
 
@@ -271,7 +271,9 @@ class Scene:
     def found(self) -> Found:
         """Return where jobs are: on the broker, and on the nodes that live."""
         with self._client() as client:
-            lists = [raw for key in PRIORITY_LISTS for raw in client.lrange(key, 0, -1)]
+            # Each priority of each queue: a user's app may have several of both.
+            keys = list(client.scan_iter(match=f"{QUEUE}*", _type="list"))
+            lists = [raw for key in keys for raw in client.lrange(key, 0, -1)]
             delivered = client.hvals("unacked")
             dead = client.lrange(DEAD_LETTER_KEY, 0, -1)
         return Found(

@@ -15,8 +15,14 @@ from poolrace.profiles import PROFILES, SAFE, ProfileSetting
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
-FOLDER = Path(__file__).parents[1] / "apps" / "bound"
-OWN = ("--app", load(FOLDER / "app.json")["app"], "--jobs", str(FOLDER / "jobs.jsonl"), "--workdir", str(FOLDER))
+APPS = Path(__file__).parents[1] / "apps"
+
+
+def own(app: str) -> tuple[str, ...]:
+    """Return the options that name an app of `tests/apps`."""
+    folder = APPS / app
+    name = load(folder / "app.json")["app"]
+    return ("--app", name, "--jobs", str(folder / "jobs.jsonl"), "--workdir", str(folder))
 
 
 def drilled(tmp_path: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -91,10 +97,13 @@ def test_an_unknown_drill_and_an_unknown_cell_are_told_with_those_that_there_are
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("cell", ["threads-own", "prefork-safe"])
-def test_a_users_own_app_is_drilled_as_it_is_and_ends_with_lines_for_a_runbook(tmp_path: Path, cell: str) -> None:
+@pytest.mark.parametrize(("app", "cell"), [("bound", "threads-own"), ("routes", "prefork-safe")])
+def test_a_users_own_app_is_drilled_as_it_is_and_ends_with_lines_for_a_runbook(
+    tmp_path: Path, app: str, cell: str
+) -> None:
+    """One whose tasks try again by themselves, and one with several queues."""
     words = ("node-kill", "--cell", cell, "--visibility", "3", "--longest", "1s", "--yes-effects")
-    with poolrace(tmp_path, "drill", *OWN, *words, "--out", str(tmp_path / "runs")) as command:
+    with poolrace(tmp_path, "drill", *own(app), *words, "--out", str(tmp_path / "runs")) as command:
         code, out, err = command.finish(PATIENCE_S)
         command.assert_nothing_left()
     assert code == 0, out + err
@@ -113,7 +122,7 @@ def test_an_own_app_is_not_drilled_without_a_word_on_what_its_jobs_do_outside(tm
         (("job-crash", "--yes-effects"), "sends jobs of its own"),
         (("node-kill", "--yes-effects", "--visibility", "3"), "--visibility 3: must be more than --longest 5s"),
     ):
-        with poolrace(tmp_path, "drill", *OWN, *words) as command:
+        with poolrace(tmp_path, "drill", *own("bound"), *words) as command:
             code, out, err = command.finish()
         assert (code, out) == (2, "")
         assert said in err

@@ -190,6 +190,13 @@ def test_an_app_that_fails_on_import_is_refused_with_the_users_own_lines_and_non
     )
 
 
+def test_in_a_checkout_of_poolrace_none_of_its_lines_are_taken_for_the_users(monkeypatch):
+    monkeypatch.chdir(Path(redirect.__file__).parents[2])
+    with pytest.raises(OwnAppError) as refused:
+        load_app("no_such_module:app")
+    assert str(refused.value).endswith("ModuleNotFoundError: No module named 'no_such_module'")
+
+
 def test_of_a_long_way_to_an_error_only_the_last_lines_are_shown(package):
     source = "def fall(n):\n    return 1 / n if n == 0 else fall(n - 1)\n\n\nmake = lambda: fall(9)\n"
     with pytest.raises(OwnAppError) as refused:
