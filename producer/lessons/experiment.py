@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from producer.lessons.bench import Bench, Nodes
 from producer.lessons.lesson import Found, Judgement, Lesson, Measure, Seen, Span, Verdict
-from producer.lessons.picture import Bars, Lines, Timeline
+from producer.lessons.picture import Lines, bars, printed, timeline
 
 Observed = Iterator[Seen]
 """What the repetitions of an experiment saw, one after the other."""
 
 __all__ = [
-    "Bars", "Bench", "Found", "Judgement", "Lesson", "Lines", "Measure", "Nodes", "Observed", "Seen", "Span",
-    "Timeline", "Verdict",
+    "Bench", "Found", "Judgement", "Lesson", "Lines", "Measure", "Nodes", "Observed", "Seen", "Span", "Verdict",
+    "bars", "printed", "timeline",
 ]  # fmt: skip

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from producer.lessons.lesson import Estimate, Span
+    from producer.lessons.lesson import Estimate, Found, Lesson, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +58,20 @@ class Lines:
 
 
 Picture = Bars | Timeline | Lines
+
+
+def bars(
+    lesson: Lesson, title: str, *measures: str, unit: str = "", full: float | None = None
+) -> Callable[[Found], Bars]:
+    """Return a lesson's picture: a bar for each of its measures, or for those named."""
+    return lambda found: Bars(title=title, rows=found.titled(lesson, *measures), unit=unit, full=full)
+
+
+def timeline(title: str) -> Callable[[Found], Timeline]:
+    """Return a lesson's picture: the stretches of time of its last repetition."""
+    return lambda found: Timeline(title=title, spans=found.last.spans)
+
+
+def printed(title: str, note: str) -> Callable[[Found], Lines]:
+    """Return a lesson's picture: a note of its last repetition, line by line."""
+    return lambda found: Lines(title=title, lines=found.last.notes[note].splitlines())

@@ -37,6 +37,13 @@ def run_together_s(made: Iterable[Startable]) -> float:
     return time.perf_counter() - began
 
 
+def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:
+    """Return how many times as long one takes as the other, each once before it and once after it."""
+    one()  # slower than all that follow, whichever way it is made
+    first, second, third, fourth = one(), other(), other(), one()
+    return (first + fourth) / (second + third)
+
+
 @contextmanager
 def waiting(made: Sequence[Each], end: Callable[[], None]) -> Iterator[Sequence[Each]]:
     """Start threads or processes that wait, and give them a moment; at the end, `end` lets them go on, to their end."""

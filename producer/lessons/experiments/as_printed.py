@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 from itertools import pairwise
 from typing import Any
 
-from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Lines, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, printed
 from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
@@ -94,6 +94,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the program took {took:.3g} ms.")
 
 
-def picture(found: Found) -> Lines:
-    """Show what was printed."""
-    return Lines(title="What it printed", lines=found.last.notes["output"].splitlines())
+picture = printed("What it printed", "output")

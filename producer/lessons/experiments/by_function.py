@@ -2,11 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
-from producer.lessons.timing import run_together_s
+from producer.lessons.timing import in_turn, run_together_s
 
 THREADS, JOBS = 60, 30
 
@@ -62,13 +61,6 @@ def observe(bench: Bench) -> Observed:
         yield Seen(figures={"same": same, "threads": threads, "tasks": tasks})
 
 
-def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:
-    """Return how many times as long one takes as the other, each once before it and once after it."""
-    one()  # slower than all that follow, whichever way it is made
-    first, second, third, fourth = one(), other(), other(), one()
-    return (first + fourth) / (second + third)
-
-
 def took_s(node: Nodes, name: str) -> float:
     """Return how long the jobs take, in seconds."""
     began, jobs = time.perf_counter(), [(name,)] * JOBS
@@ -87,6 +79,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the times were too unsteady: {threads:.3g} and {tasks:.3g}.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the ratios."""
-    return Bars(title="From a function over from a class", rows=found.titled(LESSON, "threads", "tasks"), full=2)
+picture = bars(LESSON, "From a function over from a class", "threads", "tasks", full=2)

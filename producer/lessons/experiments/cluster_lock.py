@@ -1,6 +1,6 @@
 """Where a lock has to live, and what it costs there."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, only_if
 from producer.lessons.timing import together_s
 
@@ -73,7 +73,6 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"a threading.Lock lost {processes:.0%} on processes and {nodes:.0%} on three nodes.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the shares lost."""
-    rows = found.titled(LESSON, *(f"{fleet}_{way}" for fleet in FLEETS for way in WAYS))
-    return Bars(title="Updates lost", unit="%", rows=rows, full=1)
+LOST = [f"{fleet}_{way}" for fleet in FLEETS for way in WAYS]
+
+picture = bars(LESSON, "Updates lost", *LOST, unit="%", full=1)

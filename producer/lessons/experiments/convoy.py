@@ -2,7 +2,7 @@
 
 import statistics
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 
 STEPS, STEP_S, JOBS, SPIN_S = 5, 0.002, 4, 0.15
@@ -71,7 +71,6 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"on threads they took {threads:.3g} times as long, on prefork {prefork:.3g} times.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the times."""
-    names = ("threads_alone", "threads_beside", "prefork_beside", "ping_alone", "ping_beside")
-    return Bars(title="Jobs that wait, and a ping", unit="ms", rows=found.titled(LESSON, *names))
+TIMES = ("threads_alone", "threads_beside", "prefork_beside", "ping_alone", "ping_beside")
+
+picture = bars(LESSON, "Jobs that wait, and a ping", *TIMES, unit="ms")

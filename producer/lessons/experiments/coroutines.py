@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Coroutine
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 from producer.lessons.timing import run_together_s
 
@@ -75,7 +75,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the waits took {loop:.3g} ms, and two counting coroutines used {cores:.3g} cores.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the times of the waits."""
-    rows = found.titled(LESSON, "loop_ms", "threads_ms")
-    return Bars(title=f"{WAITS} waits of {WAIT_S * 1_000:g} ms", unit="ms", rows=rows)
+picture = bars(LESSON, f"{WAITS} waits of {WAIT_S * 1_000:g} ms", "loop_ms", "threads_ms", unit="ms")

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Timeline, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, timeline
 from producer.lessons.lesson import Span, false, not_shown, true
 
 WORK_S, PATIENCE_S = 0.12, 0.03
@@ -71,6 +71,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"{alive:.0%} of the threads lived after join(0.03).")
 
 
-def picture(found: Found) -> Timeline:
-    """Draw the thread and both joins."""
-    return Timeline(title="A thread, and who waits for it", spans=found.last.spans)
+picture = timeline("A thread, and who waits for it")

@@ -5,7 +5,7 @@ import time
 from contextlib import nullcontext
 from itertools import pairwise
 
-from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Timeline, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, timeline
 from producer.lessons.lesson import Span, false, not_shown, only_if
 from producer.lessons.timing import run_together_s
 
@@ -85,6 +85,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"{hand_overs:.0%} of turns followed another thread's, at {part:.3g} times the speed.")
 
 
-def picture(found: Found) -> Timeline:
-    """Draw who held the lock when."""
-    return Timeline(title="Who is inside the lock, and who outside", spans=found.last.spans)
+picture = timeline("Who is inside the lock, and who outside")

@@ -3,10 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import not_shown, only_if, true
 from producer.lessons.timing import run_together_s
 
@@ -33,11 +32,6 @@ LESSON = Lesson(
 )
 
 n = 0
-NOTHING = nullcontext()
-
-
-def call() -> None:
-    """Do nothing, in a call."""
 
 
 def plain() -> None:
@@ -47,48 +41,51 @@ def plain() -> None:
         n += 1
 
 
-def with_call() -> None:
+def add(times: int, between: Callable[[], object]) -> None:
     """Add with a call between reading and writing."""
     global n
-    for _ in range(ADDS):
+    for _ in range(times):
         value = n
-        call()
+        between()
         n = value + 1
 
 
-def with_wait(lock: AbstractContextManager[object] = NOTHING) -> None:
-    """Add with a wait between reading and writing; with a lock, inside it."""
-    global n
+def locked(lock: threading.Lock) -> None:
+    """Add with a wait, each time with the lock held."""
     for _ in range(WAITS):
         with lock:
-            value = n
-            time.sleep(0.0002)
-            n = value + 1
+            add(1, wait)
+
+
+def wait() -> None:
+    """Wait as for a database."""
+    time.sleep(0.0002)
 
 
 def observe(_bench: Bench) -> Observed:
     """Count what is lost in each way."""
     while True:
-        figures = {"plain": lost(plain, ADDS), "call": lost(with_call, ADDS), "wait": lost(with_wait, WAITS)}
-        yield Seen(figures={**figures, "locked": lost(partial(with_wait, threading.Lock()), WAITS)})
+        plain_, call = lost(plain, ADDS), lost(partial(add, ADDS, lambda: None), ADDS)
+        waited, guarded = lost(partial(add, WAITS, wait), WAITS), lost(partial(locked, threading.Lock()), WAITS)
+        yield Seen(figures={"plain": plain_, "call": call, "wait": waited, "locked": guarded})
 
 
-def lost(add: Callable[[], None], times: int) -> float:
+def lost(work: Callable[[], None], times: int) -> float:
     """Return the share of the updates of two threads that were lost."""
     global n
     n = 0
-    run_together_s(threading.Thread(target=add) for _ in range(2))
+    run_together_s(threading.Thread(target=work) for _ in range(2))
     return 1 - n / (2 * times)
 
 
 def judge(found: Found) -> Judgement:
     """Judge by what was lost without a wait, and with one."""
-    plain_, wait, python = found["plain"], found["wait"], found.python
+    plain_, waited, python = found["plain"], found["wait"], found.python
     if plain_.above(0.001):
-        return true(f"`n += 1` alone lost {plain_:.1%} of the updates, and with a wait inside {wait:.0%} were lost.")
-    if wait.above(0.1) and not python.free_threaded:
+        return true(f"`n += 1` alone lost {plain_:.1%} of the updates, and with a wait inside {waited:.0%} were lost.")
+    if waited.above(0.1) and not python.free_threaded:
         return only_if(
-            f"something comes between reading and writing: with a wait, {wait:.0%} were lost. `n += 1` lost "
+            f"something comes between reading and writing: with a wait, {waited:.0%} were lost. `n += 1` lost "
             f"{plain_:.3%} here, and that is no safety: since 3.10 CPython hands over at calls and jumps back "
             "alone, which it may change, and a free-threaded build hands over anywhere."
         )
@@ -96,6 +93,4 @@ def judge(found: Found) -> Judgement:
                      "hardly ever ran at once.")  # fmt: skip
 
 
-def picture(found: Found) -> Bars:
-    """Draw the shares lost."""
-    return Bars(title="Updates lost by two threads", unit="%", rows=found.titled(LESSON), full=1)
+picture = bars(LESSON, "Updates lost by two threads", unit="%", full=1)

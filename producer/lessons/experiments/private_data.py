@@ -1,6 +1,6 @@
 """The data of a process are its own, and those of a thread are the process's."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
@@ -51,6 +51,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"{prefork:.0%} of the other process's jobs and {threads:.0%} of the thread's saw it.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the shares."""
-    return Bars(title="Who sees a variable that one slot has set", unit="%", rows=found.titled(LESSON), full=1)
+picture = bars(LESSON, "Who sees a variable that one slot has set", unit="%", full=1)

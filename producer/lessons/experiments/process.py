@@ -1,6 +1,6 @@
 """What a process is: a program that runs, in one process or several, each with one thread or several."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
@@ -47,6 +47,4 @@ def judge(found: Found) -> Judgement:
     return not_shown("the processes of the nodes could not be counted.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the counts."""
-    return Bars(title="Processes and threads of a node with two slots", rows=found.titled(LESSON))
+picture = bars(LESSON, "Processes and threads of a node with two slots")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, only_if, true
 from producer.lessons.timing import run_together_s
 
@@ -84,6 +84,4 @@ def judge(found: Found) -> Judgement:
     return true("two threads used two cores in all of it.") if both else false("all of it used one core.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the cores used."""
-    return Bars(title="Cores used by two threads", rows=found.titled(LESSON), full=2)
+picture = bars(LESSON, "Cores used by two threads", full=2)

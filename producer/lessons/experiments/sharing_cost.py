@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import not_shown, only_if, true
 
 SIZES = {"small": 64 << 10, "large": 16 << 20}
@@ -80,7 +80,6 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"a message took {ratio:.3g} times as long as fork.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the times for the larger size."""
-    rows = found.titled(LESSON, *(f"{way}_large" for way in WAYS))
-    return Bars(title="Until another process has read 16 MiB, its start included", unit="s", rows=rows)
+TITLE = "Until another process has read 16 MiB, its start included"
+
+picture = bars(LESSON, TITLE, *(f"{way}_large" for way in WAYS), unit="s")

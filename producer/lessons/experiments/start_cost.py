@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from producer.lessons.bench import private_kib, start_s
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 from producer.lessons.timing import waiting
 
@@ -74,6 +74,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the times were too unsteady: {ratio:.3g}.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the two times."""
-    return Bars(title="To create, start and join one", unit="s", rows=found.titled(LESSON, "thread", "process"))
+picture = bars(LESSON, "To create, start and join one", "thread", "process", unit="s")

@@ -2,7 +2,7 @@
 
 import threading
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 
 LESSON = Lesson(
@@ -83,6 +83,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"{found['run_alone']:.0%} of the threads with run alone worked.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the shares."""
-    return Bars(title="Threads of each class", unit="%", rows=found.titled(LESSON), full=1)
+picture = bars(LESSON, "Threads of each class", unit="%", full=1)

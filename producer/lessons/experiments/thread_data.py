@@ -2,12 +2,11 @@
 
 import multiprocessing
 import os
-import queue
 import threading
 import time
-from typing import Any
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 from producer.lessons.timing import run_together_s
 
@@ -37,39 +36,29 @@ LESSON = Lesson(
 
 def observe(_bench: Bench) -> Observed:
     """Write from threads, and send a list to a thread and to a process."""
-    fork = multiprocessing.get_context("fork")
-    here, there = fork.Pipe()
-    echo = fork.Process(target=send_back, args=(there.recv, there.send), daemon=True)
-    echo.start()
-    to, back = queue.SimpleQueue[Any](), queue.SimpleQueue[Any]()
-    thread = threading.Thread(target=send_back, args=(to.get, back.put))
-    thread.start()
     rows = [{"id": number, "name": str(number)} for number in range(ROWS)]
     written: list[int] = []
-    try:
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork) as process, ThreadPoolExecutor(1) as thread:
+        there_and_back_s(process, rows)  # which starts it
         while True:
             written.clear()
             run_together_s(threading.Thread(target=lambda: written.append(os.getpid())) for _ in range(WRITERS))
-            thread_s, process_s = there_and_back_s(to.put, back.get, rows), there_and_back_s(here.send, here.recv, rows)
+            thread_s, process_s = there_and_back_s(thread, rows), there_and_back_s(process, rows)
             figures = {"seen": len(written) / WRITERS, "processes": len(set(written)), "ratio": process_s / thread_s}
             yield Seen(figures={**figures, "thread": thread_s, "process": process_s})
-    finally:
-        to.put(None)
-        here.send(None)
 
 
-def send_back(take: Any, give: Any) -> None:
-    """Send back what comes, until None comes."""
-    while (data := take()) is not None:
-        give(data)
+def same(data: object) -> object:
+    """Return what came."""
+    return data
 
 
-def there_and_back_s(give: Any, take: Any, data: Any) -> float:
+def there_and_back_s(other: Executor, data: object) -> float:
     """Return how long data take to another and back, in seconds, on average."""
     began = time.perf_counter()
     for _ in range(TURNS):
-        give(data)
-        take()
+        other.submit(same, data).result()
     return (time.perf_counter() - began) / TURNS
 
 
@@ -84,6 +73,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"to a process took {ratio:.3g} times as long as to a thread.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the two times."""
-    return Bars(title="A list there and back", unit="s", rows=found.titled(LESSON, "thread", "process"))
+picture = bars(LESSON, "A list there and back", "thread", "process", unit="s")

@@ -1,6 +1,6 @@
 """What threads gain for jobs that wait: memory a slot, not speed a slot."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import not_shown, only_if, true
 from producer.lessons.timing import together_s
 
@@ -60,6 +60,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"8 threads did {speed:.3g} times the jobs, in 1/{memory.value:.1f} of the memory.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the throughput."""
-    return Bars(title=f"{JOBS} jobs that wait", unit="jobs/s", rows=found.titled(LESSON, "prefork", "threads", "many"))
+picture = bars(LESSON, f"{JOBS} jobs that wait", "prefork", "threads", "many", unit="jobs/s")

@@ -1,6 +1,6 @@
 """Two processes run Python at once, if two cores are allowed."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, only_if
 from producer.lessons.timing import cores_used
 
@@ -42,6 +42,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"the two jobs used {two:.3g} cores, which is neither one nor two.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw the cores used."""
-    return Bars(title="Cores used by two counting jobs on prefork", rows=found.titled(LESSON), full=2)
+picture = bars(LESSON, "Cores used by two counting jobs on prefork", full=2)

@@ -1,6 +1,6 @@
 """Two threads take turns at Python bytecode where there is a GIL; in C and while they wait they overlap."""
 
-from producer.lessons.experiment import Bars, Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, only_if
 from producer.lessons.timing import cores_used, together_s
 
@@ -45,6 +45,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"counting used {count:.3g} cores and hashing {digest:.3g}, which is neither one nor two.")
 
 
-def picture(found: Found) -> Bars:
-    """Draw how much ran at once."""
-    return Bars(title="At once on two threads", rows=found.titled(LESSON), full=2)
+picture = bars(LESSON, "At once on two threads", full=2)
