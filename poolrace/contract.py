@@ -104,8 +104,11 @@ class Stamp:
         Raises:
             WireError: If it is no stamp, but for example another program's header of the same name.
         """
-        pack_stamp(value)
-        run_id, trial, seq, due_at, sent_at = value
+        try:
+            run_id, trial, seq, due_at, sent_at = value
+        except (TypeError, ValueError) as error:
+            raise WireError(f"header {HEADER!r}: {value!r} is no stamp") from error
+        pack_record(run_id, trial, seq, due_at, sent_at, *_NO_END)
         return cls(run_id=run_id, trial=trial, seq=seq, due_at=due_at, sent_at=sent_at)
 
 
@@ -159,9 +162,7 @@ class JobRecord:
     exception: str = ""
 
 
-STAMP = struct.Struct(f"<{RUN_ID_BYTES}sII2d")
-END = struct.Struct(f"<4dIIHBBH{EXCEPTION_BYTES}s")
-ROW = struct.Struct(STAMP.format + END.format.removeprefix("<"))
+ROW = struct.Struct(f"<{RUN_ID_BYTES}sII6dIIHBBH{EXCEPTION_BYTES}s")
 """
 A record on the wire, little-endian, of fixed width so that it can be read as a table without a loop: first the job's
 stamp, then the part that a node adds at the end of a delivery.
@@ -194,15 +195,19 @@ FLAG_CHILD = 4
 MAX_STARTED = 2**16 - 1
 
 End = tuple[float, float, float, float, int, int, int, int, int, int, str]
-"""The node's part of a record, taken at the end of a delivery: the arguments of `pack_end`."""
+"""The node's part of a record, taken at the end of a delivery: the last arguments of `pack_record`."""
 
-END_FIELDS = 11
+_NO_END: End = (math.nan, math.nan, math.nan, math.nan, 0, 0, 1, 0, 0, 0, "")
 
 
 def pack_row(record: JobRecord) -> bytes:
     """Pack a record into a row of `ROW.size` bytes."""
-    stamp = STAMP.pack(bytes.fromhex(record.run_id), record.trial, record.seq, record.due_at, record.sent_at)
-    return stamp + pack_end(
+    return pack_record(
+        record.run_id,
+        record.trial,
+        record.seq,
+        record.due_at,
+        record.sent_at,
         record.received_at,
         record.started_at,
         record.finished_at,
@@ -217,26 +222,12 @@ def pack_row(record: JobRecord) -> bytes:
     )
 
 
-def pack_stamp(header: Sequence[Any]) -> bytes:
-    """
-    Pack the first part of a row, straight from the header of a message.
-
-    Raises:
-        WireError: If it is no stamp, but for example another program's header of the same name.
-    """
-    try:
-        run_id, trial, seq, due_at, sent_at = header
-        run = bytes.fromhex(run_id)
-        packed = STAMP.pack(run, trial, seq, due_at, sent_at)
-    except (TypeError, ValueError, OverflowError, struct.error) as error:
-        raise WireError(f"header {HEADER!r}: {header!r} is no stamp") from error
-    # `fromhex` overlooks spaces, and `pack` fills up what is too short.
-    if len(run_id) != 2 * RUN_ID_BYTES or len(run) != RUN_ID_BYTES:
-        raise WireError(f"header {HEADER!r}: {run_id!r} is no run id of {2 * RUN_ID_BYTES} hexadecimal digits")
-    return packed
-
-
-def pack_end(
+def pack_record(
+    run_id: Any,
+    trial: Any,
+    seq: Any,
+    due_at: Any,
+    sent_at: Any,
     received_at: float,
     started_at: float,
     finished_at: float,
@@ -250,23 +241,37 @@ def pack_end(
     exception: str,
 ) -> bytes:
     """
-    Pack the second part of a row: the fields of `JobRecord` in its order, but three of them as flags.
+    Pack a row: the header of a message as it came, then an `End`. The hot path of a node: it builds nothing else.
 
-    A node packs its records in these two parts: to build a `Stamp` and a `JobRecord` first would cost it as much again.
+    Raises:
+        WireError: If the header is no stamp, but for example another program's of the same name.
     """
-    return END.pack(
-        received_at,
-        started_at,
-        finished_at,
-        cpu_s,
-        pid,
-        thread_id,
-        attempt,
-        flags,
-        outcome,
-        min(started, MAX_STARTED),
-        clip_exception(exception) if exception else b"",
-    )
+    try:
+        run = bytes.fromhex(run_id)
+        row = ROW.pack(
+            run,
+            trial,
+            seq,
+            due_at,
+            sent_at,
+            received_at,
+            started_at,
+            finished_at,
+            cpu_s,
+            pid,
+            thread_id,
+            attempt,
+            flags,
+            outcome,
+            min(started, MAX_STARTED),
+            clip_exception(exception) if exception else b"",
+        )
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise WireError(f"header {HEADER!r}: {(run_id, trial, seq, due_at, sent_at)!r} is no stamp") from error
+    # `fromhex` overlooks spaces, and `pack` fills up what is too short.
+    if len(run) != RUN_ID_BYTES or len(run_id) != 2 * RUN_ID_BYTES:
+        raise WireError(f"header {HEADER!r}: {run_id!r} is no run id of {2 * RUN_ID_BYTES} hexadecimal digits")
+    return row
 
 
 def clip_exception(name: str) -> bytes:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from celery.utils.log import get_logger
 from celery.worker.state import reserved_requests
 
-from poolrace.contract import END_FIELDS, ROW, RUN_ID_BYTES, NodeSample, Shipment, WireError, pack_end, pack_stamp
+from poolrace.contract import ROW, RUN_ID_BYTES, NodeSample, Shipment, WireError, pack_record
 from poolrace.row_pipe import RowPipe
 from poolrace.sampling import Sampler
 from poolrace.watchers import Watchers
@@ -239,8 +239,8 @@ class Shipper:
 def _packed(record: tuple[Any, ...]) -> bytes | None:
     """Return a row; None if the job's header was somebody else's."""
     try:
-        return pack_stamp(record[:-END_FIELDS]) + pack_end(*record[-END_FIELDS:])
-    except WireError:
+        return pack_record(*record)
+    except (WireError, TypeError):  # another value, or another number of them
         return None
 
 

@@ -22,8 +22,7 @@ from poolrace.contract import (
     JobRecord,
     Outcome,
     Stamp,
-    pack_end,
-    pack_stamp,
+    pack_record,
     unpack_rows,
 )
 from poolrace.pools import POOLS
@@ -41,7 +40,7 @@ class Shipper:
         self.rows = []
 
     def put(self, header, end):
-        self.rows.append(pack_stamp(header) + pack_end(*end))
+        self.rows.append(pack_record(*header, *end))
 
     @property
     def records(self) -> list[JobRecord]:
