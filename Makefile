@@ -41,7 +41,7 @@ test-integration: setup  ## what takes real nodes longer: each fault, pool, kind
 	@$(PYTEST) -m heavy $(TOGETHER) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
 
 test-drills: setup  ## every drill with the safe profile, and without each of its settings
-	@$(PYTEST) -m heavy --numprocesses 2 tests/integration/test_drill.py
+	@$(PYTEST) -m heavy --numprocesses 3 tests/integration/test_drill.py
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(PYTEST) tests/compose
@@ -111,8 +111,9 @@ bench-transport: setup  ## the atomic transport against kombu's, as a ratio
 bench-truth: setup  ## what a race says against a truth that is known, by simulation; about half an hour
 	@$(BIN)/python -m benchmarks.truth
 
-kills: setup  ## 1,000 kills of busy nodes on the atomic transport, every job accounted for; about half an hour, Ctrl-C keeps the count
-	@$(BIN)/python -m benchmarks.kills
+kills: setup  ## 1,000 kills at random of nodes, slots, connections and broker in each cell, on both transports, every job settled; about half an hour
+	@$(BIN)/poolrace drill random-kills mixed-kills --cell threads-late-atomic --cell prefork-late-atomic --times 1000 --at-once 1
+	@$(BIN)/poolrace drill random-kills --cell threads-late-stock --cell prefork-late-stock --times 1000 --at-once 1
 
 bench-stack: setup  ## what the compose stack costs: start, idle, image; needs Docker
 	@$(BIN)/python -m benchmarks.stack

@@ -26,7 +26,7 @@ PROFILE, WITHOUT, OUTBOX = "POOLRACE_DRILLED_PROFILE", "POOLRACE_DRILLED_WITHOUT
 
 VISIBILITY = "POOLRACE_DRILLED_VISIBILITY_S"
 
-RETURN_LIMIT = 3
+RETURN_LIMIT = "POOLRACE_DRILLED_RETURN_LIMIT"
 """How often a job may come back: by default it is 20 and 100, and a job that ends its node so often takes minutes."""
 
 OURS = "job-"
@@ -42,8 +42,8 @@ def apply(app: Celery, environ: Mapping[str, str]) -> None:
         # kombu looks every 100 s only, which would be added to the timeout.
         "unacked_restore_interval": min(10.0, visibility_s),
         "unacked_restore_throttle": 1,
-        "delivery_limit": RETURN_LIMIT,
-        "requeue_limit": RETURN_LIMIT,
+        "delivery_limit": int(environ[RETURN_LIMIT]),
+        "requeue_limit": int(environ[RETURN_LIMIT]),
     }
     if environ.get(PROFILE):
         app.conf.update(settings_of(SAFE, Where.APP, environ.get(WITHOUT, "").split(",")))

@@ -13,7 +13,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 VARIABLE = "POOLRACE_EFFECTS"
@@ -71,19 +70,76 @@ def note(path: str | Path, job: str, what: str, node: str) -> None:
         os.close(file)
 
 
-def read(path: Path) -> Iterator[Note]:
+class Ledger:
     """
-    Read all whole lines; none if there is no file.
+    Reads a ledger while jobs write it, each line once. May be used from several threads.
 
-    Raises:
-        ValueError: If a line is no line of a ledger.
+    Args:
+        path: The file; there may be none yet.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    for line in text.splitlines(keepends=True):
-        if not line.endswith("\n"):
-            return  # the disk was full
-        job, what, at, node, pid, thread = line.rstrip("\n").split("\t")
-        yield Note(job, what, float(at), node, int(pid), int(thread))
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._notes: list[Note] = []
+        self._done: set[str] = set()
+        self._begun: dict[str, Note] = {}
+        self._nodes: set[str] = set()
+        self._read_bytes = 0
+
+    def notes(self) -> list[Note]:
+        """
+        Return all whole lines so far, in the order in which they were written.
+
+        Raises:
+            ValueError: If a line is no line of a ledger.
+        """
+        with self._lock:
+            self._read_on()
+            return list(self._notes)
+
+    def done(self) -> frozenset[str]:
+        """Return the jobs that are done."""
+        with self._lock:
+            self._read_on()
+            return frozenset(self._done)
+
+    def done_count(self) -> int:
+        """Return how many jobs are done."""
+        with self._lock:
+            self._read_on()
+            return len(self._done)
+
+    def first_begin(self, job: str) -> Note | None:
+        """Return the note of when a job first began; None if it has not."""
+        with self._lock:
+            self._read_on()
+            return self._begun.get(job)
+
+    def has_worked(self, node: str) -> bool:
+        """Return whether a node has begun a job."""
+        with self._lock:
+            self._read_on()
+            return node in self._nodes
+
+    def _read_on(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read_bytes)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]  # what is left is being written, or the disk was full
+        self._read_bytes += len(whole)
+        for note_ in map(_note_of, whole.decode().split("\n")[:-1]):
+            self._notes.append(note_)
+            self._nodes.add(note_.node)
+            if note_.what == DONE:
+                self._done.add(note_.job)
+            elif note_.what == BEGUN:
+                self._begun.setdefault(note_.job, note_)
+
+
+def _note_of(line: str) -> Note:
+    job, what, at, node, pid, thread = line.split("\t")
+    return Note(job, what, float(at), node, int(pid), int(thread))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 IMPORTED_BY = os.getpid()
+MIB = 2**20
 kept = ContextVar("kept", default=False)
+leaked: list[bytes] = []
 
 _ledger = os.environ.get(effects.VARIABLE, "")
 
@@ -72,6 +75,32 @@ def crash() -> None:
 def be_killed() -> None:
     """Have the kernel kill the process of the slot, as it does when memory is out."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job()
+def eat(mib: int) -> None:
+    """Take more and more memory."""
+    eaten = []
+    for _ in range(mib):
+        eaten.append(b"x" * MIB)
+        time.sleep(0.001)
+
+
+@job()
+def leak(mib: int) -> None:
+    """Leave memory behind."""
+    leaked.append(b"x" * (mib * MIB))
+    time.sleep(0.1)
+
+
+@job()
+def ignore_term(seconds: float) -> None:
+    """Wait, and take no notice of SIGTERM where a job can decide that: in a process of its own."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(left)
 
 
 @job()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from poolrace.effects import BEGUN, DONE, FAILED, RETRIED, Note
@@ -167,6 +167,7 @@ class Toll:
         repeated: Jobs that ran more than once.
         unexplained: Of these, jobs that no strike explains.
         most_runs: The most runs of one job.
+        lost_by: Where nodes have different transports, the lost jobs by that which took them last.
     """
 
     sent: int
@@ -179,10 +180,11 @@ class Toll:
     repeated: int
     unexplained: int
     most_runs: int
+    lost_by: Mapping[str, int] = field(default_factory=dict)
 
 
-def toll_of(fates: Sequence[JobFate]) -> Toll:
-    """Count fates."""
+def toll_of(fates: Sequence[JobFate], lost_by: Mapping[str, int] | None = None) -> Toll:
+    """Count fates; `lost_by` are the lost jobs by transport, where nodes have different ones."""
     of = Counter(each.fate for each in fates)
     repeated = [each for each in fates if each.repeated]
     return Toll(
@@ -196,11 +198,20 @@ def toll_of(fates: Sequence[JobFate]) -> Toll:
         repeated=len(repeated),
         unexplained=sum(not each.explained_by for each in repeated),
         most_runs=max((each.runs for each in fates), default=0),
+        lost_by=lost_by or {},
     )
 
 
 def shortfalls(
-    toll: Toll, bounds: Bounds, *, holdable: int, resumed_s: float | None, resume_s: float, ended: int = 0
+    toll: Toll,
+    bounds: Bounds,
+    *,
+    holdable: int,
+    resumed_s: float | None,
+    resume_s: float,
+    ended: int = 0,
+    hanging: Sequence[str] = (),
+    promised: str = "",
 ) -> list[str]:
     """
     Return in words where a fault cost more than it may; none if all is as expected.
@@ -212,6 +223,8 @@ def shortfalls(
         resumed_s: The time after which work went on; None if it did not.
         resume_s: The time within which it must.
         ended: The nodes that ended by themselves.
+        hanging: The nodes that run and take no job, where work did not go on.
+        promised: Where nodes have different transports, the one that may lose nothing.
     """
     repeated = holdable if bounds.repeated is None else bounds.repeated
     checks = (
@@ -223,10 +236,15 @@ def shortfalls(
         (toll.unexplained, 0, "ran again though no fault explains it"),
     )
     found = [f"{count} jobs {what}, at most {most} may" for count, most, what in checks if count > most]
+    if lost := toll.lost_by.get(promised, 0):
+        found.append(f"{lost} jobs were lost by nodes of the {promised} transport, none may")
     if ended > bounds.ended:
         found.append(f"{ended} nodes ended by themselves, at most {bounds.ended} may")
     if resumed_s is None:
-        found.append("work did not go on")
+        if not hanging:
+            found.append("work did not go on: no node runs")
+        elif len(hanging) > bounds.hangs:
+            found.append(f"work did not go on: {', '.join(hanging)} takes no job")
     elif resumed_s > resume_s:
         found.append(f"work went on after {resumed_s:.1f} s, within {resume_s:g} s it should")
     return found
@@ -283,6 +301,7 @@ class CellResult:
         struck: The faults, with the seconds since the load began.
         told: Jobs that were not simply done once.
         ended: In words, the nodes that ended by themselves, and were started again.
+        hanging: The nodes that ran on and took no job any more.
         runs: What ran where.
         longest_s: The longest run of a job, in seconds.
         said: What an operator sees: the first warnings and errors of the logs of nodes, from the fault on.
@@ -299,6 +318,7 @@ class CellResult:
     struck: Sequence[tuple[str, float]] = ()
     told: Sequence[JobFate] = ()
     ended: Sequence[str] = ()
+    hanging: Sequence[str] = ()
     runs: Sequence[Run] = ()
     longest_s: float = 0.0
     said: Sequence[str] = ()

@@ -53,7 +53,8 @@ def main() -> None:
     entry = find(question.drill)
     assert entry is not None
     try:
-        result = run_cell(entry, question.cell, Path(logs), _drilled(question.own) if question.own else None)
+        own = _drilled(question.own) if question.own else None
+        result = run_cell(entry, question.cell, Path(logs), own, question.times)
     except PoolraceError as error:
         result = CellResult(drill=entry.name, cell=question.cell.name, short=[f"could not be tried: {error}"])
     with replaced(Path(answer)) as file:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -54,6 +55,9 @@ FEATURES = "features"
 CELL = "producer.cli._cell"
 """The module that runs a cell in a process of its own."""
 
+LONG, STRIKE_S = 100, 0.45
+"""How many strikes are said to take long, and how long each takes about, in seconds."""
+
 LONGEST_S, VISIBILITY_S, MAX_S = 5.0, 10, 3600
 
 EXAMPLES = f"""\b
@@ -62,6 +66,7 @@ Examples:
   poolrace drill node-kill
   poolrace drill rolling-deploy scale-in --cell prefork-safe --cell threads-safe
   poolrace drill child-kill --cell prefork-safe --without task_reject_on_worker_lost
+  poolrace drill random-kills --cell threads-safe --times 1000
   poolrace drill features
   poolrace drill --all
   poolrace drill --all --json > drills.json
@@ -104,6 +109,9 @@ Examples:
     help="With --app: the visibility timeout of its nodes; longer than any job.",
 )
 @option("--yes-effects", is_flag=True, help="With --app: yes, jobs may run twice, with all that they do outside.")
+@option(
+    "--times", type=Count(1, 10_000), metavar="N", help="How often random-kills and mixed-kills strike; 20 by default."
+)
 @option("--at-once", type=Count(1, 16), default=AT_ONCE, help="How many cells run at the same time.")
 @OUT
 @option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -120,6 +128,7 @@ def drill(
     keys: Sequence[str],
     without: Sequence[str],
     app: str | None,
+    times: int | None,
     at_once: int,
     out: Path,
     as_json: bool,
@@ -136,7 +145,7 @@ def drill(
     chosen = chosen if everything else [_found(word, app) for word in words]
     own, known = _own(app, **of_app) if app else (None, cells())
     pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
-    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once)
+    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times)
     if as_json:
         click.echo(to_json(run), nl=False)
         return 0 if run.as_expected else BROKEN_THRESHOLD
@@ -151,12 +160,20 @@ def drill(
 
 
 def _run(
-    pairs: Sequence[tuple[Entry, Cell]], folder: Path, own: OwnQuestion | None, junit: Path | None, at_once: int
+    pairs: Sequence[tuple[Entry, Cell]],
+    folder: Path,
+    own: OwnQuestion | None,
+    junit: Path | None,
+    *,
+    at_once: int,
+    times: int | None,
 ) -> DrillsRun:
     results: list[CellResult] = []
     began = time.monotonic()
+    if times and times >= LONG:
+        click.echo(f"{times:,} strikes in each cell take about {math.ceil(times * STRIKE_S / 60)} minutes.", err=True)
     try:
-        for number, result in enumerate(run_drills(pairs, folder, CELL, own, at_once), 1):
+        for number, result in enumerate(run_drills(pairs, folder, CELL, own, at_once=at_once, times=times), 1):
             results.append(result)
             click.echo(f"{number} of {len(pairs)}: {result.drill} in {result.cell}{_mark(result)}", err=True)
     finally:

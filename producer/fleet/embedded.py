@@ -76,6 +76,10 @@ class EmbeddedServer:
         self.process.process.kill()
         self._processes.stop(self.process)
 
+    def journal(self) -> bytes:
+        """Return what it has on disk: its commands that wrote something, in order, if it keeps them."""
+        return b"".join(path.read_bytes() for path in sorted(self._folder.glob("appendonlydir/*.incr.aof"), key=_order))
+
     def start_again(self) -> None:
         """
         Start it where it was, with what it has kept.
@@ -103,8 +107,13 @@ def _start_server(processes: Processes, folder: Path, port: int, password: str, 
     config.write_text(
         f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {folder}\n"
         f'save ""\nappendonly {"yes" if aof else "no"}\nmaxmemory-policy noeviction\n'
+        "auto-aof-rewrite-percentage 0\n"  # all that was written can be read
     )
     return processes.start("embedded broker", [str(binary), str(config)], log=folder / f"broker-{port}.log", cwd=folder)
+
+
+def _order(path: Path) -> int:
+    return int(path.name.split(".")[-3])
 
 
 def _free_port() -> int:

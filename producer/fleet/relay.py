@@ -5,6 +5,8 @@ Run as a process, `python -m producer.fleet.relay HOST PORT RTT_S`, it says on w
 then, after each second in which it carried something, what that has cost so far: a line of JSON each. It delays and
 does not slow down: chunks follow each other as they came, and what waits in it does not hold up what comes. A new
 connection takes a round trip more, as the handshake of TCP does over a distance.
+
+A `Line` can be broken, as a network is in which packets vanish: nobody at either end is told.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import select
 import selectors
 import sys
 import time
+import weakref
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -105,6 +108,33 @@ class FineSelector(selectors.DefaultSelector):
         return super().select(timeout)
 
 
+@dataclass(slots=True)
+class Line:
+    """
+    What connections run over. It may be changed while they do.
+
+    Attributes:
+        rtt_s: The round trip, in seconds.
+        silent: Whether all that is sent vanishes.
+        breaks: How often it was broken or mended. A connection that was there before never carries anything again,
+            as one that a firewall has forgotten.
+    """
+
+    rtt_s: float
+    silent: bool = False
+    breaks: int = 0
+
+    def break_off(self) -> None:
+        """Have all that is sent vanish."""
+        self.silent = True
+        self.breaks += 1
+
+    def mend(self) -> None:
+        """Carry what new connections send."""
+        self.silent = False
+        self.breaks += 1
+
+
 class End(asyncio.Protocol):
     """
     One end of a connection: what it hears, the other end says half a round trip later.
@@ -113,16 +143,26 @@ class End(asyncio.Protocol):
         other: The end that says it; None until the broker has been reached.
     """
 
-    def __init__(self, delay_s: float, meter: Meter) -> None:
+    def __init__(self, line: Line, meter: Meter) -> None:
         self.other: End | None = None
         self._loop = asyncio.get_running_loop()
-        self._delay_s = delay_s
+        self._line = line
+        self._breaks = line.breaks
         self._meter = meter
         self._held: deque[tuple[float, bytes | None]] = deque()
         self._held_bytes = 0
         self._full = self._other_is_full = False
         self._heard_all = self._said_all = False
         self._transport: asyncio.Transport | None = None
+
+    @property
+    def lost(self) -> bool:
+        """True once the line was broken, and this connection with it."""
+        return self._line.silent or self._line.breaks != self._breaks
+
+    @property
+    def _delay_s(self) -> float:
+        return self._line.rtt_s / 2
 
     @property
     def closed(self) -> bool:
@@ -146,6 +186,8 @@ class End(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hold data until it is due at the other end."""
+        if self.lost:
+            return
         self._held_bytes += len(data)
         if self._held_bytes > HELD_BYTES:
             self._full = True
@@ -155,7 +197,8 @@ class End(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Carry the end of what this side says; the other direction stays open until it has ended, too."""
         self._heard_all = True
-        self._hold(None)
+        if not self.lost:
+            self._hold(None)
         return not self._said_all
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -226,23 +269,25 @@ class End(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _close_other(self, reset: bool) -> None:
-        if self.other:
+        if self.other and not self.lost:
             self.other.close(reset=reset)
 
 
 class Relay:
     """
-    Carries connections to a server over a distance.
+    Carries connections to a server over a line.
 
     Attributes:
         meter: Counts what it carries.
+        line: The line.
     """
 
-    def __init__(self, host: str, port: int, rtt_s: float) -> None:
+    def __init__(self, host: str, port: int, line: Line) -> None:
         self.meter = Meter()
+        self.line = line
         self._target = (host, port)
-        self._rtt_s = rtt_s
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: weakref.WeakSet[End] = weakref.WeakSet()
 
     async def listen(self) -> asyncio.Server:
         """Listen on a free port of this machine."""
@@ -250,17 +295,27 @@ class Relay:
         return await loop.create_server(self._accept, LISTENING_AT, 0, backlog=BACKLOG)
 
     def _accept(self) -> End:
-        near = End(self._rtt_s / 2, self.meter)
+        near = self._end()
         task = asyncio.create_task(self._reach(near))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return near
 
+    def _end(self) -> End:
+        end = End(self.line, self.meter)
+        self._ends.add(end)
+        return end
+
+    def close(self) -> None:
+        """Close all connections at once."""
+        for end in list(self._ends):
+            end.close(reset=True)
+
     async def _reach(self, near: End) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._rtt_s)  # the handshake
+        await asyncio.sleep(self.line.rtt_s)  # the handshake
         try:
-            _, far = await loop.create_connection(lambda: End(self._rtt_s / 2, self.meter), *self._target)
+            _, far = await loop.create_connection(self._end, *self._target)
         except Exception:  # whatever is wrong with the address, nobody may wait for it
             near.close(reset=True)
             return
@@ -273,7 +328,7 @@ class Relay:
 
 async def carry(host: str, port: int, rtt_s: float) -> None:
     """Carry connections until this process is ended, and tell what that costs."""
-    relay = Relay(host, port, rtt_s)
+    relay = Relay(host, port, Line(rtt_s))
     server = await relay.listen()
     _tell(f"listening on {server.sockets[0].getsockname()[1]}")
     began_s, told = time.process_time(), 0

@@ -23,6 +23,7 @@ from producer.analysis.drill import CellResult, Fate, resumed_after_s, runs_of, 
 from producer.analysis.features import Tried
 from producer.deadlines import until
 from producer.errors import FleetError
+from producer.fleet import memory_limit
 from producer.measure import drills
 from producer.measure.apart import AT_ONCE, Apart, run_apart
 from producer.measure.scene import END_S, Scene
@@ -84,7 +85,16 @@ def find(name: str) -> Entry | None:
     return next((entry for entry in catalogue() if entry.name == name), None)
 
 
-def run_cell(entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = None) -> CellResult:
+def why_not(drill: Drill, cell: Cell) -> str:
+    """Return why a drill cannot be done in a cell on this machine; empty if it can."""
+    if reason := drill.why_not(cell):
+        return reason
+    return memory_limit.why_not() if drill.memory_mib is not None else ""
+
+
+def run_cell(
+    entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = None, times: int | None = None
+) -> CellResult:
     """
     Run a drill in one cell.
 
@@ -93,18 +103,19 @@ def run_cell(entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = Non
         cell: How the nodes run.
         logs: The folder for the logs of the nodes.
         drilled: What the nodes run; None for the jobs of the demonstration.
+        times: How often a fault strikes that strikes again and again; None for as often as it declares.
 
     Raises:
         FleetError: If broker or nodes do not start, or the fault cannot be done.
     """
     began, longest_s = time.monotonic(), drilled.longest_s if drilled else 0.0
     load_s, resume_s = max(entry.drill.load_s, 3 * longest_s), entry.drill.resume_s + longest_s
-    with Scene(cell, entry.drill, logs, drilled) as scene:
+    with Scene(cell, entry.drill, logs, drilled, times) as scene:
         started = [scene.begin_node() for _ in range(entry.drill.nodes)]
         for node in started:
             scene.wait_for(node)
         load_at = time.time()
-        with _meanwhile(partial(scene.sender.keep_sending, entry.drill, scene.done)):
+        with _meanwhile(partial(scene.sender.keep_sending, entry.drill, scene.ledger.done_count)):
             if not scene.until_done(FIRST_JOBS, END_S + 10 * longest_s):
                 raise FleetError(f"{entry.name}, {cell.name}: no job was done. The logs are in {logs}.")
             scene.wait(load_s / 3)
@@ -114,9 +125,10 @@ def run_cell(entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = Non
             _wait_for_work(scene, healed_at, resume_s)
             scene.wait(max(TAIL_S, load_at + load_s - time.time()))
         found = _settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
-        notes = scene.notes()
+        notes = scene.ledger.notes()
         fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.strikes)
-        toll, resumed_s = toll_of(fates), resumed_after_s(notes, healed_at)
+        toll, resumed_s = toll_of(fates, scene.lost_by(fates)), resumed_after_s(notes, healed_at)
+        hanging = [] if resumed_s is not None else [node.name for node in scene.living()]
         last = max((each.at for each in notes if each.what == effects.DONE), default=None)
         return CellResult(
             drill=entry.name,
@@ -126,10 +138,12 @@ def run_cell(entry: Entry, cell: Cell, logs: Path, drilled: Drilled | None = Non
                 *scene.hung,
                 *shortfalls(
                     toll, entry.drill.bounds(cell), holdable=window(entry.drill.nodes), resumed_s=resumed_s,
-                    resume_s=resume_s, ended=len(scene.ended),
+                    resume_s=resume_s, ended=len(scene.ended), hanging=hanging,
+                    promised=cell.transport if entry.drill.beside else "",
                 ),
             ],
             ended=scene.ended,
+            hanging=hanging,
             resumed_s=resumed_s,
             settled_s=None if last is None else max(0.0, last - healed_at),
             struck=[(each.what, each.at - load_at) for each in scene.strikes],
@@ -172,7 +186,7 @@ def _wait_for_work(scene: Scene, healed_at: float, within_s: float) -> None:
 
     def goes_on() -> bool:
         scene.look_after_nodes()
-        return resumed_after_s(scene.notes(), healed_at) is not None
+        return resumed_after_s(scene.ledger.notes(), healed_at) is not None
 
     until(goes_on, within_s)
 
@@ -181,7 +195,7 @@ def _settled(scene: Scene, within_s: float) -> Found:
     """Wait until all jobs have come to their end, or until what is missing is nowhere; return where jobs are then."""
     until_s, nowhere_since_s = time.monotonic() + within_s, None
     while True:
-        ended = {each.job for each in scene.notes() if each.what in {effects.DONE, effects.FAILED}}
+        ended = {each.job for each in scene.ledger.notes() if each.what in {effects.DONE, effects.FAILED}}
         found = scene.found()
         missing = set(scene.sender.sent) - scene.sender.refused - ended - found.dead_letters
         now_s = time.monotonic()
@@ -239,11 +253,13 @@ class CellQuestion:
         drill: The name of the drill.
         cell: The cell.
         own: A user's own app; None for the jobs of the demonstration.
+        times: How often a fault strikes that strikes again and again; None for as often as it declares.
     """
 
     drill: str
     cell: Cell
     own: OwnQuestion | None = None
+    times: int | None = None
 
 
 def run_drills(
@@ -251,7 +267,9 @@ def run_drills(
     folder: Path,
     module: str,
     own: OwnQuestion | None = None,
+    *,
     at_once: int = AT_ONCE,
+    times: int | None = None,
 ) -> Iterator[CellResult]:
     """
     Run drills in cells, each in a process of its own; yield what was found as they end.
@@ -262,16 +280,17 @@ def run_drills(
         module: The module that runs a `CellQuestion`.
         own: A user's own app; None for the jobs of the demonstration.
         at_once: How many run at the same time.
+        times: How often a fault strikes that strikes again and again; None for as often as it declares.
 
     Raises:
         FleetError: If the process of a cell ends without saying what it found.
     """
     parts = []
     for entry, cell in chosen:
-        if not entry.drill.runs_in(cell):
-            yield CellResult(drill=entry.name, cell=cell.name, skipped="no slot of this pool is a process")
+        if reason := why_not(entry.drill, cell):
+            yield CellResult(drill=entry.name, cell=cell.name, skipped=reason)
             continue
-        question = CellQuestion(drill=entry.name, cell=cell, own=own)
+        question = CellQuestion(drill=entry.name, cell=cell, own=own, times=times)
         parts.append(
             Apart(
                 name=f"drill {entry.name} in {cell.name}", module=module,

@@ -77,18 +77,22 @@ class Sender:
     refused: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def send(self, task: str, *arguments: Any) -> str:
-        """Send a job of the demonstration, and return its identity."""
-        job = self._identity()
+    def send(self, task: str, *arguments: Any, after_s: float | None = None) -> str:
+        """Send a job of the demonstration, due after so many seconds, and return its identity."""
+        job = self.identity()
+        self.send_as(job, task, *arguments, after_s=after_s)
+        return job
+
+    def send_as(self, job: str, task: str, *arguments: Any, after_s: float | None = None) -> None:
+        """Send a job under an identity that it has already."""
+        options: dict[str, Any] = {"task_id": job, "queue": QUEUE, "retry": False, "countdown": after_s}
         try:
             if self.outbox:
-                call = self.app.signature(task, (job, *arguments))
-                self.outbox.send(call, task_id=job, queue=QUEUE, retry=False)
+                self.outbox.send(self.app.signature(task, (job, *arguments)), **options)
             else:
-                self.app.send_task(task, (job, *arguments), task_id=job, queue=QUEUE, retry=False)
+                self.app.send_task(task, (job, *arguments), **options)
         except (OperationalError, redis.RedisError, OSError):
             self.refused.add(job)
-        return job
 
     def send_one(self, job_s: float) -> str:
         """Send a job as the load has it, and return its identity; the demonstration's wait for so many seconds."""
@@ -101,7 +105,8 @@ class Sender:
             self.send_one(drill.job_s)
             due_s += 1 / drill.rate_per_s
 
-    def _identity(self) -> str:
+    def identity(self) -> str:
+        """Return the identity of the next job, which counts as sent from now on."""
         with self._lock:
             job = f"job-{len(self.sent)}"
             self.sent.append(job)
@@ -120,7 +125,7 @@ class OwnSender(Sender):
         assert self.own is not None
         jobs = self.own.jobs[MIX if MIX in self.own.jobs else self.own.tasks[0]]
         (call,) = self._draw.choices(jobs.calls, weights=jobs.weights or None)
-        job = self._identity()
+        job = self.identity()
         message = call.messages[call.message_index[len(self.sent) % len(call.message_index)]]
         try:
             with self.app.connection_for_write() as connection:

@@ -59,17 +59,17 @@ def _ended(scene: Scene, job: str, within_s: float = ENOUGH_S) -> str:
     """Return what is noted of a job first after its beginning: `done`, `failed`, or nothing in time."""
 
     def noted() -> str:
-        return next((each.what for each in scene.notes() if each.job == job and each.what != effects.BEGUN), "")
+        return next((each.what for each in scene.ledger.notes() if each.job == job and each.what != effects.BEGUN), "")
 
     return until(noted, within_s, every_s=LOOK_S)
 
 
 def _begun(scene: Scene, job: str) -> bool:
-    return until(lambda: any(each.job == job for each in scene.notes()), ENOUGH_S, every_s=LOOK_S)
+    return until(lambda: any(each.job == job for each in scene.ledger.notes()), ENOUGH_S, every_s=LOOK_S)
 
 
 def _processes(scene: Scene) -> int:
-    return len({each.pid for each in scene.notes()})
+    return len({each.pid for each in scene.ledger.notes()})
 
 
 def _many(scene: Scene, count: int) -> None:
@@ -107,7 +107,7 @@ def _scales(scene: Scene, node: DrillNode) -> bool:
     jobs = [scene.sender.send("drill.wait", 1.0) for _ in range(6)]
     for job in jobs:
         _ended(scene, job)
-    slots = {(each.pid, each.thread) for each in scene.notes()}
+    slots = {(each.pid, each.thread) for each in scene.ledger.notes()}
     return node.child.process.poll() is None and len(slots) > 1
 
 
@@ -118,11 +118,11 @@ def _grows(scene: Scene, _: DrillNode) -> bool:
 
 def _restarts(scene: Scene, _: DrillNode) -> bool:
     _many(scene, 2 * SLOTS)
-    before = {each.pid for each in scene.notes()}
+    before = {each.pid for each in scene.ledger.notes()}
     _replies(scene, "pool_restart")
     time.sleep(1)
     _many(scene, 2 * SLOTS)
-    return bool({each.pid for each in scene.notes()} - before)
+    return bool({each.pid for each in scene.ledger.notes()} - before)
 
 
 def _isolates(scene: Scene, node: DrillNode) -> bool:
@@ -154,7 +154,7 @@ def _computes_at_once(scene: Scene, _: DrillNode) -> bool:
     jobs = [scene.sender.send("drill.count", 0.5) for _ in range(SLOTS)]
     for job in jobs:
         _ended(scene, job)
-    notes = [each for each in scene.notes() if each.job in jobs]
+    notes = [each for each in scene.ledger.notes() if each.job in jobs]
     took_s = max(each.at for each in notes) - min(each.at for each in notes)
     return took_s < 0.5 * SLOTS * 0.8
 

@@ -7,35 +7,47 @@ import os
 import signal
 import sys
 import time
-from contextlib import closing
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 import redis
 from celery import Celery
 
 from poolrace import drilling, effects
 from poolrace.outbox import Outbox
 from poolrace.transport_setting import DEAD_LETTER_KEY, setting
-from producer.analysis.drill import Found, Strike
+from producer.analysis.drill import Fate, Found, Strike
+from producer.analysis.journal import last_takers, read_journal
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.control import Control
 from producer.fleet.embedded import EmbeddedServer
+from producer.fleet.link import Link
+from producer.fleet.memory_limit import MemoryLimit
+from producer.fleet.own_clock import OwnClock
 from producer.fleet.processes import Processes
+from producer.measure.batch import Batch, Publisher
 from producer.measure.drilled import OUTBOX_TIMES, QUEUE, Demonstration
 from producer.plan.drill import PREFETCH, SLOTS, Cell, Drill
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    import random
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
     from types import TracebackType
 
     from poolrace.effects import Note
+    from producer.analysis.drill import JobFate
     from producer.fleet.processes import Child
     from producer.measure.drilled import Drilled
 
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
+BATCH_EVERY_S = 0.02
+TIMES = 20
 HELD_S = 0.5
 """So long after a fault what nodes hold is added to what they held: a job may have been taken at the same instant."""
 
@@ -72,34 +84,53 @@ class Scene:
         nodes: All nodes that were started, in order, those that have ended among them.
         server: The broker.
         sender: Sends jobs.
+        ledger: The effects of jobs.
         strikes: The faults so far.
         hung: In words, the nodes that did not do what they were asked to.
         ended: In words, the nodes that ended by themselves.
+        link: What the nodes reach the broker over, if that is a part of the drill.
+        times: How often a fault strikes that strikes again and again.
+        clocks: The clocks of nodes, by the first part of their names, if they have clocks of their own.
 
     Args:
         cell: How the nodes run.
         drill: The drill.
         logs: The folder for the logs of the nodes.
         drilled: What the nodes run; None for the jobs of the demonstration.
+        times: How often a fault strikes that strikes again and again; None for `TIMES`.
     """
 
-    def __init__(self, cell: Cell, drill: Drill, logs: Path, drilled: Drilled | None = None) -> None:
+    def __init__(
+        self, cell: Cell, drill: Drill, logs: Path, drilled: Drilled | None = None, times: int | None = None
+    ) -> None:
         self.cell, self._drill, self._logs = cell, drill, logs
         self._drilled = drilled or Demonstration()
+        self.times = times or TIMES
         self.visibility_s = self._drilled.visibility_s or drill.visibility_s
         self.nodes: list[DrillNode] = []
         self.strikes: list[Strike] = []
         self.hung: list[str] = []
         self.ended: list[str] = []
+        self.clocks: dict[str, OwnClock] = {}
         self._processes = Processes()
+        self._around = ExitStack()
 
     def __enter__(self) -> Self:
+        if self._drill.memory_mib is not None:
+            # Left last: its processes have ended then.
+            self._memory = self._around.enter_context(
+                MemoryLimit(f"poolrace-drill-{os.getpid()}", self._drill.nodes * self._drill.memory_mib)
+            )
         self._processes.__enter__()
         try:
             self._folder = self._processes.folder()
             self._effects, self._outbox = self._folder / "effects", self._folder / "outbox.sqlite3"
+            self.ledger = effects.Ledger(self._effects)
             aof = self._drill.aof or self.cell.has_aof
             self.server = EmbeddedServer(self._processes, self._folder, aof=aof)
+            self.link = Link(self.server.broker.url)
+            if self._drill.link:
+                self._around.enter_context(self.link)
             self.app = Celery("drill", broker=self.server.broker.url, set_as_current=False)
             sending = Celery("drill", broker=self.server.broker.url, set_as_current=False)
             box = Outbox(sending, str(self._outbox), most_times=OUTBOX_TIMES) if self.cell.has_outbox else None
@@ -116,6 +147,7 @@ class Scene:
             if node.child.process.poll() is None:
                 os.killpg(node.pid, signal.SIGCONT)  # one that was stopped could not end
         self._processes.__exit__(kind, error, trace)
+        self._around.close()
 
     # What a fault may do
 
@@ -132,24 +164,30 @@ class Scene:
 
     def begin_node(self) -> DrillNode:
         """Start a node, and do not wait for it."""
-        name = f"node-{len(self.nodes) + 1}"
+        number = len(self.nodes) + 1
+        name, transport = f"node-{number}", self._transport(number)
         cell, (app, *words) = self.cell, self._drilled.words()
         command = [
             sys.executable, "-P", "-m", "celery", "-A", app, "worker", "-P", cell.pool, "-c", str(SLOTS),
             "--prefetch-multiplier", str(PREFETCH), "-n", f"{name}@drill", *words, "--without-gossip",
             "--without-mingle", "--loglevel", "INFO", *self._drill.flags,
-            *(f"{key}={value}" for key, value in setting(cell.transport).items()),
+            *(f"{key}={value}" for key, value in setting(transport).items()),
         ]  # fmt: skip
         child = self._processes.start(
             name,
             command,
-            env=self._environment(),
+            env=self._environment(name),
             log=self._logs / f"{name}.log",
             cwd=self._drilled.folder(self._folder),
         )
         node = DrillNode(name=f"{name}@drill", child=child)
+        if self._drill.memory_mib is not None:
+            self._memory.add(node.pid)
         self.nodes.append(node)
         return node
+
+    def _transport(self, number: int) -> str:
+        return self._drill.beside if self._drill.beside and number % 2 == 0 else self.cell.transport
 
     def wait_for(self, node: DrillNode) -> None:
         """
@@ -180,6 +218,12 @@ class Scene:
         node.struck = True
         node.child.process.send_signal(number)
 
+    def ask_all_to_end(self, node: DrillNode, number: signal.Signals, what: str) -> None:
+        """Send a signal to all processes of a node, as systemd does without KillMode=mixed."""
+        self.struck(what)
+        node.struck = True
+        os.killpg(node.pid, number)
+
     def wait_for_end(self, node: DrillNode, within_s: float = END_S) -> None:
         """Wait until a node has ended; one that hangs is noted, and killed."""
         if not until(lambda: node.child.process.poll() is not None, within_s):
@@ -190,9 +234,9 @@ class Scene:
         """Send a signal to all processes of a node: SIGSTOP freezes it as a paused virtual machine is."""
         os.killpg(node.pid, number)
 
-    def struck(self, what: str) -> None:
-        """Note that a fault strikes, and what nodes hold then, so that what runs again is explained."""
-        self.strikes.append(Strike(what=what, at=time.time(), held=self._held()))
+    def struck(self, what: str, also: Iterable[str] = ()) -> None:
+        """Note that a fault strikes, and what nodes hold then, and other jobs that it may have run again."""
+        self.strikes.append(Strike(what=what, at=time.time(), held=self._held().union(also)))
 
     def note_held(self) -> None:
         """Add what nodes hold now to the fault that has just struck."""
@@ -208,11 +252,28 @@ class Scene:
             self.ended.append(f"{node.name} ended by itself with {node.child.ended()}")
             self.begin_node()
 
-    def cut_connections(self) -> None:
+    def cut_connections(self, what: str) -> None:
         """Have the broker close every connection but that of this command, as a firewall or a failover does."""
+        self.struck(what)
         with self._client() as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
+
+    def set_broker(self, name: str, value: str) -> None:
+        """Change a setting of the broker while it runs."""
+        with self._client() as client:
+            client.config_set(name, value)
+
+    def begin_batch(self, count: int) -> Publisher:
+        """Start a process that sends a batch of jobs."""
+        sent = Batch(
+            url=self.server.broker.url,
+            outbox=str(self._outbox) if self.cell.has_outbox else "",
+            jobs=[self.sender.identity() for _ in range(count)],
+            job_s=self._drill.job_s,
+            every_s=BATCH_EVERY_S,
+        )
+        return Publisher(self._processes, sent, self._logs / "publisher.log")
 
     def wait(self, seconds: float) -> None:
         """Let the load go on, and start another node for each that ends by itself."""
@@ -221,6 +282,32 @@ class Scene:
     def _waited(self) -> bool:
         self.look_after_nodes()
         return False
+
+    def kill_at_random(self, chance: random.Random) -> None:
+        """Kill a node, the process of a slot, all connections, or the broker; nodes and slots only if others work."""
+        at_work = [node for node in self.living() if self.ledger.has_worked(node.name)]
+        kinds: list[Callable[[], None]] = [partial(self.cut_connections, "connections cut"), self.restart_broker]
+        if len(at_work) > 1:
+            kinds.append(lambda: self._kill_and_replace(chance.choice(at_work)))
+            if self.cell.has_children:
+                kinds.append(lambda: self._kill_child(chance, chance.choice(at_work)))
+        chance.choice(kinds)()
+
+    def restart_broker(self) -> None:
+        """Kill the broker, and start it again with what it has on disk."""
+        self.struck("broker killed")
+        self.server.kill()
+        self.server.start_again()
+
+    def _kill_and_replace(self, node: DrillNode) -> None:
+        self.kill(node, "node killed")
+        self.begin_node()
+
+    def _kill_child(self, chance: random.Random, node: DrillNode) -> None:
+        if children := psutil.Process(node.pid).children():
+            self.struck("process of a slot killed")
+            with suppress(psutil.NoSuchProcess):
+                chance.choice(children).kill()
 
     def send_again(self) -> None:
         """Have the outbox, where there is one, send again what is overdue."""
@@ -233,7 +320,7 @@ class Scene:
 
     def until_done(self, count: int, within_s: float = END_S) -> bool:
         """Wait until so many jobs are done, and return whether they are."""
-        return until(lambda: self.done() >= count, within_s, every_s=LOOK_S)
+        return until(lambda: self.ledger.done_count() >= count, within_s, every_s=LOOK_S)
 
     def send_burst(self, count: int, job_s: float) -> None:
         """Send jobs at once, so that some wait and some are taken ahead."""
@@ -251,22 +338,28 @@ class Scene:
 
     def _slot_at_work(self, job_s: float) -> Note:
         job = self.sender.send_one(job_s)
-        begun = until(lambda: next((each for each in self.notes() if each.job == job), None), END_S, every_s=LOOK_S)
-        if begun is None:
-            raise FleetError(f"No node began a job in {END_S:.0f} s. The logs are in {self._logs}.")
+        self.until_begun(job)
         if isinstance(self._drilled, Demonstration):
             self.wait(job_s / 4)
+        begun = self.ledger.first_begin(job)
+        assert begun is not None
         return begun
+
+    def until_begun(self, job: str) -> None:
+        """
+        Wait until a job has begun.
+
+        Raises:
+            FleetError: If it does not.
+        """
+        if until(lambda: self.ledger.first_begin(job), END_S, every_s=LOOK_S) is None:
+            raise FleetError(f"No node began a job in {END_S:.0f} s. The logs are in {self._logs}.")
 
     def until_noted(self, job: str, within_s: float = END_S) -> bool:
         """Wait until a job is done, and return whether it is."""
-        return until(lambda: any(each.job == job and each.what == effects.DONE for each in self.notes()), within_s)
+        return until(lambda: job in self.ledger.done(), within_s)
 
     # What is found
-
-    def notes(self) -> list[Note]:
-        """Return the ledger of effects."""
-        return list(effects.read(self._effects))
 
     def found(self) -> Found:
         """Return where jobs are: on the broker, and on the nodes that live."""
@@ -283,13 +376,16 @@ class Scene:
             dead_letters=frozenset(_identities(json.loads(json.loads(raw)["message"]) for raw in dead)),
         )
 
+    def lost_by(self, fates: Iterable[JobFate]) -> dict[str, int]:
+        """Return the lost jobs by the transport that took them last, where nodes have different ones."""
+        if not self._drill.beside:
+            return {}
+        lost = {each.job for each in fates if each.fate is Fate.LOST}
+        return dict(Counter(last_takers(read_journal(self.server.journal()), lost).values()))
+
     def living(self) -> list[DrillNode]:
         """Return the nodes that run and were not struck."""
         return [node for node in self.nodes if not node.struck and node.child.process.poll() is None]
-
-    def done(self) -> int:
-        """Return how many jobs are done."""
-        return len({each.job for each in self.notes() if each.what == effects.DONE})
 
     def _on_nodes(self) -> list[str]:
         if not (living := [node.name for node in self.living()]):
@@ -309,14 +405,19 @@ class Scene:
     def _client(self) -> Any:
         return redis.Redis.from_url(self.server.broker.url)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, node: str) -> dict[str, str]:
+        url = self.link.url if self._drill.link else self.server.broker.url
+        if self._drill.own_clocks:
+            self.clocks[node] = OwnClock(self._folder / f"clock-{node}")
         return {
-            **self._drilled.environment(self.cell, self.server.broker.url, self._folder),
+            **self._drilled.environment(self.cell, url, self._folder),
+            **(self.clocks[node].environment() if self._drill.own_clocks else {}),
             drilling.VISIBILITY: str(self.visibility_s),
             drilling.PROFILE: self.cell.profile,
             drilling.WITHOUT: ",".join(self.cell.without),
             drilling.OUTBOX: str(self._outbox) if self.cell.has_outbox else "",
             effects.VARIABLE: str(self._effects),
+            drilling.RETURN_LIMIT: str(self._drill.return_limit),
         }
 
 

@@ -110,12 +110,13 @@ class Bounds:
     The most that a fault may cost in a cell.
 
     Attributes:
-        lost: Jobs that are gone without a word.
+        lost: Jobs that are gone without a word, where nodes have different transports by those of the other one.
         failed: Jobs that their node gave up as failed.
         queued: Jobs that never come to an end.
         set_aside: Jobs that came again too often, and went to the dead letters.
         repeated: Jobs that ran more than once, each explained by the fault; None for as many as a node may hold.
         ended: Nodes that ended by themselves, and whose supervisor started another.
+        hangs: Nodes that take no job any more until somebody starts them again.
     """
 
     lost: int = 0
@@ -124,6 +125,14 @@ class Bounds:
     set_aside: int = 0
     repeated: int | None = None
     ended: int = 0
+    hangs: int = 0
+
+
+MANY = 10**9
+"""As many as there are: they are counted, and nothing is promised of them."""
+
+COUNTED = Bounds(lost=MANY, failed=MANY, repeated=MANY, ended=MANY)
+"""What is counted and not promised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +156,11 @@ class Drill:
         visibility_s: The visibility timeout of the nodes.
         needs_children: Whether it strikes the process of a slot, which not every pool has.
         flags: Further words of `celery worker`.
+        link: Whether nodes reach the broker over a `Link`, which can be slowed down and broken.
+        memory_mib: The memory that each node may use with all its processes, which the kernel enforces; None for all.
+        own_clocks: Whether each node has a clock that can be set.
+        return_limit: How often a job may come back on the atomic transport before it is set aside.
+        beside: The transport of every other node, on the same queue; empty if all have that of the cell.
         own_jobs: Whether it sends jobs of its own, so that it says nothing of a user's app.
     """
 
@@ -163,6 +177,11 @@ class Drill:
     visibility_s: int = 3
     needs_children: bool = False
     flags: tuple[str, ...] = ()
+    link: bool = False
+    memory_mib: int | None = None
+    own_clocks: bool = False
+    return_limit: int = 3
+    beside: str = ""
     own_jobs: bool = False
 
     def bounds(self, cell: Cell) -> Bounds:
@@ -176,9 +195,11 @@ class Drill:
         names = [name for trait in traits if trait for name in (f"{kind}-{trait}", trait)]
         return next((self.expected[name] for name in names if name in self.expected), Bounds())
 
-    def runs_in(self, cell: Cell) -> bool:
-        """Return whether a cell has what the fault strikes."""
-        return cell.has_children or not self.needs_children
+    def why_not(self, cell: Cell) -> str:
+        """Return why the fault says nothing of a cell; empty if it does."""
+        if self.needs_children and not cell.has_children:
+            return "no slot of this pool is a process"
+        return f"all its nodes are on the {cell.transport} transport" if self.beside == cell.transport else ""
 
 
 def window(nodes: int = 1) -> int:

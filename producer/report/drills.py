@@ -37,6 +37,9 @@ NOT_SEEN = (
 )
 COLUMNS = ("cell", "jobs", "lost", "failed", "set aside", "ran again", "goes on after", "done after", "as expected")
 
+OFTEN = 10
+"""A fault that strikes so often is told with its counts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillsRun:
@@ -129,11 +132,14 @@ def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
     """Return what one drill found."""
     said = {line: None for each in results for line in each.said}
     ended = [f"{each.cell}: {line}." for each in results for line in _ended(each)]
+    hanging = [f"{each.cell}: {name} takes no job." for each in results for name in each.hanging]
     return [
         Prose(title=entry.name, lines=[entry.drill.title]),
         Table(title="", columns=COLUMNS, rows=[_row(each) for each in results], words=["cell", "as expected"]),
         Prose(title="Promised", lines=[f"{entry.drill.documented} ({entry.drill.source})"]),
+        *([Prose(title="Struck", lines=struck)] if (struck := _struck(results)) else []),
         *([Prose(title="Nodes that ended", lines=ended)] if ended else []),
+        *([Prose(title="Nodes that hang", lines=hanging)] if hanging else []),
         *([Prose(title="What an operator sees", lines=list(said)[:6])] if said else []),
     ]
 
@@ -189,6 +195,15 @@ def _seen(each: Tried | None) -> str:
     return ("works" if each.happens else "does not") + ("" if each.agrees else " !")
 
 
+def _struck(results: Sequence[CellResult]) -> list[str]:
+    """Return how often what struck, where that is often."""
+    counts = {each.cell: Counter(what for what, _ in each.struck) for each in results if len(each.struck) >= OFTEN}
+    return [
+        f"{cell}: {found.total():,} times: {', '.join(f'{count} {what}' for what, count in found.most_common())}."
+        for cell, found in counts.items()
+    ]
+
+
 def _ended(each: CellResult) -> list[str]:
     """Return how often nodes ended by themselves, and how."""
     ways = Counter(line.partition(" ")[2] for line in each.ended)
@@ -205,7 +220,9 @@ def machine_of(run: DrillsRun) -> str:
 
 def lost_of(toll: Toll) -> str:
     """Return how many jobs were lost, and the share that is not exceeded with 95 %."""
-    return f"{toll.lost} (below {upper_share(toll.lost, toll.sent):.1%})".replace("%", " %")
+    by = [f"{count} by {transport or 'nobody'}" for transport, count in toll.lost_by.items()]
+    percent = 100 * upper_share(toll.lost, toll.sent)
+    return f"{toll.lost} ({', '.join([*by, f'below {percent:.1f} %' if percent >= 0.1 else f'below {percent:.2g} %'])})"
 
 
 def _row(each: CellResult) -> list[str]:
@@ -225,8 +242,8 @@ def _short(each: CellResult) -> str:
         return "!" if each.short else UNNAMED
     toll = each.toll
     counts = ((toll.lost, "lost"), (toll.failed, "failed"), (toll.set_aside, "set aside"), (toll.repeated, "again"))
-    words = ", ".join(f"{count} {what}" for count, what in counts if count) or "none"
-    return f"{words} !" if each.short else words
+    words = [f"{count} {what}" for count, what in counts if count] + ["hangs"] * bool(each.hanging)
+    return (", ".join(words) or "none") + (" !" if each.short else "")
 
 
 def _unexpected(run: DrillsRun) -> list[Part]:

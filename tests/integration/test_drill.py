@@ -12,6 +12,7 @@ from integration.commands import load, poolrace, until
 from integration.tiers import heavy
 
 from poolrace.profiles import PROFILES, SAFE, ProfileSetting
+from producer.fleet.memory_limit import why_not
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
@@ -56,7 +57,29 @@ def test_a_killed_node_costs_no_more_than_its_acknowledgement_says(tmp_path: Pat
 )
 def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path, name: str, cell: str) -> None:
     code, (found,), err = drilled(tmp_path, name, "--cell", cell)
+    if found["skipped"] and why_not():
+        pytest.skip(found["skipped"])
     assert (code, found["short"], found["toll"]["lost"]) == (0, [], 0), err
+
+
+@pytest.mark.heavy
+def test_nodes_of_the_atomic_transport_lose_nothing_beside_nodes_of_kombus(tmp_path: Path) -> None:
+    code, (found,), err = drilled(tmp_path, "mixed-kills", "--cell", "prefork-late-atomic", "--times", "40")
+    assert (code, found["short"]) == (0, []), err
+    assert found["toll"]["lost_by"].get("atomic", 0) == 0
+    assert {what for what, _ in found["struck"]} >= {
+        "node killed", "process of a slot killed", "connections cut", "broker killed",
+    }  # fmt: skip
+
+
+@pytest.mark.heavy
+def test_a_countdown_beyond_the_visibility_timeout_runs_again_on_kombus_transport_alone(tmp_path: Path) -> None:
+    _, found, err = drilled(
+        tmp_path, "eta-beyond-timeout", "--cell", "threads-early-stock", "--cell", "threads-late-atomic"
+    )
+    again = {each["cell"]: each["toll"]["repeated"] for each in found}
+    assert again["threads-early-stock"] > 0, err
+    assert again["threads-late-atomic"] == 0, err
 
 
 @pytest.mark.heavy

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PLAIN = {drilling.VISIBILITY: "3"}
+PLAIN = {drilling.VISIBILITY: "3", drilling.RETURN_LIMIT: "3"}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_users_job_is_noted_as_its_node_sees_it(app: Celery, tmp_path: Path) -
     say(app, signals.task_prerun, "job-2")
     say(app, signals.task_failure, "job-2", exception=ValueError())
     say(app, signals.task_revoked, "job-3")
-    noted = [(each.job, each.what) for each in effects.read(tmp_path / "effects")]
+    noted = [(each.job, each.what) for each in effects.Ledger(tmp_path / "effects").notes()]
     assert noted == [
         ("job-1", "begun"), ("job-1", "retried"), ("job-1", "begun"), ("job-1", "done"),
         ("job-2", "begun"), ("job-2", "failed"), ("job-3", "failed"),
@@ -72,4 +72,4 @@ def test_jobs_that_a_job_starts_and_those_of_another_app_are_not_noted(app: Cele
     with Celery("other", broker="memory://", set_as_current=False) as other:
         other.task(name="shop.charge", shared=False)(charge)
         say(other, signals.task_prerun, "job-1")
-    assert list(effects.read(tmp_path / "effects")) == []
+    assert effects.Ledger(tmp_path / "effects").notes() == []

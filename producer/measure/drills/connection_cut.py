@@ -14,6 +14,5 @@ DRILL = Drill(
 def strike(scene: Scene) -> None:
     """Cut all connections, twice."""
     for _ in range(2):
-        scene.struck("connections cut")
-        scene.cut_connections()
+        scene.cut_connections("connections cut")
         scene.wait(1)

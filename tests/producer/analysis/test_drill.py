@@ -144,7 +144,11 @@ def test_without_a_bound_what_nodes_may_hold_may_run_again() -> None:
 
 
 def test_work_that_does_not_go_on_or_late_is_told() -> None:
-    assert shortfalls(toll(done=1), Bounds(), holdable=1, resumed_s=None, resume_s=1) == ["work did not go on"]
+    facts = {"holdable": 1, "resumed_s": None, "resume_s": 1}
+    assert shortfalls(toll(done=1), Bounds(), **facts) == ["work did not go on: no node runs"]
+    (told,) = shortfalls(toll(done=1), Bounds(), hanging=["node-1@drill"], **facts)
+    assert told == "work did not go on: node-1@drill takes no job"
+    assert shortfalls(toll(done=1), Bounds(hangs=1), hanging=["node-1@drill"], **facts) == []
     (late,) = shortfalls(toll(done=1), Bounds(), holdable=1, resumed_s=2.0, resume_s=1)
     assert late == "work went on after 2.0 s, within 1 s it should"
 
@@ -173,3 +177,15 @@ def test_a_run_ends_with_the_note_of_its_own_slot() -> None:
     first, second = runs_of(notes, began_at=1.0)
     assert (first.job, first.begin_s, first.end_s) == ("job-0", 0.0, None)
     assert (second.begin_s, second.end_s, second.slot) == (1.0, 2.0, "node-1 2/2")
+
+
+def test_where_nodes_differ_in_transport_the_promised_one_may_lose_nothing_and_the_other_one_may() -> None:
+    facts = {"holdable": 8, "resumed_s": 0.1, "resume_s": 20.0}
+    bounds = Bounds(lost=10)
+    by_stock, by_atomic = (toll_of(FATES_LOST, {name: 2}) for name in ("stock", "atomic"))
+    assert shortfalls(by_stock, bounds, promised="atomic", **facts) == []
+    (told,) = shortfalls(by_atomic, bounds, promised="atomic", **facts)
+    assert told == "2 jobs were lost by nodes of the atomic transport, none may"
+
+
+FATES_LOST = [JobFate(job=f"job-{number}", fate=Fate.LOST, runs=0, effects=0) for number in range(2)]

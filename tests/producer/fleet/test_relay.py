@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
-from producer.fleet.relay import BIN_S, HELD_BYTES, Cost, End, Meter, quantile
+from producer.fleet.relay import BIN_S, HELD_BYTES, Cost, End, Line, Meter, quantile
 
 PATIENCE_S = 30
 MIB = 2**20
@@ -244,7 +244,7 @@ class _Connection(asyncio.Transport):
 
 def test_what_is_heard_before_the_server_is_reached_is_carried_once_it_is():
     async def carried():
-        near, far = (End(0.01, Meter()) for _ in range(2))
+        near, far = (End(Line(0.02), Meter()) for _ in range(2))
         far.connection_made(connection := _Connection())
         near.connection_made(_Connection())
         near.data_received(b"HELLO")

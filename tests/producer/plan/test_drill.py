@@ -71,9 +71,15 @@ def test_without_bounds_nothing_may_be_lost() -> None:
 
 def test_a_fault_of_a_slots_process_is_tried_where_slots_are_processes() -> None:
     some = Drill(title="", documented="", source="", needs_children=True)
-    assert some.runs_in(NAMED["prefork-safe"])
-    assert not some.runs_in(NAMED["threads-safe"])
-    assert some.runs_in(Cell(pool="prefork", acks="late", transport=ATOMIC, profile=OUTBOX))
+    assert not some.why_not(NAMED["prefork-safe"])
+    assert some.why_not(NAMED["threads-safe"]) == "no slot of this pool is a process"
+    assert not some.why_not(Cell(pool="prefork", acks="late", transport=ATOMIC, profile=OUTBOX))
+
+
+def test_nodes_of_two_transports_are_drilled_where_they_differ() -> None:
+    some = Drill(title="", documented="", source="", beside=STOCK)
+    assert some.why_not(NAMED["threads-late-stock"]) == "all its nodes are on the stock transport"
+    assert not some.why_not(NAMED["threads-safe"])
 
 
 @pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.name)

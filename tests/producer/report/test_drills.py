@@ -137,3 +137,21 @@ def test_a_feature_that_is_not_as_it_is_said_is_marked_and_told() -> None:
     assert isinstance(table, Table)
     assert table.rows == [["autoscale", "works", "works !"]]
     assert wrong.lines == ["autoscale on threads: works here, does not by poolrace/pools.py"]  # type: ignore[union-attr]
+
+
+def test_lost_jobs_are_told_by_the_transport_that_took_them_and_kills_by_what_was_killed() -> None:
+    entry = find("mixed-kills")
+    assert entry is not None
+    toll = replace(toll_of(fates(done=98, lost=2), {"stock": 2}), sent=30_000)
+    struck = [("node killed", 1.0)] * 9 + [("broker killed", 2.0)] * 3
+    text = shown(drill(entry, [replace(GOOD, drill="mixed-kills", toll=toll, struck=struck)]))
+    assert "2 (2 by stock, below 0.02 %)" in text
+    assert "threads-safe: 12 times: 9 node killed, 3 broker killed." in text
+
+
+def test_a_node_that_hangs_is_named_and_marked_in_the_matrix() -> None:
+    entry = find("broker-half-open")
+    assert entry is not None
+    hung = replace(GOOD, drill="broker-half-open", resumed_s=None, hanging=["node-1@drill"])
+    assert "threads-safe: node-1@drill takes no job." in shown(drill(entry, [hung]))
+    assert "2 again, hangs" in shown(matrix(run_of([hung], FOLDER, 1.0)))

@@ -1,0 +1,74 @@
+"""
+Reads the journal of a Redis server, its append-only file, to tell which transport took a job last. Pure.
+
+The server writes down what its commands changed, in the order in which it happened. The atomic transport takes a
+message in one step with the note that it is delivered; kombu's own takes it with one command and notes it with the
+next. So a message that left its list without a note was taken by kombu's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from poolrace.transport_setting import ATOMIC, STOCK
+
+Command = Sequence[bytes]
+
+_IDENTITY = re.compile(rb'\\?"id\\?": \\?"(job-\d+)')
+POPS = {b"rpop", b"lpop", b"lmpop", b"brpop", b"rpoplpush", b"lmove", b"lrem", b"ltrim"}
+
+
+def read_journal(text: bytes) -> Iterator[list[Command]]:
+    """Yield the steps of a journal: a command, or all of a transaction or a script. The last may be cut off."""
+    step: list[Command] | None = None
+    for command in _commands(text):
+        name = command[0].lower()
+        if name == b"multi":
+            step = []
+        elif name == b"exec" and step is not None:
+            yield step
+            step = None
+        elif step is not None:
+            step.append(command)
+        else:
+            yield [command]
+
+
+def _commands(text: bytes) -> Iterator[Command]:
+    at = 0
+    while at < len(text):
+        line_end = text.find(b"\r\n", at)
+        if line_end < 0:
+            return
+        head, at = text[at:line_end], line_end + 2
+        if not head.startswith(b"*"):
+            continue  # a remark, such as a time
+        words = []
+        for _ in range(int(head[1:])):
+            line_end = text.find(b"\r\n", at)
+            if line_end < 0:
+                return
+            size = int(text[at + 1 : line_end])
+            at = line_end + 2
+            if at + size > len(text):
+                return
+            words.append(text[at : at + size])
+            at += size + 2
+        yield words
+
+
+def last_takers(steps: Iterable[list[Command]], jobs: Collection[str]) -> dict[str, str]:
+    """Return for each job the transport that took it last, as far as the journal tells."""
+    takers = dict.fromkeys(jobs, "")
+    for step in steps:
+        pops = any(command[0].lower() in POPS for command in step)
+        for command in step:
+            name = command[0].lower()
+            if name not in (b"hset", b"lpush", b"rpush"):
+                continue
+            for job in {found.decode() for word in command[2:] for found in _IDENTITY.findall(word)}:
+                if job in takers:
+                    # In a list it is free for anybody; if it leaves it without a note, kombu's transport took it.
+                    takers[job] = ATOMIC if name == b"hset" and pops else STOCK
+    return takers
