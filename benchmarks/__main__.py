@@ -17,6 +17,7 @@ from benchmarks import (
     endurance,
     fidelity,
     limits,
+    noting,
     publishing,
     stamping,
     transport,
@@ -38,12 +39,13 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark(name="publishing", asks="How fast does one process send?", measure=publishing.measure, takes_s=30),
         Benchmark(name="stamping", asks="What does stamping cost?", measure=stamping.measure, takes_s=250),
-        Benchmark(name="adoption", asks="What does it cost an app?", measure=adoption.measure, takes_s=200),
+        Benchmark(name="adoption", asks="What does it cost an app?", measure=adoption.measure, takes_s=330),
         Benchmark(name="fidelity", asks="Does what was asked for happen?", measure=fidelity.measure, takes_s=70),
         Benchmark(name="contrast", asks="Does a race see what is known?", measure=contrast.measure, takes_s=75),
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),
         Benchmark(name="limits", asks="Does the search find a known limit?", measure=limits.measure, takes_s=450),
         Benchmark(name="endurance", asks="Does memory stay as it is?", measure=endurance.measure, takes_s=630),
+        Benchmark(name="noting", asks="What does a drill's ledger cost?", measure=noting.measure, takes_s=80),
         Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=770),
         Benchmark(name="analysis", asks="What does a large run cost?", measure=analysis.measure, takes_s=20),
     )
@@ -71,8 +73,8 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     Measure the promises that Poolrace makes about itself, as ratios side by side.
 
-    The median of the rounds decides. All take about 36 minutes, best on a machine that does nothing else. Names:
-    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, transport, analysis; all
+    The median of the rounds decides. All take about 45 minutes, best on a machine that does nothing else. Names:
+    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, endurance, noting, transport, analysis; all
     if none is given.
     """
     interrupts.install()

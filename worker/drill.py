@@ -59,6 +59,12 @@ def wait(seconds: float) -> None:
     time.sleep(seconds)
 
 
+@app.task(name="drill.rest", shared=False)
+def rest(_identity: str, seconds: float) -> None:
+    """Wait as `wait` does, and note nothing: what a note costs is measured against it."""
+    time.sleep(seconds)
+
+
 @job()
 def leave(code: int) -> None:
     """End the process of the slot, as a library does that calls exit."""

@@ -50,12 +50,8 @@ local function rest()
     local lookout, idle = key_of(queue, LOOKOUT), key_of(queue, IDLE)
     looks[queue] = '0'
     if not resigned[queue] then
-      local first = redis.pcall('SET', lookout, me, 'EX', lease, 'NX')
-      local refused = type(first) == 'table' and first.err
-      if first and not refused or not refused and redis.call('GET', lookout) == me then
-        looks[queue] = '1'
-        if not first then redis.call('EXPIRE', lookout, lease) end
-      end
+      local who = redis.call('GET', lookout)
+      if (not who or who == me) and not redis.pcall('SET', lookout, me, 'EX', lease).err then looks[queue] = '1' end
     end
     redis.pcall('ZADD', idle, now + lease, me)
     if counted then  -- it has rested for a while

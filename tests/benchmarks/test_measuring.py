@@ -10,6 +10,7 @@ from benchmarks import (
     endurance,
     fidelity,
     limits,
+    noting,
     publishing,
     resting,
     stamping,
@@ -33,6 +34,15 @@ def test_stamping_compares_a_node_with_itself(pool):
     assert capacity.name == f"{pool}: capacity with stamping / without"
     assert capacity.median > 0
     assert cpu.promise is None
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_ledgers_cost_is_taken_on_one_node_with_and_without_notes(pool):
+    (found,) = noting.measure(pools=[pool], rounds=2, jobs=20)
+    assert found.name == f"{pool}: throughput of jobs of 10 ms with the ledger / without"
+    assert len(found.ratios) == 2
+    assert 0 < found.median < 2
 
 
 @pytest.mark.heavy

@@ -189,3 +189,16 @@ def test_where_nodes_differ_in_transport_the_promised_one_may_lose_nothing_and_t
 
 
 FATES_LOST = [JobFate(job=f"job-{number}", fate=Fate.LOST, runs=0, effects=0) for number in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("struck_at", "explained"),
+    [(0.85, ""), (0.95, "cut"), (1.0, "cut"), (1.02, "cut"), (1.4, "cut"), (1.6, ""), (5.03, "")],
+)
+def test_a_job_that_a_node_had_not_been_seen_to_hold_is_explained_if_it_ran_or_had_just_ended(
+    struck_at: float, explained: str
+) -> None:
+    times = ((BEGUN, 1.0), (DONE, 1.02), (BEGUN, 5.0), (DONE, 5.02))
+    notes = [Note("job-0", what, at, "node-1@here", 1, 1) for what, at in times]
+    strike = Strike(what="cut", at=struck_at, held=frozenset())
+    assert settled(notes, strikes=(strike,)).explained_by == explained
