@@ -132,7 +132,7 @@ MANY = 10**9
 """As many as there are: they are counted, and nothing is promised of them."""
 
 NONE_LOST = Bounds(failed=MANY, repeated=MANY, ended=MANY)
-COUNTED = Bounds(lost=MANY, failed=MANY, repeated=MANY, ended=MANY)
+COUNTED = Bounds(lost=MANY, failed=MANY, queued=MANY, repeated=MANY, ended=MANY, hangs=MANY)
 """
 What is counted and not promised: all but lost jobs, and these, too. A prefork node of Celery's ends, for one, where a
 connection is lost while the process of a slot is gone.
