@@ -2,6 +2,7 @@
 Writes docs/drills.md from the stored run of the drills: `make drills-page`.
 
 To show a newer run: `python -m pictures.drills runs/…-drills` stores it, without what ran where, and writes the page.
+Of several runs, a later one replaces the drills that it has of the first.
 """
 
 from __future__ import annotations
@@ -40,12 +41,18 @@ def stored() -> DrillsRun:
     return msgspec.json.decode(path.read_bytes(), type=DrillsRun)
 
 
-def store(folder: Path) -> None:
-    """Store a run in place of the old one."""
-    run = msgspec.json.decode((folder / "drills.json").read_bytes(), type=DrillsRun)
+def store(folders: Sequence[Path]) -> None:
+    """Store a run in place of the old one; of several, each with the drills that no later one has."""
+    runs = [msgspec.json.decode((folder / "drills.json").read_bytes(), type=DrillsRun) for folder in folders]
+    run = runs[0]
+    for other in runs[1:]:
+        again = {each.drill for each in other.results}
+        left = [each for each in run.results if each.drill not in again]
+        results = sorted([*left, *other.results], key=lambda each: each.drill)  # the cells of a drill stay in order
+        run = replace(run, results=results, took_s=run.took_s + other.took_s)
     for old in RUNS.glob("*-drills"):
         shutil.rmtree(old)
-    kept = RUNS / folder.resolve().name
+    kept = RUNS / folders[0].resolve().name
     kept.mkdir()
     (kept / "drills.json").write_text(to_json(replace(run, results=[replace(each, runs=()) for each in run.results])))
 
@@ -96,7 +103,7 @@ def _wrapped(text: str) -> str:
 def main() -> None:
     """Store the run that is named, if one is, and write the page."""
     if len(sys.argv) > 1:
-        store(Path(sys.argv[1]))
+        store([Path(each) for each in sys.argv[1:]])
     PAGE.write_text(page(stored()), encoding="utf-8")
 
 

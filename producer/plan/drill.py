@@ -203,6 +203,8 @@ class Drill:
         """Return why the fault says nothing of a cell; empty if it does."""
         if self.needs_children and not cell.has_children:
             return "no slot of this pool is a process"
+        if self.beside and cell.profile:
+            return "a profile has one transport for all nodes"
         return f"all its nodes are on the {cell.transport} transport" if self.beside == cell.transport else ""
 
 

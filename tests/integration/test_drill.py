@@ -53,6 +53,7 @@ def test_a_killed_node_costs_no_more_than_its_acknowledgement_says(tmp_path: Pat
     [
         (entry.name, "prefork-safe" if number % 2 or entry.drill.needs_children else "threads-safe")
         for number, entry in enumerate(catalogue())
+        if not entry.drill.beside
     ],
 )
 def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path, name: str, cell: str) -> None:

@@ -79,7 +79,8 @@ def test_a_fault_of_a_slots_process_is_tried_where_slots_are_processes() -> None
 def test_nodes_of_two_transports_are_drilled_where_they_differ() -> None:
     some = Drill(title="", documented="", source="", beside=STOCK)
     assert some.why_not(NAMED["threads-late-stock"]) == "all its nodes are on the stock transport"
-    assert not some.why_not(NAMED["threads-safe"])
+    assert some.why_not(NAMED["threads-safe"]) == "a profile has one transport for all nodes"
+    assert not some.why_not(NAMED["threads-late-atomic"])
 
 
 @pytest.mark.parametrize("entry", catalogue(), ids=lambda entry: entry.name)
