@@ -166,7 +166,7 @@ def _spawns(scene: Scene, _: DrillNode) -> bool:
 
 
 def _computes_at_once(scene: Scene, _: DrillNode) -> bool:
-    """Return whether both slots run, or could, at one time; one that waits for the GIL sleeps, however busy cores are."""
+    """Return whether both slots run, or could, at one time; one that waits for the GIL sleeps, whatever cores do."""
     jobs = [scene.sender.send("drill.count", 1.0) for _ in range(SLOTS)]
     slots = [note for job in jobs if _begun(scene, job) and (note := scene.ledger.first_begin(job))]
     if len({(each.pid, each.thread) for each in slots}) < SLOTS:
