@@ -130,8 +130,8 @@ lessons-page: .venv/.ready  ## docs/lessons.md, from the run of the lessons in p
 drills-page: .venv/.ready  ## docs/drills.md, from the run of the drills in pictures/runs
 	@$(BIN)/python -m pictures.drills
 
-drills: setup  ## every drill in every cell: what each fault loses and repeats; about a quarter of an hour
-	@$(BIN)/poolrace drill --all
+drills: setup  ## every drill in every cell: what each fault loses and repeats; about twenty minutes
+	@$(BIN)/poolrace drill --all --at-once 4
 
 screenshots: .venv/.stack-dev  ## Flower's pictures in docs/pictures, from a stack of its own; needs Docker and Chromium
 	@$(BIN)/python -m pictures

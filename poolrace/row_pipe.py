@@ -42,17 +42,10 @@ class RowPipe:
 
     def write(self, row: bytes) -> bool:
         """Hand over a row without blocking. Returns False if the pipe is full; the row goes with the next one then."""
-        if not self._unwritten:
-            try:
-                # A row is shorter than PIPE_BUF, so it arrives whole or not at all.
-                os.write(self.writer, row)
-            except BlockingIOError:
-                self._unwritten.append(row)
-                return False
-            return True
         self._unwritten.append(row)
         while self._unwritten:
             try:
+                # A row is shorter than PIPE_BUF, so it arrives whole or not at all.
                 os.write(self.writer, self._unwritten[0])
             except BlockingIOError:
                 return False

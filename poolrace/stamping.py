@@ -200,26 +200,20 @@ def traced(tracer: Any, app: Celery) -> Any:
 def _record_end(
     app: Celery, request: dict[str, Any], started_at: float, cpu_before_s: float, outcome: Outcome, exception: str
 ) -> None:
-    """Record the end of a job, in its slot: each call here is time that the slot does not work."""
-    get = request.get
     end = (
-        get(RECEIVED) or math.nan,
+        request.get(RECEIVED) or math.nan,
         started_at,
         time.time(),
         _cpu_clock() - cpu_before_s,
         os.getpid(),
         threading.get_native_id(),
-        (get("retries") or 0) + 1,
+        (request.get("retries") or 0) + 1,
         _flags(request),
         outcome,
-        get(STARTED) or 0,
+        request.get(STARTED) or 0,
         exception,
     )
-    header = get(HEADER) or get(CHILD_HEADER)
-    if _shipper is None:
-        _ship(header, end, node=request["hostname"], app=app)
-    else:
-        _shipper.put(header, end)
+    _ship(_header(request), end, node=request["hostname"], app=app)
 
 
 def _header(request: Any) -> Any:

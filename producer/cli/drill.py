@@ -110,7 +110,10 @@ Examples:
 )
 @option("--yes-effects", is_flag=True, help="With --app: yes, jobs may run twice, with all that they do outside.")
 @option(
-    "--times", type=Count(1, 10_000), metavar="N", help="How often random-kills and mixed-kills strike; 20 by default."
+    "--times",
+    type=Count(1, 10_000),
+    metavar="N",
+    help="How often a drill strikes that does so again and again, as random-kills; 20 by default.",
 )
 @option("--at-once", type=Count(1, 16), default=AT_ONCE, help="How many cells run at the same time.")
 @OUT
@@ -143,6 +146,9 @@ def drill(
         return _features(words, keys, out, as_json=as_json)
     chosen = [each for each in catalogue() if not (app and each.drill.own_jobs)]
     chosen = chosen if everything else [_found(word, app) for word in words]
+    if times and (once := [entry.name for entry in chosen if not entry.drill.times]) and not everything:
+        again = [entry.name for entry in catalogue() if entry.drill.times]
+        raise UsageError(f"--times: {once[0]} strikes as often as it declares. Those that take it: {', '.join(again)}.")
     own, known = _own(app, **of_app) if app else (None, cells())
     pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
     run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +13,7 @@ from producer.errors import FleetError
 from producer.fleet.relay import FineSelector, Line, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 READY_S = 10.0
@@ -53,15 +55,22 @@ class Link:
 
     def slow_down(self, rtt_s: float) -> None:
         """Have each round trip take so many seconds from now on."""
-        self._loop.call_soon_threadsafe(setattr, self._line, "rtt_s", rtt_s)
+        self._do(partial(setattr, self._line, "rtt_s", rtt_s))
 
     def break_off(self) -> None:
         """Have all that is sent vanish, so that neither side hears of it, not even that a connection was closed."""
-        self._loop.call_soon_threadsafe(self._line.break_off)
+        self._do(self._line.break_off)
 
     def mend(self) -> None:
         """Carry what new connections send; those that were there are lost."""
-        self._loop.call_soon_threadsafe(self._line.mend)
+        self._do(self._line.mend)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Do something between two chunks, and wait until it is done."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(work)
+        self._loop.call_soon_threadsafe(done.set)
+        done.wait(READY_S)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

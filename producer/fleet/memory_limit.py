@@ -29,7 +29,11 @@ def why_not() -> str:
         if (root / sign).exists():
             if sign == "cgroup.subtree_control" and "memory" not in (root / sign).read_text().split():
                 continue
-            return "" if os.access(root / "cgroup.procs", os.W_OK) else f"making a group in {root} needs root"
+            return (
+                ""
+                if os.access(root / "cgroup.procs", os.W_OK)
+                else f"no group can be made in {root}: that needs root, and a file system that can be written"
+            )
     return "this system has no control groups for memory"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 HOOK = '''"""Has time.time tell the time of a clock that can be set; Python imports this before everything else."""
@@ -47,6 +49,7 @@ class OwnClock:
         """Set it so many seconds ahead of the system's."""
         self._offset.write_text(f"{seconds:g}\n")
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables that the process is started with."""
-        return {"PYTHONPATH": str(self._folder)}
+    def added_to(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return an environment with what gives its process this clock; what is on its path stays there."""
+        path = [str(self._folder), *filter(None, [environment.get("PYTHONPATH")])]
+        return {**environment, "PYTHONPATH": os.pathsep.join(path)}

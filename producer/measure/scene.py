@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
 BATCH_EVERY_S = 0.02
-TIMES = 20
 HELD_S = 0.5
 """So long after a fault what nodes hold is added to what they held: a job may have been taken at the same instant."""
 
@@ -97,7 +96,7 @@ class Scene:
         drill: The drill.
         logs: The folder for the logs of the nodes.
         drilled: What the nodes run; None for the jobs of the demonstration.
-        times: How often a fault strikes that strikes again and again; None for `TIMES`.
+        times: How often a fault strikes that strikes again and again; None for as often as it declares.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Scene:
     ) -> None:
         self.cell, self._drill, self._logs = cell, drill, logs
         self._drilled = drilled or Demonstration()
-        self.times = times or TIMES
+        self.times = times or drill.times
         self.visibility_s = self._drilled.visibility_s or drill.visibility_s
         self.nodes: list[DrillNode] = []
         self.strikes: list[Strike] = []
@@ -407,11 +406,12 @@ class Scene:
 
     def _environment(self, node: str) -> dict[str, str]:
         url = self.link.url if self._drill.link else self.server.broker.url
+        environment = self._drilled.environment(self.cell, url, self._folder)
         if self._drill.own_clocks:
             self.clocks[node] = OwnClock(self._folder / f"clock-{node}")
+            environment = self.clocks[node].added_to(environment)
         return {
-            **self._drilled.environment(self.cell, url, self._folder),
-            **(self.clocks[node].environment() if self._drill.own_clocks else {}),
+            **environment,
             drilling.VISIBILITY: str(self.visibility_s),
             drilling.PROFILE: self.cell.profile,
             drilling.WITHOUT: ",".join(self.cell.without),

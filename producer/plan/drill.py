@@ -164,6 +164,7 @@ class Drill:
         memory_mib: The memory that each node may use with all its processes, which the kernel enforces; None for all.
         own_clocks: Whether each node has a clock that can be set.
         return_limit: How often a job may come back on the atomic transport before it is set aside.
+        times: How often it strikes, unless the user says otherwise; 0 for a drill that does not strike again and again.
         beside: The transport of every other node, on the same queue; empty if all have that of the cell.
         own_jobs: Whether it sends jobs of its own, so that it says nothing of a user's app.
     """
@@ -185,6 +186,7 @@ class Drill:
     memory_mib: int | None = None
     own_clocks: bool = False
     return_limit: int = 3
+    times: int = 0
     beside: str = ""
     own_jobs: bool = False
 
@@ -223,9 +225,9 @@ POISON = {
     "one-process-early": Bounds(lost=ENDS * (SLOTS + 1), queued=1, ended=ENDS),
     "one-process-late-stock": Bounds(lost=ENDS, queued=1, ended=ENDS),
     # What a dead node had taken ahead has been lost as often as the job that ended it.
-    # Each node that ends has a window of jobs, which run again.
-    "one-process-late-atomic": Bounds(set_aside=window(), repeated=window(4), ended=4),
-    "one-process-outbox": Bounds(queued=1, set_aside=window(), repeated=window(9), ended=9),  # sent, set aside again
-    "one-process-safe": Bounds(set_aside=window(), repeated=window(4), ended=4),
+    "one-process-late-atomic": Bounds(set_aside=window(), ended=4),
+    # Sent twice, and set aside twice: each time a window of jobs may run again.
+    "one-process-outbox": Bounds(queued=1, set_aside=window(), repeated=2 * window(), ended=9),
+    "one-process-safe": Bounds(set_aside=window(), ended=4),
 }
 """What a job may cost that ends its process, wherever it runs."""

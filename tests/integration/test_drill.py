@@ -112,6 +112,7 @@ def test_a_drill_that_is_interrupted_leaves_nothing_running(tmp_path: Path) -> N
 def test_an_unknown_drill_and_an_unknown_cell_are_told_with_those_that_there_are(tmp_path: Path) -> None:
     for words, said in (
         (("nodekill",), "DRILL 'nodekill': there is none. Do you mean node-kill?"),
+        (("node-kill", "--times", "5"), "--times: node-kill strikes as often as it declares. Those that take it: "),
         (("node-kill", "--cell", "solo"), "--cell 'solo': there is none. They are prefork-early-stock, "),
     ):
         with poolrace(tmp_path, "drill", *words) as command:

@@ -8,8 +8,7 @@ DRILL = Drill(
     documented="Connections have no timeout unless broker_transport_options has socket_timeout or socket_keepalive.",
     source="docs.celeryq.dev: getting-started/backends-and-brokers/redis",
     expected={
-        # A job may go to a connection that is dead; a node without a timeout waits for ever.
-        "early-stock": Bounds(lost=SLOTS + 1, queued=MANY, hangs=1),
+        "early-stock": Bounds(lost=SLOTS + 1, queued=MANY, hangs=1),  # a job may go to a connection that is dead
         "late-stock": Bounds(lost=1, queued=MANY, hangs=1),
     },
     rate_per_s=5.0,

@@ -3,7 +3,7 @@
 from producer.measure.scene import Scene
 from producer.plan.drill import Bounds, Drill
 
-LATER, VISIBILITY_S = 6, 3
+LATER = 6
 
 DRILL = Drill(
     title=f"{LATER} jobs have a countdown of three visibility timeouts, on two nodes.",
@@ -12,7 +12,6 @@ DRILL = Drill(
     # Whatever the acknowledgement: a job is acknowledged when it is due, at the earliest.
     expected={name: Bounds(repeated=LATER) for name in ("early-stock", "late-stock")} | {"any": Bounds(repeated=0)},
     nodes=2,
-    visibility_s=VISIBILITY_S,
     own_jobs=True,
 )
 
@@ -20,5 +19,5 @@ DRILL = Drill(
 def strike(scene: Scene) -> None:
     """Send such jobs, and wait for the last."""
     scene.struck("jobs waited for longer than the timeout")
-    jobs = [scene.sender.send("drill.wait", 0.02, after_s=3 * VISIBILITY_S) for _ in range(LATER)]
+    jobs = [scene.sender.send("drill.wait", 0.02, after_s=3 * scene.visibility_s) for _ in range(LATER)]
     scene.until_noted(jobs[-1])

@@ -12,6 +12,7 @@ DRILL = Drill(
     nodes=4,
     aof=True,
     return_limit=100,
+    times=20,
     beside=STOCK,
 )
 

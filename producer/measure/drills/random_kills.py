@@ -13,6 +13,7 @@ DRILL = Drill(
     nodes=4,
     aof=True,
     return_limit=100,
+    times=20,
 )
 
 

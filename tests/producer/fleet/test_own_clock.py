@@ -21,7 +21,7 @@ def test_it_is_ahead_as_far_as_it_is_set_and_back_when_it_is_set_back(tmp_path: 
     clock = OwnClock(tmp_path / "clock")
     with subprocess.Popen(
         [sys.executable, "-P", "-c", TELL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        env={**os.environ, **clock.environment()},
+        env=clock.added_to(os.environ),
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
@@ -32,3 +32,8 @@ def test_it_is_ahead_as_far_as_it_is_set_and_back_when_it_is_set_back(tmp_path: 
             assert abs(told - time.time() - ahead_s) < NEAR_S
             assert abs(monotonic - time.monotonic()) < NEAR_S
         process.stdin.close()
+
+
+def test_what_the_user_has_on_the_path_stays_there(tmp_path: Path) -> None:
+    found = OwnClock(tmp_path / "clock").added_to({"PYTHONPATH": "/shop", "SITE": "x"})
+    assert found == {"PYTHONPATH": f"{tmp_path / 'clock'}{os.pathsep}/shop", "SITE": "x"}
