@@ -8,7 +8,7 @@ in no list, no node that lives says that it has it, and nothing can bring it bac
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -19,10 +19,6 @@ from producer.plan.drill import Bounds
 ONE_SIDED_95 = 1.645
 CONFIDENCE_OF_NONE = 3.0
 """Where none of n was seen, the share is below 3/n with 95 %: (1 - 3/n)^n is about 5 %."""
-
-
-TAKEN_S, UNSAID_S = 0.1, 0.5
-"""So long before it begins a job may have been taken, and so long after its end it may not be acknowledged yet."""
 
 
 class Fate(StrEnum):
@@ -120,7 +116,6 @@ def settle_jobs(
         ValueError: If two jobs have one identity, or a note is of a job that nobody sent.
     """
     counts = {what: Counter[str]() for what in (BEGUN, DONE, FAILED, RETRIED)}
-    noted: dict[str, list[Note]] = defaultdict(list)
     known = set(sent)
     if len(known) < len(sent):
         raise ValueError("two jobs have the same identity")
@@ -128,14 +123,13 @@ def settle_jobs(
         if each.job not in known:
             raise ValueError(f"the ledger has a note of {each.job!r}, which nobody sent")
         counts[each.what][each.job] += 1
-        noted[each.job].append(each)
     return [
         JobFate(
             job=job,
             fate=_fate(job, counts, found, refused),
             runs=(runs := counts[BEGUN][job] - counts[RETRIED][job]),
             effects=counts[DONE][job],
-            explained_by=_explanation(job, strikes, noted[job]) if runs > 1 else "",
+            explained_by=_explanation(job, strikes) if runs > 1 else "",
         )
         for job in sent
     ]
@@ -153,14 +147,8 @@ def _fate(job: str, counts: Mapping[str, Counter[str]], found: Found, refused: C
     return Fate.REFUSED if job in refused and not counts[BEGUN][job] else Fate.LOST
 
 
-def _explanation(job: str, strikes: Sequence[Strike], notes: Sequence[Note]) -> str:
-    """Return the strike that had a job run again: one at which a node held it, or at which it ran or had just ended."""
-    held = (strike.what for strike in strikes if job in strike.held)
-    # The broker was asked what nodes hold some time after the fault, and may have been away.
-    last_at = max(each.at for each in notes if each.what == BEGUN)
-    earlier = [each.at for each in notes if each.at < last_at]
-    ran = (strike.what for strike in strikes for at in earlier if -TAKEN_S < strike.at - at < UNSAID_S)
-    return next(held, "") or next(ran, "")
+def _explanation(job: str, strikes: Sequence[Strike]) -> str:
+    return next((strike.what for strike in strikes if job in strike.held), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +233,7 @@ def shortfalls(
         (toll.set_aside, bounds.set_aside, "were set aside"),
         (toll.repeated, repeated, "ran again"),
         (toll.queued, bounds.queued, "had not come to an end"),
-        (toll.unexplained, 0, "ran again though no fault explains it"),
+        (toll.unexplained, bounds.unexplained, "ran again though no fault explains it"),
     )
     found = [f"{count} jobs {what}, at most {most} may" for count, most, what in checks if count > most]
     if lost := toll.lost_by.get(promised, 0):

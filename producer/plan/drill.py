@@ -115,6 +115,7 @@ class Bounds:
         queued: Jobs that never come to an end.
         set_aside: Jobs that came again too often, and went to the dead letters.
         repeated: Jobs that ran more than once, each explained by the fault; None for as many as a node may hold.
+        unexplained: Of these, jobs that no node was seen to hold as a fault struck.
         ended: Nodes that ended by themselves, and whose supervisor started another.
         hangs: Nodes that take no job any more until somebody starts them again.
     """
@@ -124,6 +125,7 @@ class Bounds:
     queued: int = 0
     set_aside: int = 0
     repeated: int | None = None
+    unexplained: int = 0
     ended: int = 0
     hangs: int = 0
 
@@ -132,9 +134,10 @@ MANY = 10**9
 """As many as there are: they are counted, and nothing is promised of them."""
 
 NONE_LOST = Bounds(failed=MANY, repeated=MANY, ended=MANY)
-COUNTED = Bounds(lost=MANY, failed=MANY, queued=MANY, repeated=MANY, ended=MANY, hangs=MANY)
+COUNTED = Bounds(lost=MANY, failed=MANY, queued=MANY, repeated=MANY, unexplained=MANY, ended=MANY, hangs=MANY)
 """
-What is counted and not promised: all but lost jobs, and these, too. A prefork node of Celery's ends, for one, where a
+What is counted and not promised: all but jobs that are lost, or that run again without a reason, and these, too: what
+kombu's transport has taken and not yet noted nobody sees. A prefork node of Celery's ends, for one, where a
 connection is lost while the process of a slot is gone.
 """
 

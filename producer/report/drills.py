@@ -230,11 +230,16 @@ def _row(each: CellResult) -> list[str]:
         return [each.cell, *[UNNAMED] * 7, each.skipped or "; ".join(each.short)]
     toll = each.toll
     return [
-        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside), str(toll.repeated),
+        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside), _again(toll),
         UNNAMED if each.resumed_s is None else seconds(each.resumed_s),
         UNNAMED if each.settled_s is None else seconds(each.settled_s),
         "; ".join(each.short) or "yes",
     ]  # fmt: skip
+
+
+def _again(toll: Toll) -> str:
+    """Return how many jobs ran again, and how many of them without a fault that explains it."""
+    return f"{toll.repeated} ({toll.unexplained} without a reason)" if toll.unexplained else str(toll.repeated)
 
 
 def _short(each: CellResult) -> str:

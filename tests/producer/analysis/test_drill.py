@@ -191,14 +191,8 @@ def test_where_nodes_differ_in_transport_the_promised_one_may_lose_nothing_and_t
 FATES_LOST = [JobFate(job=f"job-{number}", fate=Fate.LOST, runs=0, effects=0) for number in range(2)]
 
 
-@pytest.mark.parametrize(
-    ("struck_at", "explained"),
-    [(0.85, ""), (0.95, "cut"), (1.0, "cut"), (1.02, "cut"), (1.4, "cut"), (1.6, ""), (5.03, "")],
-)
-def test_a_job_that_a_node_had_not_been_seen_to_hold_is_explained_if_it_ran_or_had_just_ended(
-    struck_at: float, explained: str
-) -> None:
-    times = ((BEGUN, 1.0), (DONE, 1.02), (BEGUN, 5.0), (DONE, 5.02))
-    notes = [Note("job-0", what, at, "node-1@here", 1, 1) for what, at in times]
-    strike = Strike(what="cut", at=struck_at, held=frozenset())
-    assert settled(notes, strikes=(strike,)).explained_by == explained
+def test_repeats_without_a_reason_are_counted_where_nothing_is_promised_and_told_elsewhere() -> None:
+    found = toll_of([JobFate(job="job-0", fate=Fate.DONE, runs=2, effects=2)])
+    facts = {"holdable": 8, "resumed_s": 0.1, "resume_s": 20.0}
+    assert shortfalls(found, Bounds(unexplained=1), **facts) == []
+    assert shortfalls(found, Bounds(), **facts) == ["1 jobs ran again though no fault explains it, at most 0 may"]

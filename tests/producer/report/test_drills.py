@@ -142,10 +142,11 @@ def test_a_feature_that_is_not_as_it_is_said_is_marked_and_told() -> None:
 def test_lost_jobs_are_told_by_the_transport_that_took_them_and_kills_by_what_was_killed() -> None:
     entry = find("mixed-kills")
     assert entry is not None
-    toll = replace(toll_of(fates(done=98, lost=2), {"stock": 2}), sent=30_000)
+    toll = replace(toll_of(fates(done=98, lost=2), {"stock": 2}), sent=30_000, repeated=9, unexplained=4)
     struck = [("node killed", 1.0)] * 9 + [("broker killed", 2.0)] * 3
     text = shown(drill(entry, [replace(GOOD, drill="mixed-kills", toll=toll, struck=struck)]))
     assert "2 (2 by stock, below 0.02 %)" in text
+    assert "9 (4 without a reason)" in text
     assert "threads-safe: 12 times: 9 node killed, 3 broker killed." in text
 
 
