@@ -3,7 +3,8 @@ Lessons many times, on a quiet machine and on a busy one: the judgement is what 
 
 A busy machine has one core taken by a process that counts, for as long as the lessons run.
 
-    python -m benchmarks.truth.lessons --runs 20 [--python PATH] [--busy]     two minutes a run; Ctrl-C keeps the count
+    python -m benchmarks.truth.lessons --runs 20 [--python PATH] [--busy] [LESSON…]  two minutes a run of all;
+                                                                                   Ctrl-C keeps the count
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from producer.lessons.lesson import Verdict
 from producer.measure.lessons import LessonRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from producer.lessons.lesson import Entry
 
 AT_MOST_S = 5.0
 
@@ -41,11 +44,11 @@ def one_core_taken(busy: bool) -> Iterator[None]:
             hog.kill()
 
 
-def judged(runs: int, python: str, seen: Mapping[str, Counter[Verdict]]) -> None:
-    """Run all lessons so many times, and count the verdicts."""
+def judged(tried: Sequence[Entry], runs: int, python: str, seen: Mapping[str, Counter[Verdict]]) -> None:
+    """Run lessons so many times, and count the verdicts."""
     for number in range(1, runs + 1):
         with tempfile.TemporaryDirectory() as folder, LessonRunner(Path(folder), AT_MOST_S, {}) as runner:
-            for entry in lessons():
+            for entry in tried:
                 verdict = runner.run(entry, python).judgement.verdict
                 seen[entry.name][verdict] += 1
         print(f"run {number} of {runs}", file=sys.stderr)
@@ -54,20 +57,22 @@ def judged(runs: int, python: str, seen: Mapping[str, Counter[Verdict]]) -> None
 def main() -> int:
     """Run, print a row a lesson, and return 1 if a judgement was another than the one expected."""
     words = argparse.ArgumentParser(prog="python -m benchmarks.truth.lessons", description=__doc__)
+    words.add_argument("lesson", nargs="*", choices=[*(entry.name for entry in lessons()), []], help="all unless named")
     words.add_argument("--runs", type=int, default=20)
     words.add_argument("--python", default="")
     words.add_argument("--busy", action="store_true", help="with one core taken by another process")
     asked = words.parse_args()
     free = asked.python != "" and _is_free_threaded(asked.python)
-    seen: dict[str, Counter[Verdict]] = {entry.name: Counter() for entry in lessons()}
+    tried = [entry for entry in lessons() if entry.name in asked.lesson or not asked.lesson]
+    seen: dict[str, Counter[Verdict]] = {entry.name: Counter() for entry in tried}
     try:
         with one_core_taken(asked.busy):
-            judged(asked.runs, asked.python, seen)
+            judged(tried, asked.runs, asked.python, seen)
     except KeyboardInterrupt:
         print("Interrupted; the count so far:")
     print(f"{'lesson':16}{'expected':22}{'as expected':>12}{'not shown':>12}{'other':>8}")
     others = 0
-    for entry in lessons():
+    for entry in tried:
         expected, counted = entry.lesson.expected[free], seen[entry.name]
         unshown = counted[Verdict.NOT_SHOWN] if expected is not Verdict.NOT_SHOWN else 0
         other = counted.total() - counted[expected] - unshown

@@ -248,6 +248,7 @@ class Lesson:
         expected: The verdict that a build with the GIL gives, and the one that a free-threaded build gives.
         advice: What it means for a fleet of Celery: what to set.
         needs_cores: The cores without which it cannot be shown.
+        program: The textbook's code that is run as it is printed; empty if it has none.
     """
 
     order: int
@@ -260,6 +261,7 @@ class Lesson:
     expected: tuple[Verdict, Verdict]
     advice: str
     needs_cores: int = 1
+    program: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

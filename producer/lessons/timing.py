@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +36,29 @@ def run_together_s(made: Iterable[Startable]) -> float:
     _start(all_made)
     _join(all_made)
     return time.perf_counter() - began
+
+
+def at_once(work: Callable[[], float]) -> float:
+    """Return the time that two threads spent at work, as it tells, over the time that passed."""
+    took: list[float] = []
+    passed_s = run_together_s(threading.Thread(target=lambda: took.append(work())) for _ in range(2))
+    return sum(took) / passed_s
+
+
+def used_cpu_s(work: Callable[[], Any], cpu_s: float) -> float:
+    """Do work for so many seconds of this thread's CPU time, and return what it used, in seconds."""
+    began = time.thread_time()
+    while time.thread_time() < began + cpu_s:
+        work()
+    return time.thread_time() - began
+
+
+def slept_s(seconds: float, times: int = 1) -> float:
+    """Sleep some times; return how long one took, on average, in seconds: a sleep is longer than it is asked to be."""
+    began = time.perf_counter()
+    for _ in range(times):
+        time.sleep(seconds)
+    return (time.perf_counter() - began) / times
 
 
 def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:

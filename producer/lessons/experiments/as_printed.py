@@ -7,6 +7,7 @@ from typing import Any
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, printed
 from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.textbook import PROGRAM
 
 LESSON = Lesson(
     order=12,
@@ -22,39 +23,10 @@ LESSON = Lesson(
         "changes": Measure(title="lines that follow one of the other thread, of 13"),
     },
     expected=(Verdict.TRUE, Verdict.TRUE),
+    program=PROGRAM,
     advice="The lines of two slots alternate in a node's log too: give each line the task's id "
     "(--logformat with %(task_id)s, get_task_logger), or nobody can tell them apart.",
 )
-
-PROGRAM = """
-import threading
-import time
-
-class FirstThread(threading.Thread):
-  def __init__(self, thread_id, thread_name, counter):
-    threading.Thread.__init__(self)
-    self.thread_id = thread_id
-    self.thread_name = thread_name
-    self.counter = counter
-
-  def run(self):
-    print("Start thread {}!".format(self.thread_name))
-    while (self.counter):
-      time.sleep(0.01)
-      print("{} : {}".format(self.thread_name, self.counter))
-      self.counter -= 1
-    print("End thread {}".format(self.thread_name))
-
-
-thread1 = FirstThread(1, "khanh thread", 5)
-thread2 = FirstThread(2, "ai thread", 5)
-
-thread1.start()
-thread2.start()
-
-thread1.join()
-thread2.join()
-"""
 
 NAMES = ("khanh thread", "ai thread")
 
@@ -65,7 +37,7 @@ def observe(bench: Bench) -> Observed:
         output = bench.folder / "output"
         with output.open("w") as file, redirect_stdout(file):
             began = time.perf_counter()
-            exec(PROGRAM, dict[str, Any](__name__="__main__"))  # noqa: S102 - the program above, as it is printed
+            exec(PROGRAM, dict[str, Any](__name__="__main__"))  # noqa: S102 - the textbook's, as it is printed
             took_s = time.perf_counter() - began
         text = output.read_text()
         yield Seen(figures={"took_ms": 1_000 * took_s, **told(text)}, notes={"output": text})

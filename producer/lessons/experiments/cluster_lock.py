@@ -73,6 +73,4 @@ def judge(found: Found) -> Judgement:
     return not_shown(f"a threading.Lock lost {processes:.0%} on processes and {nodes:.0%} on three nodes.")
 
 
-LOST = [f"{fleet}_{way}" for fleet in FLEETS for way in WAYS]
-
-picture = bars(LESSON, "Updates lost", *LOST, unit="%", full=1)
+picture = bars(LESSON, "Updates lost", *(f"{fleet}_{way}" for fleet in FLEETS for way in WAYS), unit="%", full=1)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, timeline
 from producer.lessons.lesson import Span, false, not_shown, only_if
-from producer.lessons.timing import run_together_s
+from producer.lessons.timing import run_together_s, slept_s
 
 THREADS, TURNS, PART_S = 4, 10, 0.001
 
@@ -33,22 +33,12 @@ LESSON = Lesson(
 def observe(_bench: Bench) -> Observed:
     """Run the threads with the lock around a part, and around all."""
     while True:
-        part, whole, none = run(around_all=False), run(around_all=True), THREADS * TURNS * 2 * slept_s()
+        part, whole, none = run(around_all=False), run(around_all=True), THREADS * TURNS * 2 * slept_s(PART_S, TURNS)
         inside = sorted((each for each in part if each.kind == "inside"), key=lambda each: each.begin_s)
         changes = sum(one.row != after.row for one, after in pairwise(inside))
         took_s, whole_s = max(each.end_s for each in part), max(each.end_s for each in whole)
-        yield Seen(
-            figures={"hand_overs": changes / (len(inside) - 1), "part": none / took_s, "whole": none / whole_s},
-            spans=part,
-        )
-
-
-def slept_s() -> float:
-    """Return how long a part takes a thread that is alone, in seconds: a sleep is longer than it is asked to be."""
-    began = time.perf_counter()
-    for _ in range(TURNS):
-        time.sleep(PART_S)
-    return (time.perf_counter() - began) / TURNS
+        figures = {"hand_overs": changes / (len(inside) - 1), "part": none / took_s, "whole": none / whole_s}
+        yield Seen(figures=figures, spans=part)
 
 
 def run(*, around_all: bool) -> list[Span]:

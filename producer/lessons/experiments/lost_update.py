@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
@@ -41,32 +42,22 @@ def plain() -> None:
         n += 1
 
 
-def add(times: int, between: Callable[[], object]) -> None:
-    """Add with a call between reading and writing."""
+def add(times: int, between: Callable[[], object], guard: AbstractContextManager[object]) -> None:
+    """Add with a call between reading and writing, in a lock or not."""
     global n
     for _ in range(times):
-        value = n
-        between()
-        n = value + 1
-
-
-def locked(lock: threading.Lock) -> None:
-    """Add with a wait, each time with the lock held."""
-    for _ in range(WAITS):
-        with lock:
-            add(1, wait)
-
-
-def wait() -> None:
-    """Wait as for a database."""
-    time.sleep(0.0002)
+        with guard:
+            value = n
+            between()
+            n = value + 1
 
 
 def observe(_bench: Bench) -> Observed:
     """Count what is lost in each way."""
+    wait, lock, none = partial(time.sleep, 0.0002), threading.Lock(), nullcontext()
     while True:
-        plain_, call = lost(plain, ADDS), lost(partial(add, ADDS, lambda: None), ADDS)
-        waited, guarded = lost(partial(add, WAITS, wait), WAITS), lost(partial(locked, threading.Lock()), WAITS)
+        plain_, call = lost(plain, ADDS), lost(partial(add, ADDS, lambda: None, none), ADDS)
+        waited, guarded = (lost(partial(add, WAITS, wait, guard), WAITS) for guard in (none, lock))
         yield Seen(figures={"plain": plain_, "call": call, "wait": waited, "locked": guarded})
 
 
@@ -80,17 +71,14 @@ def lost(work: Callable[[], None], times: int) -> float:
 
 def judge(found: Found) -> Judgement:
     """Judge by what was lost without a wait, and with one."""
-    plain_, waited, python = found["plain"], found["wait"], found.python
+    plain_, waited = found["plain"], found["wait"]
     if plain_.above(0.001):
         return true(f"`n += 1` alone lost {plain_:.1%} of the updates, and with a wait inside {waited:.0%} were lost.")
-    if waited.above(0.1) and not python.free_threaded:
-        return only_if(
-            f"something comes between reading and writing: with a wait, {waited:.0%} were lost. `n += 1` lost "
-            f"{plain_:.3%} here, and that is no safety: since 3.10 CPython hands over at calls and jumps back "
-            "alone, which it may change, and a free-threaded build hands over anywhere."
-        )
-    return not_shown(f"`n += 1` lost {plain_:.3%}; on a free-threaded build that means only that the two threads "
-                     "hardly ever ran at once.")  # fmt: skip
+    if waited.above(0.1) and not found.python.free_threaded:
+        return only_if(f"something comes between reading and writing: with a wait, {waited:.0%} were lost. `n += 1` "
+                       f"lost {plain_:.3%} here, and that is no safety: CPython since 3.10 hands over at calls and "
+                       "jumps back alone, which it may change, and a free-threaded build anywhere.")  # fmt: skip
+    return not_shown(f"`n += 1` lost {plain_:.3%}: the two threads hardly ever ran at once.")
 
 
 picture = bars(LESSON, "Updates lost by two threads", unit="%", full=1)

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import re
-import threading
-import time
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +10,7 @@ from typing import Any
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, only_if, true
-from producer.lessons.timing import run_together_s
+from producer.lessons.timing import at_once, slept_s, used_cpu_s
 
 CPU_S = 0.04
 BLOCK, BIT, ROWS = bytes(range(256)) * 4096, bytes(64), list(range(5_000))[::-1]
@@ -48,29 +46,8 @@ LESSON = Lesson(
 def observe(_bench: Bench) -> Observed:
     """Do each work in two threads at once."""
     while True:
-        figures = {name: at_once(partial(use_cpu, work)) for name, (_, work) in WORK.items()}
-        yield Seen(figures={**figures, "sleep": at_once(sleep)})
-
-
-def at_once(work: Callable[[], float]) -> float:
-    """Return the time that two threads spent at work, over the time that passed."""
-    took: list[float] = []
-    passed_s = run_together_s(threading.Thread(target=lambda: took.append(work())) for _ in range(2))
-    return sum(took) / passed_s
-
-
-def use_cpu(work: Callable[[], Any]) -> float:
-    """Do work for so many seconds of this thread's CPU time, and return it."""
-    began = time.thread_time()
-    while time.thread_time() < began + CPU_S:
-        work()
-    return time.thread_time() - began
-
-
-def sleep() -> float:
-    """Sleep, and return for how long."""
-    time.sleep(CPU_S)
-    return CPU_S
+        figures = {name: at_once(partial(used_cpu_s, work, CPU_S)) for name, (_, work) in WORK.items()}
+        yield Seen(figures={**figures, "sleep": at_once(partial(slept_s, CPU_S))})
 
 
 def judge(found: Found) -> Judgement:

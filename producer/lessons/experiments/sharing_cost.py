@@ -57,7 +57,6 @@ def give_s(way: str, data: bytes, folder: Path) -> float:
     here.recv()
     took_s = time.perf_counter() - began
     process.join()
-    shared.close()
     return took_s
 
 
@@ -71,15 +70,12 @@ def judge(found: Found) -> Judgement:
     """Judge by what a copy costs, over no copy."""
     ratio, memory = found["ratio"], found["memory_ratio"]
     if ratio.above(1.3) and memory.below(2):
-        return only_if(
-            f"the data are copied: 16 MiB by a message took {ratio:.3g} times as long as by fork, which copies nothing "
-            f"that is only read; shared memory took {memory:.3g} times as long, and is shared for good."
-        )
+        return only_if(f"the data are copied: 16 MiB by a message took {ratio:.3g} times as long as by fork, which "
+                       f"copies nothing that is only read; shared memory took {memory:.3g} times as long, and is "
+                       "shared for good.")  # fmt: skip
     if memory.above(2):
         return true(f"shared memory took {memory:.3g} times as long as fork.")
     return not_shown(f"a message took {ratio:.3g} times as long as fork.")
 
 
-TITLE = "Until another process has read 16 MiB, its start included"
-
-picture = bars(LESSON, TITLE, *(f"{way}_large" for way in WAYS), unit="s")
+picture = bars(LESSON, "Until a new process has read 16 MiB", *(f"{way}_large" for way in WAYS), unit="s")

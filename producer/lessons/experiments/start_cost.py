@@ -2,15 +2,15 @@
 
 import math
 import multiprocessing
+import statistics
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from producer.lessons.bench import private_kib, start_s
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
-from producer.lessons.timing import waiting
+from producer.lessons.timing import run_together_s, waiting
 
 THREADS, PROCESSES, IDLE = 50, 8, 8
 
@@ -56,12 +56,7 @@ def observe(_bench: Bench) -> Observed:
 
 def life_s(kind: Callable[..., Any], count: int) -> float:
     """Return how long one takes to be created, started and joined, in seconds, on average."""
-    began = time.perf_counter()
-    for _ in range(count):
-        one = kind(target=int)
-        one.start()
-        one.join()
-    return (time.perf_counter() - began) / count
+    return statistics.fmean(run_together_s([kind(target=int)]) for _ in range(count))
 
 
 def judge(found: Found) -> Judgement:

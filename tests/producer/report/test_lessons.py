@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -121,6 +122,12 @@ def test_a_page_has_statements_pictures_figures_and_code_and_needs_no_network(tm
     assert "<script" not in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
     assert from_json((tmp_path / "lessons.json").read_text()).results[0].judgement == BOTH[0].judgement
+
+
+def test_the_page_shows_the_textbooks_program_where_it_is_run_as_it_is_printed() -> None:
+    one, other = (replace(UNTRIED, lesson=name) for name in ("as-printed", "lost-update"))
+    assert "class FirstThread(threading.Thread):" in lessons_page(run_of([one], FOLDER, 6.0))
+    assert "textbook&#39;s program" not in lessons_page(run_of([other], FOLDER, 6.0)).replace("'", "&#39;")
 
 
 def test_a_page_without_figures_is_a_page() -> None:
