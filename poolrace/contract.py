@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-VERSION = 3
+VERSION = 4
 """The version of the wire format. A collector refuses messages of another one."""
 
 HEADER = "poolrace"
@@ -352,6 +352,24 @@ NO_OFFSET = ClockOffset(offset_s=0.0, bound_s=math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSample:
+    """
+    What one process of a node holds.
+
+    Attributes:
+        pid: Its id.
+        private_bytes: The memory that it has to itself; None where the system does not report it.
+        open_files: Its open descriptors, sockets included; None where this is not allowed or not known.
+        sockets: How many of them are sockets; None where the system does not tell them apart.
+    """
+
+    pid: int
+    private_bytes: int | None
+    open_files: int | None
+    sockets: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSample:
     """
     The resources that a node's process tree had used until an instant.
@@ -368,6 +386,7 @@ class NodeSample:
         threads: Threads in the tree.
         children: Ids of the processes right below the root; on prefork those are the slots.
         drift_s: Wall clock minus monotonic clock; a jump between samples means that the clock was set.
+        parts: What each process of the tree holds, the root first; empty if the memory was not read.
     """
 
     at: float
@@ -380,15 +399,17 @@ class NodeSample:
     threads: int
     children: tuple[int, ...]
     drift_s: float
+    parts: tuple[ProcessSample, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the sample as a dictionary for JSON."""
-        return {**asdict(self), "children": list(self.children)}
+        return {**asdict(self), "children": list(self.children), "parts": list(map(asdict, self.parts))}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read a dictionary made by `to_dict`."""
-        return cls(**{**value, "children": tuple(value["children"])})
+        parts = tuple(ProcessSample(**part) for part in value["parts"])
+        return cls(**{**value, "children": tuple(value["children"]), "parts": parts})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,5 @@
 """
-Samples CPU, memory and context switches of a node: its process and all below it.
+Samples CPU, memory, open files and context switches of a node: its process and all below it.
 
 CPU seconds are the sum, over the living processes, of their own and of their waited-for children's, which the kernel
 keeps in the parent. A child that ends moves from the first to the second, so nothing is lost and nothing counted twice.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import psutil
 
-from poolrace.contract import NodeSample
+from poolrace.contract import NodeSample, ProcessSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -69,14 +69,16 @@ class Sampler:
         Take a sample.
 
         Args:
-            memory: Also read the PSS, about 1 ms for every process: most of the cost of a sample, and on a pool of
-                processes a multiple of the cost on threads. Without it the sample's memory is None.
+            memory: Also read the PSS and count open files, about 1 ms for every process: most of the cost of a sample,
+                and on a pool of processes a multiple of the cost on threads. Without it the sample's memory is None,
+                and it says nothing of single processes.
         """
         with self._lock:
             at = self._now()
             drift_s = at - self._monotonic()
             readings = self._read(_reading)
             memories = list(map(_memory, self._tree)) if memory else [_UNKNOWN]
+            parts = zip(self._tree, memories, strict=True) if memory else ()
             return NodeSample(
                 at=at,
                 cpu_s=self._cpu_s.advance(reading.cpu_s for reading in readings),
@@ -88,6 +90,7 @@ class Sampler:
                 threads=sum(reading.threads for reading in readings),
                 children=self._children(),
                 drift_s=drift_s,
+                parts=tuple(_part(process, held) for process, held in parts),
             )
 
     def _children(self) -> tuple[int, ...]:
@@ -204,6 +207,30 @@ def _memory(process: psutil.Process) -> _Memory:
         return _UNKNOWN
     # macOS reports private memory but no PSS, of which it should be a part.
     return _Memory(info.pss, info.uss) if hasattr(info, "pss") else _UNKNOWN
+
+
+def _part(process: psutil.Process, held: _Memory) -> ProcessSample:
+    """Return what one process holds."""
+    files, sockets = _open_files(process)
+    return ProcessSample(pid=process.pid, private_bytes=held.private_bytes, open_files=files, sockets=sockets)
+
+
+def _open_files(process: psutil.Process) -> tuple[int | None, int | None]:
+    """Count the open descriptors of a process, and those of them that are sockets; None of what is not known."""
+    if not psutil.LINUX:
+        return _unless_ended(psutil.Process.num_fds, process), None
+    try:
+        links = [_link(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+    except OSError:  # it has ended, or is not ours to look into
+        return None, None
+    return len(links), sum(link.startswith("socket:") for link in links)
+
+
+def _link(file: Path) -> str:
+    try:
+        return str(file.readlink())
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:

@@ -21,11 +21,13 @@ LOAD = {
 }  # fmt: skip
 LIMIT = {"slo": [], "mix": {"sleep": 1.0}, "probe_s": 4.0, "precision": 0.05, "most_probes": 20, "first_per_s": None}
 SWEEP = {"axis": "concurrency", "base": LANES, "points": [], "memory_bytes": None}
+SOAK = {"for_s": 300.0, "recycled": {}, "recycle_jobs": 100, "tolerated_bytes_per_h": 4 << 20}
 PARTS = {
     "race": {"race": RACE},
     "load": {"load": LOAD},
     "limit": {"limit": LIMIT},
     "sweep": {"race": RACE, "sweep": SWEEP},
+    "soak": {"race": RACE, "soak": SOAK},
 }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from producer.analysis.limit import LIMIT
 from producer.analysis.load import LOAD
 from producer.analysis.race import RACE
+from producer.analysis.soak import SOAK
 from producer.analysis.sweep import SWEEP
 from producer.errors import UsageError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from producer.analysis.kind import RunKind
     from producer.rundir.run import Run
 
-KINDS = {kind.name: kind for kind in (RACE, LOAD, LIMIT, SWEEP)}
+KINDS = {kind.name: kind for kind in (RACE, LOAD, LIMIT, SWEEP, SOAK)}
 
 
 def kind_of(run: Run) -> RunKind:

@@ -20,6 +20,7 @@ from producer.analysis.price import Price
 from producer.analysis.recommendation import NOT_VALID, no_recommendation, only_lane_that_runs, recommend
 from producer.analysis.settle import Settlement, Unsettled, unsettled
 from producer.analysis.slowed import Apart, Slowed, slowed_tasks, tasks_apart
+from producer.analysis.soak import SoakSummary
 from producer.analysis.sweep import SweepSummary
 from producer.analysis.validity import problems_of, status_of, warnings_of
 from producer.analysis.verdict import judge
@@ -65,7 +66,7 @@ class RunFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """
-    The summary of a run. `load`, `limit` and `sweep` are None for runs of other kinds.
+    The summary of a run. `load`, `limit`, `sweep` and `soak` are None for runs of other kinds.
 
     Attributes:
         schema: Version of the summary.
@@ -90,6 +91,7 @@ class Summary:
         load: Of a load.
         limit: Of a search for the limit.
         sweep: Of a sweep.
+        soak: Of a soak.
     """
 
     schema: int
@@ -114,11 +116,12 @@ class Summary:
     load: LoadSummary | None = None
     limit: LimitSummary | None = None
     sweep: SweepSummary | None = None
+    soak: SoakSummary | None = None
 
     @property
     def met(self) -> bool:
         """True if nothing that was asked of the lanes was broken."""
-        return all(part.met for part in (self.load, self.limit) if part)
+        return all(part.met for part in (self.load, self.limit, self.soak) if part)
 
 
 def summarise(run: Run, price: Price | None = None) -> Summary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from poolrace.records_sender import QUEUE_EXPIRES_S
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
 from producer.rundir.events import NULL_LOG, EventKind, EventLog, children_text
-from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
+from producer.rundir.schema import PROCESS_SCHEMA, RECORD_SCHEMA, SAMPLE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +63,21 @@ class _Part:
     correction_s: float
 
 
+class Taken(NamedTuple):
+    """
+    What came since the last time.
+
+    Attributes:
+        records: As `RECORD_SCHEMA`.
+        samples: Of nodes, as `SAMPLE_SCHEMA`.
+        processes: What single processes of nodes held, as `PROCESS_SCHEMA`.
+    """
+
+    records: pl.DataFrame
+    samples: pl.DataFrame
+    processes: pl.DataFrame
+
+
 class Collector:
     """
     A reader of a run's records queue.
@@ -87,6 +102,7 @@ class Collector:
         self._lane_of = lane_of
         self._records: list[_Part] = []
         self._samples: list[dict[str, Any]] = []
+        self._processes: list[dict[str, Any]] = []
         self._children: list[_Part] = []
         self._looked = (0, 0, 0)
         self._events = events
@@ -147,12 +163,17 @@ class Collector:
         with needing_broker(), suppress(TimeoutError):
             self._connection.drain_events(timeout=timeout_s)
 
-    def take(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return the records and node samples since the last call, as `RECORD_SCHEMA` and `SAMPLE_SCHEMA`."""
+    def take(self) -> Taken:
+        """Return the records and samples since the last call."""
         records, self._records = self._records, []
         samples, self._samples = self._samples, []
+        processes, self._processes = self._processes, []
         self._looked = (0, self._looked[1], 0)
-        return _table(records), pl.DataFrame(samples, schema=SAMPLE_SCHEMA)
+        return Taken(
+            records=_table(records),
+            samples=pl.DataFrame(samples, schema=SAMPLE_SCHEMA),
+            processes=pl.DataFrame(processes, schema=PROCESS_SCHEMA),
+        )
 
     def take_children(self) -> pl.DataFrame:
         """Return the records since the last call of jobs that others started, under the number of the job sent."""
@@ -193,6 +214,9 @@ class Collector:
         for sample in shipment.samples:
             told = {**sample.to_dict(), "lane": lane, "node": shipment.node, "at": sample.at + clock.correction_s}
             self._samples.append({name: told[name] for name in SAMPLE_SCHEMA})  # the children are in events
+            for place, part in enumerate(told["parts"]):
+                of = {name: told[name] for name in ("lane", "node", "at")}
+                self._processes.append({**of, "root": not place, **part})
 
     def _note(self, shipment: Shipment, lane: str) -> None:
         """Note a node that joined, and child processes that were replaced."""

@@ -14,6 +14,7 @@ from producer.measure.limit import LimitSettings, measure_limit
 from producer.measure.load import LoadSettings, measure_load
 from producer.measure.race import measure_race
 from producer.measure.session import NOTHING_BEFORE, EarlierPart, run_session
+from producer.measure.soak import SoakSettings, measure_soak
 from producer.measure.sweep import SweepSettings, measure_sweep
 from producer.plan.settings import RaceSettings
 
@@ -31,6 +32,7 @@ MEASURES: Mapping[str, Callable[[Any, Any], None]] = MappingProxyType(
         LoadSettings.kind: measure_load,
         LimitSettings.kind: measure_limit,
         SweepSettings.kind: measure_sweep,
+        SoakSettings.kind: measure_soak,
     }
 )
 """The function that measures, by kind of run; it is given the settings and the session."""

@@ -161,6 +161,18 @@ class TrialRunner:
             TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(3 * lane.slots))
         )
 
+    def rest(self, seconds: float) -> None:
+        """
+        Send nothing for a while, and collect what nodes ship meanwhile.
+
+        Raises:
+            FleetError: If the broker or a node is gone.
+        """
+        ends_s = self.monotonic() + seconds
+        while (left_s := ends_s - self.monotonic()) > 0:
+            self._collector.poll(min(POLL_S, left_s))
+        self._fleet.check()
+
     def measure(self, spec: TrialSpec) -> Trial:
         """
         Run a trial.
@@ -291,10 +303,10 @@ class TrialRunner:
     def _write_down(self, number: int) -> None:
         """Write the records that have come in, if there are many: a long trial must not need more memory."""
         if self._collector.rows > ROWS_A_PART:
-            records, samples = self._collector.take()
+            taken = self._collector.take()
             with held():
-                self._writer.add_table("records", number, records)
-                self._writer.add_table("samples", number, samples)
+                for table, frame in taken._asdict().items():
+                    self._writer.add_table(table, number, frame)
 
     def _write(
         self, spec: TrialSpec, trial: Trial, pings: Sequence[Mapping[str, Any]], *, complete: bool
@@ -303,11 +315,11 @@ class TrialRunner:
         if not complete:
             left = waiting(self._fleet.app, self._queues(spec), self._run_id, trial.trial)
             trial = replace(trial, queued=tuple(left or ()))
-        records, samples = self._collector.take()
+        taken = self._collector.take()
         with held():
-            self._writer.add_table("records", trial.trial, records)
+            for table, frame in taken._asdict().items():
+                self._writer.add_table(table, trial.trial, frame)
             self._writer.add_table("sent", trial.trial, sent)
-            self._writer.add_table("samples", trial.trial, samples)
             self._writer.add_table("children", trial.trial, self._collector.take_children())
             self._writer.add_pings(pings)
             self._writer.add_trial(trial)
@@ -315,7 +327,7 @@ class TrialRunner:
             why = _missing(trial, self._collector.missing, self._collector.missing_children)
             timeout_s = spec.jobs.timeout_s
             raise UnfinishedTrialError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}", trial)
-        return trial, records
+        return trial, taken.records
 
     def _cpu_s(self, spec: TrialSpec) -> float | None:
         nodes = [node for lane in spec.lanes for node in self._fleet.nodes(lane)]

@@ -25,7 +25,7 @@ GATHERED = "gathered"
 
 RESULT_WAYS = (*SWITCH, GATHERED)
 START_METHODS = ("fork", "spawn")
-MAX_TASKS = 10**9
+MOST_TASKS = 10**9
 MAX_AUTOSCALE = 1024
 MAX_MEMORY_BYTES = 2**50
 MAX_RTT_S = 0.25
@@ -34,7 +34,8 @@ MAX_RTT_S = 0.25
 LEAST_RTT_S = 1e-6
 """Less than a relay can hold anything for."""
 
-EVENTS, RESULTS, START, AUTOSCALE, MAX_MEMORY = "events", "results", "start", "autoscale", "max-memory"
+EVENTS, RESULTS, START, AUTOSCALE = "events", "results", "start", "autoscale"
+MAX_MEMORY, MAX_TASKS = "max-memory", "max-tasks"
 RTT = "rtt"
 ENVIRONMENT = "env."
 """What a key begins with that is a variable of the nodes' environment: `env.NAME=value`."""
@@ -101,9 +102,9 @@ _ALL = (
         ],
     ),
     LaneSetting(
-        key="max-tasks",
+        key=MAX_TASKS,
         example="10,1000",
-        read=lambda text, name: str(whole_number(text, name, 1, MAX_TASKS)),
+        read=lambda text, name: str(whole_number(text, name, 1, MOST_TASKS)),
         words=lambda value, _: ["--max-tasks-per-child", value],
         needs=Feature.MAX_TASKS,
     ),

@@ -196,7 +196,7 @@ def _time(text: str) -> float:
 
 _PER_S = r"(?:/s)?"
 _NUMBER = r"\d+(?:\.\d+)?"
-_TIME = rf"{_NUMBER}(?:us|ms|s|m)?"
+_TIME = rf"{_NUMBER}(?:us|ms|s|m|h)?"
 _FORMS: tuple[tuple[str, Callable[[re.Match[str], float], list[Segment]], bool], ...] = (
     (rf"(?P<rate>{_NUMBER}){_PER_S}", _held, True),
     (rf"ramp (?P<begin>{_NUMBER}){_PER_S}->(?P<end>{_NUMBER}){_PER_S} over (?P<over>{_TIME})", _ramp, False),

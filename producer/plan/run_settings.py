@@ -164,6 +164,24 @@ class SweepOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoakOptions:
+    """
+    The options of a soak.
+
+    Attributes:
+        for_s: How long it measured, in seconds.
+        recycled: Lanes that replace a child after some jobs, each with the key of the same lane without that.
+        recycle_jobs: After how many jobs they replace a child.
+        tolerated_bytes_per_h: A process that grows by no more than this in an hour of work leaks nothing that matters.
+    """
+
+    for_s: float
+    recycled: Mapping[str, str]
+    recycle_jobs: int
+    tolerated_bytes_per_h: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
     """
     The settings of a run; never the broker's URL, which may hold a password.
@@ -183,10 +201,11 @@ class RunSettings:
         ready_s: How long a node may take to become ready, in seconds.
         out: Where run directories go.
         app: A user's own app, whose tasks are the workloads; None for the demonstration's.
-        race: Of a race and of a sweep.
+        race: Of a race, a sweep and a soak.
         load: Of a load.
         limit: Of a search for the limit.
         sweep: Of a sweep.
+        soak: Of a soak.
     """
 
     kind: str
@@ -207,6 +226,7 @@ class RunSettings:
     load: LoadOptions | None = None
     limit: LimitOptions | None = None
     sweep: SweepOptions | None = None
+    soak: SoakOptions | None = None
 
     @property
     def base_lanes(self) -> tuple[Lane, ...]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)?")
 
-TIME_UNITS_S: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+TIME_UNITS_S: Mapping[str, float] = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 _EXAMPLES_S: Mapping[str, float] = {"20ms": 0.02, "1.5s": 1.5, "2m": 120.0, "2ms": 0.002}
 """Times as they are written; an error names the first two that are allowed."""
@@ -31,7 +31,7 @@ DAY_S = 24 * 3600.0
 
 def parse_duration_s(text: str, name: str, low_s: float, high_s: float) -> float:
     """
-    Return the seconds in `20ms`, `1.5s`, `2m` or a plain number of seconds.
+    Return the seconds in `20ms`, `1.5s`, `2m`, `1h` or a plain number of seconds.
 
     Raises:
         UsageError: With the name, the value and what is allowed.

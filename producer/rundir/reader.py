@@ -41,6 +41,7 @@ def read_run(path: Path) -> Run:
         sent=_read_table(path, "sent"),
         samples=_read_table(path, "samples"),
         children=_read_table(path, "children"),
+        processes=_read_table(path, "processes"),
         pings=[_ping(where, value) for where, value in _read_lines(path / "pings.jsonl")],
         events=_read_each(path / EVENTS, Event),
     )
@@ -53,17 +54,8 @@ def read_trial(path: Path, trial: Trial) -> Run:
     Raises:
         UsageError: As in `read_run`.
     """
-    records, sent, samples, children = (_read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES)
-    return Run(
-        path=path,
-        manifest=read_manifest(path),
-        trials=[trial],
-        records=records,
-        sent=sent,
-        samples=samples,
-        children=children,
-        pings=[],
-    )
+    tables: dict[str, Any] = {table: _read_table(path, table, f"{trial.trial:05d}-*") for table in TABLES}
+    return Run(path=path, manifest=read_manifest(path), trials=[trial], **tables, pings=[])
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from producer.rundir.schema import PROCESS_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    import polars as pl
 
     from producer.rundir.events import Event
     from producer.rundir.manifest import Manifest
@@ -31,6 +33,7 @@ class Run:
         children: Records of jobs that others started, each under the number of the one that was sent.
         pings: Control pings.
         events: What happened meanwhile, in the order in which it was seen.
+        processes: All parts, in the layout of `PROCESS_SCHEMA`.
     """
 
     path: Path
@@ -42,3 +45,4 @@ class Run:
     children: pl.DataFrame
     pings: Sequence[Mapping[str, Any]]
     events: Sequence[Event] = ()
+    processes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PROCESS_SCHEMA))

@@ -66,9 +66,21 @@ SAMPLE_SCHEMA: Mapping[str, Any] = {
     "drift_s": pl.Float64,
 }
 
+PROCESS_SCHEMA: Mapping[str, Any] = {
+    "lane": pl.String,
+    "node": pl.String,
+    "at": pl.Float64,
+    "pid": pl.UInt32,
+    "root": pl.Boolean,
+    "private_bytes": pl.UInt64,
+    "open_files": pl.UInt32,
+    "sockets": pl.UInt32,
+}
+
 TABLES: Mapping[str, Mapping[str, Any]] = {
     "records": RECORD_SCHEMA,
     "sent": SENT_SCHEMA,
     "samples": SAMPLE_SCHEMA,
     "children": RECORD_SCHEMA,
+    "processes": PROCESS_SCHEMA,
 }

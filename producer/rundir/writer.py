@@ -6,6 +6,7 @@ Writes a run directory: one folder with everything that a run recorded. Reports 
     records/*.parquet  one row a delivery of a job, a file a trial, several of a long one
     sent/*.parquet     one row a job: when it was due, sent and accepted
     samples/*.parquet  one row a node and second
+    processes/*.parquet  one row a process of a node and two seconds
     pings.jsonl        one line a control ping
     events.jsonl       one line an event: a node lost, a child replaced, a load changed
     logs/              the output of the nodes

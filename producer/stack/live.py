@@ -101,7 +101,8 @@ class LiveLoad:
         with Collector(self._app, self._run_id, lane_of=self._lane_of) as collector:
             while not self._over.is_set():
                 collector.poll(WINDOW_S)
-                self._exporter.records(*collector.take(), list(self._jobs))
+                taken = collector.take()
+                self._exporter.records(taken.records, taken.samples, list(self._jobs))
 
     def _look(self) -> None:
         control = Control(self._app)

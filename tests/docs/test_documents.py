@@ -21,7 +21,7 @@ from producer.plan.stages import STAGES
 from producer.report.summary_json import schema
 from producer.rundir.events import EventKind
 from producer.rundir.reader import read_run
-from producer.rundir.schema import FORMAT, RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
+from producer.rundir.schema import FORMAT, PROCESS_SCHEMA, RECORD_SCHEMA, SAMPLE_SCHEMA, SENT_SCHEMA
 from producer.rundir.trials import Kind
 
 ROOT = Path(__file__).parents[2]
@@ -116,7 +116,8 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "schema"), [("records", RECORD_SCHEMA), ("sent", SENT_SCHEMA), ("samples", SAMPLE_SCHEMA)]
+    ("table", "schema"),
+    [("records", RECORD_SCHEMA), ("sent", SENT_SCHEMA), ("samples", SAMPLE_SCHEMA), ("processes", PROCESS_SCHEMA)],
 )
 def test_every_column_of_a_run_directory_is_described(table: str, schema: dict[str, object]) -> None:
     section = read("docs/run-directory.md").split(f"## {table}\n")[1].split("\n## ")[0]

@@ -145,7 +145,7 @@ class Run:
 
     def _poll(self):
         self._collector.poll(0.1)
-        records, samples = self._collector.take()
+        records, samples, _ = self._collector.take()
         self._records += records.to_dicts()
         self._samples += samples.to_dicts()
 

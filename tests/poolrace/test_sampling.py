@@ -269,7 +269,42 @@ def test_pages_that_forked_children_have_in_common_are_not_private(tree):
 
 def test_memory_can_be_left_out(tree):
     sample = Sampler(tree.pid).sample(memory=False)
-    assert (sample.pss_bytes, sample.private_bytes) == (None, None)
+    assert (sample.pss_bytes, sample.private_bytes, sample.parts) == (None, None, ())
+
+
+@ON_LINUX
+def test_each_process_is_told_apart_the_root_first(tree):
+    child = tree.start_child("held = bytearray(b'1') * (20 << 20)")
+    sample = Sampler(tree.pid).sample()
+    assert [part.pid for part in sample.parts] == [tree.pid, child]
+    assert sum(part.private_bytes for part in sample.parts) == sample.private_bytes
+    assert sample.parts[1].private_bytes > 20 << 20
+
+
+@ON_LINUX
+def test_open_files_are_counted_and_which_of_them_are_sockets(tree):
+    sampler = Sampler(tree.pid)
+    (before,) = sampler.sample().parts
+    tree.do("import socket, os; held = [open(os.devnull), *socket.socketpair()]")
+    (after,) = sampler.sample().parts
+    assert (after.open_files - before.open_files, after.sockets - before.sockets) == (3, 2)
+
+
+@ON_LINUX
+def test_files_of_a_process_that_is_not_ours_to_look_into_are_unknown(tree, monkeypatch):
+    def refuse(_):
+        raise PermissionError
+
+    monkeypatch.setattr("poolrace.sampling.Path.iterdir", refuse)
+    (part,) = Sampler(tree.pid).sample().parts
+    assert (part.open_files, part.sockets) == (None, None)
+
+
+def test_files_are_counted_whole_where_the_system_does_not_tell_sockets(tree, monkeypatch):
+    monkeypatch.setattr("psutil.LINUX", False)
+    monkeypatch.setattr(psutil.Process, "num_fds", lambda _: 12)
+    parts = Sampler(tree.pid).sample().parts
+    assert [(part.open_files, part.sockets) for part in parts] == [(12, None)]
 
 
 @ON_LINUX

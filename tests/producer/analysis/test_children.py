@@ -156,7 +156,7 @@ def test_children_are_a_table_of_their_own_in_the_layout_of_records(site):
     site.ship(
         site.job(0, started=1), site.child(0, sent_at=1000.375), clock=ClockOffset(offset_s=-2.0, bound_s=0.001)
     )  # fmt: skip
-    records, _ = site.collector.take()
+    records = site.collector.take().records
     children = site.collector.take_children()
     assert (records.height, children.height) == (1, 1)
     assert children.schema == records.schema == pl.Schema(RECORD_SCHEMA)

@@ -14,6 +14,7 @@ from poolrace.contract import (
     JobRecord,
     NodeSample,
     Outcome,
+    ProcessSample,
     Shipment,
     join_rows,
     records_queue,
@@ -99,7 +100,7 @@ def site():
 
 def test_records_become_a_table_in_the_layout_of_the_run_directory(site):
     site.ship(site.record(0), site.record(1, outcome=Outcome.FAILED, exception="ValueError", redelivered=True))
-    records, samples = site.collect()
+    records, samples, _ = site.collect()
     assert records.schema == pl.Schema(RECORD_SCHEMA)
     assert records.row(0, named=True) == {
         "trial": 0,
@@ -149,13 +150,27 @@ def test_an_offset_that_may_be_noise_moves_nothing(site):
     assert site.collect()[0]["received_at"].to_list() == [1000.25]
 
 
+def test_what_single_processes_held_is_a_table_of_its_own(site):
+    parts = (
+        ProcessSample(pid=40, private_bytes=2**20, open_files=9, sockets=3),
+        ProcessSample(pid=41, private_bytes=None, open_files=None, sockets=None),
+    )
+    site.ship(samples=(replace(SAMPLE, parts=parts),), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
+    of = {"lane": "threads", "node": "threads@host", "at": 998.0}
+    assert site.collect().processes.rows(named=True) == [
+        {**of, "pid": 40, "root": True, "private_bytes": 2**20, "open_files": 9, "sockets": 3},
+        {**of, "pid": 41, "root": False, "private_bytes": None, "open_files": None, "sockets": None},
+    ]
+    assert site.collector.take().processes.height == 0
+
+
 def test_samples_of_a_node_are_moved_too_and_name_lane_and_node(site):
     site.ship(
         samples=(SAMPLE, replace(SAMPLE, pss_bytes=None, private_bytes=None)),
         clock=ClockOffset(offset_s=-2.0, bound_s=0.001),
     )
-    records, samples = site.collect()
-    assert records.height == 0
+    records, samples, processes = site.collect()
+    assert (records.height, processes.height) == (0, 0)
     assert samples.rows(named=True) == [
         {
             "lane": "threads", "node": "threads@host", "at": 998.0, "cpu_s": 1.5, "pss_bytes": pss_bytes,
@@ -247,7 +262,7 @@ def test_a_second_end_of_a_job_does_not_stand_for_another_job(site):
 def test_stragglers_of_the_trial_before_and_strangers_are_kept_but_not_counted(site):
     site.collector.expect(1, 2)
     site.ship(site.record(0), site.record(1), site.record(99, trial=1))
-    records, _ = site.collect()
+    records = site.collect().records
     assert site.collector.missing == 2
     assert records.height == 3
 
@@ -351,7 +366,7 @@ def test_a_look_takes_nothing_away(site):
     site.ship(site.record(1))
     arrive(site)
     assert site.collector.rows == 2
-    assert seqs(site.collector.take()) == [[0, 1], 1]
+    assert seqs(site.collector.take()) == [[0, 1], 1, 0]
     assert site.collector.rows == 0
 
 

@@ -131,14 +131,23 @@ def test_what_is_written_down_is_json_without_the_password():
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("20ms", 0.02), ("1.5s", 1.5), ("2m", 120.0), ("3", 3.0), ("0.25", 0.25), (" 500us ", 0.0005), ("60s", 60.0)],
+    [
+        ("20ms", 0.02),
+        ("1.5s", 1.5),
+        ("2m", 120.0),
+        ("3", 3.0),
+        ("0.25", 0.25),
+        (" 500us ", 0.0005),
+        ("60s", 60.0),
+        ("1h", 3600.0),
+    ],
 )
 def test_a_duration_has_a_unit_or_is_in_seconds(text, seconds):
     assert parse_duration_s(text, "--duration", 0.0001, 3600) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "soon", "1h", "-1s", "1 s", "1,5s", "1e3", "nan", "inf", "0s", "4000s", "61m"]
+    "text", ["", "s", "soon", "2h", "1d", "-1s", "1 s", "1,5s", "1e3", "nan", "inf", "0s", "4000s", "61m"]
 )
 def test_a_bad_duration_is_told_with_what_is_allowed(text):
     with pytest.raises(UsageError, match=r"must be a time from 0\.1s to 3600s, e\.g\. 1\.5s or 2m") as raised:

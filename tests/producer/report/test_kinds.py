@@ -12,7 +12,7 @@ from producer.rundir.reader import read_run
 
 
 def test_the_kinds_of_analysis_and_of_reports_are_the_same():
-    assert list(SUMMARISED) == list(KINDS) == ["race", "load", "limit", "sweep"]
+    assert list(SUMMARISED) == list(KINDS) == ["race", "load", "limit", "sweep", "soak"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -24,7 +24,7 @@ def test_a_report_of_each_kind_begins_with_its_name(run_maker, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_summary_has_the_part_of_its_kind_and_no_other(run_maker, kind):
     summary = summarise(read_run(run_maker(settings={"kind": kind})))
-    there = {part for part in ("load", "limit", "sweep") if getattr(summary, part) is not None}
+    there = {part for part in ("load", "limit", "sweep", "soak") if getattr(summary, part) is not None}
     assert there == {kind} - {"race"}
 
 

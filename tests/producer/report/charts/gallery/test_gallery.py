@@ -18,6 +18,7 @@ KEYS = [
     "timeline",
     "lanes",
     "memory",
+    "growth",
     "nodes",
     "scaling",
     "distance",
