@@ -2,7 +2,7 @@
 Writes docs/drills.md from the stored run of the drills: `make drills-page`.
 
 To show a newer run: `python -m pictures.drills runs/…-drills` stores it, without what ran where, and writes the page.
-Of several runs, a later one replaces the drills that it has of the first.
+Of several runs, a later one replaces the drills that it has of the first, cell by cell.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from poolrace.pools import POOLS
 from poolrace.profiles import PROFILES, SAFE
+from producer.plan.drill import cells
 from producer.report.drills import DrillsRun, drill, machine_of, matrix, to_json
 from producer.report.markdown import as_markdown
 from producer.report.parts import Prose, Table
@@ -33,6 +35,7 @@ RUNS = ROOT / "pictures" / "runs"
 PAGE = ROOT / "docs" / "drills.md"
 HEAD = ROOT / "pictures" / "drills.head.md"
 COLUMNS = 120
+ORDER = [cell.name for cell in cells(tuple(POOLS))]
 
 
 def stored() -> DrillsRun:
@@ -42,13 +45,13 @@ def stored() -> DrillsRun:
 
 
 def store(folders: Sequence[Path]) -> None:
-    """Store a run in place of the old one; of several, each with the drills that no later one has."""
+    """Store a run in place of the old one; of several, each with the cells of drills that no later one has."""
     runs = [msgspec.json.decode((folder / "drills.json").read_bytes(), type=DrillsRun) for folder in folders]
     run = runs[0]
     for other in runs[1:]:
-        again = {each.drill for each in other.results}
-        left = [each for each in run.results if each.drill not in again]
-        results = sorted([*left, *other.results], key=lambda each: each.drill)  # the cells of a drill stay in order
+        again = {(each.drill, each.cell) for each in other.results}
+        left = [each for each in run.results if (each.drill, each.cell) not in again]
+        results = sorted([*left, *other.results], key=lambda each: (each.drill, ORDER.index(each.cell)))
         run = replace(run, results=results, took_s=run.took_s + other.took_s)
     for old in RUNS.glob("*-drills"):
         shutil.rmtree(old)

@@ -26,6 +26,9 @@ PROFILE, WITHOUT, OUTBOX = "POOLRACE_DRILLED_PROFILE", "POOLRACE_DRILLED_WITHOUT
 
 VISIBILITY = "POOLRACE_DRILLED_VISIBILITY_S"
 
+MASTER = "POOLRACE_DRILLED_MASTER"
+"""The name that sentinels have for the broker; not set where there are none."""
+
 RETURN_LIMIT = "POOLRACE_DRILLED_RETURN_LIMIT"
 """How often a job may come back: by default it is 20 and 100, and a job that ends its node so often takes minutes."""
 
@@ -36,8 +39,10 @@ OURS = "job-"
 def apply(app: Celery, environ: Mapping[str, str]) -> None:
     """Give an app the settings of a drill's cell."""
     visibility_s = float(environ[VISIBILITY])
+    master = {"master_name": environ[MASTER]} if environ.get(MASTER) else {}
     app.conf.broker_transport_options = {
         **(app.conf.broker_transport_options or {}),
+        **master,
         "visibility_timeout": visibility_s,
         # kombu looks every 100 s only, which would be added to the timeout.
         "unacked_restore_interval": min(10.0, visibility_s),
@@ -46,7 +51,8 @@ def apply(app: Celery, environ: Mapping[str, str]) -> None:
         "requeue_limit": int(environ[RETURN_LIMIT]),
     }
     if environ.get(PROFILE):
-        app.conf.update(settings_of(SAFE, Where.APP, environ.get(WITHOUT, "").split(",")))
+        without = environ.get(WITHOUT, "").split(",")
+        app.conf.update(settings_of(SAFE, Where.APP, without, broker_url=str(app.conf.broker_url)))
     if where := environ.get(OUTBOX):
         settle_on(app, where)
 

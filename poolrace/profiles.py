@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from poolrace.transport_setting import ATOMIC, PATH, SETTING, STOCK
+from poolrace.transport_setting import PATH, SETTING, path_for, transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -82,11 +82,25 @@ PROFILES: dict[str, tuple[ProfileSetting, ...]] = {
 }
 
 
-def settings_of(profile: str, where: Where, without: Collection[str] = ()) -> dict[str, Any]:
-    """Return the settings of a profile that are made in one place, by name, but for some."""
-    return {each.name: each.value for each in PROFILES[profile] if each.where is where and each.name not in without}
+def settings_of(profile: str, where: Where, without: Collection[str] = (), *, broker_url: str = "") -> dict[str, Any]:
+    """
+    Return the settings of a profile that are made in one place, by name.
+
+    Args:
+        profile: The profile.
+        where: The place.
+        without: Settings to leave out.
+        broker_url: The broker that they are for; one behind Sentinel has another transport.
+    """
+    made = [each for each in PROFILES[profile] if each.where is where and each.name not in without]
+    return {each.name: value_for(each, broker_url) for each in made}
+
+
+def value_for(setting: ProfileSetting, broker_url: str) -> Any:
+    """Return the value of a setting on a broker."""
+    return path_for(broker_url) if setting.name == SETTING else setting.value
 
 
 def transport_in(settings: dict[str, Any]) -> str:
     """Return the transport of an app with some settings."""
-    return ATOMIC if settings.get(SETTING) == PATH else STOCK
+    return transport_of(settings.get(SETTING))

@@ -18,6 +18,7 @@ SETTING = "broker_transport"
 """Celery's setting; `SETTING=PATH` behind the flags of `celery worker` overrules the app's own."""
 
 PATH = "poolrace.transport:Transport"
+PATH_BEHIND_SENTINEL = "poolrace.transport:SentinelTransport"
 
 DEAD_LETTER_KEY = "unacked_dead_letter"
 """The list of messages that the transport set aside, unless its option `dead_letter_key` names another."""
@@ -31,14 +32,19 @@ def transport_of(value: object) -> str:
     return ATOMIC if str(value).startswith("poolrace.transport:") else STOCK
 
 
-def setting(transport: str) -> dict[str, str]:
-    """Return the settings that give an app a transport; none for kombu's own."""
-    return {SETTING: PATH} if transport == ATOMIC else {}
+def path_for(broker_url: str) -> str:
+    """Return the value of `SETTING` for a broker, or for several as `URL;URL`: behind Sentinel it is another."""
+    return PATH_BEHIND_SENTINEL if broker_url.startswith("sentinel") else PATH
 
 
-def flags(transport: str) -> list[str]:
-    """Return the arguments of `celery worker` that give its app a transport."""
-    return [f"{name}={value}" for name, value in setting(transport).items()]
+def setting(transport: str, broker_url: str = "") -> dict[str, str]:
+    """Return the settings that give an app a transport on a broker; none for kombu's own."""
+    return {SETTING: path_for(broker_url)} if transport == ATOMIC else {}
+
+
+def flags(transport: str, broker_url: str = "") -> list[str]:
+    """Return the arguments of `celery worker` that give its app a transport on a broker."""
+    return [f"{name}={value}" for name, value in setting(transport, broker_url).items()]
 
 
 def supports(broker_url: str) -> bool:

@@ -159,7 +159,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
     """Return the settings of the Celery app that differ from Celery's defaults, or must not change with them."""
     return {
         "broker_url": settings.broker_url,
-        **setting(settings.transport),
+        **setting(settings.transport, settings.broker_url),
         "task_acks_late": settings.acks is Acks.LATE,
         # Only for a worker started by hand; a lane names its own queue on the command line.
         "task_default_queue": QUEUE,
@@ -175,8 +175,14 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": CONNECTION_RETRIES,
         "broker_transport_options": _transport_options(settings),
-        **(profiles.settings_of(settings.profile, profiles.Where.APP) if settings.profile else {}),
+        **_profile(settings),
     }
+
+
+def _profile(settings: Settings) -> dict[str, Any]:
+    if not settings.profile:
+        return {}
+    return profiles.settings_of(settings.profile, profiles.Where.APP, broker_url=settings.broker_url)
 
 
 def _results(settings: Settings) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def broker_of(path: str) -> dict[str, Any]:
 
 def settings_of(path: str, names: Iterable[str]) -> dict[str, Any]:
     """
-    Return what an app has for some settings, and the tasks that switch one of them off for themselves.
+    Return what an app has for some settings, the tasks that switch one of them off for themselves, and its broker.
 
     Raises:
         OwnAppError: If the app cannot be imported.
@@ -117,7 +117,12 @@ def settings_of(path: str, names: Iterable[str]) -> dict[str, Any]:
     }
     # What is not plain is told as it looks.
     settings = {name: value if isinstance(value, int | str | None) else repr(value) for name, value in named.items()}
-    return {"settings": settings, "overruled": {f"task_{name}": tasks for name, tasks in overruled.items()}}
+    urls = _urls(conf.first("broker_read_url", "broker_url", "broker_host") or "")
+    return {
+        "settings": settings,
+        "overruled": {f"task_{name}": tasks for name, tasks in overruled.items()},
+        "broker": urls[0] if urls else "",
+    }
 
 
 def _urls(found: Any) -> list[str]:

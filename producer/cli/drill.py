@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from poolrace.pools import POOLS
+from poolrace.pools import DEFAULT_POOLS, POOLS
 from poolrace.profiles import PROFILES, SAFE
 from producer.analysis.features import disagreements
 from producer.cli._cell import own_app
@@ -65,6 +65,7 @@ Examples:
   poolrace drill
   poolrace drill node-kill
   poolrace drill rolling-deploy scale-in --cell prefork-safe --cell threads-safe
+  poolrace drill node-kill node-term --pool solo --pool gevent
   poolrace drill child-kill --cell prefork-safe --without task_reject_on_worker_lost
   poolrace drill random-kills --cell threads-safe --times 1000
   poolrace drill features
@@ -79,6 +80,13 @@ Examples:
 @click.argument("words", metavar="[DRILL]...", nargs=-1)
 @option("--all", "everything", is_flag=True, help="Run all of them.")
 @option("--cell", "keys", multiple=True, metavar="NAME", help="Only in this cell, e.g. threads-late-stock; repeatable.")
+@option(
+    "--pool",
+    "pools",
+    multiple=True,
+    type=click.Choice(list(POOLS)),
+    help=f"In the cells of this pool; repeatable. [default: {' and '.join(DEFAULT_POOLS)}]",
+)
 @option(
     "--without",
     multiple=True,
@@ -129,6 +137,7 @@ def drill(
     words: Sequence[str],
     everything: bool,
     keys: Sequence[str],
+    pools: Sequence[str],
     without: Sequence[str],
     app: str | None,
     times: int | None,
@@ -149,7 +158,8 @@ def drill(
     if times and (once := [entry.name for entry in chosen if not entry.drill.times]) and not everything:
         again = [entry.name for entry in catalogue() if entry.drill.times]
         raise UsageError(f"--times: {once[0]} strikes as often as it declares. Those that take it: {', '.join(again)}.")
-    own, known = _own(app, **of_app) if app else (None, cells())
+    named = _pools(pools, keys)
+    own, known = _own(app, named, **of_app) if app else (None, cells(named))
     pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
     run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times)
     if as_json:
@@ -193,8 +203,24 @@ def _run(
     return run
 
 
+def _pools(named: Sequence[str], keys: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the pools whose cells there are: those that were named, also by a cell, or those that are raced.
+
+    Raises:
+        UsageError: If one cannot run here.
+    """
+    by_cell = [name for name in POOLS if any(key.startswith(f"{name}-") for key in keys)]
+    pools = tuple(dict.fromkeys([*named, *by_cell])) or DEFAULT_POOLS
+    for name in pools:
+        if (package := POOLS[name].package) and not find_spec(package):
+            raise UsageError(f"--pool {name}: needs the package {package}. Install it: pip install {package}.")
+    return pools
+
+
 def _own(
     app: str,
+    pools: tuple[str, ...],
     *,
     jobs: str | None,
     tasks: Sequence[str],
@@ -218,7 +244,7 @@ def _own(
         longest_s=longest_s,
     )  # fmt: skip
     facts = own_app(question).facts
-    return question, own_cells(facts["acks"], facts["transport"])
+    return question, own_cells(facts["acks"], facts["transport"], pools)
 
 
 def _features(words: Sequence[str], keys: Sequence[str], out: Path, *, as_json: bool) -> int:
@@ -259,7 +285,7 @@ def _cells(there: Sequence[Cell], keys: Sequence[str], without: Sequence[str]) -
         known = {name: cell.leaving_out(*without) for name, cell in known.items() if cell.profile}
     for key in keys:
         if key not in known:
-            raise UsageError(f"--cell {key!r}: there is none. They are {', '.join(known)}.")
+            raise UsageError(f"--cell {key!r}: there is none. They are {', '.join(known)}; more with --pool.")
     return [known[key] for key in keys] or list(known.values())
 
 

@@ -45,11 +45,11 @@ Examples:
 def profile(environment: Mapping[str, str], *, name: str, app: str, workdir: Path, as_json: bool) -> int:
     """Print a profile, beside the settings of an app."""
     if app:
-        has, overruled = settings_of_app(
+        has, overruled, broker_url = settings_of_app(
             app, list(settings_of(name, Where.APP)), folder=workdir.resolve(), environment=environment,
             patience_s=PATIENCE_S,
         )  # fmt: skip
-        found = changes(name, has, overruled)
+        found = changes(name, has, overruled, broker_url)
     else:
         found = changes(name, None)
     if as_json:

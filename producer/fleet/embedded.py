@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import redis
@@ -17,6 +18,7 @@ from producer.errors import FleetError
 from producer.fleet.broker import Broker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from producer.fleet.processes import Child, Processes
@@ -47,29 +49,39 @@ class EmbeddedServer:
         processes: Starts it, and ends it.
         folder: For its settings, and for what it keeps.
         aof: Whether it keeps what it has on disk, written through once a second as by default.
+        follows: The server that it is a replica of, and whose password it has; None for a server of its own.
 
     Raises:
         FleetError: If it does not start.
     """
 
-    def __init__(self, processes: Processes, folder: Path, *, aof: bool = False) -> None:
-        self._processes, self._folder, self._aof = processes, folder, aof
-        self._password = secrets.token_urlsafe(24)
+    options: Mapping[str, str] = MappingProxyType({})
+    """What Celery has to know beside the URL, as `broker_transport_options`."""
+
+    def __init__(
+        self, processes: Processes, folder: Path, *, aof: bool = False, follows: EmbeddedServer | None = None
+    ) -> None:
+        self._processes, self._folder, self._aof, self._follows = processes, folder, aof, follows
+        self.password: str = follows.password if follows else secrets.token_urlsafe(24)
         message = ""
         for _ in range(PORT_TRIES):
-            self._port = _free_port()
+            self.port = free_port()
             child = self._start()
-            if _answers(child, self._port, self._password):
+            if answers(child, self.port, self.password):
                 self.process = child
                 break
             message = child.tail()
             processes.stop(child)
         else:
             raise FleetError(f"The embedded broker did not start. The end of its log:\n{message}\nSee poolrace doctor.")
-        shown = f"redis://127.0.0.1:{self._port}/0"
+        shown = f"redis://127.0.0.1:{self.port}/0"
         self.broker = Broker(
-            url=f"redis://:{self._password}@127.0.0.1:{self._port}/0", shown=f"{shown} (embedded)", embedded=True
+            url=f"redis://:{self.password}@127.0.0.1:{self.port}/0", shown=f"{shown} (embedded)", embedded=True
         )
+
+    def client(self) -> redis.Redis:
+        """Return a client of it."""
+        return redis.Redis.from_url(self.broker.url)
 
     def kill(self) -> None:
         """Kill it, as a crash of its machine does."""
@@ -88,14 +100,33 @@ class EmbeddedServer:
             FleetError: If it does not start.
         """
         self.process = self._start()
-        if not _answers(self.process, self._port, self._password):
+        if not answers(self.process, self.port, self.password):
             raise FleetError(f"The broker did not start again. The end of its log:\n{self.process.tail()}")
 
     def _start(self) -> Child:
-        return _start_server(self._processes, self._folder, self._port, self._password, aof=self._aof)
+        follows = f"replicaof 127.0.0.1 {self._follows.port}\n" if self._follows else ""
+        settings = (
+            f"requirepass {self.password}\nmasterauth {self.password}\n{follows}"
+            f'save ""\nappendonly {"yes" if self._aof else "no"}\nmaxmemory-policy noeviction\n'
+            "auto-aof-rewrite-percentage 0\n"  # all that was written can be read
+        )
+        return start_server(self._processes, self._folder, self.port, settings)
 
 
-def _start_server(processes: Processes, folder: Path, port: int, password: str, *, aof: bool) -> Child:
+def start_server(processes: Processes, folder: Path, port: int, settings: str, *flags: str) -> Child:
+    """
+    Start a server on a port of 127.0.0.1, without waiting for it.
+
+    Args:
+        processes: Starts it, and ends it.
+        folder: For its settings and its log, and what it keeps.
+        port: The port.
+        settings: Further lines of its settings.
+        flags: Further words of its command.
+
+    Raises:
+        FleetError: If there is no server for this machine.
+    """
     try:
         binary = get_binary_path()
     except ValkeyBinaryNotFoundError as error:
@@ -104,26 +135,25 @@ def _start_server(processes: Processes, folder: Path, port: int, password: str, 
         ) from error
     config = folder / f"broker-{port}.conf"
     config.touch(mode=0o600)
-    config.write_text(
-        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir {folder}\n"
-        f'save ""\nappendonly {"yes" if aof else "no"}\nmaxmemory-policy noeviction\n'
-        "auto-aof-rewrite-percentage 0\n"  # all that was written can be read
-    )
-    return processes.start("embedded broker", [str(binary), str(config)], log=folder / f"broker-{port}.log", cwd=folder)
+    config.write_text(f"bind 127.0.0.1\nport {port}\ndir {folder}\n{settings}")
+    command = [str(binary), str(config), *flags]
+    return processes.start("embedded broker", command, log=folder / f"broker-{port}.log", cwd=folder)
 
 
 def _order(path: Path) -> int:
     return int(path.name.split(".")[-3])
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     # Another process may take the port before the server binds it; the caller then tries the next.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(child: Child, port: int, password: str) -> bool:
+def answers(child: Child, port: int, password: str) -> bool:
+    """Wait until a server answers, and return whether it does; not if it has ended, or another has its port."""
     with redis.Redis(port=port, password=password, retry=Retry(NoBackoff(), 0)) as client:
         return until(lambda: _answer(client, child), START_S, every_s=0.02) == "yes"
 

@@ -26,6 +26,7 @@ from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.control import Control
 from producer.fleet.embedded import EmbeddedServer
+from producer.fleet.failover import FailoverServers
 from producer.fleet.link import Link
 from producer.fleet.memory_limit import MemoryLimit
 from producer.fleet.own_clock import OwnClock
@@ -126,12 +127,12 @@ class Scene:
             self._effects, self._outbox = self._folder / "effects", self._folder / "outbox.sqlite3"
             self.ledger = effects.Ledger(self._effects)
             aof = self._drill.aof or self.cell.has_aof
-            self.server = EmbeddedServer(self._processes, self._folder, aof=aof)
+            servers = FailoverServers if self._drill.failover else EmbeddedServer
+            self.server: EmbeddedServer | FailoverServers = servers(self._processes, self._folder, aof=aof)
             self.link = Link(self.server.broker.url)
             if self._drill.link:
                 self._around.enter_context(self.link)
-            self.app = Celery("drill", broker=self.server.broker.url, set_as_current=False)
-            sending = Celery("drill", broker=self.server.broker.url, set_as_current=False)
+            self.app, sending = self._reaching_broker(), self._reaching_broker()
             box = Outbox(sending, str(self._outbox), most_times=OUTBOX_TIMES) if self.cell.has_outbox else None
             self.sender = self._drilled.sender(sending, box)
         except BaseException:
@@ -147,6 +148,11 @@ class Scene:
                 os.killpg(node.pid, signal.SIGCONT)  # one that was stopped could not end
         self._processes.__exit__(kind, error, trace)
         self._around.close()
+
+    def _reaching_broker(self) -> Celery:
+        app = Celery("drill", broker=self.server.broker.url, set_as_current=False)
+        app.conf.broker_transport_options = dict(self.server.options)
+        return app
 
     # What a fault may do
 
@@ -170,7 +176,7 @@ class Scene:
             sys.executable, "-P", "-m", "celery", "-A", app, "worker", "-P", cell.pool, "-c", str(SLOTS),
             "--prefetch-multiplier", str(PREFETCH), "-n", f"{name}@drill", *words, "--without-gossip",
             "--without-mingle", "--loglevel", "INFO", *self._drill.flags,
-            *(f"{key}={value}" for key, value in setting(transport).items()),
+            *(f"{key}={value}" for key, value in setting(transport, self.server.broker.url).items()),
         ]  # fmt: skip
         child = self._processes.start(
             name,
@@ -292,6 +298,11 @@ class Scene:
                 kinds.append(lambda: self._kill_child(chance, chance.choice(at_work)))
         chance.choice(kinds)()
 
+    def wait_for_failover(self) -> None:
+        """Wait until the sentinels have put the replica in the place of the broker."""
+        assert isinstance(self.server, FailoverServers)
+        self.server.wait_for_failover()
+
     def restart_broker(self) -> None:
         """Kill the broker, and start it again with what it has on disk."""
         self.struck("broker killed")
@@ -402,7 +413,7 @@ class Scene:
             return frozenset()
 
     def _client(self) -> Any:
-        return redis.Redis.from_url(self.server.broker.url)
+        return self.server.client()
 
     def _environment(self, node: str) -> dict[str, str]:
         url = self.link.url if self._drill.link else self.server.broker.url
@@ -413,6 +424,7 @@ class Scene:
         return {
             **environment,
             drilling.VISIBILITY: str(self.visibility_s),
+            drilling.MASTER: self.server.options.get("master_name", ""),
             drilling.PROFILE: self.cell.profile,
             drilling.WITHOUT: ",".join(self.cell.without),
             drilling.OUTBOX: str(self._outbox) if self.cell.has_outbox else "",

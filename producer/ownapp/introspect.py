@@ -117,9 +117,9 @@ def broker_of_app(app: str, *, folder: Path, environment: Mapping[str, str], pat
 
 def settings_of_app(
     app: str, names: Sequence[str], *, folder: Path, environment: Mapping[str, str], patience_s: float
-) -> tuple[dict[str, Any], dict[str, list[str]]]:
+) -> tuple[dict[str, Any], dict[str, list[str]], str]:
     """
-    Return what an app has for some settings, and by setting the tasks that switch it off for themselves.
+    Return what an app has for some settings, by setting the tasks that switch it off for themselves, and its broker.
 
     Raises:
         UsageError: If the app cannot be imported.
@@ -129,7 +129,7 @@ def settings_of_app(
     answer = _answer(question, folder, "", app_environment(environment), patience_s)
     if error := answer.get("error"):
         raise UsageError(f"--app {error}")
-    return answer["settings"], answer["overruled"]
+    return answer["settings"], answer["overruled"], answer["broker"]
 
 
 def _redirect(app: str) -> dict[str, Any]:

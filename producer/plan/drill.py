@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from poolrace.pools import POOLS
+from poolrace.pools import DEFAULT_POOLS, POOLS
 from poolrace.profiles import SAFE, Where, settings_of, transport_in
 from poolrace.transport_setting import ATOMIC, STOCK
 
@@ -77,13 +77,12 @@ class Cell:
         return POOLS[self.pool].has_children
 
 
-def cells(pools: tuple[str, ...] = ()) -> tuple[Cell, ...]:
+def cells(pools: tuple[str, ...] = DEFAULT_POOLS) -> tuple[Cell, ...]:
     """Return the cells of some pools, by default of those that are raced: each without a profile, and the safe one."""
-    named = pools or tuple(name for name, pool in POOLS.items() if pool.is_default)
     plain = [(EARLY, STOCK), (LATE, STOCK), (LATE, ATOMIC)]
     return tuple(
         cell
-        for pool in named
+        for pool in pools
         for cell in (
             *(Cell(pool=pool, acks=acks, transport=transport) for acks, transport in plain),
             *(Cell(pool=pool, acks=LATE, transport=ATOMIC, profile=profile) for profile in (SAFE, OUTBOX)),
@@ -91,12 +90,11 @@ def cells(pools: tuple[str, ...] = ()) -> tuple[Cell, ...]:
     )
 
 
-def own_cells(acks: str, transport: str) -> tuple[Cell, ...]:
-    """Return the cells of a user's app: as it is, and with the safe profile, on each pool that is raced."""
+def own_cells(acks: str, transport: str, pools: tuple[str, ...] = DEFAULT_POOLS) -> tuple[Cell, ...]:
+    """Return the cells of a user's app: as it is, and with the safe profile, on each of some pools."""
     return tuple(
         cell
-        for name, pool in POOLS.items()
-        if pool.is_default
+        for name in pools
         for cell in (
             Cell(pool=name, acks=acks, transport=transport, is_own=True),
             Cell(pool=name, acks=LATE, transport=ATOMIC, profile=SAFE),
@@ -169,6 +167,7 @@ class Drill:
         return_limit: How often a job may come back on the atomic transport before it is set aside.
         times: How often it strikes, unless the user says otherwise; 0 for a drill that does not strike again and again.
         beside: The transport of every other node, on the same queue; empty if all have that of the cell.
+        failover: Whether the broker has a replica, and sentinels that put it in its place.
         own_jobs: Whether it sends jobs of its own, so that it says nothing of a user's app.
     """
 
@@ -191,6 +190,7 @@ class Drill:
     return_limit: int = 3
     times: int = 0
     beside: str = ""
+    failover: bool = False
     own_jobs: bool = False
 
     def bounds(self, cell: Cell) -> Bounds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from poolrace.profiles import PROFILES, Where
+from poolrace.profiles import PROFILES, Where, value_for
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ class Change:
 
 
 def changes(
-    profile: str, settings: Mapping[str, Any] | None, overruled: Mapping[str, Sequence[str]] | None = None
+    profile: str,
+    settings: Mapping[str, Any] | None,
+    overruled: Mapping[str, Sequence[str]] | None = None,
+    broker_url: str = "",
 ) -> list[Change]:
     """
     Compare a profile with the settings of an app.
@@ -50,14 +53,15 @@ def changes(
         profile: The name of the profile.
         settings: What the app has, by name; None if there is no app.
         overruled: By setting, the tasks that switch it off for themselves.
+        broker_url: The app's broker, of which the scheme matters; empty if it is not known.
     """
     return [
         Change(
             where=each.where.value,
             name=each.name,
-            value=each.value,
+            value=(value := value_for(each, broker_url)),
             has=settings.get(each.name) if settings is not None and each.where is Where.APP else None,
-            fits=settings.get(each.name) == each.value if settings is not None and each.where is Where.APP else None,
+            fits=settings.get(each.name) == value if settings is not None and each.where is Where.APP else None,
             because=each.because,
             drill=each.drill,
             overruled=(overruled or {}).get(each.name, ()),

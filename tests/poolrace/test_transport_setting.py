@@ -26,6 +26,15 @@ def test_behind_sentinel_it_is_the_atomic_transport_as_well():
     assert transport_of("poolrace.transport:SentinelTransport") == "atomic"
 
 
+@pytest.mark.parametrize("url", ["sentinel://a:26379", "sentinel://:secret@a:1/0;sentinel://:secret@b:2/0"])
+def test_behind_sentinel_the_setting_is_another_whose_path_leads_to_that_transport(url):
+    (value,) = setting("atomic", url).values()
+    module, _, name = value.partition(":")
+    assert getattr(importlib.import_module(module), name).__name__ == "SentinelTransport"
+    assert transport_of(value) == "atomic"
+    assert setting("stock", url) == {}
+
+
 def test_kombus_own_transport_needs_nothing_on_the_command_line():
     assert flags("stock") == []
     assert flags("atomic") == ["broker_transport=poolrace.transport:Transport"]

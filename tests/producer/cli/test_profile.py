@@ -27,8 +27,8 @@ def charge():
 ALL = "task_acks_late=True, task_reject_on_worker_lost=True, broker_transport='poolrace.transport:Transport'"
 
 
-def asked(tmp_path: Path, settings: str, options: str = "") -> tuple[int, dict[str, Any]]:
-    (tmp_path / "shop.py").write_text(APP.format(settings=settings, options=options))
+def asked(tmp_path: Path, settings: str, options: str = "", app: str = APP) -> tuple[int, dict[str, Any]]:
+    (tmp_path / "shop.py").write_text(app.format(settings=settings, options=options))
     done = CliRunner().invoke(
         profile, ["safe", "--app", "shop:app", "--workdir", str(tmp_path), "--json"], obj={}, standalone_mode=False
     )
@@ -49,6 +49,15 @@ def test_an_app_that_has_them_all_has_nothing_to_change(tmp_path: Path) -> None:
     code, found = asked(tmp_path, ALL)
     assert code == 0
     assert all(each["fits"] is not False for each in found.values())
+
+
+@pytest.mark.parametrize(("transport", "code"), [("SentinelTransport", 0), ("Transport", 99)])
+def test_behind_sentinel_an_app_needs_the_transport_for_it(tmp_path: Path, transport: str, code: int) -> None:
+    behind = APP.replace("redis://127.0.0.1:1/0", "sentinel://127.0.0.1:1;sentinel://127.0.0.1:2")
+    settings = ALL.replace("poolrace.transport:Transport", f"poolrace.transport:{transport}")
+    ended, found = asked(tmp_path, settings, app=behind)
+    assert found["broker_transport"]["value"] == "poolrace.transport:SentinelTransport"
+    assert ended == code
 
 
 def test_a_task_that_switches_a_setting_off_for_itself_is_named(tmp_path: Path) -> None:
