@@ -21,7 +21,7 @@ from scipy.special import stdtr, stdtrit
 from benchmarks.truth.worlds import EQUAL_LANES, TRUE_RATIOS
 from producer.analysis.allocation import AHEAD_PAIRS, standing
 from producer.analysis.pairs import PairedValues
-from producer.analysis.recommendation import WORST_SHARE
+from producer.analysis.recommendation import WORST_OUTSIDE, WORST_SHARE
 from producer.analysis.sequential import HEIGHTS, LEAST_PAIRS, half_width, weight
 from producer.analysis.verdict import LIKELY, MARGIN, OUTSIDE_INTERVAL, WRONG_WINNERS
 from producer.analysis.verdict_words import NO_DIFFERENCE, OPEN
@@ -158,7 +158,10 @@ def judge(of: Pairs, rows: Ints, pairs: Ints, level: float = WRONG_WINNERS) -> J
 def worst_of_lanes(of: Pairs, judged: Judged) -> Floats:
     """Return by what logarithm each lane may be slower than another: races, groups and lanes."""
     count = len(of.lanes)
-    low, high = (each.reshape(len(each), -1, count) for each in (judged.low, judged.high))
+    wider = _widths(WORST_OUTSIDE, of.most)[judged.pairs] * judged.sd
+    usual = _widths(OUTSIDE_INTERVAL, of.most)[judged.pairs] * judged.sd
+    more = np.where(judged.wins, 0.0, wider - usual)
+    low, high = (each.reshape(len(each), -1, count) for each in (judged.low - more, judged.high + more))
     worst = np.zeros((*low.shape[:2], 1 + max(b for _, b in of.lanes)))
     for place, (a, b) in enumerate(of.lanes):
         worst[..., a] = np.maximum(worst[..., a], -low[..., place])

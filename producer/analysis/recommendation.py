@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from poolrace.pools import FORKING, FORKING_WHATEVER_IS_SET, POOLS, gives_up
 from producer.analysis.held_back import held_back
 from producer.analysis.memory import lane_memory_per_slot_bytes
+from producer.analysis.sequential import half_width
 from producer.analysis.verdict import MARGIN, Sureness
 from producer.analysis.verdict_words import NO_DIFFERENCE, percent, times_text
 from producer.plan.lane_settings import environment_of
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from producer.plan.lanes import Lane
     from producer.rundir.run import Run
 
+
+WORST_OUTSIDE = 0.03
+"""
+How often the truth lies outside of the interval that a worst case is the end of, at any look. That interval is wider
+than a verdict's own, so that of the lanes that are recommended at most 2 in 1,000 are worse than was said
+(docs/truth.md).
+"""
 
 WORST_SHARE = 0.75
 """The most by which a recommended lane may be slower in its worst case: beyond it either may be four times as fast."""
@@ -138,7 +146,7 @@ def only_lane_that_runs(run: Run, lanes: Sequence[Lane], results: Sequence[LaneR
 
 def worst_shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """
-    Return by what part each lane may be slower than another, by the intervals, from 0 to 1.
+    Return by what part each lane may be slower than another, by intervals of `WORST_OUTSIDE`, from 0 to 1.
 
     Lanes that cannot be ranked, and those without an interval, are left out.
 
@@ -147,10 +155,20 @@ def worst_shares(verdicts: Sequence[Verdict]) -> dict[str, float]:
     """
     log_worst: dict[str, float] = {}
     for each in verdicts:
-        if each.low and each.high and not each.advice:
-            for key, ahead in ((each.a, -math.log(each.low)), (each.b, math.log(each.high))):
+        if each.ratio and each.low and each.high and not each.advice:
+            middle, stretch = math.log(each.ratio), _stretch(each)
+            low, high = (middle + stretch * (math.log(end) - middle) for end in (each.low, each.high))
+            for key, ahead in ((each.a, -low), (each.b, high)):
                 log_worst[key] = max(log_worst.get(key, 0.0), ahead)
     return {key: -math.expm1(-ahead) for key, ahead in log_worst.items()}
+
+
+def _stretch(verdict: Verdict) -> float:
+    """Return how many times as wide as a verdict's interval the one of its worst case is; never narrower."""
+    outside = 1 - verdict.confidence if verdict.confidence else WORST_OUTSIDE
+    if outside <= WORST_OUTSIDE:
+        return 1.0
+    return half_width(WORST_OUTSIDE, verdict.pairs, 1.0) / half_width(outside, verdict.pairs, 1.0)
 
 
 def _held_back(run: Run, lanes: Sequence[Lane], verdicts: Sequence[Verdict]) -> dict[str, float]:

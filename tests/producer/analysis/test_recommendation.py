@@ -37,8 +37,8 @@ SAME_MEMORY = run_with()
 
 
 def between(low, high, word="open", a="prefork", b="threads", **others):
-    """A verdict with this interval of a over b."""
-    return verdict(word, a=a, b=b, ratio=math.sqrt(low * high), low=low, high=high, **others)
+    """A verdict with this interval of a over b, as wide as a worst case needs."""
+    return verdict(word, a=a, b=b, ratio=math.sqrt(low * high), low=low, high=high, **{"confidence": 0.98, **others})
 
 
 def chosen(*verdicts, run=SAME_MEMORY, lanes=LANES):
@@ -49,6 +49,12 @@ def chosen(*verdicts, run=SAME_MEMORY, lanes=LANES):
 def test_worst_shares_by_hand():
     """Between 0.8 and 1.6 times as many: prefork may do 20 % less, threads 1 - 1 / 1.6 = 37.5 %."""
     assert worst_shares([between(0.8, 1.6)]) == {"prefork": pytest.approx(0.2), "threads": pytest.approx(0.375)}
+
+
+def test_a_worst_case_is_the_end_of_a_wider_interval_than_that_of_the_verdict():
+    """After 5 pairs t(4) is 4.6067 at the bound of 5 %, and 5.4470 at that of 3 %: 1.1824 times as wide."""
+    worst = worst_shares([between(0.8, 1.25, confidence=0.95)])
+    assert worst["prefork"] == pytest.approx(1 - 0.8**1.1824, rel=1e-3)
 
 
 def test_a_lane_that_is_faster_by_all_of_its_interval_loses_nothing():
