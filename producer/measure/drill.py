@@ -30,7 +30,7 @@ from producer.measure.scene import END_S, Scene
 from producer.plan.drill import Cell, window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from producer.analysis.drill import Found
@@ -150,7 +150,7 @@ def run_cell(
             told=[each for each in fates if each.fate is not Fate.DONE or each.repeated],
             runs=(runs := runs_of(notes, load_at)),
             longest_s=max((each.end_s - each.begin_s for each in runs if each.end_s is not None), default=0.0),
-            said=_said(scene),
+            said=warnings_in(line for node in scene.nodes for line in node.child.said().splitlines()),
             took_s=time.monotonic() - began,
         )  # fmt: skip
 
@@ -212,14 +212,14 @@ def _settled(scene: Scene, within_s: float) -> Found:
         time.sleep(0.2)
 
 
-def _said(scene: Scene) -> list[str]:
-    """Return the first warnings and errors of the nodes' logs, each once."""
-    lines: dict[str, None] = {}
-    for node in scene.nodes:
-        for line in node.child.said().splitlines():
-            if (match := _TOLD.search(line)) and "DeprecationWarning" not in line:
-                lines.setdefault(_FOLDERS.sub("…/", (match[1] or match[2]).strip())[:MAX_SAID_COLUMNS])
-    return [line for line in lines if line][:MAX_SAID]
+def warnings_in(lines: Iterable[str]) -> list[str]:
+    """Return the first warnings and errors among the lines of nodes' logs, each once, without a machine's folders."""
+    found: dict[str, None] = {}
+    for line in lines:
+        if (match := _TOLD.search(line)) and "DeprecationWarning" not in line:
+            # A warning may be empty, with what it is about in the lines below it.
+            found.setdefault(_FOLDERS.sub("…/", (match[1] or match[2] or "").strip())[:MAX_SAID_COLUMNS])
+    return [line for line in found if line][:MAX_SAID]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
