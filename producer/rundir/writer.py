@@ -122,7 +122,9 @@ class RunWriter:
 
     def discard_if_bare(self) -> bool:
         """Remove the directory if it holds no trial and no log; return true if it was removed."""
-        if any(self.logs.iterdir()) or (self.path / "trials.jsonl").exists():
+        # Somebody may have removed the folder meanwhile.
+        has_log = self.logs.is_dir() and any(self.logs.iterdir())
+        if has_log or (self.path / "trials.jsonl").exists():
             return False
         shutil.rmtree(self.path, ignore_errors=True)
         return True

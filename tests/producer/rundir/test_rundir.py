@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,14 @@ def test_a_directory_without_trial_and_log_is_not_kept(tmp_path):
     writer = RunWriter.create(tmp_path, "race", MANIFEST)
     assert writer.discard_if_bare()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_somebody_removed_meanwhile_is_not_there_to_keep(tmp_path):
+    writer = RunWriter.create(tmp_path, "race", MANIFEST)
+    shutil.rmtree(writer.path)
+    with pytest.raises(InvalidRunError, match=r"manifest\.json cannot be written"):
+        writer.update_manifest(status="complete")
+    assert writer.discard_if_bare()
 
 
 def test_a_directory_with_a_trial_or_a_log_is_kept(written, tmp_path):
