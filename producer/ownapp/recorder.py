@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COUNT_EVERY_S = 1.0
 LISTEN_S = 0.25
+SUBSCRIBE_S = 0.05
+"""Time for the broker to answer a subscription."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,8 @@ def _listening(app: Celery, connection: Any, listener: EventListener) -> Iterato
             with suppress(TimeoutError):
                 own_connection.drain_events(timeout=for_s)
 
+        # On Redis kombu subscribes with the first look, and what was sent before would not be heard.
+        listen(SUBSCRIBE_S)
         yield listen
 
 

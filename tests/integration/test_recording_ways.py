@@ -26,6 +26,16 @@ def live(site):
     site.processes.stop(node.child)
 
 
+def test_it_says_that_it_listens_when_the_broker_knows_it(site):
+    before, patterns = site.client.pubsub_numpat(), []
+
+    def count(_):
+        patterns.append(site.client.pubsub_numpat())
+
+    record_jobs(site.broker.url, {}, queues=(), ways={EVENTS}, duration_s=0.1, on_count=count)
+    assert patterns[0] > before
+
+
 @pytest.fixture
 def queue(request):
     return request.node.name
