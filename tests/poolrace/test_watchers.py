@@ -2,7 +2,7 @@
 
 import pytest
 
-from poolrace.watchers import WATCH_S, Watchers
+from poolrace.watchers import MOST_KNOWN, WATCH_S, Watchers
 
 
 @pytest.fixture
@@ -56,3 +56,34 @@ def test_a_run_that_has_been_silent_for_long_is_not_watched_for_any_more(watcher
 def test_a_sign_of_life_of_a_run_that_does_not_watch_changes_nothing(watchers):
     watchers.renew("a")
     assert watchers.take_due() == []
+
+
+def test_a_run_that_was_silent_for_long_is_watched_for_again_once_it_gives_a_sign_of_life(watchers, clock):
+    """A lane is idle for minutes while the others of a load or a soak have their turn."""
+    watchers.add("a", 2.0)
+    watchers.take_due()
+    clock.now_s += WATCH_S + 1
+    assert watchers.take_due() == []
+    assert watchers.due_in_s() is None
+    watchers.renew("a")
+    assert watchers.take_due() == ["a"]
+    assert watchers.due_in_s() == 2.0
+
+
+def test_a_run_that_has_said_goodbye_is_not_watched_for_again(watchers, clock):
+    watchers.add("a", 2.0)
+    clock.now_s += WATCH_S + 1
+    watchers.take_due()
+    watchers.remove("a")
+    watchers.renew("a")
+    assert watchers.take_due() == []
+
+
+def test_a_few_runs_are_remembered_and_not_all_that_there_ever_were(watchers, clock):
+    for number in range(MOST_KNOWN + 1):
+        watchers.add(f"run {number}", 2.0)
+    clock.now_s += WATCH_S + 1
+    watchers.take_due()
+    for number in range(MOST_KNOWN + 1):
+        watchers.renew(f"run {number}")
+    assert watchers.take_due() == [f"run {number}" for number in range(1, MOST_KNOWN + 1)]
