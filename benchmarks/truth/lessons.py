@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from producer.lessons.catalogue import lessons
+from producer.lessons.catalogue import find, lessons, nearest
 from producer.lessons.lesson import Verdict
 from producer.measure.lessons import LessonRunner
 
@@ -57,13 +57,16 @@ def judged(tried: Sequence[Entry], runs: int, python: str, seen: Mapping[str, Co
 def main() -> int:
     """Run, print a row a lesson, and return 1 if a judgement was another than the one expected."""
     words = argparse.ArgumentParser(prog="python -m benchmarks.truth.lessons", description=__doc__)
-    words.add_argument("lesson", nargs="*", choices=[*(entry.name for entry in lessons()), []], help="all unless named")
+    words.add_argument("lesson", nargs="*", help="all unless named")
     words.add_argument("--runs", type=int, default=20)
     words.add_argument("--python", default="")
     words.add_argument("--busy", action="store_true", help="with one core taken by another process")
     asked = words.parse_args()
+    for word in asked.lesson:
+        if find(word) is None:
+            words.error(f"{word!r}: there is no such lesson. Do you mean {nearest(word)}?")
     free = asked.python != "" and _is_free_threaded(asked.python)
-    tried = [entry for entry in lessons() if entry.name in asked.lesson or not asked.lesson]
+    tried = [entry for entry in lessons() if not asked.lesson or entry in map(find, asked.lesson)]
     seen: dict[str, Counter[Verdict]] = {entry.name: Counter() for entry in tried}
     try:
         with one_core_taken(asked.busy):

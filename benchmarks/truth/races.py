@@ -490,7 +490,9 @@ def true_ratios(races: int = RACES) -> bool:
         for budget, raced in zip(BUDGETS, race(of, truths, BUDGETS), strict=True):
             graded = grade(of, truths, raced)
             rows.append((f"{budget} rounds", graded))
-            kept &= graded.beyond <= BEYOND + 3 * math.sqrt(BEYOND / races)
+            kept &= graded.beyond <= BEYOND + 3 * math.sqrt(
+                BEYOND / (races * of.groups / 2)
+            )  # a workload has two groups
             if budget == DEFAULT_BUDGET:
                 likely += [
                     Likely(name=f"{world.name}: {each.name}", said=each.said, right=each.right, probable=each.probable)

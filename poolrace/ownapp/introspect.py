@@ -90,8 +90,7 @@ def broker_of(path: str) -> dict[str, Any]:
         OwnAppError: If a setting holds something that is not plain, such as a function.
     """
     conf: Any = load_app(path).conf
-    found = conf.first("broker_read_url", "broker_url", "broker_host") or ""
-    return {"broker_urls": _urls(found), "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
+    return {"broker_urls": _broker_urls(conf), "settings": {name: _plain(conf, name) for name in HOW_REACHED}}
 
 
 def settings_of(path: str, names: Iterable[str]) -> dict[str, Any]:
@@ -117,12 +116,16 @@ def settings_of(path: str, names: Iterable[str]) -> dict[str, Any]:
     }
     # What is not plain is told as it looks.
     settings = {name: value if isinstance(value, int | str | None) else repr(value) for name, value in named.items()}
-    urls = _urls(conf.first("broker_read_url", "broker_url", "broker_host") or "")
     return {
         "settings": settings,
         "overruled": {f"task_{name}": tasks for name, tasks in overruled.items()},
-        "broker": urls[0] if urls else "",
+        "broker": _broker_urls(conf)[0],
     }
+
+
+def _broker_urls(conf: Any) -> list[str]:
+    """Return the URLs of an app's broker, by its own settings."""
+    return _urls(conf.first("broker_read_url", "broker_url", "broker_host") or "")
 
 
 def _urls(found: Any) -> list[str]:

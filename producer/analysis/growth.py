@@ -33,7 +33,7 @@ SETTLING = 0.25
 """The part of the time at the beginning that is left out."""
 
 BLOCKS = 24
-LATEST, EARLIEST_END = 0.1, 0.9
+SEEN_BEFORE, SEEN_AFTER = 0.1, 0.9
 """A process is followed if it was seen before and after these parts of the time: not one that replaced another."""
 
 SLOWED = 0.5
@@ -167,7 +167,7 @@ def followed(processes: pl.DataFrame, work: Work) -> list[Followed]:
         mine = samples.sort("at")
         at = mine["at"].to_numpy()
         first, last = work.until_s(at[[0, -1]]) / work.total_s
-        if first <= LATEST and last >= EARLIEST_END:
+        if first <= SEEN_BEFORE and last >= SEEN_AFTER:
             told = {what: mine[column] for what, column in COLUMNS.items() if not mine[column].null_count()}
             values = {what: column.to_numpy().astype(np.float64) for what, column in told.items()}
             found.append(Followed(root=bool(mine["root"][0]), at=at, values=values))

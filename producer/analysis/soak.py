@@ -168,12 +168,11 @@ def _over(ratio: Verdict | None, lane: str) -> tuple[float | None, float | None,
 
 
 def replaced(run: Run, lane: str) -> int:
-    """Return how many processes of a lane were replaced, by the records of its jobs: those beyond the first of each."""
-    trials = [trial.trial for trial in run.trials if trial.lane == lane]
-    jobs = run.records.filter(pl.col("trial").is_in(trials)).group_by("node", "pid").agg(pl.col("started_at").min())
-    of_nodes = jobs.group_by("node").len()
+    """Return how many children of a lane were replaced, by the records of its jobs: those beyond one for each slot."""
+    jobs = run.records.filter(pl.col("lane") == lane)
+    children = int(jobs.select(pl.struct("node", "pid").n_unique()).item())
     slots = next((trial.slots for trial in run.trials if trial.lane == lane), 0)
-    return max(0, int(of_nodes["len"].sum()) - slots)
+    return max(0, children - slots)
 
 
 SOAK = RunKind(name="soak", summarise=soak_parts)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from producer.fleet.processes import Child, Processes
+    from producer.fleet.processes import Processes
 
 MASTER = "drill"
 SENTINELS, QUORUM = 3, 2
@@ -30,6 +30,7 @@ class FailoverServers:
     A broker, its replica, and three sentinels of which two must agree.
 
     Attributes:
+        first: The server that is the broker at first.
         broker: The broker as nodes reach it: by its sentinels.
         options: What Celery has to know beside that, as `broker_transport_options`: the name that they have for it.
 
@@ -44,28 +45,19 @@ class FailoverServers:
 
     def __init__(self, processes: Processes, folder: Path, *, aof: bool = False) -> None:
         self.options: Mapping[str, str] = {"master_name": MASTER}
-        self._first = EmbeddedServer(processes, _made(folder / "first"), aof=aof)
-        self._replica = EmbeddedServer(processes, _made(folder / "replica"), aof=aof, follows=self._first)
+        self.first = EmbeddedServer(processes, _made(folder / "first"), aof=aof)
+        self._replica = EmbeddedServer(processes, _made(folder / "replica"), aof=aof, follows=self.first)
         self._watchers = [self._sentinel(processes, folder / f"sentinel-{number}") for number in range(SENTINELS)]
         if not until(self._know_all, READY_S, every_s=LOOK_S):
             raise FleetError(f"The sentinels did not find each other in {READY_S:.0f} s. Their logs are in {folder}.")
-        login = f":{self._first.password}@"
+        login = f":{self.first.password}@"
         urls = [f"sentinel://{login}127.0.0.1:{port}/0" for port in self._watchers]
         shown = f"sentinel://127.0.0.1:{self._watchers[0]}/0"
         self.broker = Broker(url=";".join(urls), shown=f"{shown} (embedded)", embedded=True)
 
-    @property
-    def process(self) -> Child:
-        """The process of the broker at first."""
-        return self._first.process
-
     def client(self) -> redis.Redis:
         """Return a client of the server that the sentinels name."""
-        return redis.Redis(port=self._named(), password=self._first.password)
-
-    def kill(self) -> None:
-        """Kill the broker, as a crash of its machine does; its replica takes its place after a while."""
-        self._first.kill()
+        return redis.Redis(port=self._named(), password=self.first.password)
 
     def wait_for_failover(self) -> None:
         """
@@ -77,18 +69,11 @@ class FailoverServers:
         if not until(lambda: self._named() == self._replica.port, FAILOVER_S, every_s=LOOK_S):
             raise FleetError(f"The sentinels named no other server in {FAILOVER_S:.0f} s.")
 
-    def journal(self) -> bytes:
-        """Return nothing: that of one server is not the whole story."""
-        return b""
-
-    def start_again(self) -> None:
-        """Do nothing: the replica has its place."""
-
     def _sentinel(self, processes: Processes, folder: Path) -> int:
         port = free_port()
         settings = (
-            f"sentinel monitor {MASTER} 127.0.0.1 {self._first.port} {QUORUM}\n"
-            f"sentinel auth-pass {MASTER} {self._first.password}\n"
+            f"sentinel monitor {MASTER} 127.0.0.1 {self.first.port} {QUORUM}\n"
+            f"sentinel auth-pass {MASTER} {self.first.password}\n"
             f"sentinel down-after-milliseconds {MASTER} {DOWN_MS}\n"
             f"sentinel failover-timeout {MASTER} {FAILOVER_MS}\n"
         )

@@ -19,7 +19,7 @@ from celery import Celery
 
 from poolrace import drilling, effects
 from poolrace.outbox import Outbox
-from poolrace.transport_setting import DEAD_LETTER_KEY, setting
+from poolrace.transport_setting import DEAD_LETTER_KEY, flags
 from producer.analysis.drill import Fate, Found, Strike
 from producer.analysis.journal import last_takers, read_journal
 from producer.deadlines import until
@@ -82,7 +82,7 @@ class Scene:
     Attributes:
         cell: How the nodes run.
         nodes: All nodes that were started, in order, those that have ended among them.
-        server: The broker.
+        server: The broker; where it has a replica, the one that is the broker at first.
         sender: Sends jobs.
         ledger: The effects of jobs.
         strikes: The faults so far.
@@ -127,8 +127,11 @@ class Scene:
             self._effects, self._outbox = self._folder / "effects", self._folder / "outbox.sqlite3"
             self.ledger = effects.Ledger(self._effects)
             aof = self._drill.aof or self.cell.has_aof
-            servers = FailoverServers if self._drill.failover else EmbeddedServer
-            self.server: EmbeddedServer | FailoverServers = servers(self._processes, self._folder, aof=aof)
+            self._failover = FailoverServers(self._processes, self._folder, aof=aof) if self._drill.failover else None
+            self.server = (
+                self._failover.first if self._failover else EmbeddedServer(self._processes, self._folder, aof=aof)
+            )
+            self._reached = self._failover or self.server
             self.link = Link(self.server.broker.url)
             if self._drill.link:
                 self._around.enter_context(self.link)
@@ -150,8 +153,8 @@ class Scene:
         self._around.close()
 
     def _reaching_broker(self) -> Celery:
-        app = Celery("drill", broker=self.server.broker.url, set_as_current=False)
-        app.conf.broker_transport_options = dict(self.server.options)
+        app = Celery("drill", broker=self._reached.broker.url, set_as_current=False)
+        app.conf.broker_transport_options = dict(self._reached.options)
         return app
 
     # What a fault may do
@@ -176,7 +179,7 @@ class Scene:
             sys.executable, "-P", "-m", "celery", "-A", app, "worker", "-P", cell.pool, "-c", str(SLOTS),
             "--prefetch-multiplier", str(PREFETCH), "-n", f"{name}@drill", *words, "--without-gossip",
             "--without-mingle", "--loglevel", "INFO", *self._drill.flags,
-            *(f"{key}={value}" for key, value in setting(transport, self.server.broker.url).items()),
+            *flags(transport, self._reached.broker.url),
         ]  # fmt: skip
         child = self._processes.start(
             name,
@@ -300,8 +303,8 @@ class Scene:
 
     def wait_for_failover(self) -> None:
         """Wait until the sentinels have put the replica in the place of the broker."""
-        assert isinstance(self.server, FailoverServers)
-        self.server.wait_for_failover()
+        assert self._failover is not None
+        self._failover.wait_for_failover()
 
     def restart_broker(self) -> None:
         """Kill the broker, and start it again with what it has on disk."""
@@ -413,10 +416,10 @@ class Scene:
             return frozenset()
 
     def _client(self) -> Any:
-        return self.server.client()
+        return self._reached.client()
 
     def _environment(self, node: str) -> dict[str, str]:
-        url = self.link.url if self._drill.link else self.server.broker.url
+        url = self.link.url if self._drill.link else self._reached.broker.url
         environment = self._drilled.environment(self.cell, url, self._folder)
         if self._drill.own_clocks:
             self.clocks[node] = OwnClock(self._folder / f"clock-{node}")
@@ -424,7 +427,7 @@ class Scene:
         return {
             **environment,
             drilling.VISIBILITY: str(self.visibility_s),
-            drilling.MASTER: self.server.options.get("master_name", ""),
+            drilling.MASTER: self._reached.options.get("master_name", ""),
             drilling.PROFILE: self.cell.profile,
             drilling.WITHOUT: ",".join(self.cell.without),
             drilling.OUTBOX: str(self._outbox) if self.cell.has_outbox else "",

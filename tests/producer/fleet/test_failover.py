@@ -30,7 +30,7 @@ def test_the_replica_takes_the_place_of_a_broker_that_is_gone_with_what_it_had(s
         before.set("kept", "yes")
         assert before.wait(1, 5_000) == 1  # the replica has it
         before_port = before.get_connection_kwargs()["port"]
-    servers.kill()
+    servers.first.kill()
     servers.wait_for_failover()
     with servers.client() as after:
         assert after.get_connection_kwargs()["port"] != before_port
