@@ -25,6 +25,9 @@ NODE = ("celery.bin.celery", "celery.concurrency.thread", "kombu.transport.redis
 
 TIMEOUT_S = 60.0
 TAIL_LINES = 3
+REASON = "poolrace.ownapp.redirect.OwnAppError: "
+"""What the last line begins with that a child says of an app which cannot be loaded."""
+
 
 NAMED = re.compile(r"has been enabled to load module '([^']+)'")
 """The interpreter's own warning; see PEP 703 and `Py_mod_gil`."""
@@ -96,7 +99,10 @@ def examine(imports: Sequence[str], app: str = "", folder: str = ".") -> GilRepo
     question = json.dumps([app, *imports])
     listed = _python("-c", LIST, question, home, folder=folder, gil="0" if is_free_threaded() else "")
     if listed.returncode:
-        tail = "\n".join(f"    {line}" for line in listed.stderr.strip().splitlines()[-TAIL_LINES:])
+        lines = listed.stderr.strip().splitlines()[-TAIL_LINES:]
+        if lines and REASON in lines[-1]:  # said in one line; what leads to it is ours
+            lines = [lines[-1].partition(REASON)[2]]
+        tail = "\n".join(f"    {line}" for line in lines)
         raise ImportFailedError(f"{app or ', '.join(imports)} cannot be imported by {sys.executable}:\n{tail}")
     files = {name: file for name, file in json.loads(listed.stdout).items() if not _is_standard(file)}
     return GilReport(

@@ -120,7 +120,8 @@ def soak_settings(
     if settings.least_s > for_s:
         raise UsageError(
             f"--for {for_s:g}s: must be {math.ceil(settings.least_s / 60)}m or more for {len(settings.workloads)} "
-            f"workloads on {len(settings.lanes)} lanes. Give it, or name fewer of --task or --lane."
+            f"workloads on {len(settings.lanes)} lanes. Give it, or name fewer of "
+            f"{'--task' if settings.own_app else '--workload'} or --lane."
         )
     return settings
 

@@ -86,6 +86,8 @@ def test_an_app_that_cannot_be_imported_is_told_with_the_reason(tmp_path: Path) 
         command.assert_nothing_left()
     assert (code, out) == (2, "")
     assert "--app no_such_app:app cannot be imported" in err
+    assert "ModuleNotFoundError: No module named 'no_such_app'" in err
+    assert "redirect.py" not in err  # our own code says nothing to a user
 
 
 def test_an_interpreter_without_celery_has_the_command_that_installs_it(tmp_path: Path) -> None:

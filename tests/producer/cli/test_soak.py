@@ -72,6 +72,7 @@ def test_a_longer_soak_has_longer_trials_and_as_many_rounds() -> None:
 def test_time_that_is_too_short_for_four_rounds_is_told_with_what_is_enough() -> None:
     said = refusal("--for", "60s", *(word for name in ("cpu", "io", "mixed", "sleep") for word in ("--workload", name)))
     assert said.startswith("--for 60s: must be 3m or more for 4 workloads on 3 lanes.")
+    assert said.endswith("name fewer of --workload or --lane.")
 
 
 @pytest.mark.parametrize(
