@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from producer.analysis.breach import CountedJobs, first_breach_s
+from producer.analysis.fairness import Fairness, fairness
 from producer.analysis.generator import missed_the_rate
 from producer.analysis.kind import KindParts, RunKind
 from producer.analysis.latency import Latency, first_successes, latency
@@ -140,6 +141,7 @@ class LoadLane(LaneFigures):
         workloads: Each workload.
         thresholds: What became of each threshold.
         given_up_s: When no more was sent, in seconds from its start; None if all was.
+        fairness: How its nodes shared the jobs; None for one node.
     """
 
     lane: str
@@ -147,6 +149,7 @@ class LoadLane(LaneFigures):
     workloads: tuple[LoadWorkload, ...]
     thresholds: tuple[JudgedThreshold, ...]
     given_up_s: float | None
+    fairness: Fairness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +235,7 @@ def _lane(seen: _Seen, thresholds: Sequence[Threshold]) -> LoadLane:
         ),
         thresholds=tuple(_judge(threshold, figures, seen, counted) for threshold in thresholds),
         given_up_s=seen.trial.given_up_s,
+        fairness=seen.fairness(),
     )
 
 
@@ -250,9 +254,14 @@ class _Seen:
         offset_s = (pl.col("due_at") - trial.began_at).alias("offset_s")
         sent = run.sent.filter(pl.col("trial") == trial.trial).with_columns(offset_s)
         self._sent = sent.join(fates.filter(pl.col("trial") == trial.trial), on=KEY, how="left", maintain_order="left")
-        done = first_successes(
-            run.records.filter(pl.col("trial") == trial.trial), run.children.filter(pl.col("trial") == trial.trial)
-        )
+        self._records = run.records.filter(pl.col("trial") == trial.trial)
+        # A node that does not say how many slots it has is left out, as if it were not there.
+        self._slots = {
+            node.node: int(node.hello["concurrency"])
+            for node in run.manifest.nodes
+            if node.lane == trial.lane and "concurrency" in node.hello
+        }
+        done = first_successes(self._records, run.children.filter(pl.col("trial") == trial.trial))
         self._done = done.join(sent.select(*KEY, "part", "offset_s"), on=KEY, how="inner", maintain_order="left")
         self._samples = run.samples
         self.whole = whole_window(trial)
@@ -307,6 +316,10 @@ class _Seen:
         """PSS of the lane's nodes while it was loaded."""
         window = (self.trial.began_at, self.trial.ended_at)
         return memory_per_slot_bytes(self._samples, lane=self.trial.lane, windows=[window], slots=self.trial.slots)
+
+    def fairness(self) -> Fairness | None:
+        """How the lane's nodes shared its jobs; None for one node."""
+        return fairness(self._records, self._slots)
 
     def part(self, stretches: Sequence[PhaseWindow]) -> CountedJobs:
         """Return the jobs due in some windows, to find since when they broke a threshold."""

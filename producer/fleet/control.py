@@ -53,9 +53,24 @@ class Control:
         answered = self._ask("ping", [node], timeout_s)
         return time.perf_counter() - began if answered else None
 
-    def _ask(self, command: str, nodes: Sequence[str], timeout_s: float, **arguments: Any) -> dict[str, dict[str, Any]]:
+    def consumers(self, timeout_s: float = ANSWER_S) -> Mapping[str, Sequence[str]]:
+        """Return the queues of each node that answers, of any Celery app, by node name."""
+        answers = self._ask("active_queues", (), timeout_s)
+        return {node: [each["name"] for each in answer] for node, answer in answers.items() if "error" not in answer}
+
+    def slots(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, int]:
+        """Return the slots of each node that answers, of any Celery app, by node name."""
+        answers = self._ask("stats", nodes, timeout_s) if nodes else {}
+        return {node: answer["pool"]["max-concurrency"] for node, answer in answers.items() if "error" not in answer}
+
+    def active(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return the jobs that run on each node that answers, of any Celery app, as Celery describes them."""
+        answers = self._ask("active", nodes, timeout_s) if nodes else {}
+        return {node: answer for node, answer in answers.items() if "error" not in answer}
+
+    def _ask(self, command: str, nodes: Sequence[str], timeout_s: float, **arguments: Any) -> dict[str, Any]:
         with needing_broker():
-            replies: Iterable[Mapping[str, dict[str, Any]]] = (
+            replies: Iterable[Mapping[str, Any]] = (
                 self._app.control.broadcast(
                     command,
                     arguments=arguments,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from kombu.exceptions import InconsistencyError
 
 from poolrace.contract import HEADER, Stamp, WireError
 from poolrace.transport_setting import DEAD_LETTER_KEY
@@ -37,7 +40,7 @@ def depth(connection: Connection, *queues: str) -> Depth | None:
     client = getattr(channel, "client", None)
     if client is None or not hasattr(client, "lrange"):
         return None
-    ready = sum(client.llen(key) for key in _lists(channel, queues))
+    ready = sum(client.llen(key) for key in lists_of(channel, queues))
     return Depth(ready=ready, unacked=sum(1 for _ in _unacked(channel, client, queues)))
 
 
@@ -67,13 +70,27 @@ def waiting(app: Celery, queues: Sequence[str], run_id: str, trial: int) -> list
     return sorted({s.seq for s in stamps if s is not None and (s.run_id, s.trial) == (run_id, trial)})
 
 
-def _lists(channel: Any, queues: Sequence[str]) -> list[str]:
+def lists_of(channel: Any, queues: Sequence[str]) -> list[str]:
     """Return the Redis lists of the queues: one for each priority."""
     return [channel._q_for_pri(queue, step) for queue in queues for step in channel.priority_steps]  # noqa: SLF001 - kombu has no public name
 
 
+def goes_to(channel: Any, queue: str, exchange: str, routing_key: str) -> bool:
+    """Return whether a message of an exchange and routing key goes to a queue."""
+    if routing_key == queue:
+        return True
+    try:
+        table = channel.get_table(exchange) if exchange else ()
+    except InconsistencyError:  # no queue is bound to it any more
+        return False
+    return any(
+        bound == queue and (key == routing_key or bool(pattern and re.match(pattern, routing_key)))
+        for key, pattern, bound in table
+    )
+
+
 def _ready(channel: Any, client: Any, queues: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for key in _lists(channel, queues):
+    for key in lists_of(channel, queues):
         for raw in client.lrange(key, 0, -1):
             yield json.loads(raw)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
 from kombu.compression import decompress
-from kombu.exceptions import InconsistencyError
 from kombu.serialization import loads
 
 from poolrace.contract import HEADER
 from producer.errors import UsageError
+from producer.fleet.queue_depth import goes_to
 from producer.ownapp.event_listener import NOT_CELERY, UNDECODABLE, RecordedJob, instant, is_child
 
 if TYPE_CHECKING:
@@ -97,23 +96,13 @@ class QueueReader:
         for raw in taken:
             if raw is not None:  # not acknowledged in between
                 message, exchange, routing_key = json.loads(raw)
-                yield from ((queue, message) for queue in self._queues if self._goes_to(queue, exchange, routing_key))
+                yield from (
+                    (queue, message) for queue in self._queues if goes_to(self._channel, queue, exchange, routing_key)
+                )
 
     def _taken_at(self, tag: bytes) -> float:
         """Return when a node took a message, which kombu keeps beside it; 0 if it has been acknowledged."""
         return float(self._client.zscore(self._prefix + self._channel.unacked_index_key, tag) or 0.0)
-
-    def _goes_to(self, queue: str, exchange: str, routing_key: str) -> bool:
-        if routing_key == queue:
-            return True
-        try:
-            table = self._channel.get_table(exchange) if exchange else ()
-        except InconsistencyError:  # no queue is bound to it any more
-            return False
-        return any(
-            bound == queue and (key == routing_key or bool(pattern and re.match(pattern, routing_key)))
-            for key, pattern, bound in table
-        )
 
     def _is_new(self, message: Mapping[str, Any]) -> bool:
         task_id = _id_of(message)

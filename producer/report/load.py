@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from producer.report.fairness import by_node, hoarding
 from producer.report.formats import count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
@@ -37,6 +38,8 @@ def load_answer(summary: Summary) -> Iterator[Part]:
     yield rates(load)
     if any(load.changes.values()):
         yield changed(load)
+    if any(lane.fairness and lane.fairness.hoards for lane in load.lanes):
+        yield hoarding(summary, load)
 
 
 def load_parts(summary: Summary) -> Iterator[Part]:
@@ -47,6 +50,8 @@ def load_parts(summary: Summary) -> Iterator[Part]:
         yield rates_by_phase(load)
     if any(len(lane.workloads) > 1 for lane in load.lanes):
         yield rates_by_workload(load)
+    if any(lane.fairness for lane in load.lanes):
+        yield by_node(load)
     yield latency(summary)
     yield corrected(summary)
     yield cost(summary)
