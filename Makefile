@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-drills test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
+.PHONY: race setup up down test test-integration test-transport test-drills test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -30,18 +30,23 @@ down: setup  ## end that stack in order; what was accepted is kept
 	@$(BIN)/poolrace stack down
 
 # Tiers, by pytest's markers; docs/design.md says what belongs where. Most of what real nodes take is waiting, so each
-# of the first two runs in three processes; the others share one machine-wide thing, and run in one.
+# of the first four runs in several processes; the others share one machine-wide thing, and run in one.
 PYTEST := $(BIN)/python -m pytest
-TOGETHER := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PROCESSES ?= 3
+TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+TRANSPORT := $(wildcard tests/integration/test_transport*.py tests/integration/test_*publishing.py tests/integration/test_*results.py)
 
 test: setup  ## the tests, some with real brokers and nodes, without Docker or a browser
 	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
 
 test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
-	@$(PYTEST) -m heavy $(TOGETHER) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
+	@$(PYTEST) -m heavy $(TOGETHER) $(TRANSPORT:%=--ignore %) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
+
+test-transport: setup  ## the transport, publishing and results on real nodes, under faults and over time
+	@$(PYTEST) -m heavy $(TOGETHER) $(TRANSPORT)
 
 test-drills: setup  ## every drill with the safe profile, and without each of its settings
-	@$(PYTEST) -m heavy --numprocesses 3 tests/integration/test_drill.py
+	@$(PYTEST) -m heavy --numprocesses $(PROCESSES) tests/integration/test_drill.py
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(PYTEST) tests/compose
