@@ -109,6 +109,11 @@ FLEET_OPTIONS = (
         default=default_of(FleetSettings, "publishers"),
         help="Processes that send jobs.",
     ),
+    option(
+        "--expect-publishers",
+        type=Count(1, 64),
+        help="With --broker: let N publishers of other hosts send, each `poolrace publisher`. [default: this one's]",
+    ),
     option("--broker", "broker_url", type=BROKER, help="A broker that runs already. [default: an embedded one]"),
     option(
         "--start-nodes",
@@ -233,7 +238,17 @@ def fleet_settings(options: Mapping[str, Any], *, least_lanes: int = 2, replay: 
     _check_app(options, broker_url)
     _check_nodes(options, start_nodes=start_nodes, least_lanes=least_lanes)
     own_app = _ask_app(options, broker_url, replay=replay) if options["app"] else None
-    same = ("job_s", "cpu_share", "arrivals", "seed", "publishers", "expect_nodes", "ready_s", "out")
+    same = (
+        "job_s",
+        "cpu_share",
+        "arrivals",
+        "seed",
+        "publishers",
+        "expect_publishers",
+        "expect_nodes",
+        "ready_s",
+        "out",
+    )
     return {
         **{name: options[name] for name in same},
         "own_app": own_app,
@@ -266,6 +281,11 @@ def _check_nodes(options: Mapping[str, Any], *, start_nodes: bool, least_lanes: 
         raise UsageError(
             "--rtt: with --broker the nodes that run there are as far from it as they are. Let the run start nodes of "
             "its own: --start-nodes."
+        )
+    if options["expect_publishers"] is not None and start_nodes:
+        raise UsageError(
+            "--expect-publishers: only with nodes that run already; name their broker with --broker, without "
+            "--start-nodes."
         )
     if queues and start_nodes:
         raise UsageError(

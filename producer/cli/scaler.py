@@ -113,7 +113,7 @@ def in_words(queue: str, found: QueueWork) -> str:
     later = f"; {found.later} more are held until their ETA" if found.later else ""
     return (
         f"{queue}: {found.work} jobs want a slot ({found.ready} ready, {found.unacked} unacked, {found.running} "
-        f"running and acknowledged{later}); {found.slots} slots on {found.nodes} nodes: {each}."
+        f"running and acknowledged{later}); {found.slots} slots of {found.nodes} nodes: {each}."
     )
 
 

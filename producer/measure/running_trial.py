@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from producer.measure.collector import Collector
     from producer.measure.order import Order
     from producer.measure.publishers import Publishers
+    from producer.measure.remote_publishers import RemotePublishers
     from producer.measure.trial_spec import TrialSpec
     from producer.plan.arrivals import Plan
     from producer.rundir.events import EventLog
@@ -31,7 +32,7 @@ class RunningTrial:
         self,
         spec: TrialSpec,
         order: Order,
-        publishers: Publishers,
+        publishers: Publishers | RemotePublishers,
         collector: Collector,
         clock: BrokerClock,
         monotonic: Callable[[], float],

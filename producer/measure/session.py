@@ -24,6 +24,7 @@ from producer.fleet.machine import OthersMeter, describe
 from producer.measure.collector import Collector, finite
 from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
+from producer.measure.remote_publishers import RemotePublishers
 from producer.measure.sizing import sized_jobs
 from producer.measure.trial import TrialRunner
 from producer.plan.distance import check_distance, rtt_s
@@ -267,7 +268,7 @@ def open_runner(
     writer.move_to(clock)
     lane_of = {node: lane.key for lane in fleet.lanes for node in fleet.nodes(lane)}
     with (
-        Publishers(fleet.broker.url, settings.publishers, clock) as publishers,
+        _publishers(run_id, settings, fleet, clock) as publishers,
         Collector(fleet.app, run_id, lane_of=lane_of, events=writer.events) as collector,
     ):
         runner = TrialRunner(
@@ -279,6 +280,16 @@ def open_runner(
             yield runner, collector
         finally:
             runner.close()
+            if isinstance(publishers, RemotePublishers):
+                writer.update_manifest(publisher_clocks=publishers.clocks)
+
+
+def _publishers(
+    run_id: str, settings: FleetSettings, fleet: Fleet, clock: BrokerClock
+) -> Publishers | RemotePublishers:
+    if settings.expect_publishers is not None:
+        return RemotePublishers(fleet.app, run_id, settings.expect_publishers, clock)
+    return Publishers(fleet.broker.url, settings.publishers, clock)
 
 
 def _clocks(collector: Collector) -> dict[str, Any]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from producer.fleet.machine import OthersMeter
     from producer.measure.collector import Collector
     from producer.measure.publishers import Publishers
+    from producer.measure.remote_publishers import RemotePublishers
     from producer.plan.lanes import Lane
     from producer.rundir.writer import RunWriter
 
@@ -92,7 +93,7 @@ class TrialRunner:
         run_id: str,
         fleet: Fleet,
         writer: RunWriter,
-        publishers: Publishers,
+        publishers: Publishers | RemotePublishers,
         collector: Collector,
         *,
         clock: BrokerClock = THIS_MACHINE,

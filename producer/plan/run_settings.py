@@ -195,6 +195,7 @@ class RunSettings:
         arrivals: `poisson` or `constant`.
         seed: Of arrivals and of the order of lanes.
         publishers: Publisher processes.
+        expect_publishers: Publishers of other hosts that sent in their place; None for none.
         start_nodes: The run started its nodes; otherwise it took those that ran already.
         expect_nodes: How many of those it waited for; None for any two, or for one of each queue.
         queues: Queues of theirs that are a lane each; empty for a lane a pool.
@@ -221,6 +222,7 @@ class RunSettings:
     queues: tuple[str, ...]
     ready_s: float
     out: str
+    expect_publishers: int | None = None
     app: AppSettings | None = None
     race: RaceOptions | None = None
     load: LoadOptions | None = None

@@ -55,6 +55,7 @@ class FleetSettings:
         arrivals: `poisson` or `constant`.
         seed: Of arrivals and of the order of lanes.
         publishers: Publisher processes.
+        expect_publishers: Publishers of other hosts that send in their place; None for none.
         broker_url: A broker that runs already; None for the embedded one.
         start_nodes: Start nodes for the run; otherwise take those that run on the broker already.
         expect_nodes: The number of nodes to wait for; None for any two, or for one of each queue.
@@ -75,6 +76,7 @@ class FleetSettings:
     arrivals: str = "poisson"
     seed: int = 1
     publishers: int = 1
+    expect_publishers: int | None = None
     broker_url: str | None = field(default=None, repr=False)
     start_nodes: bool = True
     expect_nodes: int | None = None
@@ -126,6 +128,7 @@ class FleetSettings:
             arrivals=self.arrivals,
             seed=self.seed,
             publishers=self.publishers,
+            expect_publishers=self.expect_publishers,
             start_nodes=self.start_nodes,
             expect_nodes=self.expect_nodes,
             queues=self.queues,

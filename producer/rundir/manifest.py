@@ -124,7 +124,8 @@ class Manifest:
         distances: Their distances to the broker, of lanes for which one was asked.
         changes: Of a load, by lane: what was changed while it ran.
         aborted: Of a load that was ended early.
-        publisher_clock: The clock of the machine that sent.
+        publisher_clock: The clock of the machine that sent, or that gave the orders to publishers of others.
+        publisher_clocks: Those of publishers of other hosts, by name.
         clocks: Those of the nodes, by name.
     """
 
@@ -144,4 +145,5 @@ class Manifest:
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     aborted: Aborted | None = None
     publisher_clock: Clock | None = None
+    publisher_clocks: Mapping[str, Clock] = field(default_factory=dict)
     clocks: Mapping[str, Clock] = field(default_factory=dict)

@@ -53,7 +53,7 @@ def test_the_work_is_what_waits_what_nodes_hold_and_what_they_run():
 def test_without_slots_there_is_no_work_per_slot():
     assert NO_NODE.work_per_slot is None
     assert told("mail", NO_NODE)["work_per_slot"] is None
-    assert in_words("mail", NO_NODE).endswith("0 slots on 0 nodes: no node answers.")
+    assert in_words("mail", NO_NODE).endswith("0 slots of 0 nodes: no node answers.")
 
 
 def test_a_queue_is_told_as_json(signal):
