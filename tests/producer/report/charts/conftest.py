@@ -23,6 +23,6 @@ def sample(tmp_path_factory):
 def drawn(sample):
     """The pictures of that run that have a chart: all but of nodes, as each lane has one, and of other kinds."""
     pictures = pictures_of(*sample)
-    without = ["growth", "nodes", "scaling", "distance"]
+    without = ["growth", "files", "nodes", "scaling", "distance"]
     assert [picture.key for picture in pictures if picture.figure is None] == without
     return [picture for picture in pictures if picture.figure is not None]

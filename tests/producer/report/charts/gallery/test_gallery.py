@@ -19,6 +19,7 @@ KEYS = [
     "lanes",
     "memory",
     "growth",
+    "files",
     "nodes",
     "scaling",
     "distance",
