@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import importlib
 import os
 import re
 import shutil
@@ -24,12 +25,17 @@ WORKLOADS = ("Deployment", "StatefulSet")
 POOLS = DEFAULT_POOLS
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
-if REQUIRED:
-    import yaml
-else:
-    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which `make kubernetes-check` installs")
-    if not KUBECTL.exists():
-        pytest.skip("needs kubectl, which `make kubernetes-check` installs", allow_module_level=True)
+
+def needed(module: str) -> Any:
+    """Import what `make kubernetes-check` installs; without it a module of tests is skipped, unless it must run."""
+    if REQUIRED:
+        return importlib.import_module(module)
+    return pytest.importorskip(module, reason=f"needs {module}, which `make kubernetes-check` installs")
+
+
+yaml = needed("yaml")
+if not KUBECTL.exists() and not REQUIRED:
+    pytest.skip("needs kubectl, which `make kubernetes-check` installs", allow_module_level=True)
 
 Manifest = dict[str, Any]
 

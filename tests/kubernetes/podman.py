@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kubernetes.manifests import Manifest, command_line, container, environment, of_kind, pod, yaml
+from kubernetes.manifests import Manifest, command_line, container, of_kind, pod, yaml
 
 from producer.deadlines import until
 
@@ -128,7 +128,7 @@ class Pods:
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
     def _fill_in(self, inside: Manifest, workload: Manifest) -> None:
-        assert environment(self._overlay, workload) is not None
+        """Put the values of variables into a container's words."""
         words, own = command_line(self._overlay, workload), len(inside.get("command", []))
         for key, part in (("command", words[:own]), ("args", words[own:])):
             if key in inside:
@@ -166,7 +166,8 @@ class Pods:
 
 def _configuration(folder: Path) -> Path:
     """Settings of Podman for machines that allow fewer files and processes than it asks for, or have no systemd."""
-    most = {kind: min(resource.getrlimit(number)[1], ENOUGH) for kind, number in LIMITS.items()}
+    allowed = {kind: resource.getrlimit(number)[1] for kind, number in LIMITS.items()}
+    most = {kind: ENOUGH if value == resource.RLIM_INFINITY else min(value, ENOUGH) for kind, value in allowed.items()}
     limits = ", ".join(f'"{kind}={value}:{value}"' for kind, value in most.items())
     runtime = 'runtime = "runc"\n' if shutil.which("runc") else ""
     path = folder / "containers.conf"

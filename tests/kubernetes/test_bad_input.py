@@ -78,6 +78,23 @@ def test_another_namespace_is_one_line_and_keda_finds_the_producer_there(copy: P
     assert [url.split("/")[2] for url in urls] == ["producer.elsewhere.svc:9808"] * 2
 
 
+def test_secrets_that_come_from_elsewhere_are_asked_for_by_their_plain_names(copy: Path) -> None:
+    file = copy / "base/kustomization.yaml"
+    before, _, after = file.read_text().partition("secretGenerator:")
+    file.write_text(before + after[after.index("# The settings") :])
+    manifests = render(copy / "overlays/two-pool")
+    assert [each for each in manifests if each["kind"] == "Secret"] == []
+    asked = {
+        source["secret"]["name"]
+        for each in manifests
+        if each["kind"] in WORKLOADS
+        for volume in each["spec"]["template"]["spec"]["volumes"]
+        for source in volume.get("projected", {"sources": []})["sources"]
+    }
+    assert asked == {"broker-password", "redis-users", "flower-login"}
+    assert [name for name in asked if f"`{name}`" not in page()] == []
+
+
 @pytest.mark.skipif(OLD_KUBECTL is None, reason="POOLRACE_OLD_KUBECTL names no kubectl of 2021, e.g. Debian 12's")
 def test_an_old_kubectl_renders_nothing_and_says_what_the_page_says(copy: Path) -> None:
     assert OLD_KUBECTL is not None

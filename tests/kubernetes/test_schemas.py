@@ -5,10 +5,10 @@ import re
 from typing import Any
 
 import pytest
-from kubernetes.manifests import OVERLAYS, ROOT, Manifest, of_kind, rendered, workload
+from kubernetes.manifests import OVERLAYS, ROOT, Manifest, needed, of_kind, rendered, workload
 
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
-keda = pytest.importorskip("cloudcoil.models.keda.v1alpha1")
+kubernetes_validate = needed("kubernetes_validate")
+keda = needed("cloudcoil.models.keda.v1alpha1")
 
 VERSIONS = ("1.27", "1.32", "1.37")
 """The oldest that has all that is used here, one in the middle, and the newest that is known."""
