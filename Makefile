@@ -115,7 +115,7 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 	  docker compose --file compose.worker.yaml --profile '*' config --quiet; \
 	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
 
-kubernetes-check: .venv/.kubernetes  ## deploy/kubernetes: rendered by kubectl, checked against schemas, compared with compose; half a minute, no cluster
+kubernetes-check: .venv/.kubernetes  ## deploy/kubernetes: rendered by kubectl, checked against schemas, compared with compose; ten seconds, no cluster
 	@POOLRACE_KUBERNETES=required $(PYTEST) --ignore tests/kubernetes/test_pods.py tests/kubernetes
 
 test-pods: .venv/.kubernetes  ## the pods of deploy/kubernetes, run for real by Podman, one machine and no cluster; needs Debian's podman, and root
