@@ -1,5 +1,7 @@
 """KEDA scales each pool by the jobs that are in it, and takes no node from under a job."""
 
+import json
+
 import pytest
 from kubernetes.manifests import (
     OVERLAYS,
@@ -15,6 +17,9 @@ from kubernetes.manifests import (
     workload,
 )
 
+from producer.cli.scaler import PORT
+from producer.fleet.queue_work import QueueWork
+from producer.stack.scaler import Signal, application
 from worker.settings import Acks, load
 
 BUSY = 0.75
@@ -45,13 +50,28 @@ def test_a_scaled_object_scales_the_worker_of_its_pool(pool: str) -> None:
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_the_signal_is_the_producers_own_by_its_whole_name(pool: str) -> None:
-    service = named("autoscaled", "Service", "producer")
+def test_the_signal_is_that_of_the_scaler_by_its_whole_name(pool: str) -> None:
+    service = named("autoscaled", "Service", "scaler")
     host = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
     (port,) = service["spec"]["ports"]
     assert trigger(pool)["type"] == "metrics-api"
     assert trigger(pool)["metadata"]["url"] == f"http://{host}:{port['port']}/scaler/{pool}"
-    assert trigger(pool)["metadata"]["valueLocation"] == "work"
+    assert f"--queue={pool}" in container(workload("autoscaled", "scaler"))["args"]
+    assert f"--queues={pool}" in container(workload("autoscaled", f"worker-{pool}"))["args"]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_value_is_where_the_scaler_has_it(pool: str) -> None:
+    found = QueueWork(ready=12, unacked=6, running=2, later=3, slots=16, nodes=2)
+    signal = Signal([pool], every_s=5.0)
+    signal.seen({pool: found})
+    (answer,) = application(signal)({"PATH_INFO": f"/scaler/{pool}"}, lambda *_: None)
+    assert json.loads(answer)[trigger(pool)["metadata"]["valueLocation"]] == found.work
+
+
+def test_the_scaler_listens_where_its_service_leads() -> None:
+    (port,) = container(workload("autoscaled", "scaler"))["ports"]
+    assert port["containerPort"] == PORT
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -61,7 +81,7 @@ def test_a_node_is_wanted_for_as_many_jobs_as_keep_three_quarters_of_its_slots_b
     assert float(trigger(pool)["metadata"]["targetValue"]) == slots * BUSY
 
 
-def test_nodes_acknowledge_late_so_that_a_running_job_is_counted() -> None:
+def test_nodes_that_are_taken_away_give_back_what_they_held() -> None:
     for overlay in OVERLAYS:
         for each in of_kind(overlay, "Deployment"):
             if each["metadata"]["name"].startswith("worker-"):
@@ -76,7 +96,7 @@ def test_the_broker_keeps_what_the_safe_profile_wants_kept() -> None:
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_pool_always_has_a_node_since_none_has_no_queue_to_be_found(pool: str) -> None:
+def test_a_pool_always_has_a_node_since_it_is_found_by_them(pool: str) -> None:
     spec = scaled_object(pool)
     assert 1 <= spec["minReplicaCount"] < spec["fallback"]["replicas"] < spec["maxReplicaCount"]
 
@@ -101,7 +121,8 @@ def test_nodes_come_at_once_and_not_faster_than_they_start(pool: str) -> None:
 
 def test_what_is_scaled_is_two_pool_and_nothing_else_of_it_is_changed() -> None:
     def plain(overlay: str) -> dict[str, Manifest]:
-        return {each["metadata"]["name"]: each for each in of_kind(overlay, "Deployment", "StatefulSet")}
+        found = of_kind(overlay, "Deployment", "StatefulSet")
+        return {each["metadata"]["name"]: each for each in found if each["metadata"]["name"] != "scaler"}
 
     config = named("autoscaled", "ConfigMap", "worker")["metadata"]["name"]
     before = named("two-pool", "ConfigMap", "worker")["metadata"]["name"]

@@ -68,14 +68,14 @@ def test_the_image_is_named_in_one_place_of_an_overlay(copy: Path) -> None:
         assert images == {"registry.example/poolrace:1.2.3", "redis:8"}
 
 
-def test_another_namespace_is_one_line_and_keda_finds_the_producer_there(copy: Path) -> None:
+def test_another_namespace_is_one_line_and_keda_finds_the_scaler_there(copy: Path) -> None:
     file = copy / "overlays/autoscaled/kustomization.yaml"
     file.write_text(file.read_text().replace("namespace: poolrace", "namespace: elsewhere"))
     manifests = render(file.parent)
     assert {each["metadata"]["namespace"] for each in manifests if each["kind"] != "Namespace"} == {"elsewhere"}
     assert [each["metadata"]["name"] for each in manifests if each["kind"] == "Namespace"] == ["elsewhere"]
     urls = [each["spec"]["triggers"][0]["metadata"]["url"] for each in manifests if each["kind"] == "ScaledObject"]
-    assert [url.split("/")[2] for url in urls] == ["producer.elsewhere.svc:9808"] * 2
+    assert [url.split("/")[2] for url in urls] == ["scaler.elsewhere.svc:9810"] * 2
 
 
 def test_secrets_that_come_from_elsewhere_are_asked_for_by_their_plain_names(copy: Path) -> None:

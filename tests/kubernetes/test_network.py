@@ -4,16 +4,16 @@ import pytest
 from kubernetes.manifests import OVERLAYS, Manifest, container, every_workload, of_kind, selects
 from kubernetes.network import DNS, KEDA, OTHERS, Peer, ours, reaches
 
-REDIS, UPSTREAM, FLOWER, METRICS, NAMES, OTHER = 6379, 8081, 5555, 9808, 53, 443
-PORTS = (REDIS, UPSTREAM, FLOWER, METRICS, NAMES, OTHER)
-CLIENTS = ("flower", "producer", "worker-prefork", "worker-threads")
+REDIS, UPSTREAM, FLOWER, METRICS, SIGNAL, NAMES, OTHER = 6379, 8081, 5555, 9808, 9810, 53, 443
+PORTS = (REDIS, UPSTREAM, FLOWER, METRICS, SIGNAL, NAMES, OTHER)
+CLIENTS = ("flower", "producer", "scaler", "worker-prefork", "worker-threads")
 
 
 def expected(overlay: str) -> set[tuple[str, str, int]]:
     names = {each.name for each in ours(overlay)}
     clients = names & set(CLIENTS)
     workers = {name for name in clients if name.startswith("worker-")}
-    asked = {("keda", "producer", METRICS)} if overlay == "autoscaled" else set()
+    asked = {("keda", "scaler", SIGNAL)} if overlay == "autoscaled" else set()
     return {
         *((client, "redis", REDIS) for client in clients),
         *((client, "dns", NAMES) for client in clients),
@@ -46,8 +46,8 @@ def test_a_pod_of_ours_that_nobody_has_thought_of_reaches_nothing(overlay: str) 
 
 def test_only_the_overlay_with_an_autoscaler_lets_it_in() -> None:
     for overlay in OVERLAYS:
-        (producer,) = [each for each in ours(overlay) if each.name == "producer"]
-        assert reaches(overlay, KEDA, producer, METRICS) == (overlay == "autoscaled")
+        let_in = [each.name for each in ours(overlay) if any(reaches(overlay, KEDA, each, port) for port in PORTS)]
+        assert let_in == (["scaler"] if overlay == "autoscaled" else [])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

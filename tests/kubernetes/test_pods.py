@@ -24,6 +24,10 @@ from poolrace.credentials import broker_url
 app = Celery(broker=broker_url(os.environ))
 app.send_task("worker.sleep", args=[int(sys.argv[2])], queue=sys.argv[1])
 """
+SIGNAL = """
+import sys, urllib.request as u
+print(u.urlopen('http://127.0.0.1:9810/scaler/' + sys.argv[1]).read().decode())
+"""
 DEPTH = """
 import json, os, sys
 from celery import Celery
@@ -52,6 +56,16 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
 def test_every_probe_of_a_pod_passes(pods: Pods, name: str) -> None:
     for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert until(lambda kind=kind: pods.probe(name, kind) is None, READY_S), pods.logs(name)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_scaler_sees_the_slots_and_the_work_of_each_pool(pods: Pods, pool: str) -> None:
+    def seen() -> bool:
+        found = json.loads(pods.execute("scaler", "python", "-c", SIGNAL, pool))
+        assert found["work"] == found["ready"] + found["unacked"] + found["running"]
+        return bool(found["slots"] == 8 and found["nodes"] == 1)
+
+    assert until(lambda: pods.probe("scaler", "startupProbe") is None and seen(), READY_S), pods.logs("scaler")
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -26,6 +26,7 @@ NEEDED = {
     "upstream": set(),
     "flower": {passwords.BROKER_PASSWORD, passwords.FLOWER_LOGIN},
     "producer": {passwords.BROKER_PASSWORD},
+    "scaler": {passwords.BROKER_PASSWORD},
     "worker-prefork": {passwords.BROKER_PASSWORD},
     "worker-threads": {passwords.BROKER_PASSWORD},
 }
