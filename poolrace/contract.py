@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-VERSION = 4
+VERSION = 5
 """The version of the wire format. A collector refuses messages of another one."""
 
 HEADER = "poolrace"
@@ -358,13 +358,15 @@ class ProcessSample:
 
     Attributes:
         pid: Its id.
-        private_bytes: The memory that it has to itself; None where the system does not report it.
+        rss_bytes: Its memory, pages that it shares with others included; None where the system does not report it.
+            What is shared is no longer when one of both writes to it, and its process then has more to itself, but no
+            more than before.
         open_files: Its open descriptors, sockets included; None where this is not allowed or not known.
         sockets: How many of them are sockets; None where the system does not tell them apart.
     """
 
     pid: int
-    private_bytes: int | None
+    rss_bytes: int | None
     open_files: int | None
     sockets: int | None
 

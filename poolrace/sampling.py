@@ -192,27 +192,28 @@ class _Memory(NamedTuple):
 
     pss_bytes: int | None
     private_bytes: int | None
+    rss_bytes: int | None
 
 
-_UNKNOWN = _Memory(None, None)
+_UNKNOWN = _Memory(None, None, None)
 
 
 def _memory(process: psutil.Process) -> _Memory:
-    """Read the PSS and its private part at once; both are 0 of a process that has ended."""
+    """Read the PSS, its private part and the RSS at once; all are 0 of a process that has ended."""
     try:
         info = process.memory_full_info()
     except psutil.NoSuchProcess:
-        return _Memory(0, 0)
+        return _Memory(0, 0, 0)
     except psutil.AccessDenied:
         return _UNKNOWN
     # macOS reports private memory but no PSS, of which it should be a part.
-    return _Memory(info.pss, info.uss) if hasattr(info, "pss") else _UNKNOWN
+    return _Memory(info.pss, info.uss, info.rss) if hasattr(info, "pss") else _Memory(None, None, info.rss)
 
 
 def _part(process: psutil.Process, held: _Memory) -> ProcessSample:
     """Return what one process holds."""
     files, sockets = _open_files(process)
-    return ProcessSample(pid=process.pid, private_bytes=held.private_bytes, open_files=files, sockets=sockets)
+    return ProcessSample(pid=process.pid, rss_bytes=held.rss_bytes, open_files=files, sockets=sockets)
 
 
 def _open_files(process: psutil.Process) -> tuple[int | None, int | None]:

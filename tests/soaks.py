@@ -50,7 +50,7 @@ def a_process(
     return [
         {
             "lane": lane, "node": f"{lane}@host", "at": BEGAN_AT + at_s, "pid": pid, "root": root,
-            "private_bytes": round(held(at_s)), "open_files": round(files(at_s)), "sockets": 4,
+            "rss_bytes": round(held(at_s)), "open_files": round(files(at_s)), "sockets": 4,
         }
         for at_s in times
     ]  # fmt: skip

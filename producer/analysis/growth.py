@@ -61,7 +61,7 @@ class Growth:
     The growth of one thing in the processes of one kind.
 
     Attributes:
-        what: `memory`, in bytes that a process has to itself, `files`, its open descriptors, or `sockets`, those of
+        what: `memory`, in bytes, shared pages included, `files`, its open descriptors, or `sockets`, those of
             them that are sockets.
         root: Of the nodes' main processes; otherwise of the processes below them.
         processes: How many were followed from begin to end.
@@ -157,7 +157,7 @@ class Followed:
     values: Mapping[str, NDArray[np.float64]]
 
 
-COLUMNS = {"memory": "private_bytes", "files": "open_files", "sockets": "sockets"}
+COLUMNS = {"memory": "rss_bytes", "files": "open_files", "sockets": "sockets"}
 
 
 def followed(processes: pl.DataFrame, work: Work) -> list[Followed]:

@@ -72,7 +72,7 @@ PROCESS_SCHEMA: Mapping[str, Any] = {
     "at": pl.Float64,
     "pid": pl.UInt32,
     "root": pl.Boolean,
-    "private_bytes": pl.UInt64,
+    "rss_bytes": pl.UInt64,
     "open_files": pl.UInt32,
     "sockets": pl.UInt32,
 }

@@ -254,7 +254,7 @@ def test_any_bytes_are_a_shipment_or_a_wire_error(message):
 def test_another_version_is_refused_with_what_to_do(version):
     head, _, rows = SHIPMENT.encode().partition(b"\n")
     message = json.dumps({**json.loads(head), "poolrace": version}).encode() + b"\n" + rows
-    with pytest.raises(WireError, match=r"this is version 4\. Use one poolrace on all\."):
+    with pytest.raises(WireError, match=r"this is version 5\. Use one poolrace on all\."):
         Shipment.decode(message)
 
 

@@ -96,7 +96,7 @@ def test_a_process_is_followed_however_seldom_it_is_sampled() -> None:
 
 
 def test_what_the_system_does_not_tell_is_left_out() -> None:
-    processes = table(a_process(10)).with_columns(private_bytes=None)
+    processes = table(a_process(10)).with_columns(rss_bytes=None)
     work = Work(TRIALS)
     assert {each.what for each in growths_of(followed(processes, work), work, OPTIONS)} == {"files", "sockets"}
 

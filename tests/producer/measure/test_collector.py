@@ -152,14 +152,14 @@ def test_an_offset_that_may_be_noise_moves_nothing(site):
 
 def test_what_single_processes_held_is_a_table_of_its_own(site):
     parts = (
-        ProcessSample(pid=40, private_bytes=2**20, open_files=9, sockets=3),
-        ProcessSample(pid=41, private_bytes=None, open_files=None, sockets=None),
+        ProcessSample(pid=40, rss_bytes=2**20, open_files=9, sockets=3),
+        ProcessSample(pid=41, rss_bytes=None, open_files=None, sockets=None),
     )
     site.ship(samples=(replace(SAMPLE, parts=parts),), clock=ClockOffset(offset_s=-2.0, bound_s=0.001))
     of = {"lane": "threads", "node": "threads@host", "at": 998.0}
     assert site.collect().processes.rows(named=True) == [
-        {**of, "pid": 40, "root": True, "private_bytes": 2**20, "open_files": 9, "sockets": 3},
-        {**of, "pid": 41, "root": False, "private_bytes": None, "open_files": None, "sockets": None},
+        {**of, "pid": 40, "root": True, "rss_bytes": 2**20, "open_files": 9, "sockets": 3},
+        {**of, "pid": 41, "root": False, "rss_bytes": None, "open_files": None, "sockets": None},
     ]
     assert site.collector.take().processes.height == 0
 
