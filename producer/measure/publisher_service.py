@@ -84,6 +84,7 @@ class PublisherService:
                 self.stop()
                 for helper in helpers:
                     helper.join(timeout=2 * TAKE_S)
+                client.srem(keys.ALL, self.name)
                 client.delete(keys.alive(self.name), keys.orders(self.name))
 
     def _guarded(self, work: Callable[[Any], None]) -> None:
@@ -99,6 +100,7 @@ class PublisherService:
         about = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "poolrace": keys.VERSION})
         while not self._over.is_set():
             client.set(keys.alive(self.name), about, ex=keys.ALIVE_S)
+            client.sadd(keys.ALL, self.name)
             if run_id := self._run_id:
                 self._count(client, run_id)
                 if client.get(LEASE_KEY) != run_id.encode():

@@ -7,6 +7,9 @@ from poolrace import __version__
 ALIVE = "poolrace.publisher."
 """Before the name of a publisher: what it says of itself, while it lives."""
 
+ALL = "poolrace.publishers"
+"""The set of the names of publishers; those that no longer live are taken out by who finds that."""
+
 ALIVE_S = 5
 """How long a publisher counts as alive that says nothing."""
 

@@ -122,10 +122,9 @@ class RemotePublishers:
         return sorted(found)
 
     def _alive(self) -> Mapping[str, Mapping[str, Any]]:
-        said = {
-            key.decode().removeprefix(keys.ALIVE): self._client.get(key)
-            for key in self._client.scan_iter(keys.ALIVE + "*")
-        }
+        said = {each.decode(): self._client.get(keys.alive(each.decode())) for each in self._client.smembers(keys.ALL)}
+        if dead := [name for name, about in said.items() if about is None]:
+            self._client.srem(keys.ALL, *dead)
         return {name: json.loads(about) for name, about in said.items() if about is not None}
 
     def _give(self, kind: str, **fields: Any) -> None:

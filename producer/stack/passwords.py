@@ -40,7 +40,7 @@ COMMANDS = (
     # Queues: a list for each priority, what is taken and not acknowledged, which queue is bound to which exchange.
     "lpush", "rpush", "brpop", "blpop", "rpop", "llen", "lrange", "ltrim",
     "zadd", "zrem", "zcard", "zcount", "zrange", "zrangebyscore", "zremrangebyscore", "zscore",
-    "hset", "hget", "hdel", "hlen", "hvals", "sadd", "sismember", "srandmember", "srem", "smembers",
+    "hset", "hget", "hdel", "hlen", "hkeys", "hvals", "hmget", "sadd", "sismember", "srandmember", "srem", "smembers",
     # Batches, the atomic transport, and giving back what a stopping or dead node had taken; a script may do no more
     # than its caller.
     "multi", "exec", "discard", "watch", "unwatch", "eval", "evalsha", "script|load", "script|exists",

@@ -66,7 +66,7 @@ def test_each_sends_its_share_and_the_ledger_has_every_job_once(site, leased):
         three.begin(an_order(leased, backlog(2), trial=2))
         assert three.ledger().height == 2
         assert three.progress() == (2, 0)
-    assert not list(site.client.scan_iter("poolrace.publisher.*"))
+    assert not list(site.client.scan_iter("poolrace.publisher*"))
     assert not site.client.exists(keys.answers(leased), keys.counts(leased), *map(keys.orders, "abc"))
 
 
@@ -124,6 +124,7 @@ def test_more_or_fewer_than_were_asked_for_are_named(site, leased, monkeypatch, 
 
 def test_another_version_is_refused(site, leased):
     site.client.set(keys.alive("old"), '{"host": "h", "pid": 1, "poolrace": "0.0.1"}', ex=60)
+    site.client.sadd(keys.ALL, "old")
     with pytest.raises(FleetError, match=r"old has 0\.0\.1"), RemotePublishers(site.app, leased, 1):
         pass
-    site.client.delete(keys.alive("old"))
+    site.client.delete(keys.alive("old"), keys.ALL)
