@@ -17,6 +17,7 @@ from poolrace.clock import THIS_MACHINE, BrokerClock
 from poolrace.contract import HOLD_TASK
 from poolrace.shipping import HOLD_RECORDS_S
 from producer.errors import FleetError, InvalidRunError
+from producer.fleet.broker_cpu import broker_cpu_s
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
 from producer.fleet.queue_depth import Depth, depth, waiting
@@ -206,6 +207,7 @@ class TrialRunner:
             elsewhere={task: self._fleet.queue(lane) for task, lane in spec.elsewhere.items()},
         )
         before, others = self._cpu_s(spec), self._others_meter()
+        brokers_before = broker_cpu_s(self._looking)
         began = self._both_clocks()
         with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
             running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self.monotonic)
@@ -215,6 +217,7 @@ class TrialRunner:
             running.trial(),
             ended_at=ended.at,
             cpu_s=_difference(before, self._cpu_s(spec)),
+            broker_cpu_s=_difference(brokers_before, broker_cpu_s(self._looking)),
             others_cores=others.cores() if others else None,
             clock_jump_s=(ended.at - began.at) - (ended.monotonic_s - began.monotonic_s),
         )

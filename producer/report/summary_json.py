@@ -14,13 +14,14 @@ from producer.rundir.writer import as_json
 
 if TYPE_CHECKING:
     from producer.analysis.compare import Comparison
+    from producer.analysis.fleet_answer import FleetAnswer
 
 SCHEMA_FILE = Path("docs") / "summary.schema.json"
 """Below the root of the repository."""
 
 
-def to_json(found: Summary | Comparison) -> str:
-    """Return a summary or a comparison as JSON, with a line a key."""
+def to_json(found: Summary | Comparison | FleetAnswer) -> str:
+    """Return a summary, a comparison or a fleet plan as JSON, with a line a key."""
     return as_json(msgspec.to_builtins(found))
 
 

@@ -54,6 +54,8 @@ class Trial:
         clock_jump_s: By how much the clock of the machine that sends was set meanwhile, in seconds.
         lead_in_s: Jobs that were due earlier, in seconds from `began_at`, are settled and in no figure of latency: they
             found a lane that had been idle.
+        broker_cpu_s: CPU seconds that the broker's main thread, which runs all commands, used meanwhile: for the jobs,
+            and for all else that it did. None if the broker does not tell, as in runs of before it was asked.
     """
 
     trial: int
@@ -75,6 +77,7 @@ class Trial:
     others_cores: float | None = None
     clock_jump_s: float = 0.0
     lead_in_s: float = 0.0
+    broker_cpu_s: float | None = None
 
 
 def rate_per_s(trial: Trial) -> float:
