@@ -1,5 +1,7 @@
 """Every benchmark measures something; how much is for a quiet machine to say, not for a test."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from benchmarks import (
     fidelity,
     limits,
     noting,
+    planning,
     publishing,
     resting,
     stamping,
@@ -117,3 +120,15 @@ def test_transport_compares_both_of_them_busy_and_at_rest(monkeypatch):
         assert found[f"{pool}: no-op jobs/s, atomic / stock"].median > 0
         assert found[f"{pool}: wait at 10 jobs/s, p99, atomic / stock"].median > 0
     assert any(name.startswith("2 nodes on a queue") for name in found)
+
+
+@pytest.mark.heavy
+def test_a_plan_is_held_against_more_nodes_than_it_has_seen(tmp_path):
+    found = planning.measure(out=tmp_path, pairs=3, trial_s=0.5)
+    (file,) = tmp_path.glob("*.prediction.json")
+    written = json.loads(file.read_text())
+    assert list(written) == ["prefork", "threads"]
+    assert len(list(tmp_path.glob("*-race-*/"))) == 3
+    for pool, figures in zip(written, (found[:3], found[3:]), strict=True):
+        assert [figure.name.rpartition(": ")[2].split(" ")[0] for figure in figures] == ["throughput", "p50", "p99"]
+        assert all(figure.name.startswith(pool) and figure.median > 0 for figure in figures)

@@ -95,6 +95,7 @@ def test_a_backlog_is_measured_with_pings_beside_it(session, tmp_path):
     assert (trial.jobs, trial.rate_per_s, trial.slots, trial.queued) == (80, None, SLOTS, ())
     assert trial.began_at <= run.records["finished_at"].max() <= trial.ended_at
     assert trial.cpu_s > 0
+    assert trial.broker_cpu_s > 0
     assert settlement(run).done == 80
     assert {(ping["trial"], ping["lane"], ping["node"]) for ping in run.pings} == {
         (trial.trial, "threads", session.fleet.nodes(session.lane)[0])
