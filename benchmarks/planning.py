@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OUT = Path("runs") / "planning"
 POOLS = ("prefork", "threads")
-SLOTS, SLEEP_S = 4, 0.05
+SLOTS, SLEEP_S = 4, 0.1
 SEEN, FORETOLD = (1, 2), 4
 """Nodes that are measured to predict others, and those that are predicted."""
 
@@ -57,7 +57,7 @@ class Foretold:
     p99_s: float
 
 
-def measure(*, out: Path = OUT, pairs: int = 4, trial_s: float = 8.0) -> list[Figure]:
+def measure(*, out: Path = OUT, pairs: int = 3, trial_s: float = 8.0) -> list[Figure]:
     """Measure few nodes, write what more of them will do, measure these, and compare."""
     few = [_race(out, nodes, pairs, trial_s) for nodes in SEEN]
     file = few[-1].path.with_suffix(".prediction.json")

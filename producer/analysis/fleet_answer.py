@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producer.analysis.fleet_errors import HeldOut, allowance, held_out
-from producer.analysis.fleet_inputs import inputs, observations
+from producer.analysis.fleet_inputs import CROWDED_SHARE, inputs, observations
 from producer.analysis.fleet_plan import BROKER_SHARE, Allowance, FleetOption, best_option, fleet_options
 from producer.analysis.summary import summarise
 from producer.errors import UsageError
@@ -234,6 +234,12 @@ def _warnings(observed: Sequence[Observation], lanes: Sequence[LaneAnswer], ques
     machines = list(dict.fromkeys(each.machine for each in observed))
     if len(machines) > 1:
         yield f"The runs are of different machines: {'; '.join(machines)}. Their jobs are taken together."
+    crowded = dict.fromkeys(each.run for each in observed if each.crowded)
+    if crowded:
+        yield (
+            f"Other programs used more than {CROWDED_SHARE * 100:.0f} % of the cores in {', '.join(crowded)}: long "
+            "waits there are theirs, and no allowance is made for its errors. Measure on a quiet machine."
+        )
     times = max((lane.best.nodes or 0) / max(nodes for nodes, _ in lane.facts.measured) for lane in lanes)
     if times > FAR:
         yield (
@@ -249,10 +255,10 @@ def _warnings(observed: Sequence[Observation], lanes: Sequence[LaneAnswer], ques
 
 def _lane_warnings(lane: LaneAnswer, question: FleetQuestion) -> Iterator[str]:
     facts, best = lane.facts, lane.best
-    if not any(each.p99_s for each in lane.held_out):
+    if not any(each.p99_s and not each.crowded for each in lane.held_out):
         yield (
-            "how far its p99 is off is not known: no held-out trials at a rate have 1,000 jobs. Give a "
-            "second run, with longer trials (--duration)."
+            "how far its p99 is off is not known: no held-out run on a quiet machine has 1,000 jobs at a "
+            "rate. Give a second run, with longer trials (--duration)."
         )
     if not best.measured:
         yield f"nodes with {best.slots} slots were not measured; that they do as others is assumed."

@@ -69,6 +69,7 @@ class HeldOut:
         p50_s: The median sojourn at the rate; None without one.
         p99_s: The 99th percentile; None, too, if fewer than ten jobs lie beyond it.
         split: Whether it was predicted from other trials of its own.
+        crowded: Whether other programs used much of the cores, so that its figures are theirs as well.
     """
 
     run: str
@@ -80,6 +81,7 @@ class HeldOut:
     p50_s: Compared | None
     p99_s: Compared | None
     split: bool
+    crowded: bool
 
 
 def held_out(observed: Sequence[Observation], runs: Sequence[Run], beside: Sequence[Observation]) -> list[HeldOut]:
@@ -102,7 +104,8 @@ def _split(only: Observation, runs: Sequence[Run], beside: Sequence[Observation]
     halves = []
     for odd in (False, True):
         trials = [trial.trial for trial in only.parts if bool(trial.round % 2) is odd]
-        halves += [each for each in observations(run, trials) if each.kind == only.kind]
+        found = observations(run, trials)
+        halves += [each for each in found if (each.kind, each.workload) == (only.kind, only.workload)]
     if len(halves) < 2:
         return []
     return [predict(inputs(halves[:1], beside), halves[1], split=True)]
@@ -126,6 +129,7 @@ def predict(known: FleetInputs, of: Observation, *, split: bool = False) -> Held
         p50_s=Compared(predicted=p50, measured=sojourn.p50) if sojourn else None,
         p99_s=Compared(predicted=p99, measured=sojourn.p99) if sojourn and enough else None,
         split=split,
+        crowded=of.crowded,
     )
 
 
@@ -159,7 +163,12 @@ def predicted(
 
 
 def allowance(found: Sequence[HeldOut]) -> Allowance:
-    """Return what the worst errors of a lane's predictions ask for; only those that promised too much do."""
-    slower = [each.p99_s.measured / each.p99_s.predicted for each in found if each.p99_s]
-    less = [each.throughput_per_s.predicted / each.throughput_per_s.measured for each in found if each.throughput_per_s]
+    """
+    Return what the worst errors of a lane's predictions ask for; only those that promised too much do.
+
+    Crowded runs ask for nothing: what they measured is not what the lane does.
+    """
+    quiet = [each for each in found if not each.crowded]
+    slower = [each.p99_s.measured / each.p99_s.predicted for each in quiet if each.p99_s]
+    less = [each.throughput_per_s.predicted / each.throughput_per_s.measured for each in quiet if each.throughput_per_s]
     return Allowance(slower=max([1.0, *slower]), less=max([1.0, *less]))

@@ -50,6 +50,9 @@ FEW = 50
 TRIPS = 2.2
 """Round trips that a node waits with each message that it takes by kombu's transport (docs/sweep.md, Distance)."""
 
+CROWDED_SHARE = 0.25
+"""Trials in which other programs used more of the cores than this say as much of these."""
+
 LEAST_CORES = 0.1
 """What is taken to be left of cores, however busy others were."""
 
@@ -71,6 +74,7 @@ class Observation:
         machine: What it ran on, in words.
         cores: Cores of that machine.
         free_cores: Those that other programs left to the run.
+        crowded: Whether others used so many that times are theirs as much as the lane's.
         arrivals: How jobs came: `poisson` or `constant`.
         jobs: Jobs that succeeded.
         work: What each job needed.
@@ -96,6 +100,7 @@ class Observation:
     machine: str
     cores: float
     free_cores: float
+    crowded: bool
     arrivals: str
     jobs: int
     work: Work
@@ -142,8 +147,20 @@ def observations(run: Run, trials: Iterable[int] | None = None) -> list[Observat
         measured = trial.kind is Kind.CAPACITY or (trial.kind in HELD and trial.given_up_s is None)
         if measured and trial.trial in counted - disturbed:
             groups.setdefault((trial.lane, trial.workload), []).append(trial)
-    found = [_observation(run, lane, name, parts, capacities) for (lane, name), parts in groups.items()]
+    found = [_observation(run, lane, name, _quiet(run, parts), capacities) for (lane, name), parts in groups.items()]
     return [each for each in found if each is not None]
+
+
+def _cores(run: Run) -> float:
+    return run.manifest.machine.cores if run.manifest.machine else 1.0
+
+
+def _quiet(run: Run, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials of each kind in which others left the cores to the run; all of a kind that has none."""
+    most = CROWDED_SHARE * _cores(run)
+    quiet = [trial for trial in trials if (trial.others_cores or 0.0) <= most]
+    known = {trial.kind for trial in quiet}
+    return [trial for trial in trials if trial in quiet or trial.kind not in known]
 
 
 def _observation(
@@ -157,7 +174,7 @@ def _observation(
     calm = steady if steady.height else full
     if lane is None or not calm.height:
         return None
-    cores = machine.cores if machine else 1.0
+    cores = _cores(run)
     parallel = cores / lane.nodes if POOLS[lane.pool].has_parallel_python else 1.0
     work, alone = _work(calm, parallel)
     known = [value for trial in backlogs if (value := capacities[trial.trial]) is not None]
@@ -179,6 +196,8 @@ def _observation(
         machine=f"{machine.cores:g} cores of {machine.cpu_model or machine.architecture}" if machine else "unknown",
         cores=cores,
         free_cores=max(LEAST_CORES, cores - float(np.median([trial.others_cores or 0.0 for trial in busy]))),
+        crowded=max(float(np.mean([trial.others_cores or 0.0 for trial in some])) for some in (backlogs, held) if some)
+        > CROWDED_SHARE * cores,
         arrivals=settings.arrivals,
         jobs=calm.height,
         work=work,
@@ -395,15 +414,17 @@ class FleetInputs:
 
 def inputs(observed: Sequence[Observation], beside: Sequence[Observation] = ()) -> FleetInputs:
     """
-    Put observations of one kind of lane and one workload together.
+    Put observations of one kind of lane and one workload together; crowded ones only if there are no others.
 
     Args:
         observed: The observations, at least one.
         beside: Those of other workloads: what node and broker take for a job does not depend on what it does.
     """
+    observed = [each for each in observed if not each.crowded] or list(observed)
+    beside = [each for each in beside if not each.crowded] or list(beside)
     first, both = observed[0], [*observed, *beside]
     node_s, node_measured = _node(both)
-    calm = [each for each in observed if each.alone] or list(observed)
+    calm = [each for each in observed if each.alone] or observed
     return FleetInputs(
         name=first.name,
         lane=first.lane,

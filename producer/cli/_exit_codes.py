@@ -23,7 +23,7 @@ Exit codes:
   {UsageError.exit_code}    the command line, or a file it names, is not what the command needs
   {FleetError.exit_code}    the broker or a node cannot be started, reached or kept alive
   {InvalidRunError.exit_code}    the run is invalid: the generator was late, or jobs are missing
-  {BROKEN_THRESHOLD}   the run is good, but a threshold is broken, a lane leaks or holds no rate at all
+  {BROKEN_THRESHOLD}   the run is good, but a threshold is broken, a lane leaks, or no rate or fleet keeps the SLO
   {InterruptedRunError.exit_code}  Ctrl-C; what was measured until then is kept"""
 
 

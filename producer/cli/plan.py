@@ -64,7 +64,7 @@ MAX_CORES = 1024
     help="The runs to learn from: of race, load, limit or sweep, on one workload; two or more show the error best.",
 )
 @click.argument("more", nargs=-1, metavar="", type=click.Path(path_type=Path))
-@option("--workload", type=WORKLOAD, default="", help="What jobs do. [default: the only workload of the runs]")
+@option("--workload", type=WORKLOAD, help="What jobs do. [default: the only workload of the runs]")
 @option("--lane", "lanes", multiple=True, metavar="NAME", help="A lane or pool of the runs; repeatable. [default: all]")
 @option(
     "--slots",
@@ -100,6 +100,7 @@ def fleet_question(
     slo: Sequence[Threshold],
     lanes: Sequence[str],
     slots: Sequence[int] | None,
+    workload: str | None,
     **rest: Any,
 ) -> tuple[list[Path], FleetQuestion]:
     """
@@ -110,7 +111,9 @@ def fleet_question(
     """
     check_slo(slo)
     paths = list({path.resolve(): path for path in (*first, *more)}.values())
-    return paths, FleetQuestion(slo=tuple(slo), lanes=tuple(lanes), slots=tuple(slots or ()), **rest)
+    return paths, FleetQuestion(
+        slo=tuple(slo), lanes=tuple(lanes), slots=tuple(slots or ()), workload=workload or "", **rest
+    )
 
 
 def _write(file: Path, text: str) -> None:

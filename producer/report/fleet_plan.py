@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.analysis.fleet_plan import BROKER_SHARE, FULL
+from producer.analysis.fleet_plan import BROKER_SHARE, FULL, brokers_for
 from producer.report.formats import NONE, count, gibibytes, mebibytes, milliseconds, number, percent
 from producer.report.parts import Prose, Table
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from producer.report.parts import Part
 
 GIB = 2**30
-RABBITMQ = "docs/planning.md has what it costs"
+RABBITMQ_S = 175e-6
+"""CPU time of RabbitMQ 3.10 for a job, over all its cores, as it was measured for docs/planning.md."""
+
 PAST = {
     "slots": "Another node, or more slots a node (--slots) while jobs wait more than they compute.",
     "cores": "Another node, or nodes with more cores (--node-cores); more slots do not help.",
@@ -25,7 +27,7 @@ PAST = {
 }
 RESOURCES = {
     "slots": "slots",
-    "node": "a node's main process",
+    "node": "main process",
     "cores": "cores",
     "broker": "broker",
 }
@@ -139,7 +141,11 @@ def _past_the_broker(lanes: Sequence[LaneAnswer], found: FleetAnswer) -> Iterato
                 f"{number(cheaper.facts.broker_s * 1e6)} us a job (measured), so that it holds {number(times)} times "
                 "as many."
             )
-    yield f"RabbitMQ has many cores, one a queue: {RABBITMQ}."
+    cores = count(brokers_for(found.rate_per_s, RABBITMQ_S))
+    yield (
+        f"RabbitMQ uses many cores, one a queue, and about {number(RABBITMQ_S * 1e6)} us of them a job "
+        f"(docs/planning.md); for this rate {cores} at {percent(BROKER_SHARE)}."
+    )
 
 
 def _off(compared: Compared | None, scale: float = 1.0) -> list[str]:
@@ -156,7 +162,7 @@ def _errors(found: FleetAnswer) -> Table:
     rows = [
         [
             each.lane,
-            f"{each.run[-6:]}{', odd rounds' if each.split else ''}",
+            f"{each.run[-6:]}{', odd rounds' if each.split else ''}{', crowded' if each.crowded else ''}",
             f"{each.nodes} x {each.slots}",
             *_off(each.throughput_per_s),
             *_off(each.p50_s, 1000),

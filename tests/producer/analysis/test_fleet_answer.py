@@ -109,3 +109,10 @@ def test_an_invalid_run_is_refused(race):
 
 def test_a_run_without_records_is_refused(race):
     assert refusal([replace(race, trials=[])]).startswith("--from: no run has records")
+
+
+def test_a_crowded_run_is_told(race):
+    crowd = replace(race, trials=[replace(trial, others_cores=64.0) for trial in race.trials])
+    found = answer_fleet([crowd], asked())
+    assert any("Other programs used more than 25 % of the cores" in each for each in found.warnings)
+    assert all(each.crowded for lane in found.lanes for each in lane.held_out)

@@ -69,9 +69,9 @@ def test_a_p99_of_few_jobs_is_not_compared():
     assert held_out(observations(many), [many], ())[0].p99_s.measured == pytest.approx(0.1875)
 
 
-def a_prediction(throughput=None, p99=None):
+def a_prediction(throughput=None, p99=None, *, crowded=False):
     return HeldOut(
-        run="r", lane="threads", nodes=1, slots=2, rate_per_s=1.0, p50_s=None, split=False,
+        run="r", lane="threads", nodes=1, slots=2, rate_per_s=1.0, p50_s=None, split=False, crowded=crowded,
         throughput_per_s=throughput and Compared(predicted=throughput[0], measured=throughput[1]),
         p99_s=p99 and Compared(predicted=p99[0], measured=p99[1]),
     )  # fmt: skip
@@ -82,6 +82,7 @@ def a_prediction(throughput=None, p99=None):
     [
         ([], Allowance()),
         ([a_prediction((90, 100), (0.2, 0.1))], Allowance()),
+        ([a_prediction((110, 100), (0.1, 0.15), crowded=True)], Allowance()),
         ([a_prediction((110, 100), (0.1, 0.15)), a_prediction((105, 100))], Allowance(slower=1.5, less=1.1)),
     ],
 )

@@ -44,7 +44,7 @@ def test_jobs_that_failed_and_those_of_the_lead_in_are_left_out():
 def test_a_hand_over_is_seen_where_nothing_else_waits():
     """
     Two slots. The first job is handed over in 0.03 s. The second comes while nobody waits, and a slot is free: 0.25 s.
-    The third finds both slots busy, and the fourth is sent while the third is on the broker.
+    The third and the fourth find both slots busy.
     """
     jobs = [
         a_job(0.0, broker_s=0.01, wait_s=0.02, service_s=4.0),
@@ -53,6 +53,12 @@ def test_a_hand_over_is_seen_where_nothing_else_waits():
         a_job(2.25, broker_s=0.5, wait_s=2.0),
     ]
     assert observed(jobs).handover_s.tolist() == pytest.approx([0.03, 0.25])
+
+
+def test_a_job_that_waits_on_the_broker_behind_another_shows_no_hand_over():
+    """The second is sent while the first is still on the broker, though both find a free slot."""
+    jobs = [a_job(0.0, broker_s=0.5), a_job(0.25, broker_s=0.75)]
+    assert observed(jobs).handover_s.tolist() == pytest.approx([0.5])
 
 
 def test_a_gap_is_from_the_end_of_a_job_to_the_next_that_waited():
@@ -89,6 +95,17 @@ def test_slots_that_wait_for_their_node_show_what_it_takes_for_a_job():
     assert backlog(short_jobs(40, 0.01)).node_s == pytest.approx(0.0095)
     assert observed(short_jobs(40, 0.01)).node_s is None, "at a rate, slots wait for jobs"
     assert backlog([a_job(0.0, wait_s=turn / 16) for turn in range(40)]).node_s is None, "busy slots wait for nothing"
+
+
+def test_trials_in_which_others_used_the_cores_are_left_out_if_there_are_others():
+    """On one core, a quarter of it is where a crowd begins."""
+    crowd = (a_trial(others_cores=0.3, trial=1, began_at=BEGAN_AT + 100), [a_job(), a_job(1.0)])
+    (alone,) = observations(a_run(*crowd))
+    assert (alone.jobs, alone.crowded, alone.free_cores) == (2, True, pytest.approx(0.7))
+    (both,) = observations(a_run(a_trial(others_cores=0.2), [a_job()], *crowd))
+    assert (both.jobs, both.crowded) == (1, False)
+    assert len(inputs([alone, both]).work.wait_s) == 1
+    assert len(inputs([alone]).work.wait_s) == 2
 
 
 def test_memory_is_that_of_a_node():

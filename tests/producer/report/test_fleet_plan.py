@@ -19,6 +19,7 @@ FACTS = FleetFacts(
 )  # fmt: skip
 SEEN = HeldOut(
     run="2026-11-30T09-00-00Z-race-abcdef", lane="threads", nodes=2, slots=4, rate_per_s=100.0, split=False,
+    crowded=False,
     throughput_per_s=Compared(predicted=150.0, measured=156.0), p50_s=Compared(predicted=0.052, measured=0.052),
     p99_s=None,
 )  # fmt: skip
@@ -90,7 +91,8 @@ def test_past_a_broker_each_way_has_its_price():
         "with the atomic transport the broker takes 25.0 us a job (measured), so that it holds 4.00" in line
         for line in said
     )
-    assert any(line.startswith("RabbitMQ") for line in said)
+    assert said[-1].startswith("RabbitMQ uses many cores")
+    assert said[-1].endswith("for this rate 1 at 70 %.")
 
 
 def test_errors_stand_beside_what_was_measured():
