@@ -19,7 +19,7 @@ from producer.analysis.analyse import analyse
 from producer.analysis.fleet_simulation import NOTHING, FleetModel, Work
 from producer.analysis.latency import floats
 from producer.analysis.memory import memory_per_slot_bytes
-from producer.analysis.percentiles import Percentiles, percentiles
+from producer.analysis.percentiles import Percentiles, Spread, percentiles
 from producer.plan.lane_settings import RTT
 from producer.rundir.trials import Kind
 
@@ -166,54 +166,67 @@ def _quiet(run: Run, trials: Sequence[Trial]) -> list[Trial]:
 def _observation(
     run: Run, key: str, workload: str, parts: Sequence[Trial], capacities: dict[int, float | None]
 ) -> Observation | None:
+    """Return what some trials of one workload on one lane show; None if no job of theirs succeeded."""
     settings, machine = run.manifest.settings, run.manifest.machine
     lane = next((lane for lane in settings.lanes if lane.key == key), None)
-    backlogs = [trial for trial in parts if trial.kind is Kind.CAPACITY]
-    held = _fastest([trial for trial in parts if trial.kind in HELD])
-    steady, full = _records(run, held), _records(run, backlogs)
-    calm = steady if steady.height else full
-    if lane is None or not calm.height:
+    backlogs, held = [each for each in parts if each.kind is Kind.CAPACITY], _fastest(parts)
+    full, steady = _records(run, backlogs), _records(run, held)
+    busy, busy_records = (backlogs, full) if backlogs else (held, steady)
+    if lane is None or not busy_records.height:
         return None
     cores = _cores(run)
-    parallel = cores / lane.nodes if POOLS[lane.pool].has_parallel_python else 1.0
-    work, alone = _work(calm, parallel)
-    known = [value for trial in backlogs if (value := capacities[trial.trial]) is not None]
-    capacity_per_s = float(np.median(known)) if known else None
-    busy = backlogs or held
-    used_s = [trial.cpu_s for trial in busy if trial.cpu_s is not None]
-    done = full.height if backlogs else steady.height
-    node_cpu_s = max(0.0, sum(used_s) / done - float(floats(full if backlogs else steady, "cpu_s").mean()))
-    per_slot = memory_per_slot_bytes(
-        run.samples, lane=key, windows=[(trial.began_at, trial.ended_at) for trial in parts], slots=lane.slots
+    base, name = _base(run, workload, key)
+    work, alone = _work(
+        steady if steady.height else full, cores / lane.nodes if POOLS[lane.pool].has_parallel_python else 1.0
     )
-    size = run.manifest.sizes.get(_base(run, workload, key)[0]) or run.manifest.sizes.get(workload)
+    capacity = Spread.of(capacities[trial.trial] for trial in backlogs)
+    rate = Spread.of(trial.rate_per_s for trial in held)
+    size = run.manifest.sizes.get(base) or run.manifest.sizes.get(workload)
     return Observation(
         run=run.path.name,
-        name=_base(run, workload, key)[1],
+        name=name,
         lane=lane,
-        workload=_base(run, workload, key)[0],
+        workload=base,
         job_s=size.target_s if size else None,
         machine=f"{machine.cores:g} cores of {machine.cpu_model or machine.architecture}" if machine else "unknown",
         cores=cores,
-        free_cores=max(LEAST_CORES, cores - float(np.median([trial.others_cores or 0.0 for trial in busy]))),
-        crowded=max(float(np.mean([trial.others_cores or 0.0 for trial in some])) for some in (backlogs, held) if some)
-        > CROWDED_SHARE * cores,
+        free_cores=max(LEAST_CORES, cores - _others(busy)),
+        crowded=max(map(_others, (backlogs, held))) > CROWDED_SHARE * cores,
         arrivals=settings.arrivals,
-        jobs=calm.height,
+        jobs=(steady if steady.height else full).height,
         work=work,
         alone=alone,
-        handover_s=_handovers(steady, lane.concurrency) if steady.height else NOTHING,
-        gap_s=_gaps(full if backlogs else steady),
-        node_cpu_s=node_cpu_s if len(used_s) == len(busy) else None,
-        node_s=_node_s(lane, capacity_per_s, full),
+        handover_s=_handovers(steady, lane.concurrency),
+        gap_s=_gaps(busy_records),
+        node_cpu_s=_node_cpu_s(busy, busy_records),
+        node_s=_node_s(lane, capacity.median if capacity else None, full),
         broker_s=_broker_s(backlogs, full.height, held, _records(run, held, lead_in=True).height),
-        memory_bytes=None if per_slot is None else per_slot * lane.concurrency,
+        memory_bytes=_node_bytes(run, lane, parts),
         ping_s=next((each.ping_s for each in run.manifest.distances if each.lane == key), None),
-        capacity_per_s=capacity_per_s,
-        rate_per_s=float(np.median([_rate_per_s(trial) for trial in held])) if held else None,
-        sojourn=_sojourn(steady) if steady.height else None,
+        capacity_per_s=capacity.median if capacity else None,
+        rate_per_s=rate.median if rate else None,
+        sojourn=_sojourn(steady),
         parts=tuple(parts),
     )
+
+
+def _others(trials: Sequence[Trial]) -> float:
+    """Return the cores that other programs used in some trials, on average."""
+    return float(np.mean([trial.others_cores or 0.0 for trial in trials])) if trials else 0.0
+
+
+def _node_cpu_s(trials: Sequence[Trial], records: pl.DataFrame) -> float | None:
+    """Return the CPU seconds of nodes for a job, without those of the job itself; None if a trial's are unknown."""
+    used_s = [trial.cpu_s for trial in trials if trial.cpu_s is not None]
+    if len(used_s) < len(trials):
+        return None
+    return max(0.0, sum(used_s) / records.height - float(floats(records, "cpu_s").mean()))
+
+
+def _node_bytes(run: Run, lane: Lane, trials: Sequence[Trial]) -> float | None:
+    windows = [(trial.began_at, trial.ended_at) for trial in trials]
+    per_slot = memory_per_slot_bytes(run.samples, lane=lane.key, windows=windows, slots=lane.slots)
+    return None if per_slot is None else per_slot * lane.concurrency
 
 
 def _base(run: Run, workload: str, key: str) -> tuple[str, str]:
@@ -230,8 +243,9 @@ def _rate_per_s(trial: Trial) -> float:
     return trial.rate_per_s or 0.0
 
 
-def _fastest(held: Sequence[Trial]) -> list[Trial]:
+def _fastest(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials at the highest rate that was held."""
+    held = [trial for trial in trials if trial.kind in HELD]
     most = max(map(_rate_per_s, held), default=0.0)
     return [trial for trial in held if most and _rate_per_s(trial) * SAME_RATE >= most]
 

@@ -33,7 +33,10 @@ FULL = 0.9
 """The part of slots, nodes and cores that may be used: above it a queue takes long to empty after any disturbance, and
 longer to become what it will be than is simulated."""
 
-REPETITIONS = 10
+LEAST_REPETITIONS, REPETITIONS = 3, 10
+JOBS_IN_ALL = 120_000
+"""Of large fleets, whose jobs wait less by chance, there are fewer repetitions, so that none takes long."""
+
 LEAST_JOBS, MOST_JOBS = 2_500, 40_000
 TURNS_OVER = 20
 """A repetition has so many jobs for each slot that is busy on average: the queue forgets that it began empty."""
@@ -138,7 +141,7 @@ def fleet_options(
     """Answer the question for one kind of lane, with each number of slots that is asked for."""
     measured = {slots for _, slots in known.measured}
     return tuple(
-        _option(known, question, slots, allowance, measured=slots in measured)
+        _Search(known, question, slots, allowance).option(measured=slots in measured)
         for slots in question.slots or tuple(sorted(measured))
     )
 
@@ -148,48 +151,71 @@ def brokers_for(rate_per_s: float, broker_s: float | None) -> int:
     return max(1, math.ceil(rate_per_s * (broker_s or 0.0) / BROKER_SHARE - 1e-9))
 
 
-def _option(
-    known: FleetInputs, question: FleetQuestion, slots: int, allowance: Allowance, *, measured: bool
-) -> FleetOption:
-    memory = known.memory_of(slots)
-    brokers = brokers_for(question.rate_per_s * allowance.less, known.broker_s)
-    share_per_s = question.rate_per_s / brokers
-    node_cores = question.node_cores or known.cores
+class _Search:
+    """The search for the fewest nodes with so many slots; one broker and its share of the rate are looked at."""
 
-    def fleet(nodes: int, rate_per_s: float) -> FleetModel:
-        return known.model(nodes=nodes, slots=slots, cores=node_cores, rate_per_s=rate_per_s, rtt_s=question.rtt_s)
+    def __init__(self, known: FleetInputs, question: FleetQuestion, slots: int, allowance: Allowance) -> None:
+        self._known, self._question, self._slots, self._allowance = known, question, slots, allowance
+        self._memory = known.memory_of(slots)
+        self._brokers = brokers_for(question.rate_per_s * allowance.less, known.broker_s)
+        self._rate_per_s = question.rate_per_s / self._brokers
+        self._cores = question.node_cores or known.cores
 
-    def expected(nodes: int, rate_per_s: float) -> Expected:
-        return expect(fleet(nodes, rate_per_s), rate_per_s, question, None if memory is None else memory / slots)
+    def option(self, *, measured: bool) -> FleetOption:
+        """Return the smallest fleet, or why there is none."""
+        here = FleetOption(
+            slots=self._slots,
+            measured=measured,
+            nodes=None,
+            least_nodes=None,
+            brokers=self._brokers,
+            node_bytes=self._memory,
+        )
+        slo, allowance = self._question.slo, self._allowance
+        idle = expect_idle(self._fleet(1, 0.0), self._question.seed, self._slot_bytes)
+        if not idle.keeps(slo, allowance.slower):
+            return _impossible(here, idle, self._question, allowance)
+        least = self._fewest(NO_ALLOWANCE)
+        if least is None:
+            return replace(here, why_not="No number of nodes keeps the SLO: more of them change nothing any more.")
+        nodes = least if allowance == NO_ALLOWANCE else self._fewest(allowance, least)
+        if nodes is None:
+            return replace(here, why_not="No number of nodes keeps the SLO once the error of the model is allowed for.")
+        return self._with_figures(here, nodes, least)
 
-    def search(allowed: Allowance, from_nodes: int = 1) -> int | None:
-        rate_per_s = share_per_s * allowed.less
-        least = max(from_nodes, fewest_nodes(lambda nodes: fleet(nodes, rate_per_s), rate_per_s))
-        return _search(least, lambda nodes: expected(nodes, rate_per_s).keeps(question.slo, allowed.slower))
+    @property
+    def _slot_bytes(self) -> float | None:
+        return None if self._memory is None else self._memory / self._slots
 
-    here = FleetOption(slots=slots, measured=measured, nodes=None, least_nodes=None, brokers=brokers, node_bytes=memory)
-    idle = expect_idle(fleet(1, 0.0), question.seed, None if memory is None else memory / slots)
-    if not idle.keeps(question.slo, allowance.slower):
-        return _impossible(here, idle, question, allowance)
-    least = search(NO_ALLOWANCE)
-    if least is None:
-        return replace(here, why_not="No number of nodes keeps the SLO: more of them change nothing any more.")
-    nodes = least if allowance == NO_ALLOWANCE else search(allowance, least)
-    if nodes is None:
-        return replace(here, why_not="No number of nodes keeps the SLO once the error of the model is allowed for.")
-    found = expected(nodes, share_per_s).stages["sojourn"]
-    use = replace(fleet(nodes, share_per_s), cores=node_cores).use(share_per_s)
-    return replace(
-        here,
-        nodes=nodes * brokers,
-        least_nodes=least * brokers,
-        p50_s=found.p50,
-        p99_s=found.p99,
-        p99_low_s=found.p99_low,
-        p99_high_s=found.p99_high,
-        use=use,
-        first="broker" if brokers > 1 else max(use, key=lambda name: use[name]),
-    )
+    def _fleet(self, nodes: int, rate_per_s: float) -> FleetModel:
+        return self._known.model(
+            nodes=nodes, slots=self._slots, cores=self._cores, rate_per_s=rate_per_s, rtt_s=self._question.rtt_s
+        )
+
+    def _expected(self, nodes: int, rate_per_s: float) -> Expected:
+        return expect(self._fleet(nodes, rate_per_s), rate_per_s, self._question, self._slot_bytes)
+
+    def _fewest(self, allowed: Allowance, from_nodes: int = 1) -> int | None:
+        rate_per_s = self._rate_per_s * allowed.less
+        least = max(from_nodes, fewest_nodes(lambda nodes: self._fleet(nodes, rate_per_s), rate_per_s))
+        return _search(least, lambda nodes: self._expected(nodes, rate_per_s).keeps(self._question.slo, allowed.slower))
+
+    def _with_figures(self, here: FleetOption, nodes: int, least: int) -> FleetOption:
+        """Return the option with so many nodes on each broker, and what is expected of it."""
+        found = self._expected(nodes, self._rate_per_s).stages["sojourn"]
+        # Cores are in it even where they are not simulated, since nobody waits for them.
+        use = replace(self._fleet(nodes, self._rate_per_s), cores=self._cores).use(self._rate_per_s)
+        return replace(
+            here,
+            nodes=nodes * self._brokers,
+            least_nodes=least * self._brokers,
+            p50_s=found.p50,
+            p99_s=found.p99,
+            p99_low_s=found.p99_low,
+            p99_high_s=found.p99_high,
+            use=use,
+            first="broker" if self._brokers > 1 else max(use, key=lambda name: use[name]),
+        )
 
 
 def fewest_nodes(fleet: Callable[[int], FleetModel], rate_per_s: float) -> int:
@@ -221,14 +247,15 @@ def expect(
     busy = rate_per_s * model.slot_s
     jobs = int(min(max(LEAST_JOBS, TURNS_OVER * busy), MOST_JOBS))
     found: dict[str, list[np.ndarray]] = {"sojourn": [], "queue_wait": [], "service": []}
-    for turn in range(REPETITIONS):
+    repetitions = max(LEAST_REPETITIONS, min(REPETITIONS, JOBS_IN_ALL // jobs))
+    for turn in range(repetitions):
         seed = seed_for(question.seed, "fleet", turn)
         plan = held(rate_per_s, jobs / rate_per_s, question.arrivals, seed)
         seen = simulate(model, plan.due_s, seed)
         settled = slice(int(SETTLING * plan.jobs), None)
         for stage, values in found.items():
             values.append(getattr(seen, f"{stage}_s")[settled])
-    groups = np.repeat(np.arange(REPETITIONS), [len(values) for values in found["sojourn"]])
+    groups = np.repeat(np.arange(repetitions), [len(values) for values in found["sojourn"]])
     return _expected({stage: np.concatenate(values) for stage, values in found.items()}, groups, memory_per_slot_bytes)
 
 
@@ -237,7 +264,7 @@ def expect_idle(model: FleetModel, seed: int, memory_per_slot_bytes: float | Non
     draw = np.random.default_rng(seed_for(seed, "idle"))
     rows = draw.integers(len(model.work.wait_s), size=IDLE_JOBS)
     service_s = model.work.wait_s[rows] + model.work.cpu_s[rows]
-    before_s = model.broker_s + model.trip_s + model.take_s + draw.choice(model.handover_s, IDLE_JOBS)
+    before_s = model.broker_s + model.trip_s + model.take_s / 2 + draw.choice(model.handover_s, IDLE_JOBS)
     took_s = {"sojourn": before_s + service_s, "queue_wait": before_s, "service": service_s}
     return _expected(took_s, None, memory_per_slot_bytes)
 
