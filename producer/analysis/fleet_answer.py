@@ -130,7 +130,8 @@ def answer_fleet(runs: Sequence[Run], question: FleetQuestion) -> FleetAnswer:
     observed = [each for each in known if each.workload == workload]
     _check_same_jobs(observed)
     kinds: dict[tuple[object, ...], list[Observation]] = {}
-    for each in _asked(observed, question):
+    order = {lane.key: place for run in reversed(runs) for place, lane in enumerate(run.manifest.settings.base_lanes)}
+    for each in sorted(_asked(observed, question), key=lambda each: order.get(each.name, len(order))):
         kinds.setdefault(each.kind, []).append(each)
     lanes = tuple(
         _lane(each, [other for other in known if other.kind == kind and other.workload != workload], runs, question)
