@@ -124,12 +124,12 @@ def test_parts_are_read_in_the_order_of_the_trials(written):
     assert read_run(written.path).sent["trial"].to_list() == [0, 0, 2, 2, 10, 10]
 
 
-def test_a_trial_of_before_there_was_a_lead_in_has_none(written):
+def test_a_trial_of_before_there_was_a_lead_in_or_a_look_at_the_broker_has_none(written):
     line = {**to_builtins(TRIAL), "trial": 7}
-    del line["lead_in_s"]
+    del line["lead_in_s"], line["broker_cpu_s"]
     with (written.path / "trials.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    assert read_run(written.path).trials[-1] == replace(TRIAL, trial=7, lead_in_s=0.0)
+    assert read_run(written.path).trials[-1] == replace(TRIAL, trial=7, lead_in_s=0.0, broker_cpu_s=None)
 
 
 def test_an_empty_part_leaves_no_file(written):
