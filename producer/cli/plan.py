@@ -1,8 +1,8 @@
 """
-Plan a fleet: how many nodes, slots and brokers a rate needs, from what runs have measured.
+Plan a fleet: how many nodes, slots and brokers a rate needs.
 
-The fleet is simulated job by job, fed with the records of the runs, and the simulation is held against runs that it has
-not seen: its error is part of the answer. Nothing is started.
+The fleet is simulated job by job, fed with what stored runs have measured, and the simulation is held against runs that
+it has not seen: its error is part of the answer. Nothing is started.
 """
 
 from __future__ import annotations
