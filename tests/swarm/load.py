@@ -1,0 +1,110 @@
+"""A load on both pools of a swarm while something happens to it, and the one fate of each of its jobs."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from swarm.hosts import LANES, Swarm, until
+
+from poolrace.effects import DONE
+from producer import deadlines
+from producer.analysis.drill import Found, JobFate, Strike, Toll, settle_jobs, toll_of
+
+SEND = Path(__file__).with_name("send_jobs.py").read_text()
+FIND = Path(__file__).with_name("find_jobs.py").read_text()
+RATE_PER_S = 30.0
+JOB_S = 0.15
+SETTLE_S = 60.0
+AROUND_S = 0.5
+"""So long before and after a fault what nodes held may have been what it struck."""
+
+
+class Load:
+    """
+    Jobs that are sent, at a steady rate, to both pools.
+
+    Use it as a context manager: when it is left, sending is over, and `fates` are known.
+    """
+
+    def __init__(self, swarm: Swarm) -> None:
+        self._swarm = swarm
+        self.name = f"job-{secrets.token_hex(4)}-"
+        self._strikes: list[tuple[str, float, float]] = []
+        self.fates: list[JobFate] = []
+
+    def __enter__(self) -> "Load":
+        order = {"name": self.name, "queues": LANES, "rate_per_s": RATE_PER_S, "job_s": JOB_S}
+        self._command = self._swarm.begin_python(SEND, json.dumps(order))
+        assert self._command.stdout is not None
+        said = self._command.stdout.readline()
+        assert said == "sending\n", said + (self._command.communicate()[1] or "")
+        until(lambda: self.done() >= RATE_PER_S)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        out, err = self._command.communicate("", timeout=60)
+        if error is None:
+            assert self._command.returncode == 0, err
+            self._settle(json.loads(out))
+
+    def done(self) -> int:
+        """How many jobs are done by now."""
+        return len({note.job for note in self._swarm.notes(self.name) if note.what == DONE})
+
+    def goes_on(self) -> None:
+        """Wait until more is done than now, by two seconds of the load."""
+        before = self.done()
+        until(lambda: self.done() >= before + 2 * RATE_PER_S)
+
+    def strikes(self, what: str) -> "Striking":
+        """A fault, from the beginning of the block to its end."""
+        return Striking(self._strikes, what)
+
+    def _settle(self, told: Any) -> None:
+        sent, refused = told["sent"], set(told["refused"])
+        found = self._found_in_the_end(set(sent) - refused)
+        held = [(at, frozenset(jobs)) for at, jobs in told["held"]]
+        strikes = [
+            Strike(
+                what=what,
+                at=began,
+                held=frozenset().union(*(jobs for at, jobs in held if began - AROUND_S <= at <= ended + AROUND_S)),
+            )
+            for what, began, ended in self._strikes
+        ]
+        self.fates = settle_jobs(sent, refused, self._swarm.notes(self.name), found, strikes)
+
+    def _found_in_the_end(self, wanted: set[str]) -> Found:
+        """Where jobs are once none was on its way for two looks: what has come back runs again, done or not."""
+        looks: list[Found] = []
+
+        def over() -> bool:
+            looks.append(self._found())
+            return len(looks) > 1 and not any(look.on_the_way & wanted for look in looks[-2:])
+
+        deadlines.until(over, SETTLE_S, every_s=0.5)
+        return looks[-1]
+
+    def _found(self) -> Found:
+        told = json.loads(self._swarm.python(FIND, *LANES))
+        return Found(**{where: frozenset(jobs) for where, jobs in told.items()})
+
+    @property
+    def toll(self) -> Toll:
+        """What it all cost."""
+        return toll_of(self.fates)
+
+
+class Striking:
+    """A block in which a fault strikes: what nodes hold in it may run again because of it."""
+
+    def __init__(self, strikes: list[tuple[str, float, float]], what: str) -> None:
+        self._strikes, self._what = strikes, what
+
+    def __enter__(self) -> None:
+        self._began = time.time()
+
+    def __exit__(self, *_: object) -> None:
+        self._strikes.append((self._what, self._began, time.time()))

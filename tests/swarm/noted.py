@@ -1,0 +1,20 @@
+"""A task that notes what it does in the ledger of its host's disk, and a short visibility timeout, for workers in tests."""
+
+import os
+import time
+from typing import Any
+
+from poolrace import drilling, effects
+from worker.app import app
+
+LEDGER = os.environ[effects.VARIABLE]
+
+drilling.apply(app, os.environ)
+drilling.note_failures(app, LEDGER)
+
+
+@app.task(name="noted.wait", bind=True)
+def wait(self: Any, seconds: float) -> None:
+    effects.note(LEDGER, self.request.id, effects.BEGUN, self.request.hostname)
+    time.sleep(seconds)
+    effects.note(LEDGER, self.request.id, effects.DONE, self.request.hostname)

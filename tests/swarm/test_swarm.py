@@ -1,0 +1,138 @@
+"""The stack on three hosts: its nodes are found and raced, and no job is lost by what operators do or by what breaks."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from swarm.hosts import HOSTS, LANES, PREFETCH, SLOTS, Swarm, until
+from swarm.load import Load
+
+from producer.analysis.drill import Toll
+
+HOLDABLE = len(HOSTS) * len(LANES) * SLOTS * (1 + PREFETCH)
+"""The most jobs that all nodes hold at once."""
+
+AWAY_S = 14.0
+"""Longer than the visibility timeout: what the host that is away had taken goes to others meanwhile."""
+
+
+def told(what: str, toll: Toll, **more: Any) -> None:
+    print(  # noqa: T201 - the counts are what this is for
+        f"\n{what}: sent {toll.sent}, done {toll.done}, lost {toll.lost}, run again {toll.repeated},"
+        f" of these unexplained {toll.unexplained}",
+        *(f"{name.replace('_', ' ')} {value}" for name, value in more.items()),
+        sep=", ",
+    )
+
+
+def nothing_was_lost(toll: Toll) -> None:
+    assert toll.sent > 100
+    assert (toll.done, toll.lost, toll.failed, toll.queued, toll.refused) == (toll.sent, 0, 0, 0, 0)
+    assert toll.repeated <= HOLDABLE
+    assert toll.unexplained == 0
+
+
+def test_a_race_finds_the_nodes_of_all_hosts_and_settles_every_job(swarm: Swarm) -> None:
+    assert swarm.spread()
+    words = ("race", "--expect-nodes", "6", "--workload", "sleep", "--pairs", "3", "--duration", "0.5s", "--json")
+    summary = json.loads(swarm.poolrace(*words, check=False))
+    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 100
+    assert [(lane["pool"], lane["nodes"], lane["slots"]) for lane in summary["lanes"]] == [
+        (pool, len(HOSTS), len(HOSTS) * SLOTS) for pool in LANES
+    ]
+    assert {lane["transport"] for lane in summary["lanes"]} == {"atomic"}
+
+
+def test_a_second_up_changes_nothing(swarm: Swarm) -> None:
+    before = {lane: swarm.tasks(lane) for lane in LANES}
+    ended = swarm.script("up")
+    assert "all services are up" in ended.stderr
+    assert {lane: swarm.tasks(lane) for lane in LANES} == before
+
+
+def test_secrets_of_other_contents_are_refused_before_anything_changes(swarm: Swarm, tmp_path: Any) -> None:
+    ended = swarm.script("up", check=False, POOLRACE_SECRETS_DIR=str(tmp_path / "others"))
+    assert ended.returncode == 3
+    assert "has a secret poolrace_broker-password already, with other contents than" in ended.stderr
+    assert "deploying" not in ended.stderr
+
+
+def test_a_rolling_update_under_load_loses_nothing(swarm: Swarm) -> None:
+    before = {container for lane in LANES for _, container in swarm.tasks(lane)}
+    with Load(swarm) as load:
+        with load.strikes("rolling update"):
+            swarm.update()
+            until(lambda: not before & {each for host in HOSTS for each in swarm.workers(host)})
+        load.goes_on()
+    told("rolling update", load.toll)
+    assert not before & {container for lane in LANES for _, container in swarm.tasks(lane)}
+    nothing_was_lost(load.toll)
+
+
+def test_a_scale_from_three_to_one_under_load_loses_nothing(swarm: Swarm) -> None:
+    with Load(swarm) as load:
+        with load.strikes("scale to one"):
+            swarm.scale(1)
+            until(lambda: sum(len(swarm.workers(host)) for host in HOSTS) == len(LANES))
+        load.goes_on()
+    swarm.scale(len(HOSTS))
+    told("scale 3 to 1", load.toll)
+    nothing_was_lost(load.toll)
+
+
+def test_a_host_that_is_killed_loses_nothing_and_works_again_once_it_is_back(swarm: Swarm) -> None:
+    swarm.spread_again()
+    with Load(swarm) as load:
+        with load.strikes("host killed"):
+            swarm.fault("kill", "node3")
+        load.goes_on()
+        until(lambda: swarm.status("node3") == "down")
+        swarm.fault("start", "node3")
+        until(lambda: swarm.status("node3") == "ready")
+        load.goes_on()
+    told("host killed", load.toll)
+    nothing_was_lost(load.toll)
+    assert 0 < load.toll.repeated
+    swarm.spread_again()
+    assert works(swarm, "node3")
+
+
+def test_a_host_that_is_cut_off_and_healed_loses_nothing(swarm: Swarm) -> None:
+    swarm.spread_again()
+    with Load(swarm) as load:
+        with load.strikes("host cut off"):
+            swarm.fault("cut", "node3")
+        began = time.monotonic()
+        load.goes_on()
+        until(lambda: time.monotonic() - began > AWAY_S)
+        with load.strikes("host healed"):
+            swarm.fault("heal", "node3")
+            until(lambda: swarm.status("node3") == "ready")
+            load.goes_on()
+    told("host cut off", load.toll)
+    nothing_was_lost(load.toll)
+    swarm.spread_again()
+    assert works(swarm, "node3")
+
+
+def works(swarm: Swarm, host: str) -> bool:
+    """Whether a host begins jobs that are sent now."""
+    with Load(swarm) as load:
+        return bool(until(lambda: any(note.job.startswith(load.name) for note in swarm.ledger(host).notes())))
+
+
+@pytest.fixture
+def without_image(swarm: Swarm) -> Any:
+    """An image that the first host alone has; afterwards the stack is as it was."""
+    name = "poolrace:elsewhere"
+    swarm.docker("tag", "poolrace:0.1.0", name)
+    swarm.docker("commit", "--change", "LABEL elsewhere=true", swarm.workers("node1")[0], name)
+    yield name
+    swarm.script("up")
+
+
+def test_a_host_without_the_image_is_named(swarm: Swarm, without_image: str) -> None:
+    ended = swarm.script("up", check=False, POOLRACE_IMAGE=without_image, DOCKER_HOST=swarm.engine("node1"))
+    assert ended.returncode == 3
+    assert f"there is no image {without_image} on node2" in ended.stderr
