@@ -1,8 +1,10 @@
 # Everything a newcomer needs: make race, make test. Both set up .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+# Makes a Docker Swarm of several engines on this machine.
+export LOCAL_SWARM ?= $(abspath ../shared/tools/local-swarm)
 
-.PHONY: race setup up down test test-integration test-transport test-drills test-compose test-pods test-page test-rabbitmq test-servers test-peers check docker-check kubernetes-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
+.PHONY: race setup up down swarm swarm-down test test-integration test-transport test-drills test-compose test-swarm test-pods test-page test-rabbitmq test-servers test-peers check docker-check kubernetes-check bench bench-stack bench-peers bench-transport bench-truth kills pictures lessons-page drills drills-page screenshots clean
 
 race: setup  ## race prefork against threads and print the verdict
 	@$(BIN)/poolrace race
@@ -34,6 +36,12 @@ down: setup  ## end that stack in order; what was accepted is kept
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --group kubernetes
 	@touch $@
 
+swarm:  ## the stack on the Docker Swarm of this engine, or else on one of three engines on this machine
+	@deploy/swarm/up
+
+swarm-down:  ## remove all of that, with its data
+	@deploy/swarm/down
+
 # Tiers, by pytest's markers; docs/design.md says what belongs where. Most of what real nodes take is waiting, so each
 # of the first four runs in several processes; the others share one machine-wide thing, and run in one.
 PYTEST := $(BIN)/python -m pytest
@@ -42,7 +50,7 @@ TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRANSPORT := $(wildcard tests/integration/test_transport*.py tests/integration/test_*publishing.py tests/integration/test_*results.py)
 
 test: setup  ## the tests, some with real brokers and nodes, without Docker or a browser
-	@$(PYTEST) --ignore tests/compose --ignore tests/kubernetes -m 'not heavy and not servers and not page' $(TOGETHER)
+	@$(PYTEST) --ignore tests/compose --ignore tests/kubernetes --ignore tests/swarm -m 'not heavy and not servers and not page' $(TOGETHER)
 
 test-integration: setup  ## what takes real nodes longer: each fault, pool, kind of app and scenario
 	@$(PYTEST) -m heavy $(TOGETHER) $(TRANSPORT:%=--ignore %) --ignore tests/integration/test_drill.py tests/integration tests/benchmarks
@@ -55,6 +63,9 @@ test-drills: setup  ## every drill with the safe profile, and without each of it
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
 	@$(PYTEST) tests/compose
+
+test-swarm: setup  ## the stack on three hosts of a swarm, of which one is killed and cut off; needs Docker and root
+	@$(PYTEST) tests/swarm
 
 test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chromium
 	@$(PYTEST) -m page tests/producer
@@ -112,7 +123,8 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 	  export BROKER_NAMES=first.example BROKER_HOST=first.example; \
 	  docker compose --profile '*' config --quiet && \
 	  docker compose --file docker-compose.yml --file compose.tls.yaml config --quiet && \
-	  docker compose --file compose.worker.yaml --profile '*' config --quiet; \
+	  docker compose --file compose.worker.yaml --profile '*' config --quiet && \
+	  docker compose --file deploy/swarm/stack.yml config --quiet; \
 	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
 
 kubernetes-check: .venv/.kubernetes  ## deploy/kubernetes: rendered by kubectl, checked against schemas, compared with compose; ten seconds, no cluster

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STACK, WORKERS, TLS = "docker-compose.yml", "compose.worker.yaml", "compose.tls.yaml"
+SWARM = "deploy/swarm/stack.yml"
 FILES = sorted(path.name for path in [*ROOT.glob("docker-compose*.y*ml"), *ROOT.glob("compose*.y*ml")])
 REQUIRED = {"BROKER_NAMES": "first.example", "BROKER_HOST": "first.example"}
 HARDENING = ("read_only", "tmpfs", "cap_drop", "security_opt", "user", "init", "pids_limit", "logging")
@@ -51,10 +52,10 @@ def variables(name: str) -> dict[str, str]:
     return dict(found)
 
 
-ALL_SERVICES = [(name, service) for name in (STACK, WORKERS) for service in services(name)]
+ALL_SERVICES = [(name, service) for name in (STACK, WORKERS, SWARM) for service in services(name)]
 
 
-@pytest.mark.parametrize("name", [*FILES, "Dockerfile"])
+@pytest.mark.parametrize("name", [*FILES, SWARM, "Dockerfile"])
 def test_every_image_is_pinned(name: str) -> None:
     images = re.findall(r"^(?:\s*image: |FROM |ARG PYTHON_IMAGE=)(\S+)", code(name), re.MULTILINE)
     named = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", image) for image in images if image != "${PYTHON_IMAGE}"]
@@ -62,12 +63,12 @@ def test_every_image_is_pinned(name: str) -> None:
     assert ":latest" not in code(name)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, SWARM])
 def test_every_service_scales(name: str) -> None:
     assert "container_name" not in code(name)
 
 
-@pytest.mark.parametrize("name", [*FILES, "Dockerfile", ".env.example", "deploy/redis-tls.conf"])
+@pytest.mark.parametrize("name", [*FILES, SWARM, "Dockerfile", ".env.example", "deploy/redis-tls.conf"])
 def test_no_file_holds_a_password(name: str) -> None:
     values = re.findall(r"\w*(?:PASSWORD|SECRET|TOKEN|AUTH)\w*[:=][ \t]*(\S+)", read(name))
     assert [value for value in values if not value.startswith(("/run/", "$$(cat"))] == []
@@ -83,7 +84,7 @@ def test_every_service_is_hardened_and_takes_nothing_of_it_back(name: str, servi
     assert not re.search(r'user: "?(?:0|root)\b', text)
 
 
-@pytest.mark.parametrize("name", [STACK, WORKERS])
+@pytest.mark.parametrize("name", [STACK, WORKERS, SWARM])
 def test_the_two_workers_differ_in_the_flags_of_the_pool_alone(name: str) -> None:
     for pool in ("prefork", "threads"):
         lines = [line.strip() for line in services(name)[f"worker-{pool}"].splitlines() if line.strip()]
@@ -135,7 +136,7 @@ def test_the_example_names_every_variable_with_its_default_and_no_other() -> Non
 
 def test_a_variable_has_the_same_default_wherever_it_is_taken() -> None:
     defaults: dict[str, set[str]] = {}
-    for name in FILES:
+    for name in [*FILES, SWARM]:
         for variable, default in variables(name).items():
             defaults.setdefault(variable, set()).add(default)
     assert {variable: values for variable, values in defaults.items() if len(values) > 1} == {}

@@ -39,6 +39,7 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     try:
         running.script("up")
         running.poolrace("live", "pause")
+        running.docker("swarm", "update", "--dispatcher-heartbeat", "2s")  # a host that is gone is seen sooner
         yield running
     finally:
         running.script("down")

@@ -62,11 +62,12 @@ class Swarm:
         told = subprocess.run([self._tool, "env", host], check=True, capture_output=True, text=True).stdout
         return told.strip().partition("=")[2]
 
-    def docker(self, *words: str, host: str = "node1") -> str:
+    def docker(self, *words: str, host: str = "node1", given: str | None = None) -> str:
         """What `docker` says to a host's engine; of all hosts, the first manages the swarm."""
         ended = subprocess.run(
-            ["docker", "-H", self.engine(host), *words], capture_output=True, text=True, timeout=200, check=False
-        )
+            ["docker", "-H", self.engine(host), *words], input=given, capture_output=True, text=True, timeout=200,
+            check=False,
+        )  # fmt: skip
         assert ended.returncode == 0, f"{host}: docker {' '.join(words)}: {ended.stdout}\n{ended.stderr}"
         return ended.stdout.strip()
 
@@ -105,7 +106,8 @@ class Swarm:
     def spread_again(self) -> None:
         """Have one worker of each lane on each host: Swarm moves none by itself to a host that has come back."""
         if not self.spread():
-            self.update()
+            self.scale(1)
+            self.scale(len(HOSTS))
         until(self.spread)
 
     def update(self) -> None:

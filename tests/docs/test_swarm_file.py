@@ -1,0 +1,161 @@
+"""The stack file for Swarm is the compose file, but for what Swarm does in another way; its scripts say what is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from docs.test_compose_files import STACK, SWARM, blocks, code, needs_compose, read, resolved, services, variables
+
+ROOT = Path(__file__).parents[2]
+COMPOSE_ALONE = {"secrets", "prometheus", "grafana"}
+SWARM_ALONE = {"redis-data"}
+"""Gives a volume its owner, as `secrets` does it for Compose."""
+
+BOTH = sorted(set(services(SWARM)) - SWARM_ALONE)
+OTHERWISE = {
+    "depends_on",  # what comes too early ends, and is started again
+    "security_opt",  # an engine's daemon.json
+    "restart", "pull_policy", "cpus", "mem_limit", "pids_limit",  # deploy
+    "tmpfs", "volumes", "ports", "secrets",  # the long forms, and secrets instead of a volume
+    "deploy", "<<",
+}  # fmt: skip
+"""What Swarm has in another place or form, or not at all."""
+
+
+def same(block: str) -> dict[str, str]:
+    """The settings of a block that both files write alike."""
+    return {key: text.strip() for key, text in block_of(block).items() if key not in OTHERWISE}
+
+
+def block_of(block: str) -> dict[str, str]:
+    indent = re.match(r"[^\n]*\n( *)", block)
+    return blocks(block.replace("<<:", "merged:"), indent[1] if indent else "")
+
+
+def anchor(name: str, key: str) -> str:
+    return blocks(code(name))[key]
+
+
+def limits(name: str, service: str) -> dict[str, str]:
+    """The limits of a service, with those that its anchors give it."""
+    text = services(name)[service]
+    for key in ("worker", "poolrace", "hardened"):
+        text += anchor(name, f"x-{key}") if f"*{key}" in text else ""
+    found = dict(re.findall(r'\b(cpus|mem_limit|pids_limit|memory|pids): "?(\$\{[^}]*\}|[\w.]+)', text))
+    return {{"mem_limit": "memory", "pids_limit": "pids"}.get(key, key): value for key, value in found.items()}
+
+
+@pytest.mark.parametrize("key", ["x-hardened", "x-poolrace", "x-health", "x-broker", "x-worker"])
+def test_each_anchor_is_that_of_the_compose_file(key: str) -> None:
+    here, there = same(anchor(SWARM, key)), same(anchor(STACK, key))
+    if key == "x-poolrace":
+        assert re.fullmatch(r"\$\{POOLRACE_IMAGE:-(.*)\}", here["image"])[1] == there["image"]  # type: ignore[index]
+        here.pop("image"), there.pop("image")
+    assert here == there
+
+
+def test_both_files_have_the_same_services_but_for_those_that_are_named() -> None:
+    assert set(services(STACK)) - set(services(SWARM)) == COMPOSE_ALONE
+    assert set(services(SWARM)) - set(services(STACK)) == SWARM_ALONE
+
+
+@pytest.mark.parametrize("service", BOTH)
+def test_each_service_is_that_of_the_compose_file(service: str) -> None:
+    here, there = same(services(SWARM)[service]), same(services(STACK)[service])
+    assert here
+    assert here == there
+
+
+@pytest.mark.parametrize("service", BOTH)
+def test_each_service_has_the_limits_of_the_compose_file(service: str) -> None:
+    here, there = limits(SWARM, service), limits(STACK, service)
+    assert {"memory", "pids"} <= set(here)
+    assert here == there
+
+
+@pytest.mark.parametrize("service", BOTH)
+def test_each_service_says_what_an_update_does_first_and_takes_a_bad_one_back(service: str) -> None:
+    text = services(SWARM)[service] + (anchor(SWARM, "x-worker") if "*worker" in services(SWARM)[service] else "")
+    order = re.search(r"update_config: \*(start|stop)-first", text)
+    assert order
+    assert "failure_action: rollback" in anchor(SWARM, f"x-{order[1]}-first")
+    assert f"rollback_config: {{order: {order[1]}-first}}" in text
+    assert ("start" if service == "upstream" else "stop") == order[1]
+
+
+def test_what_has_a_volume_that_cannot_move_stays_on_one_host() -> None:
+    for service, text in services(SWARM).items():
+        if re.search(r"redis-data|runs:", text):
+            assert "placement: *broker-host" in text, service
+
+
+def test_memory_for_tmp_is_as_much_as_in_the_compose_file() -> None:
+    assert "size: 67108864" in anchor(SWARM, "x-tmp")
+    assert f"size={67108864 >> 20}m" in anchor(STACK, "x-hardened")
+
+
+def test_the_page_of_the_swarm_names_every_setting_that_the_compose_file_has_not() -> None:
+    page = read("docs/swarm.md")
+    used = {*variables(SWARM), *re.findall(r"\$\{(\w+):?-", read("deploy/swarm/up") + read("deploy/swarm/engines.sh"))}
+    own = {name for name in used - set(variables(STACK)) if name.isupper()}
+    internal = {"REDIS_USERS_NAME", "LOCAL_SWARM"}
+    assert [name for name in sorted(own - internal) if f"`{name}" not in page] == []
+
+
+@needs_compose
+def test_every_service_of_the_swarm_comes_out_hardened() -> None:
+    for service, found in resolved(SWARM).items():
+        assert found["read_only"] is True, service
+        assert found["cap_drop"] == ["ALL"]
+        assert found["user"] == "10001:10001"
+        assert found["init"] is True
+        assert found["deploy"]["resources"]["limits"]["pids"] == 1024
+        assert found["deploy"]["resources"]["limits"]["memory"]
+        assert found["logging"]["options"]["max-size"]
+
+
+def said(script: str, folder: Path, *, info: str | None, uid: int = 0, **environ: str) -> tuple[int, str]:
+    """What a script says where `docker info` says `info`; None for an engine that does not answer."""
+    fakes = {
+        "docker": "echo 'Cannot connect' >&2; exit 1" if info is None else f'[ "$1" = info ] && echo "{info}"',
+        "id": f"echo {uid}",
+    }
+    for name, does in fakes.items():
+        (folder / name).write_text(f"#!/bin/sh\n{does}\n")
+        (folder / name).chmod(0o755)
+    clean = {name: value for name, value in os.environ.items() if name not in {"LOCAL_SWARM", "DOCKER_HOST"}}
+    ended = subprocess.run(
+        [ROOT / "deploy/swarm" / script], env={**clean, "PATH": f"{folder}:{os.environ['PATH']}", **environ},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize("script", ["up", "down", "poolrace"])
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (None, "no Docker engine answers here"),
+        ("false inactive", "this engine is in no swarm. Make one with `docker swarm init`"),
+        ("false active", "this engine is a worker of its swarm. Run this on a manager"),
+    ],
+)
+def test_without_a_swarm_to_speak_to_it_says_so_in_one_line(tmp_path: Path, script: str, info: str, says: str) -> None:
+    code_, text = said(script, tmp_path, info=info)
+    assert code_ == 3
+    assert text.startswith(f"swarm: {says}")
+    assert text.count("\n") == 1
+
+
+def test_to_make_a_swarm_on_this_machine_takes_root(tmp_path: Path) -> None:
+    tool = tmp_path / "tool"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o755)
+    code_, text = said("up", tmp_path, info="false inactive", uid=1000, LOCAL_SWARM=str(tool))
+    assert code_ == 3
+    assert "takes root" in text
+    assert text.count("\n") == 1
