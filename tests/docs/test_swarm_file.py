@@ -1,4 +1,4 @@
-"""The stack file for Swarm is the compose file, but for what Swarm does in another way; its scripts say what is wrong."""
+"""The stack file for Swarm is the compose file, but for what Swarm does otherwise; its scripts say what is wrong."""
 
 from __future__ import annotations
 

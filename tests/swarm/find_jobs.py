@@ -25,13 +25,14 @@ def main() -> None:
     inspect: Any = Celery("test", broker=url, set_as_current=False).control.inspect(timeout=ANSWER_S)
     answers = [asked() or {} for asked in (inspect.active, inspect.reserved, inspect.scheduled)]
     jobs = [job for answer in answers for some in answer.values() for job in some]
+    dead = client.lrange(DEAD_LETTER_KEY, 0, -1)
     found = {
         "ready": [id_of(json.loads(raw)) for name in lists for raw in client.lrange(name, 0, -1)],
         "delivered": [id_of(json.loads(raw)[0]) for raw in client.hvals("unacked")],
         "on_nodes": [str(job.get("request", job)["id"]) for job in jobs],
-        "dead_letters": [id_of(json.loads(json.loads(raw)["message"])) for raw in client.lrange(DEAD_LETTER_KEY, 0, -1)],
+        "dead_letters": [id_of(json.loads(json.loads(raw)["message"])) for raw in dead],
     }
-    print(json.dumps(found))
+    sys.stdout.write(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -97,7 +97,8 @@ class Swarm:
         return [(host, self._container(task)) for task, host in running]
 
     def _container(self, task: str) -> str:
-        return self.docker("inspect", "--type", "task", "--format", "{{.Status.ContainerStatus.ContainerID}}", task)[:12]
+        template = "{{.Status.ContainerStatus.ContainerID}}"
+        return self.docker("inspect", "--type", "task", "--format", template, task)[:12]
 
     def spread(self) -> bool:
         """Whether each host runs one worker of each lane."""
@@ -120,6 +121,13 @@ class Swarm:
     def update_state(self, service: str) -> str:
         """How far an update is, as Swarm says it."""
         return self.docker("service", "inspect", "--format", "{{.UpdateStatus.State}}", service)
+
+    def images(self) -> dict[str, str]:
+        """The image of the workers of each lane."""
+        template = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+        return {
+            lane: self.docker("service", "inspect", "--format", template, f"poolrace_worker-{lane}") for lane in LANES
+        }
 
     def scale(self, number: int) -> None:
         """Have so many workers of each lane."""

@@ -1,4 +1,4 @@
-"""A task that notes what it does in the ledger of its host's disk, and a short visibility timeout, for workers in tests."""
+"""For workers in tests: a task that notes what it does on its host's disk, and a short visibility timeout."""
 
 import os
 import time

@@ -45,12 +45,13 @@ def main() -> None:
     threads = [threading.Thread(target=work) for work in (look, send)]
     for thread in threads:
         thread.start()
-    print("sending", flush=True)
+    sys.stdout.write("sending\n")
+    sys.stdout.flush()
     sys.stdin.read()
     over.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({"sent": sent, "refused": refused, "held": held}))
+    sys.stdout.write(json.dumps({"sent": sent, "refused": refused, "held": held}))
 
 
 if __name__ == "__main__":

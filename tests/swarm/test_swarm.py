@@ -1,10 +1,9 @@
-"""The stack on three hosts: its nodes are found and raced, and no job is lost by what operators do or by what breaks."""
+"""The stack on three hosts: its nodes are found and raced, and no job is lost by what is done to it or breaks."""
 
 import json
 import time
 from typing import Any
 
-import pytest
 from swarm.hosts import HOSTS, LANES, PREFETCH, SLOTS, Swarm, until
 from swarm.load import Load
 
@@ -94,7 +93,7 @@ def test_a_host_that_is_killed_loses_nothing_and_works_again_once_it_is_back(swa
         load.goes_on()
     told("host killed", load.toll)
     nothing_was_lost(load.toll)
-    assert 0 < load.toll.repeated
+    assert load.toll.repeated > 0
     swarm.spread_again()
     assert works(swarm, "node3")
 
@@ -123,17 +122,24 @@ def works(swarm: Swarm, host: str) -> bool:
         return bool(until(lambda: any(note.job.startswith(load.name) for note in swarm.ledger(host).notes())))
 
 
-@pytest.fixture
-def without_image(swarm: Swarm) -> Any:
-    """An image that the first host alone has; afterwards the stack is as it was."""
-    name = "poolrace:elsewhere"
+def test_a_host_without_the_image_is_named_and_the_workers_stay_as_they_were(swarm: Swarm) -> None:
+    name, before = "poolrace:elsewhere", swarm.images()
     swarm.docker("build", "-q", "-t", name, "-", given="FROM poolrace:0.1.0\nLABEL elsewhere=true\n")
-    yield name
-    swarm.script("up")
-
-
-def test_a_host_without_the_image_is_named(swarm: Swarm, without_image: str) -> None:
-    ended = swarm.script("up", check=False, POOLRACE_IMAGE=without_image, DOCKER_HOST=swarm.engine("node1"))
+    ended = swarm.script("up", check=False, POOLRACE_IMAGE=name, DOCKER_HOST=swarm.engine("node1"))
     assert ended.returncode == 3
-    assert f"there is no image {without_image} on node" in ended.stderr
+    assert f"there is no image {name} on node" in ended.stderr
     assert "on node1" not in ended.stderr
+    until(lambda: swarm.images() == before)
+    until(swarm.spread)
+
+
+def test_down_on_a_manager_removes_all_that_up_has_made_on_all_hosts(swarm: Swarm) -> None:
+    others = " ".join(swarm.engine(host) for host in HOSTS[1:])
+    swarm.script("down", DOCKER_HOST=swarm.engine("node1"), SWARM_ENGINES=others)
+    for host in HOSTS:
+        for words in (("ps", "-aq"), ("volume", "ls", "-q"), ("network", "ls", "-q")):
+            assert swarm.docker(*words, "--filter", "label=com.docker.stack.namespace=poolrace", host=host) == ""
+    assert swarm.docker("service", "ls", "-q") == ""
+    assert swarm.docker("secret", "ls", "-q") == ""
+    assert swarm.docker("node", "ls", "-q", "--filter", "node.label=poolrace.broker=true") == ""
+    assert not swarm.secrets.exists()
