@@ -1,4 +1,5 @@
-# Which swarm the scripts beside this file speak to; they read it. `docker` is the engine that builds, `swarm` a manager.
+# Which swarm the scripts beside this file speak to; they read it. `docker` is the engine that builds, `swarm` a
+# manager.
 
 stack=poolrace
 image=${POOLRACE_IMAGE:-poolrace:0.1.0}
@@ -18,13 +19,14 @@ find_swarm() {
   state=$(docker info --format '{{.Swarm.ControlAvailable}} {{.Swarm.LocalNodeState}}' 2>/dev/null) || state=
   case $state in
     true*) return ;;
-    *" active") die "this engine is a worker of its swarm. Run this on a manager, or name one: DOCKER_HOST=ssh://HOST." ;;
+    *" active")
+      die "this engine is a worker of its swarm. Run this on a manager, or name one: DOCKER_HOST=ssh://HOST." ;;
     "") die "no Docker engine answers here. Start it, or name another: DOCKER_HOST=ssh://HOST." ;;
   esac
-  [ -x "${LOCAL_SWARM:-}" ] || die "this engine is in no swarm. Make one with \`docker swarm init\`, and run what it prints" \
-    "on the other hosts; or name a manager: DOCKER_HOST=ssh://HOST."
-  [ "$(id -u)" = 0 ] || die "this engine is in no swarm, and to make one on this machine takes root. Be root, or make one" \
-    "with \`docker swarm init\`."
+  [ -x "${LOCAL_SWARM:-}" ] || die "this engine is in no swarm. Make one with \`docker swarm init\`, and run what it" \
+    "prints on the other hosts; or name a manager: DOCKER_HOST=ssh://HOST."
+  [ "$(id -u)" = 0 ] || die "this engine is in no swarm, and to make one on this machine takes root. Be root, or make" \
+    "one with \`docker swarm init\`."
   engines=
   for node in $(seq -f node%.0f "${SWARM_HOSTS:-3}"); do
     engines="$engines $("$LOCAL_SWARM" env "$node" | sed 's/.*=//')"
