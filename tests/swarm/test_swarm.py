@@ -43,6 +43,13 @@ def test_a_race_finds_the_nodes_of_all_hosts_and_settles_every_job(swarm: Swarm)
     assert {lane["transport"] for lane in summary["lanes"]} == {"atomic"}
 
 
+def test_a_load_on_the_nodes_of_all_hosts_loses_nothing(swarm: Swarm) -> None:
+    words = ("load", "--expect-nodes", "6", "--rate", "20/s", "--duration", "3s", "--mix", "sleep", "--json")
+    summary = json.loads(swarm.poolrace(*words, check=False))
+    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 50
+    assert [lane["nodes"] for lane in summary["lanes"]] == [len(HOSTS), len(HOSTS)]
+
+
 def test_a_second_up_changes_nothing(swarm: Swarm) -> None:
     before = {lane: swarm.tasks(lane) for lane in LANES}
     ended = swarm.script("up")
