@@ -53,18 +53,23 @@ def used_cpu_s(work: Callable[[], Any], cpu_s: float) -> float:
     return time.thread_time() - began
 
 
-def slept_s(seconds: float, times: int = 1) -> float:
-    """Sleep some times; return how long one took, on average, in seconds: a sleep is longer than it is asked to be."""
+def took_s(work: Callable[[], Any], times: int = 1) -> float:
+    """Do work some times, and return how long once took, on average, in seconds."""
     began = time.perf_counter()
     for _ in range(times):
-        time.sleep(seconds)
+        work()
     return (time.perf_counter() - began) / times
 
 
-def in_turn(one: Callable[[], float], other: Callable[[], float]) -> float:
+def slept_s(seconds: float, times: int = 1) -> float:
+    """Sleep some times; return how long one took, on average, in seconds: a sleep is longer than it is asked to be."""
+    return took_s(lambda: time.sleep(seconds), times)
+
+
+def in_turn(one: Callable[[], Any], other: Callable[[], Any]) -> float:
     """Return how many times as long one takes as the other, each once before it and once after it."""
     one()  # slower than all that follow, whichever way it is made
-    first, second, third, fourth = one(), other(), other(), one()
+    first, second, third, fourth = took_s(one), took_s(other), took_s(other), took_s(one)
     return (first + fourth) / (second + third)
 
 

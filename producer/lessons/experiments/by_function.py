@@ -1,9 +1,8 @@
 """Work given as a function, and as a subclass."""
 
 import threading
-import time
 
-from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Nodes, Observed, Seen, Verdict, bars
+from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
 from producer.lessons.timing import in_turn, run_together_s
 
@@ -56,16 +55,9 @@ def observe(bench: Bench) -> Observed:
             lambda: run_together_s(threading.Thread(target=add, args=(sums,)) for _ in range(THREADS)),
             lambda: run_together_s(Adder(sums) for _ in range(THREADS)),
         )
-        tasks = in_turn(lambda: took_s(node, "noop"), lambda: took_s(node, "Noop"))
+        tasks = in_turn(lambda: node.run(*[("noop",)] * JOBS), lambda: node.run(*[("Noop",)] * JOBS))
         same = sums.count(sums[0]) / len(sums)
         yield Seen(figures={"same": same, "threads": threads, "tasks": tasks})
-
-
-def took_s(node: Nodes, name: str) -> float:
-    """Return how long the jobs take, in seconds."""
-    began, jobs = time.perf_counter(), [(name,)] * JOBS
-    node.run(*jobs)
-    return time.perf_counter() - began
 
 
 def judge(found: Found) -> Judgement:

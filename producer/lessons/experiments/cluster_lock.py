@@ -7,14 +7,9 @@ from producer.lessons.timing import together_s
 JOBS, ADDS = 12, 5
 
 FLEETS = {"threads": ("threads", 4, 1), "prefork": ("prefork", 4, 1), "three": ("threads", 2, 3)}
-WAYS = {
-    "nothing": "no lock",
-    "process_lock": "threading.Lock",
-    "redis_lock": "a lock in Redis",
-    "incr": "INCR",
-    "script": "a Lua script",
-}
-SHOWN = {"threads": "one node of threads", "prefork": "one node of processes", "three": "three nodes of threads"}
+WAYS = {"nothing": "no lock", "process_lock": "threading.Lock",
+        "redis_lock": "a lock in Redis", "incr": "INCR", "script": "a Lua script"}  # fmt: skip
+NAMES = {"threads": "one node of threads", "prefork": "one node of processes", "three": "three nodes of threads"}
 
 LESSON = Lesson(
     order=18,
@@ -26,11 +21,7 @@ LESSON = Lesson(
     question="With a threading.Lock around each update, how many per cent are lost on three nodes?",
     guessed="three_process_lock",
     measures={
-        **{
-            f"{fleet}_{way}": Measure(title=f"{SHOWN[fleet]}, {title}: lost", unit="%")
-            for fleet in FLEETS
-            for way, title in WAYS.items()
-        },
+        **{f"{at}_{way}": Measure(title=f"{NAMES[at]}, {WAYS[way]}: lost", unit="%") for at in NAMES for way in WAYS},
         **{f"rate_{way}": Measure(title=f"three nodes, {title}", unit="updates/s") for way, title in WAYS.items()},
     },
     expected=(Verdict.ONLY_IF, Verdict.ONLY_IF),

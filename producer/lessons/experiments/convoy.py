@@ -38,17 +38,10 @@ def observe(bench: Bench) -> Observed:
     while True:
         alone, beside = waiting_s(threads), waiting_s(threads, beside=True)
         other, other_beside = waiting_s(prefork), waiting_s(prefork, beside=True)
-        yield Seen(
-            figures={
-                "threads": beside / alone,
-                "prefork": other_beside / other,
-                "threads_alone": 1_000 * alone,
-                "threads_beside": 1_000 * beside,
-                "prefork_beside": 1_000 * other_beside,
-                "ping_alone": 1_000 * threads.ping_s(),
-                "ping_beside": 1_000 * threads.ping_s(beside=("spin", SPIN_S)),
-            }
-        )
+        took_s = {"threads_alone": alone, "threads_beside": beside, "prefork_beside": other_beside,
+                  "ping_alone": threads.ping_s(), "ping_beside": threads.ping_s(beside=("spin", SPIN_S))}  # fmt: skip
+        ratios = {"threads": beside / alone, "prefork": other_beside / other}
+        yield Seen(figures={**ratios, **{name: 1_000 * seconds for name, seconds in took_s.items()}})
 
 
 def waiting_s(nodes: Nodes, *, beside: bool = False) -> float:
@@ -62,10 +55,9 @@ def judge(found: Found) -> Judgement:
     """Judge by how much longer the waiting jobs took, on threads and on prefork."""
     threads, prefork = found["threads"], found["prefork"]
     if threads.above(1.5) and prefork.below(1.4):
-        return true(
-            f"on threads they took {threads:.3g} times as long, on prefork {prefork:.3g} times. A ping to the threads "
-            f"node took {found['ping_beside'].value:.3g} ms instead of {found['ping_alone'].value:.3g}."
-        )
+        return true(f"on threads they took {threads:.3g} times as long, on prefork {prefork:.3g} times. A ping to the "
+                    f"threads node took {found['ping_beside'].value:.3g} ms instead of "
+                    f"{found['ping_alone'].value:.3g}.")  # fmt: skip
     if threads.below(1.3):
         return false(f"on threads they took {threads:.3g} times as long, on prefork {prefork:.3g} times.")
     return not_shown(f"on threads they took {threads:.3g} times as long, on prefork {prefork:.3g} times.")

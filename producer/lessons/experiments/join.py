@@ -61,11 +61,9 @@ def judge(found: Found) -> Judgement:
     """Judge by whether the thread went on."""
     alive, finished = found["alive"], found["finished"]
     if alive.above(0.99) and finished.above(0.99):
-        return false(
-            "join waits. The thread lived after join(0.03), finished its work, and join() returned after "
-            f"{found['waited_ms']:.3g} ms. Of jobs on threads that were terminated, "
-            f"{found['job_finished']:.0%} finished all the same."
-        )
+        return false(f"join waits. The thread lived after join(0.03), finished its work, and join() returned after "
+                     f"{found['waited_ms']:.3g} ms. Of jobs on threads that were terminated, "
+                     f"{found['job_finished']:.0%} finished all the same.")  # fmt: skip
     if finished.below(0.01):
         return true("no thread finished its work after join.")
     return not_shown(f"{alive:.0%} of the threads lived after join(0.03).")

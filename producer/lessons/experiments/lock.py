@@ -65,11 +65,8 @@ def judge(found: Found) -> Judgement:
     """Judge by hand-overs, and by speed."""
     hand_overs, part, whole = found["hand_overs"], found["part"], found["whole"]
     if hand_overs.above(0.5) and part.above(1.2) and whole.below(1.2):
-        return only_if(
-            f"the lock is held from the first line to the last (then {whole:.3g} times the speed of one after the "
-            f"other). Around a part it excludes for that part alone: {hand_overs:.0%} of turns followed another "
-            f"thread's, and all were done at {part:.3g} times the speed."
-        )
+        return only_if(f"it is held from first line to last ({whole:.3g} times the speed of one after another). Around "
+                       f"a part, {hand_overs:.0%} of turns followed another's ({part:.3g} times).")  # fmt: skip
     if part.below(1.1) and hand_overs.below(0.2):
         return false("threads did not overlap outside the lock either.")
     return not_shown(f"{hand_overs:.0%} of turns followed another thread's, at {part:.3g} times the speed.")

@@ -2,15 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import not_shown, only_if, true
 from producer.lessons.timing import run_together_s
 
 ADDS, WAITS = 400_000, 60
+WAYS = {
+    "plain": ("n += 1", ADDS),
+    "call": ("value = n; call(); n = value + 1", ADDS),
+    "wait": ("value = n; wait(); n = value + 1", WAITS),
+    "locked": ("with lock: value = n; wait(); n = value + 1", WAITS),
+}
 
 LESSON = Lesson(
     order=17,
@@ -20,53 +25,26 @@ LESSON = Lesson(
     f"between reading and writing; {WAITS} times with a short wait between them, as for a database.",
     question="How many per cent of the updates are lost if a thread waits between reading and writing?",
     guessed="wait",
-    measures={
-        "plain": Measure(title="n += 1", unit="%"),
-        "call": Measure(title="value = n; call(); n = value + 1", unit="%"),
-        "wait": Measure(title="value = n; wait; n = value + 1", unit="%"),
-        "locked": Measure(title="the same with the wait, in a lock", unit="%"),
-    },
+    measures={way: Measure(title=statement, unit="%") for way, (statement, _) in WAYS.items()},
     expected=(Verdict.ONLY_IF, Verdict.TRUE),
     advice="A job that reads a value, asks Redis or SQL, and writes it back loses updates on every pool and every "
     "build. Let the store add (INCR, UPDATE … SET n = n + 1), or lock there.",
     needs_cores=2,
 )
 
-n = 0
-
-
-def plain() -> None:
-    """Add with one statement."""
-    global n
-    for _ in range(ADDS):
-        n += 1
-
-
-def add(times: int, between: Callable[[], object], guard: AbstractContextManager[object]) -> None:
-    """Add with a call between reading and writing, in a lock or not."""
-    global n
-    for _ in range(times):
-        with guard:
-            value = n
-            between()
-            n = value + 1
-
 
 def observe(_bench: Bench) -> Observed:
     """Count what is lost in each way."""
-    wait, lock, none = partial(time.sleep, 0.0002), threading.Lock(), nullcontext()
     while True:
-        plain_, call = lost(plain, ADDS), lost(partial(add, ADDS, lambda: None, none), ADDS)
-        waited, guarded = (lost(partial(add, WAITS, wait, guard), WAITS) for guard in (none, lock))
-        yield Seen(figures={"plain": plain_, "call": call, "wait": waited, "locked": guarded})
+        yield Seen(figures={way: lost(statement, times) for way, (statement, times) in WAYS.items()})
 
 
-def lost(work: Callable[[], None], times: int) -> float:
-    """Return the share of the updates of two threads that were lost."""
-    global n
-    n = 0
-    run_together_s(threading.Thread(target=work) for _ in range(2))
-    return 1 - n / (2 * times)
+def lost(statement: str, times: int) -> float:
+    """Return the share of the updates that are lost if two threads each run a statement so often."""
+    scope: Any = {"call": lambda: None, "wait": partial(time.sleep, 0.0002), "lock": threading.Lock(), "n": 0}
+    exec(f"def add():\n  global n\n  for _ in range({times}):\n    {statement}", scope)  # noqa: S102 - as shown
+    run_together_s(threading.Thread(target=scope["add"]) for _ in range(2))
+    return 1 - float(scope["n"]) / (2 * times)
 
 
 def judge(found: Found) -> Judgement:

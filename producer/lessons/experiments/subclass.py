@@ -1,9 +1,11 @@
 """What a subclass of Thread must define."""
 
 import threading
+from contextlib import suppress
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
+from producer.lessons.timing import run_together_s
 
 LESSON = Lesson(
     order=11,
@@ -52,21 +54,16 @@ def observe(_bench: Bench) -> Observed:
     while True:
         done.clear()
         starts(RunAlone)
-        worked = len(done) / COUNT
-        yield Seen(figures={"run_alone": worked, "neither": starts(Neither), "no_base": 1 - starts(NoBase)})
+        yield Seen(figures={"run_alone": len(done) / COUNT, "neither": starts(Neither), "no_base": 1 - starts(NoBase)})
 
 
 def starts(kind: type[threading.Thread]) -> float:
     """Return the share of threads of a class that start and end."""
     started = 0
     for _ in range(COUNT):
-        try:
-            thread = kind()
-            thread.start()
-            thread.join()
+        with suppress(RuntimeError):  # Thread.__init__() was not called
+            run_together_s([kind()])
             started += 1
-        except RuntimeError:  # Thread.__init__() was not called
-            continue
     return started / COUNT
 
 

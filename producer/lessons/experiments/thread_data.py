@@ -3,12 +3,11 @@
 import multiprocessing
 import os
 import threading
-import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 from producer.lessons.experiment import Bench, Found, Judgement, Lesson, Measure, Observed, Seen, Verdict, bars
 from producer.lessons.lesson import false, not_shown, true
-from producer.lessons.timing import run_together_s
+from producer.lessons.timing import run_together_s, took_s
 
 WRITERS, ROWS, TURNS = 8, 20_000, 5
 
@@ -56,10 +55,7 @@ def same(data: object) -> object:
 
 def there_and_back_s(other: Executor, data: object) -> float:
     """Return how long data take to another and back, in seconds, on average."""
-    began = time.perf_counter()
-    for _ in range(TURNS):
-        other.submit(same, data).result()
-    return (time.perf_counter() - began) / TURNS
+    return took_s(lambda: other.submit(same, data).result(), TURNS)
 
 
 def judge(found: Found) -> Judgement:

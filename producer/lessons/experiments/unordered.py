@@ -28,18 +28,13 @@ LESSON = Lesson(
     "give each key a queue of its own with one slot (-c 1 and --prefetch-multiplier 1).",
 )
 
-FLEETS = {
-    "solo": ("solo", 1, 1),
-    "threads": ("threads", 4, 1),
-    "prefork": ("prefork", 4, 1),
-    "three": ("threads", 4, 3),
-}
+NODES = {"solo": ("solo", 1, 1), "threads": ("threads", 4, 1), "prefork": ("prefork", 4, 1), "three": ("threads", 4, 3)}
 
 
 def observe(bench: Bench) -> Observed:
     """Send the same jobs to each fleet and compare the orders."""
     draw = random.Random(1)  # noqa: S311 - lengths of jobs, no secrets
-    fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in FLEETS.items()}
+    fleets = {name: bench.nodes(pool, slots, nodes=nodes) for name, (pool, slots, nodes) in NODES.items()}
     while True:
         jobs = [("wait", draw.uniform(0, LONGEST_S)) for _ in range(JOBS)]
         ends_s = {name: [each.end_s for each in nodes.run(*jobs)] for name, nodes in fleets.items()}
@@ -64,10 +59,9 @@ def judge(found: Found) -> Judgement:
     """Judge by the order on one slot and on several."""
     solo, threads, prefork = found["solo"], found["threads"], found["prefork"]
     if solo.below(0.001) and threads.above(0.005) and prefork.above(0.005):
-        return only_if(
-            f"several slots take from one queue. It is not the GIL: processes, each with its own, were out of order in "
-            f"{prefork:.1%} of pairs, threads in {threads:.1%}, three nodes in {found['three']:.1%}, one slot in none."
-        )
+        return only_if("several slots take from one queue. It is not the GIL: processes, each with its own, were out "
+                       f"of order in {prefork:.1%} of pairs, threads in {threads:.1%}, three nodes in "
+                       f"{found['three']:.1%}, one slot in none.")  # fmt: skip
     if threads.below(0.001):
         return false("jobs on threads were done in the order in which they were sent.")
     return not_shown(f"the orders were too unsteady: {threads:.1%} on threads, {solo:.1%} on one slot.")

@@ -52,7 +52,7 @@ def test_without_a_lesson_all_of_them_are_listed() -> None:
     assert "poolrace lessons --all" in answer.stdout
 
 
-STORED = Path(__file__).parents[3] / "pictures" / "runs" / "2026-11-30T05-27-38Z-lessons" / "lessons.json"
+STORED = Path(__file__).parents[3] / "pictures" / "runs" / "2026-11-30T10-05-58Z-lessons" / "lessons.json"
 
 
 @pytest.fixture

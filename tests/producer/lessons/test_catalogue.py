@@ -11,7 +11,7 @@ from producer.lessons import experiments
 from producer.lessons.catalogue import find, lessons, nearest
 
 FILES = sorted(path for path in Path(experiments.__path__[0]).glob("*.py") if path.name != "__init__.py")
-MOST_LINES, MEAN_LINES = 67, 56
+MOST_LINES, MEAN_LINES = 61, 54
 """The lines of an experiment's file that are not blank: the statement and everything else."""
 
 
