@@ -1,8 +1,9 @@
-"""A load on both pools of a swarm while something happens to it, and the one fate of each of its jobs."""
+"""A load on workers of a swarm while something happens to it, and the one fate of each of its jobs."""
 
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +24,39 @@ AROUND_S = 0.5
 
 class Load:
     """
-    Jobs that are sent, at a steady rate, to both pools.
+    Jobs that are sent, by default at a steady rate and to both pools.
 
     Use it as a context manager: when it is left, sending is over, and `fates` are known.
+
+    Args:
+        swarm: The stack.
+        queues: The queues to send to, in turn.
+        phases: Jobs a second, and for how many seconds; the last rate holds until the end.
+        job_s: How long a job takes.
     """
 
-    def __init__(self, swarm: Swarm) -> None:
+    def __init__(
+        self,
+        swarm: Swarm,
+        *,
+        queues: Sequence[str] = LANES,
+        phases: Sequence[tuple[float, float]] = ((RATE_PER_S, 0.0),),
+        job_s: float = JOB_S,
+    ) -> None:
         self._swarm = swarm
+        self._order = {"queues": queues, "phases": phases, "job_s": job_s}
+        self._rate_per_s = phases[0][0]
+        self._sent: dict[str, float] = {}
         self.name = f"job-{secrets.token_hex(4)}-"
         self._strikes: list[tuple[str, float, float]] = []
         self.fates: list[JobFate] = []
 
     def __enter__(self) -> "Load":
-        order = {"name": self.name, "queues": LANES, "rate_per_s": RATE_PER_S, "job_s": JOB_S}
-        self._command = self._swarm.begin_python(SEND, json.dumps(order))
+        self._command = self._swarm.begin_python(SEND, json.dumps({"name": self.name, **self._order}))
         assert self._command.stdout is not None
         said = self._command.stdout.readline()
         assert said == "sending\n", said + (self._command.communicate()[1] or "")
-        until(lambda: self.done() >= RATE_PER_S)
+        until(lambda: self.done() >= self._rate_per_s)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -56,14 +72,20 @@ class Load:
     def goes_on(self) -> None:
         """Wait until more is done than now, by two seconds of the load."""
         before = self.done()
-        until(lambda: self.done() >= before + 2 * RATE_PER_S)
+        until(lambda: self.done() >= before + 2 * self._rate_per_s)
+
+    def late(self, limit_s: float) -> int:
+        """How many jobs were done later than that after they were sent."""
+        done = {note.job: note.at for note in self._swarm.notes(self.name) if note.what == DONE}
+        return sum(done[job] - at > limit_s for job, at in self._sent.items())
 
     def strikes(self, what: str) -> "Striking":
         """A fault, from the beginning of the block to its end."""
         return Striking(self._strikes, what)
 
     def _settle(self, told: Any) -> None:
-        sent, refused = told["sent"], set(told["refused"])
+        self._sent = told["sent"]
+        sent, refused = list(self._sent), set(told["refused"])
         found = self._found_in_the_end(set(sent) - refused)
         held = [(at, frozenset(jobs)) for at, jobs in told["held"]]
         strikes = [
@@ -108,3 +130,12 @@ class Striking:
 
     def __exit__(self, *_: object) -> None:
         self._strikes.append((self._what, self._began, time.time()))
+
+
+def told(what: str, toll: Toll, **more: Any) -> None:
+    print(  # noqa: T201 - the counts are what this is for
+        f"\n{what}: sent {toll.sent}, done {toll.done}, lost {toll.lost}, run again {toll.repeated},"
+        f" of these unexplained {toll.unexplained}",
+        *(f"{name.replace('_', ' ')} {value}" for name, value in more.items()),
+        sep=", ",
+    )

@@ -1,14 +1,16 @@
 """
-Run in the producer's container: send jobs to both pools until standard input ends, and tell what was sent.
+Run in the producer's container: send jobs until standard input ends, and tell what was sent.
 
 Meanwhile it looks twenty times a second which jobs are delivered and not acknowledged: those that a fault may repeat.
-Prints a line when it begins, and in the end JSON: `sent`, `refused`, and `held` as pairs of an instant and jobs.
+Prints a line when it begins, and in the end JSON: `sent` with the instant of each job, `refused`, and `held` as pairs
+of an instant and jobs.
 """
 
 import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import redis
@@ -19,11 +21,21 @@ from producer.cli._broker import broker_from_environment
 LOOK_EVERY_S = 0.05
 
 
+def pauses_s(phases: list[tuple[float, float]]) -> Iterator[float]:
+    """Yield the time from each job to the next; the last phase has no end."""
+    for rate_per_s, lasts_s in phases:
+        until_s = time.monotonic() + lasts_s
+        while time.monotonic() < until_s:
+            yield 1 / rate_per_s
+    while True:
+        yield 1 / phases[-1][0]
+
+
 def main() -> None:
     wanted = json.loads(sys.argv[1])
     url = broker_from_environment() or ""
     app, over = Celery("test", broker=url, set_as_current=False), threading.Event()
-    sent: list[str] = []
+    sent: dict[str, float] = {}
     refused: list[str] = []
     held: list[tuple[float, list[str]]] = []
 
@@ -34,9 +46,11 @@ def main() -> None:
             held.append((at, [json.loads(raw)[0]["headers"]["id"] for raw in client.hvals("unacked")]))
 
     def send() -> None:
-        while not over.wait(1 / wanted["rate_per_s"]):
+        for pause_s in pauses_s(wanted["phases"]):
+            if over.wait(pause_s):
+                return
             job, queue = f"{wanted['name']}{len(sent)}", wanted["queues"][len(sent) % len(wanted["queues"])]
-            sent.append(job)
+            sent[job] = time.time()
             try:
                 app.send_task("noted.wait", [wanted["job_s"]], task_id=job, queue=queue, ignore_result=True)
             except app.connection_for_write().connection_errors:

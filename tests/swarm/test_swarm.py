@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from swarm.hosts import HOSTS, LANES, PREFETCH, SLOTS, Swarm, until
-from swarm.load import Load
+from swarm.load import Load, told
 
 from producer.analysis.drill import Toll
 
@@ -14,15 +14,6 @@ HOLDABLE = len(HOSTS) * len(LANES) * SLOTS * (1 + PREFETCH)
 
 AWAY_S = 14.0
 """Longer than the visibility timeout: what the host that is away had taken goes to others meanwhile."""
-
-
-def told(what: str, toll: Toll, **more: Any) -> None:
-    print(  # noqa: T201 - the counts are what this is for
-        f"\n{what}: sent {toll.sent}, done {toll.done}, lost {toll.lost}, run again {toll.repeated},"
-        f" of these unexplained {toll.unexplained}",
-        *(f"{name.replace('_', ' ')} {value}" for name, value in more.items()),
-        sep=", ",
-    )
 
 
 def nothing_was_lost(toll: Toll) -> None:
