@@ -82,7 +82,7 @@ def test_a_run_without_samples_has_no_memory_and_all_else(show, tmp_path):
     lacking = shown.locator("section:has(.missing)").evaluate_all(
         "all => all.map(each => each.getAttribute('aria-labelledby'))"
     )
-    assert lacking == ["memory", "growth", "nodes", "scaling", "distance"]
+    assert lacking == ["memory", "growth", "files", "nodes", "scaling", "distance"]
 
 
 def test_problems_stand_first_then_what_to_run_then_the_pictures(show, tmp_path):
