@@ -134,7 +134,7 @@ class WorkReader:
                 slots[queue].append(count)
         running = Counter[str]()
         for jobs in self._control.active(sorted(consumers)).values():
-            for where in (job["delivery_info"] for job in jobs if job["acknowledged"]):
+            for where in (job["delivery_info"] for job in jobs if job.get("acknowledged") and job["delivery_info"]):
                 running.update(self._queues_of(where["exchange"], where["routing_key"]))
         return running, slots
 

@@ -13,6 +13,7 @@ import os
 import queue
 import socket
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kombu import Producer
@@ -20,6 +21,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.clock import BrokerClock, broker_offset
 from producer.errors import FleetError
+from producer.fleet.broker_errors import needing_broker
 from producer.fleet.lease import LEASE_KEY
 from producer.measure import publishing_keys as keys
 from producer.measure.order_wire import decode, encode, unpack
@@ -56,6 +58,7 @@ class PublisherService:
         self._revisions = OrderRevisions(self._counts)
         self._run_id: str | None = None
         self._gone = threading.Event()
+        self._trouble: FleetError | None = None
 
     def stop(self) -> None:
         """End soon, in the middle of an order, too."""
@@ -70,7 +73,7 @@ class PublisherService:
         Raises:
             FleetError: If the broker is not Redis, or is gone.
         """
-        with self._app.connection_for_write() as connection:
+        with needing_broker(), self._app.connection_for_write() as connection:
             client = client_of(connection)
             helpers = [
                 threading.Thread(target=self._guarded, args=(work,), name=work.__name__, daemon=True)
@@ -84,14 +87,19 @@ class PublisherService:
                 self.stop()
                 for helper in helpers:
                     helper.join(timeout=2 * TAKE_S)
-                client.srem(keys.ALL, self.name)
-                client.delete(keys.alive(self.name), keys.orders(self.name))
+                with suppress(*connection.connection_errors):  # what is left expires
+                    client.srem(keys.ALL, self.name)
+                    client.delete(keys.alive(self.name), keys.orders(self.name))
+            if self._trouble is not None:
+                raise self._trouble
 
     def _guarded(self, work: Callable[[Any], None]) -> None:
-        """Run a helper on a connection of its own; if the broker is gone, the service ends."""
+        """Run a helper on a connection of its own; if the broker is gone, the service ends with that."""
         try:
-            with self._app.connection_for_write() as connection:
+            with needing_broker(), self._app.connection_for_write() as connection:
                 work(client_of(connection))
+        except FleetError as error:
+            self._trouble = error
         finally:
             self.stop()
 
@@ -109,7 +117,7 @@ class PublisherService:
 
     def _count(self, client: Any, run_id: str) -> None:
         client.hset(keys.counts(run_id), self.name, "{} {}".format(*self._counts))
-        client.expire(keys.counts(run_id), keys.LEFT_S)
+        client.expire(keys.counts(run_id), keys.TOLD_LEFT_S)
 
     def _listen(self, client: Any) -> None:
         while not self._over.is_set():
@@ -124,6 +132,8 @@ class PublisherService:
 
     def _serve(self, connection: Any, client: Any) -> None:
         sender = JobSender(self._app, Producer(connection))
+        order: Order | None = None
+        part = (0, 1)
         while not self._over.is_set() and (message := self._orders.get()):
             run_id = message["run_id"]
             if message["kind"] == "order":
@@ -131,7 +141,7 @@ class PublisherService:
                 self._revisions = OrderRevisions(self._counts)  # an earlier run may have had a trial of that number
                 self._on_order(f"{order.plan.jobs} jobs of run {run_id}, {part[0] + 1} of {part[1]}")
                 self._answer(client, run_id, "ready", trial=order.trial, **clock_of(connection))
-            elif message["kind"] == "start":
+            elif order is not None and order.run_id == run_id:
                 self._send(connection, client, sender, order, part, message["start_at"])
 
     def _send(
@@ -160,7 +170,7 @@ class PublisherService:
 
     def _answer(self, client: Any, run_id: str, kind: str, **fields: Any) -> None:
         client.rpush(keys.answers(run_id), encode(kind, name=self.name, **fields))
-        client.expire(keys.answers(run_id), keys.LEFT_S)
+        client.expire(keys.answers(run_id), keys.TOLD_LEFT_S)
 
 
 def client_of(connection: Any) -> Any:

@@ -16,8 +16,14 @@ ALIVE_S = 5
 SAY_S = 0.5
 """How often it says that it lives, and how many jobs it has sent."""
 
-LEFT_S = 60
-"""How long anything between a run and its publishers stays on the broker if nobody takes it."""
+ORDER_LEFT_S = 60
+"""How long an order stays on the broker if its publisher does not take it."""
+
+TOLD_LEFT_S = 86_400
+"""
+How long ledgers and counts do, if the run that they are for does not remove them at its end. A run asks for a ledger
+when its jobs have ended, which may be long after they were sent.
+"""
 
 VERSION = __version__
 """What a publisher and a run must have in common."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
@@ -12,6 +13,7 @@ import polars as pl
 from poolrace.clock import THIS_MACHINE, BrokerClock
 from producer.deadlines import until
 from producer.errors import FleetError
+from producer.fleet.broker_errors import needing_broker
 from producer.measure import publishing_keys as keys
 from producer.measure.order_wire import decode, encode, pack
 from producer.measure.publisher_service import client_of
@@ -50,8 +52,9 @@ class RemotePublishers:
 
     def __enter__(self) -> Self:
         try:
-            self._client = client_of(self._connection)
-            self._names = self._find()
+            with needing_broker():
+                self._client = client_of(self._connection)
+                self._names = self._find()
         except BaseException:
             self._connection.release()
             raise
@@ -59,7 +62,8 @@ class RemotePublishers:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._client.delete(keys.answers(self._run_id), keys.counts(self._run_id))
+            with suppress(*self._connection.connection_errors):  # what is left expires
+                self._client.delete(keys.answers(self._run_id), keys.counts(self._run_id))
         finally:
             self._connection.release()
 
@@ -70,7 +74,8 @@ class RemotePublishers:
         Raises:
             FleetError: If a publisher is gone.
         """
-        self._client.delete(keys.counts(self._run_id))
+        with needing_broker():
+            self._client.delete(keys.counts(self._run_id))
         self._give("order", order=pack(order))
         ready = self._gather("ready", order.trial)
         self.clocks = {name: {"offset_s": each["offset_s"], "bound_s": each["bound_s"]} for name, each in ready.items()}
@@ -90,8 +95,9 @@ class RemotePublishers:
         Raises:
             FleetError: If a publisher is gone.
         """
-        self._miss(self._names)
-        said = [text.split() for text in self._client.hvals(keys.counts(self._run_id))]
+        with needing_broker():
+            self._miss(self._names)
+            said = [text.split() for text in self._client.hvals(keys.counts(self._run_id))]
         return sum(int(accepted) for accepted, _ in said), sum(int(refused) for _, refused in said)
 
     def ledger(self) -> pl.DataFrame:
@@ -128,21 +134,22 @@ class RemotePublishers:
         return {name: json.loads(about) for name, about in said.items() if about is not None}
 
     def _give(self, kind: str, **fields: Any) -> None:
-        for number, name in enumerate(self._names):
-            message = encode(kind, run_id=self._run_id, number=number, of=len(self._names), **fields)
-            self._client.rpush(keys.orders(name), message)
-            self._client.expire(keys.orders(name), keys.LEFT_S)
+        with needing_broker():
+            for number, name in enumerate(self._names):
+                message = encode(kind, run_id=self._run_id, number=number, of=len(self._names), **fields)
+                self._client.rpush(keys.orders(name), message)
+                self._client.expire(keys.orders(name), keys.ORDER_LEFT_S)
 
     def _gather(self, kind: str, trial: int) -> Mapping[str, Mapping[str, Any]]:
         """Wait for an answer of each publisher; one that dies meanwhile is noticed."""
         answers: dict[str, Mapping[str, Any]] = {}
         while len(answers) < len(self._names):
-            taken = self._client.blpop([keys.answers(self._run_id)], timeout=TAKE_S)
-            if taken is not None:
-                answer = decode(taken[1])
-                if (answer["kind"], answer["trial"]) == (kind, trial):
-                    answers[answer["name"]] = answer
-            self._miss(set(self._names) - set(answers))
+            with needing_broker():
+                taken = self._client.blpop([keys.answers(self._run_id)], timeout=TAKE_S)
+                self._miss(set(self._names) - set(answers))
+            answer = decode(taken[1]) if taken is not None else {}
+            if (answer.get("kind"), answer.get("trial")) == (kind, trial):
+                answers[answer["name"]] = answer
         return answers
 
     def _miss(self, names: Collection[str]) -> None:

@@ -61,6 +61,8 @@ def test_each_sends_its_share_and_the_ledger_has_every_job_once(site, leased):
         assert ledger["accepted_at"].null_count() == 0
         assert site.client.llen(order.queue) == JOBS
         assert three.progress() == (JOBS, 0)
+        # Jobs may take hours after they were sent, and only then is the ledger asked for.
+        assert site.client.ttl(keys.counts(leased)) > 3_600
         assert set(three.clocks) == {"a", "b", "c"}
         # The next order begins its count anew.
         three.begin(an_order(leased, backlog(2), trial=2))
@@ -120,6 +122,17 @@ def test_more_or_fewer_than_were_asked_for_are_named(site, leased, monkeypatch, 
         until(lambda: site.client.exists(keys.alive("a")))
         with pytest.raises(FleetError, match=said), RemotePublishers(site.app, leased, expected):
             pass
+
+
+def test_a_publisher_that_loses_its_broker_says_so(site, leased, monkeypatch):
+    service = PublisherService(site.app, "a")
+    monkeypatch.setattr(service, "_listen", _lose_the_broker)
+    with pytest.raises(FleetError, match="lost on purpose"):
+        service.run()
+
+
+def _lose_the_broker(_client):
+    raise ConnectionError("lost on purpose")
 
 
 def test_another_version_is_refused(site, leased):
