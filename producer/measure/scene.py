@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from producer.measure.drilled import Drilled
 
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
+LAST_S = 45.0
+"""How long a node may take to end: a child of Celery's waits for 30 s to have its last result read."""
 BATCH_EVERY_S = 0.02
 HELD_S = 0.5
 """So long after a fault what nodes hold is added to what they held: a job may have been taken at the same instant."""
@@ -232,7 +234,7 @@ class Scene:
         node.struck = True
         os.killpg(node.pid, number)
 
-    def wait_for_end(self, node: DrillNode, within_s: float = END_S) -> None:
+    def wait_for_end(self, node: DrillNode, within_s: float = LAST_S) -> None:
         """Wait until a node has ended; one that hangs is noted, and killed."""
         if not until(lambda: node.child.process.poll() is not None, within_s):
             self.hung.append(f"{node.name} had not ended {within_s:g} s after it was asked to")

@@ -218,6 +218,16 @@ def window(nodes: int = 1) -> int:
     return nodes * SLOTS * PREFETCH
 
 
+def warm_shutdown(nodes: int) -> Mapping[str, Bounds]:
+    """
+    Return what it may cost that so many nodes are asked to end.
+
+    A job that is on its way to a child just then is forgotten by Celery (`AsynPool.flush`): the child runs it, and the
+    node gives it back. So it runs again elsewhere, and the node ends half a minute later.
+    """
+    return {"children-any": Bounds(repeated=nodes * SLOTS), "any": Bounds(repeated=0)}
+
+
 ENDS = 12
 """So many nodes may end by a job that ends its process: without a limit on deliveries it comes again and again."""
 

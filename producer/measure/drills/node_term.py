@@ -3,13 +3,13 @@
 import signal
 
 from producer.measure.scene import Scene
-from producer.plan.drill import Bounds, Drill
+from producer.plan.drill import Drill, warm_shutdown
 
 DRILL = Drill(
     title="A node under load gets SIGTERM, and another takes its place.",
     documented="A warm shutdown: the node takes no more jobs and finishes those that it runs.",
     source="docs.celeryq.dev: userguide/workers, Warm shutdown",
-    expected={"any": Bounds(repeated=0)},
+    expected=warm_shutdown(1),
 )
 
 

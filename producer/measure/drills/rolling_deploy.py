@@ -3,13 +3,13 @@
 import signal
 
 from producer.measure.scene import Scene
-from producer.plan.drill import Bounds, Drill
+from producer.plan.drill import Drill, warm_shutdown
 
 DRILL = Drill(
     title="Two nodes are replaced in turn under load: a new one is ready before the old one is asked to end.",
     documented="A warm shutdown finishes the jobs that run, and gives back those that were taken ahead.",
     source="docs.celeryq.dev: userguide/workers, Warm shutdown",
-    expected={"any": Bounds(repeated=0)},
+    expected=warm_shutdown(2),
     nodes=2,
 )
 
