@@ -197,7 +197,7 @@ def growths(found: SoakSummary) -> Table:
             for lane in found.lanes
             for each in lane.growths
         ],
-        note="Of processes that were there all the time. Memory: what a process has to itself. Sockets are files, too.",
+        note="Of processes that were there all the time. Memory: RSS, with what it shares. Sockets are files, too.",
         words=["of", "what", "verdict"],
     )
 

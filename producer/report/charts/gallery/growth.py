@@ -18,8 +18,8 @@ MISSING = (
     "Growth is told of a soak, which holds a load for long: poolrace soak, or poolrace soak --app shop.celery:app."
 )
 READS = (
-    "Each line is a process that was there all the time, and its memory is what it has to itself. One that levels off "
-    "has filled its caches; one that goes on rising leaks. Left of the dotted line nothing counts."
+    "Each line is a process that was there all the time, and its memory is its RSS. One that levels off has filled its "
+    "caches; one that goes on rising leaks. Left of the dotted line nothing counts."
 )
 
 
