@@ -16,6 +16,7 @@ from producer.fleet.memory_limit import why_not
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
+RANDOM, UNSEEN = "random-kills", "1 jobs ran again though no fault explains it"
 APPS = Path(__file__).parents[1] / "apps"
 
 
@@ -60,6 +61,11 @@ def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path,
     code, (found,), err = drilled(tmp_path, name, "--cell", cell)
     if found["skipped"] and why_not():
         pytest.skip(found["skipped"])
+    if name == RANDOM and found["short"] and all(UNSEEN in each for each in found["short"]):
+        # Looks at what nodes hold are 20 ms apart, and more on a busy machine: of some 250 jobs one may be taken and
+        # struck between two of them. Twice in a row it is a fault.
+        (tmp_path / "again").mkdir()
+        code, (found,), err = drilled(tmp_path / "again", name, "--cell", cell)
     assert (code, found["short"], found["toll"]["lost"]) == (0, [], 0), err
 
 
