@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from click.testing import CliRunner
+from clocks import Clock
 
 from producer.cli.scaler import in_words, scaler
 from producer.fleet.queue_work import QueueWork
@@ -14,16 +15,6 @@ from producer.stack.scaler import STALE_LOOKS, Signal, application, serve, told
 EVERY_S = 5.0
 BUSY = QueueWork(ready=12, unacked=6, running=2, later=3, slots=16, nodes=2)
 NO_NODE = QueueWork(ready=4, unacked=0, running=0, later=0, slots=0, nodes=0)
-
-
-class Clock:
-    """A clock that only a test moves."""
-
-    def __init__(self):
-        self.now_s = 100.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from clocks import Clock
 from rich.console import Console
 from rich.progress import Progress
 
@@ -12,16 +13,6 @@ from producer.measure.progress import LimitSoFar, Score
 from producer.measure.snapshot import LaneSnapshot
 from producer.report.progress.display import Bar, Lines, Silent, _WithLanes, line, progress_for
 from producer.rundir.trials import Kind
-
-
-class Clock:
-    """Stands still until told."""
-
-    def __init__(self):
-        self.now_s = 100.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture
