@@ -150,6 +150,8 @@ class PublisherService:
         clock = BrokerClock(broker_offset(connection).correction_s)
         self._counts[:] = [0, 0]
         self._gone.clear()
+        if self._over.is_set():  # stopped meanwhile: what was cleared may have been that
+            return
         self._run_id = order.run_id
         try:
             ledger = send_when_due(
