@@ -39,7 +39,7 @@ Python, in its order and its words (Vietnamese); the others go beyond it.
     poolrace lessons 7                                      # one, by its number or its name
     poolrace lessons lost-update --guess                    # asks for your guess first
     poolrace lessons --all                                  # all of them, about two minutes
-    poolrace lessons --all --python python3.13 --python /opt/py314t/bin/python3.14t
+    poolrace lessons --all --python python3.13 --python python3.14t
 
 Each lesson says what it tried, what it saw, whether the statement is true, and what that means for a fleet. Figures are
 medians of repetitions. The interval in brackets holds the median with 95 %; it is made of order statistics, and needs
@@ -51,10 +51,10 @@ What the machine cannot show is not judged: before each repetition two processes
 
 ## Free-threaded Python
 
-    poolrace doctor --python /opt/py314t/bin/python3.14t
-    poolrace doctor --python /opt/py314t/bin/python3.14t --app shop.celery:app --workdir examples/shop
-    poolrace lessons gil --python /opt/py314t/bin/python3.14t --app shop.celery:app --workdir examples/shop
-    poolrace race --lane prefork:2 --lane threads:2 --lane threads:2:python=/opt/py314t/bin/python3.14t --workload cpu
+    poolrace doctor --python python3.14t
+    poolrace doctor --python python3.14t --app shop.celery:app --workdir examples/shop
+    poolrace lessons gil --python python3.14t --app shop.celery:app --workdir examples/shop
+    poolrace race --lane prefork:2 --lane threads:2 --lane threads:2:python=/path/to/python3.14t --workload cpu
 
 The first says whether an interpreter can run a node, and how to install what it lacks. The second and the third import
 an app there with all its tasks, and then each extension module alone: they name every one that turns the GIL back on.

@@ -27,8 +27,8 @@ EXAMPLES = """\b
 Examples:
   poolrace doctor
   poolrace doctor --broker redis://:PASSWORD@127.0.0.1:6379/0
-  poolrace doctor --python /opt/py314t/bin/python3.14t
-  poolrace doctor --python /opt/py314t/bin/python3.14t --app shop.celery:app --workdir examples/shop
+  poolrace doctor --python python3.14t
+  poolrace doctor --python python3.14t --app shop.celery:app --workdir examples/shop
   poolrace doctor --json"""
 
 

@@ -47,8 +47,8 @@ Examples:
   poolrace lessons 7
   poolrace lessons two-threads lost-update --guess
   poolrace lessons --all
-  poolrace lessons lost-update --python /opt/py314t/bin/python3.14t
-  poolrace lessons gil --app shop.celery:app --python /opt/py314t/bin/python3.14t
+  poolrace lessons lost-update --python python3.14t
+  poolrace lessons gil --app shop.celery:app --python python3.14t
   poolrace lessons --all --json > lessons.json
 
 {EXIT_CODES}"""

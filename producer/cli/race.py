@@ -37,7 +37,7 @@ Examples:
   poolrace race --continue runs/2026-01-31T12-00-00Z-race-1a2b3c --until-settled
   poolrace race --workload cpu --workload io --concurrency 4
   poolrace race --lane prefork:2 --lane threads:32 --workload io
-  poolrace race --lane threads:8 --lane threads:8:python=/opt/py314t/bin/python3.14t
+  poolrace race --lane threads:8 --lane threads:8:python=/path/to/python3.14t
   poolrace race --lane threads:8 --lane threads:8:transport=atomic --acks late
   poolrace race --lane threads:8 --lane threads:8        (A/A: how much is noise?)
   poolrace race --broker redis://:PASSWORD@127.0.0.1:6379/0 --expect-nodes 4

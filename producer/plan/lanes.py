@@ -2,7 +2,7 @@
 Lanes: the configurations under test. The pool is data; lanes differ only in the flags that differ.
 
 A lane is written `POOL[:CONCURRENCY][:KEY=VALUE]...`, e.g. `threads:32`, `prefork:2:prefetch=1`, `threads:8:nodes=2`,
-`threads:8:python=/opt/py314t/bin/python3.14t`, `threads:8:transport=atomic` or `prefork:8:events=on`. Concurrency is
+`threads:8:python=/path/to/python3.14t`, `threads:8:transport=atomic` or `prefork:8:events=on`. Concurrency is
 Celery's word: the slots of one node. A lane's slots are those of all its nodes.
 """
 

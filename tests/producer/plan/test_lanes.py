@@ -23,9 +23,9 @@ def test_a_pool_alone_takes_the_rest_from_the_command_line():
 
 
 def test_a_specification_says_what_differs():
-    assert lanes("prefork:2:prefetch=1", "threads:32:acks=late:python=/opt/py314t/bin/python3.14t") == (
+    assert lanes("prefork:2:prefetch=1", "threads:32:acks=late:python=/path/to/python3.14t") == (
         Lane(key="prefork", pool="prefork", slots=2, prefetch=1),
-        Lane(key="threads", pool="threads", slots=32, acks="late", python="/opt/py314t/bin/python3.14t"),
+        Lane(key="threads", pool="threads", slots=32, acks="late", python="/path/to/python3.14t"),
     )
 
 

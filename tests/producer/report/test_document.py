@@ -78,7 +78,7 @@ def test_a_quick_race_says_so(run_maker):
 def test_a_lane_with_an_interpreter_of_its_own_names_it(run_maker):
     summary = summarise(read_run(run_maker()))
     prefork, threads = summary.settings.lanes
-    lanes = (prefork, replace(threads, python="/opt/py314t/bin/python3.14t"))
+    lanes = (prefork, replace(threads, python="/path/to/python3.14t"))
     summary = replace(summary, settings=replace(summary.settings, lanes=lanes))
     assert "threads (2 slots, prefetch 4, acks early, python3.14t)" in prose(summary, "Race of").lines[0]
 
