@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 TERMINATE_S = 3.0
 LOOK_EVERY_S = 0.02
+GUARD_S = 3 * TERMINATE_S
+"""How long the guard of a process that was killed may take to end what that had started."""
+
 EXPECTED_S = 0.5
 """How long a process may take to be there of which its parent did not live to tell."""
 
@@ -91,7 +94,8 @@ def end_trees(
     """
     End processes together with their children: SIGTERM, patience, and SIGKILL for what is left.
 
-    Only the roots get the SIGTERM: a Celery node ends its own pool, and does so in order.
+    Only the roots get the SIGTERM: a Celery node ends its own pool, and does so in order. A guard among the children is
+    waited for, and not killed: it has folders to remove.
 
     Args:
         trees: Each a process, and its children as they are known now.
@@ -107,10 +111,12 @@ def end_trees(
     _send(roots, signal.SIGTERM)
     late = _wait(roots, patience_s, waiting)
     children += [child for root in late for child in tree_of(root.pid)[1:]]
+    guards = [child for child in children if _is_guard(child)]
     _send(late, signal.SIGKILL)
-    left = _wait([*late, *children], rest_s)
+    left = _wait([*late, *(child for child in children if child not in guards)], rest_s)
     _send(left, signal.SIGKILL)
     _wait(left, rest_s)
+    _wait(guards, GUARD_S)
     return not late
 
 
@@ -121,6 +127,13 @@ def tree_of(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _is_guard(process: psutil.Process) -> bool:
+    try:
+        return bool(process.cmdline()[-1:] == [__file__])
+    except psutil.Error:
+        return False
 
 
 def _wait(

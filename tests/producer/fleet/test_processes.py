@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from producer import deadlines
 from producer.errors import FleetError
 from producer.fleet.processes import LOG_TAIL_LINES, Processes
 
@@ -217,3 +218,32 @@ def test_a_guard_that_was_killed_stops_nothing_from_being_ended(tmp_path):
         child = processes.start("sleeper", SLEEPER, log=tmp_path / "log")
     assert child.process.poll() is not None
     assert not folder.exists()
+
+
+FLEET_OF_ONE_THAT_STAYS = """
+import signal, sys
+from pathlib import Path
+from producer import interrupts
+from producer.fleet.processes import Processes
+
+interrupts.install()
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+with Processes() as processes:
+    folder = processes.folder()
+    child = processes.start("stubborn", [sys.executable, "-c", stubborn], log=Path(sys.argv[1]))
+    while not child.said():
+        pass
+    print(folder, child.process.pid, flush=True)
+    child.process.wait()
+"""
+
+
+def test_a_fleet_within_a_fleet_that_takes_long_to_end_leaves_nothing_either(processes, tmp_path):
+    inner = processes.start(
+        "inner", [sys.executable, "-c", FLEET_OF_ONE_THAT_STAYS, str(tmp_path / "stubborn")], log=tmp_path / "log"
+    )
+    told = deadlines.until(inner.said, PATIENCE_S)
+    folder, stubborn = told.split()
+    processes.stop(inner)
+    assert not Path(folder).exists()
+    assert not psutil.pid_exists(int(stubborn)) or psutil.Process(int(stubborn)).status() == psutil.STATUS_ZOMBIE
