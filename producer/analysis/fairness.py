@@ -17,7 +17,7 @@ import polars as pl
 from producer.plan.stages import STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,12 +55,37 @@ class NodeShare:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostShare:
+    """
+    What the nodes of a lane on one host did of its jobs.
+
+    Attributes:
+        host: Its name.
+        nodes: Nodes of the lane on it.
+        slots: Their slots.
+        jobs: Jobs that they ran.
+        busy_share: The share of their slots' time that jobs took, from the lane's first start to its last end.
+        queue_wait_s: The median of the queue waits of their jobs, in seconds; None without jobs.
+        hoarded_s: How long jobs waited in one of them while slots were free on other nodes, in seconds.
+    """
+
+    host: str
+    nodes: int
+    slots: int
+    jobs: int
+    busy_share: float
+    queue_wait_s: float | None
+    hoarded_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fairness:
     """
     How the nodes of a lane shared its jobs.
 
     Attributes:
         nodes: Each node, by name.
+        hosts: Each host, by name, where there are several and one has several nodes; else empty.
         hoarded_s: How long jobs waited in a node while slots were free on others, in seconds of all jobs together.
         hoarded_share: The same as a share of the queue waits of all jobs; 0 where none waited.
         jobs_held: Jobs that waited so for at least 50 ms.
@@ -68,6 +93,7 @@ class Fairness:
     """
 
     nodes: tuple[NodeShare, ...]
+    hosts: tuple[HostShare, ...] = ()
     hoarded_s: float
     hoarded_share: float
     jobs_held: int
@@ -107,6 +133,7 @@ def fairness(records: pl.DataFrame, slots: Mapping[str, int]) -> Fairness | None
     held = course.held(ran)
     return Fairness(
         nodes=nodes,
+        hosts=_by_host(ran, nodes),
         hoarded_s=hoarded_s,
         hoarded_share=hoarded_s / waited_s if waited_s else 0.0,
         jobs_held=held.height,
@@ -162,6 +189,27 @@ def _share(jobs: pl.DataFrame, node: str, slots: int, course: _Course, lasted_s:
         busy_share=busy_s / (slots * lasted_s) if lasted_s else 0.0,
         queue_wait_s=jobs["queue_wait"].median() if jobs.height else None,  # type: ignore[arg-type]
         hoarded_s=course.hoarded_s(node),
+    )
+
+
+def _by_host(ran: pl.DataFrame, nodes: Sequence[NodeShare]) -> tuple[HostShare, ...]:
+    """Return what the nodes of each host did; empty where that says no more than the nodes do, or there is one host."""
+    names = sorted({node.host for node in nodes})
+    if len(names) in (1, len(nodes)):
+        return ()
+    return tuple(_host(ran, name, [node for node in nodes if node.host == name]) for name in names)
+
+
+def _host(ran: pl.DataFrame, name: str, nodes: Sequence[NodeShare]) -> HostShare:
+    jobs, slots = ran.filter(pl.col("node").is_in([node.node for node in nodes])), sum(node.slots for node in nodes)
+    return HostShare(
+        host=name,
+        nodes=len(nodes),
+        slots=slots,
+        jobs=jobs.height,
+        busy_share=sum(node.busy_share * node.slots for node in nodes) / slots,
+        queue_wait_s=jobs["queue_wait"].median() if jobs.height else None,  # type: ignore[arg-type]
+        hoarded_s=sum(node.hoarded_s for node in nodes),
     )
 
 

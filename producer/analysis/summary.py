@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.analysis.analyse import analyse
 from producer.analysis.answer import Answer, answers
+from producer.analysis.clocks import NodeClock, node_clocks
 from producer.analysis.kinds import kind_of
 from producer.analysis.lane_facts import LaneFacts, lane_facts
 from producer.analysis.limit import LimitSummary
@@ -84,6 +85,7 @@ class Summary:
         unsettled: The jobs that did not come to one end.
         lanes: The lanes as they ran.
         distances: How far lanes were from the broker, where a distance was asked for.
+        clocks: The clocks of nodes, where there are several hosts or one is off.
         workloads: What was found with each workload.
         answers: Of a race of a user's own app: one answer a task, and one for all together.
         slowed: Of such a race: the tasks that are slower in the mix than alone.
@@ -111,6 +113,7 @@ class Summary:
     workloads: tuple[WorkloadSummary, ...]
     answers: tuple[Answer, ...]
     distances: tuple[Distance, ...] = ()
+    clocks: tuple[NodeClock, ...] = ()
     slowed: tuple[Slowed, ...] = ()
     apart: tuple[Apart, ...] = ()
     load: LoadSummary | None = None
@@ -165,6 +168,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         unsettled=tuple(stray),
         lanes=lanes,
         distances=manifest.distances,
+        clocks=node_clocks(manifest.clocks),
         workloads=workloads,
         answers=answers(run, workloads, lanes) if kind.recommends else (),
         slowed=slowed_tasks(run, disturbed) if kind.recommends else (),

@@ -18,7 +18,7 @@ from producer.analysis.drill import CellResult
 from producer.errors import PoolraceError
 from producer.files import replaced
 from producer.measure.drill import CellQuestion, OwnQuestion, find, run_cell
-from producer.measure.drilled import OwnTasks
+from producer.measure.drilled import OwnTasks, why_no_outbox
 from producer.ownapp.introspect import ask
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ def main() -> None:
     assert entry is not None
     try:
         own = _drilled(question.own) if question.own else None
-        result = run_cell(entry, question.cell, Path(logs), own, question.times)
+        if own and question.cell.has_outbox and (reason := why_no_outbox(own.own)):
+            result = CellResult(drill=entry.name, cell=question.cell.name, skipped=reason)
+        else:
+            result = run_cell(entry, question.cell, Path(logs), own, question.times)
     except PoolraceError as error:
         result = CellResult(drill=entry.name, cell=question.cell.name, short=[f"could not be tried: {error}"])
     with replaced(Path(answer)) as file:

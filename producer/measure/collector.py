@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from celery import Celery
 
+    from poolrace.contract import ClockOffset
+
 ROW_DTYPE = np.dtype([(name, kind) for name, kind in ROW_FIELDS])
 
 _OUTCOMES = {outcome.value: outcome.label for outcome in Outcome}
@@ -85,7 +87,7 @@ class Collector:
     Use as a context manager; leaving it removes the queue.
 
     Attributes:
-        clocks: The last known offset of each node to the broker's clock, as (offset, bound) in seconds.
+        clocks: The offset of each node to the broker's clock: the one that was measured first, and the last one.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Collector:
         lane_of: Mapping[str, str],
         events: EventLog = NULL_LOG,
     ) -> None:
-        self.clocks: dict[str, tuple[float, float]] = {}
+        self.clocks: dict[str, tuple[ClockOffset, ClockOffset]] = {}
         self._app = app
         self._run_id = run_id
         self._lane_of = lane_of
@@ -202,7 +204,8 @@ class Collector:
             raise FleetError(f"A node ships what this poolrace cannot read: {error}") from error
         lane = self._lane_of.get(shipment.node, shipment.node)
         clock = shipment.clock
-        self.clocks[shipment.node] = clock.offset_s, clock.bound_s
+        first, _ = self.clocks.get(shipment.node, (clock, clock))
+        self.clocks[shipment.node] = first, clock
         self._note(shipment, lane)
         rows = np.frombuffer(shipment.rows, dtype=ROW_DTYPE)
         if len(rows):
@@ -266,6 +269,17 @@ def _table(parts: Sequence[_Part]) -> pl.DataFrame:
         pl.col(name).cast(kind).fill_nan(None) if kind == pl.Float64 else pl.col(name).cast(kind)
         for name, kind in RECORD_SCHEMA.items()
     )
+
+
+def clock_facts(first: ClockOffset, last: ClockOffset) -> dict[str, float | None]:
+    """Return what the manifest says of a node's clock: how far it is off, and how that changed over the run."""
+    known = first != last and math.isfinite(first.bound_s + last.bound_s)
+    return {
+        "offset_s": last.offset_s,
+        "bound_s": finite(last.bound_s),
+        "drift_s": last.offset_s - first.offset_s if known else None,
+        "drift_bound_s": first.bound_s + last.bound_s if known else None,
+    }
 
 
 def finite(bound_s: float) -> float | None:

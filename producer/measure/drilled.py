@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -15,6 +16,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
+from producer.errors import FleetError
 from producer.fleet.environment import inherited_environment
 from producer.fleet.local import backend_for, keeps_results
 from producer.plan.drill import PREFETCH, SLOTS
@@ -24,10 +26,11 @@ from producer.plan.own_app import MIX
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from celery import Celery
+    from celery import Celery, Signature
 
     from poolrace.outbox import Outbox
     from producer.plan.drill import Cell, Drill
+    from producer.plan.jobs import Message
     from producer.plan.own_app import OwnApp
 
 QUEUE = "poolrace"
@@ -127,14 +130,21 @@ class OwnSender(Sender):
         (call,) = self._draw.choices(jobs.calls, weights=jobs.weights or None)
         job = self.identity()
         message = call.messages[call.message_index[len(self.sent) % len(call.message_index)]]
+        options: dict[str, Any] = {
+            "headers": {**message.headers, "id": job, "root_id": job},
+            "reply_to": message.reply_to,
+            **({} if message.priority is None else {"priority": message.priority}),
+        }
+        queue = counterpart(QUEUE, message.queue)
+        if self.outbox:
+            self.outbox.send(_signature(self.app, call.task, message), task_id=job, queue=queue, retry=False, **options)
+            return job
         try:
             with self.app.connection_for_write() as connection:
                 producer: Any = Producer(connection)
                 producer.publish(
-                    message.body, exchange="", routing_key=counterpart(QUEUE, message.queue),
-                    content_type=message.content_type, content_encoding=message.content_encoding,
-                    headers={**message.headers, "id": job, "root_id": job}, correlation_id=job,
-                    reply_to=message.reply_to, **({} if message.priority is None else {"priority": message.priority}),
+                    message.body, exchange="", routing_key=queue, content_type=message.content_type,
+                    content_encoding=message.content_encoding, correlation_id=job, **options,
                 )  # fmt: skip
         except (OperationalError, redis.RedisError, OSError):
             self.refused.add(job)
@@ -146,6 +156,44 @@ class OwnSender(Sender):
         while not ended.wait(LOOK_S):
             while len(self.sent) - len(self.refused) - done() < most and not ended.is_set():
                 self.send_one(0.0)
+
+
+def why_no_outbox(own: OwnApp) -> str:
+    """Return why an outbox cannot keep the jobs of a user's app; empty if it can."""
+    for call in (call for jobs in own.jobs.values() for call in jobs.calls):
+        if any(_plain(message) is None for message in call.messages):
+            return f"an outbox keeps arguments as JSON, and those of {call.task} are not"
+    return ""
+
+
+def _plain(message: Message) -> list[Any] | None:
+    """Return the arguments, keywords and follow-ups of a message as JSON has them; None if they are not JSON."""
+    if message.content_type != "application/json":
+        return None
+    try:
+        # Not by kombu: what JSON has no type for stays as kombu wrote it, and is sent so again.
+        plain = json.loads(message.body)
+    except ValueError:
+        return None  # compressed
+    return plain if isinstance(plain, list) else None
+
+
+def _signature(app: Celery, task: str, message: Message) -> Signature:
+    """
+    Return the job of a message as a user's app would hand it to an outbox.
+
+    Raises:
+        FleetError: If its arguments are not JSON.
+    """
+    plain = _plain(message)
+    if plain is None:
+        raise FleetError(f"An outbox keeps arguments as JSON, and those of {task} are not.")
+    args, kwargs, embedded = plain
+    follow_ups = {
+        "link": embedded.get("callbacks"), "link_error": embedded.get("errbacks"), "chain": embedded.get("chain"),
+        "chord": embedded.get("chord"),
+    }  # fmt: skip
+    return app.signature(task, args, kwargs, **{name: each for name, each in follow_ups.items() if each})
 
 
 class Demonstration:

@@ -21,7 +21,7 @@ from producer.fleet.attached import AttachedFleet
 from producer.fleet.interpreters import check_interpreter, check_pool
 from producer.fleet.local import LocalFleet
 from producer.fleet.machine import OthersMeter, describe
-from producer.measure.collector import Collector, finite
+from producer.measure.collector import Collector, clock_facts, finite
 from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
 from producer.measure.remote_publishers import RemotePublishers
@@ -293,10 +293,7 @@ def _publishers(
 
 
 def _clocks(collector: Collector) -> dict[str, Any]:
-    return {
-        node: {"offset_s": offset_s, "bound_s": finite(bound_s)}
-        for node, (offset_s, bound_s) in collector.clocks.items()
-    }
+    return {node: clock_facts(first, last) for node, (first, last) in collector.clocks.items()}
 
 
 def warm_up(runner: TrialRunner, lane: Lane, mixed: Jobs, progress: Progress) -> list[Trial]:

@@ -91,13 +91,13 @@ def cells(pools: tuple[str, ...] = DEFAULT_POOLS) -> tuple[Cell, ...]:
 
 
 def own_cells(acks: str, transport: str, pools: tuple[str, ...] = DEFAULT_POOLS) -> tuple[Cell, ...]:
-    """Return the cells of a user's app: as it is, and with the safe profile, on each of some pools."""
+    """Return the cells of a user's app: as it is, with the safe profile, and with an outbox, on each of some pools."""
     return tuple(
         cell
         for name in pools
         for cell in (
             Cell(pool=name, acks=acks, transport=transport, is_own=True),
-            Cell(pool=name, acks=LATE, transport=ATOMIC, profile=SAFE),
+            *(Cell(pool=name, acks=LATE, transport=ATOMIC, profile=profile) for profile in (SAFE, OUTBOX)),
         )
     )
 

@@ -39,6 +39,29 @@ def by_node(load: LoadSummary) -> Table:
     )
 
 
+def by_host(load: LoadSummary) -> Table:
+    """Return how hosts shared the jobs of each lane; without rows where nodes say as much."""
+    return Table(
+        title="By host: how hosts shared the jobs of a lane",
+        columns=["lane", "host", "nodes", "slots", "jobs", "slots busy", "queue wait ms", "hoarded s"],
+        rows=[
+            [
+                lane.lane,
+                host.host,
+                count(host.nodes),
+                count(host.slots),
+                count(host.jobs),
+                f"{host.busy_share:.0%}",
+                milliseconds(host.queue_wait_s),
+                number(host.hoarded_s),
+            ]
+            for lane in load.lanes
+            if lane.fairness
+            for host in lane.fairness.hosts
+        ],
+    )
+
+
 def hoarding(summary: Summary, load: LoadSummary) -> Prose:
     """Return which lanes hoard, what that cost, and the setting that cures it."""
     facts = {each.key: each for each in summary.lanes}

@@ -8,7 +8,7 @@ from producer.plan.mix import mix_text
 from producer.report.formats import NONE, count, milliseconds, number, percent
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import cost, distances, value_cell
+from producer.report.tables import clocks, cost, distances, value_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,7 @@ def limit_parts(summary: Summary) -> Iterator[Table | Prose]:
     yield probes(found)
     yield cost(summary)
     yield from distances(summary)
+    yield from clocks(summary)
 
 
 def asked(settings: RunSettings) -> str:

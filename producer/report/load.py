@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.report.fairness import by_node, hoarding
+from producer.report.fairness import by_host, by_node, hoarding
 from producer.report.formats import count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, corrected, cost, distances, latency, per_job, percentile_cell
+from producer.report.tables import INTERVALS, clocks, corrected, cost, distances, latency, per_job, percentile_cell
 from producer.rundir.events import change_text
 
 if TYPE_CHECKING:
@@ -52,11 +52,14 @@ def load_parts(summary: Summary) -> Iterator[Part]:
         yield rates_by_workload(load)
     if any(lane.fairness for lane in load.lanes):
         yield by_node(load)
+    if any(lane.fairness and lane.fairness.hosts for lane in load.lanes):
+        yield by_host(load)
     yield latency(summary)
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
     yield from distances(summary)
+    yield from clocks(summary)
 
 
 def asked(settings: RunSettings) -> str:

@@ -169,6 +169,28 @@ def value_cell(found: Percentiles | None, name: str) -> str:
     return NONE if found is None or found.is_maximum(name) else milliseconds(found.statistic(name))
 
 
+def clocks(summary: Summary) -> Iterator[Table]:
+    """Yield the clocks of nodes; nothing where all have the broker's, on one host."""
+    if summary.clocks:
+        yield Table(
+            title="By node: its clock beside the broker's, in ms",
+            columns=["node", "round trip", "offset", "known to", "drift over the run", "known to"],
+            rows=[
+                [
+                    each.node,
+                    milliseconds(each.round_trip_s),
+                    milliseconds(each.offset_s),
+                    milliseconds(each.bound_s),
+                    milliseconds(each.drift_s),
+                    milliseconds(each.drift_bound_s),
+                ]
+                for each in summary.clocks
+            ],
+            note="Offset: the broker's clock minus the node's. A node's instants are moved by it if it is "
+            "more than it is known to.",
+        )
+
+
 def distances(summary: Summary) -> Iterator[Table]:
     """Yield how far lanes were from the broker, and what their relays cost; nothing where no distance was asked for."""
     if summary.distances:

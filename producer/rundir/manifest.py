@@ -81,10 +81,14 @@ class Clock:
     Attributes:
         offset_s: Broker's clock minus this one, in seconds; None if unknown.
         bound_s: By how much the offset may be off, in seconds; None if unknown.
+        drift_s: How much the offset grew since it was first measured, in seconds; None if it was measured once.
+        drift_bound_s: By how much that may be off, in seconds.
     """
 
     offset_s: float | None
     bound_s: float | None
+    drift_s: float | None = None
+    drift_bound_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,8 @@ def test_every_instant_is_the_brokers_within_the_bound(site, hosts, tmp_path):
     summary = json.loads(done.stdout)
     run = read_run(tmp_path / "runs" / summary["run"]["directory"])
     assert {name: round(-clock.offset_s) for name, clock in run.manifest.clocks.items()} == SHIFTS_S
+    shown = {clock["node"]: clock for clock in summary["clocks"]}
+    assert {name: round(-clock["offset_s"]) for name, clock in shown.items()} == SHIFTS_S
     publishers = run.manifest.publisher_clocks
     assert {name: round(-clock.offset_s) for name, clock in publishers.items()} == SHIFTED_PUBLISHER_S
     bound_s = max(clock.bound_s for clock in (*run.manifest.clocks.values(), *publishers.values()))

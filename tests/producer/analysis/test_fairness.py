@@ -67,6 +67,28 @@ def test_a_node_that_ran_no_job_is_told():
     assert [(node.jobs, node.queue_wait_s) for node in found.nodes] == [(1, 0.0), (0, None)]
 
 
+def test_hosts_with_several_nodes_are_told_by_host():
+    slots = {"threads-1@a": 1, "threads-2@a": 3, "threads-3@b": 2}
+    ran = [
+        a_job(0.0, service_s=4.0, node="threads-1@a"),
+        a_job(0.0, wait_s=4.0, service_s=1.0, node="threads-1@a"),
+        a_job(0.0, service_s=2.0, node="threads-2@a"),
+        a_job(0.0, service_s=1.0, node="threads-3@b"),
+    ]
+    a, b = shared(*ran, slots=slots).hosts
+    assert (a.host, a.nodes, a.slots, a.jobs, a.queue_wait_s) == ("a", 2, 4, 3, 0.0)
+    assert a.busy_share == (4.0 + 1.0 + 2.0) / (4 * 5.0)
+    assert (b.host, b.nodes, b.slots, b.jobs, b.busy_share, b.hoarded_s) == ("b", 1, 2, 1, 0.1, 0.0)
+    assert a.hoarded_s == 4.0  # the job behind the long one, while the host's other node has free slots
+
+
+@pytest.mark.parametrize(
+    "slots", [{"threads@a": 1, "threads@b": 1}, {"threads-1@a": 1, "threads-2@a": 1}], ids=["two hosts", "one host"]
+)
+def test_hosts_that_say_no_more_than_their_nodes_are_not_told(slots):
+    assert shared(*(a_job(0.0, service_s=1.0, node=node) for node in slots), slots=slots).hosts == ()
+
+
 times = st.integers(0, 40).map(lambda eighths: eighths / 8)
 jobs = st.lists(st.tuples(st.sampled_from("ab"), times, times, times), min_size=1, max_size=12)
 

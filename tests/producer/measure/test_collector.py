@@ -20,7 +20,7 @@ from poolrace.contract import (
     records_queue,
 )
 from producer.errors import FleetError
-from producer.measure.collector import Collector, finite
+from producer.measure.collector import Collector, clock_facts
 from producer.rundir.events import Event, EventLog
 from producer.rundir.schema import RECORD_SCHEMA, SAMPLE_SCHEMA
 
@@ -215,14 +215,21 @@ def test_a_node_that_nobody_knows_keeps_its_own_name_as_its_lane(site):
     assert site.collect()[0]["lane"].to_list() == ["worker1@elsewhere"]
 
 
-def test_clocks_are_the_last_that_each_node_told(site):
+def test_clocks_are_the_first_and_the_last_that_each_node_told(site):
     site.ship(clock=ClockOffset(offset_s=1.0, bound_s=0.5))
     site.ship(clock=ClockOffset(offset_s=2.0, bound_s=0.25))
     site.ship(node="other@host")
     site.collect()
-    assert site.collector.clocks == {"threads@host": (2.0, 0.25), "other@host": (0.0, math.inf)}
-    assert finite(0.25) == 0.25
-    assert finite(math.inf) is None
+    first, last = ClockOffset(offset_s=1.0, bound_s=0.5), ClockOffset(offset_s=2.0, bound_s=0.25)
+    assert site.collector.clocks == {"threads@host": (first, last), "other@host": (NO_OFFSET, NO_OFFSET)}
+
+
+def test_a_clock_has_the_last_offset_and_drifted_by_what_that_is_more_than_the_first():
+    first, last = ClockOffset(offset_s=1.0, bound_s=0.5), ClockOffset(offset_s=2.5, bound_s=0.25)
+    assert clock_facts(first, last) == {"offset_s": 2.5, "bound_s": 0.25, "drift_s": 1.5, "drift_bound_s": 0.75}
+    assert clock_facts(first, first) == {"offset_s": 1.0, "bound_s": 0.5, "drift_s": None, "drift_bound_s": None}
+    assert clock_facts(NO_OFFSET, last)["drift_s"] is None
+    assert clock_facts(NO_OFFSET, NO_OFFSET)["bound_s"] is None
 
 
 def test_what_was_taken_is_not_given_again(site):

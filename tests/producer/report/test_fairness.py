@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from producer.analysis.fairness import Fairness, NodeShare
+from producer.analysis.fairness import Fairness, HostShare, NodeShare
 from producer.plan.lanes import parse_lane
-from producer.report.fairness import by_node, hoarding
+from producer.report.fairness import by_host, by_node, hoarding
 
 
 def a_node(name, hoarded_s):
@@ -54,3 +54,10 @@ def test_each_node_has_a_row():
     table = by_node(SimpleNamespace(lanes=lanes))
     assert [row[1] for row in table.rows] == ["threads@a", "threads@b"]
     assert table.rows[1] == ["threads", "threads@b", "2", "40", "50%", "250", "9.00"]
+
+
+def test_each_host_has_a_row_where_hosts_are_told():
+    host = HostShare(host="a", nodes=2, slots=4, jobs=80, busy_share=0.5, queue_wait_s=0.25, hoarded_s=10.0)
+    found = Fairness(nodes=(), hosts=(host,), hoarded_s=10.0, hoarded_share=0.4, jobs_held=17, longest_s=4.0)
+    lanes = [SimpleNamespace(lane="threads", fairness=found), SimpleNamespace(lane="prefork", fairness=FAIR)]
+    assert by_host(SimpleNamespace(lanes=lanes)).rows == [["threads", "a", "2", "4", "80", "50%", "250", "10.0"]]
