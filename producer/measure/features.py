@@ -7,6 +7,7 @@ and some habits of Celery that no setting names.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -43,8 +44,12 @@ TRIES_OF_EACH = 3
 UNABLE = ("NotImplementedError", "BlockingSwitchOutError")
 """What a pool raises that cannot end at once; its node ends all the same, by that error."""
 
-LOOKS = 40
-"""How often slots are looked at, to see whether they compute at the same time."""
+COUNTED_S, MOST_YIELDS_PER_S = 0.3, 20
+"""
+The CPU time of each slot over which it is seen whether slots compute at the same time; and how often a second of it a
+slot may give up its core. One that takes turns with another at the GIL does so about 200 times and more: CPython's
+switch interval is 5 ms.
+"""
 
 JOB_S, LONG_S, END_OF_NODE_S = 0.05, 3.0, 2.0
 
@@ -166,24 +171,53 @@ def _spawns(scene: Scene, _: DrillNode) -> bool:
 
 
 def _computes_at_once(scene: Scene, _: DrillNode) -> bool:
-    """Return whether both slots run, or could, at one time; one that waits for the GIL sleeps, whatever cores do."""
+    """
+    Return whether slots compute at the same time.
+
+    One that waits for the GIL gives up its core again and again, and no other does, however busy the cores are.
+    """
     jobs = [scene.sender.send("drill.count", 1.0) for _ in range(SLOTS)]
     slots = [note for job in jobs if _begun(scene, job) and (note := scene.ledger.first_begin(job))]
     if len({(each.pid, each.thread) for each in slots}) < SLOTS:
         return False
-    seen = 0
-    for _look in range(LOOKS):
-        seen += all(map(_is_runnable, slots))
-        time.sleep(LOOK_S / 2)
-    return seen > LOOKS / 2
+    before = [_Turns.of(slot) for slot in slots]
+
+    def counted() -> list[_Turns]:
+        found = [_Turns.of(slot).after(then) for slot, then in zip(slots, before, strict=True)]
+        return found if all(each.cpu_s >= COUNTED_S for each in found) else []
+
+    found = until(counted, END_S, every_s=LOOK_S)
+    return bool(found) and all(each.yields < MOST_YIELDS_PER_S * each.cpu_s for each in found)
 
 
-def _is_runnable(slot: effects.Note) -> bool:
-    try:
-        state = Path(f"/proc/{slot.pid}/task/{slot.thread}/stat").read_text()
-    except OSError:  # it has ended, or this is no Linux
-        return False
-    return state.rpartition(")")[2].split()[0] == "R"
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """
+    What a thread has had of the machine.
+
+    Attributes:
+        cpu_s: Its CPU time, in seconds.
+        yields: How often it gave up its core of its own accord.
+    """
+
+    cpu_s: float
+    yields: int
+
+    @classmethod
+    def of(cls, slot: effects.Note) -> _Turns:
+        """Return that of a slot; nothing where it has ended, or this is no Linux."""
+        folder = Path(f"/proc/{slot.pid}/task/{slot.thread}")
+        try:
+            user, system = (folder / "stat").read_text().rpartition(")")[2].split()[11:13]
+            status = (folder / "status").read_text()
+        except OSError:
+            return cls(0.0, 0)
+        yields = next(line for line in status.splitlines() if line.startswith("voluntary_ctxt_switches:"))
+        return cls((int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), int(yields.split()[1]))
+
+    def after(self, before: _Turns) -> _Turns:
+        """Return what came since."""
+        return _Turns(self.cpu_s - before.cpu_s, self.yields - before.yields)
 
 
 def _answers_while_busy(scene: Scene, _: DrillNode) -> bool:
