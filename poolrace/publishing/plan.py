@@ -56,7 +56,8 @@ class MessagePlan:
         printing: How arguments are printed in their headers.
         embed: The third part of their body, as JSON.
         pieces: The text of a message between its holes.
-        holes: What is put between the pieces, in order: names of `HOLES`.
+        holes: What is put between the pieces, in order: names of `HOLES`, and `eta`, if it has one.
+        ignore_result: What its header of that name says.
     """
 
     key: str
@@ -64,6 +65,7 @@ class MessagePlan:
     embed: str
     pieces: tuple[str, ...]
     holes: tuple[str, ...]
+    ignore_result: bool | None
 
     def message(
         self,
@@ -73,6 +75,7 @@ class MessagePlan:
         kwargs: Mapping[str, Any] | None,
         reply_to: str,
         ancestors: tuple[str | None, str | None] = (None, None),
+        eta: str = "",
     ) -> str:
         """
         Return a message as kombu writes it.
@@ -84,6 +87,7 @@ class MessagePlan:
             kwargs: Its keyword arguments.
             reply_to: Where the sending thread hears of results, as Celery names it.
             ancestors: The ids of the first task of its family and of the one that sends it; None for none.
+            eta: When it is due, as Celery writes it; only of messages that are due at an instant.
 
         Raises:
             TypeError: If an argument cannot be written as JSON.
@@ -100,6 +104,7 @@ class MessagePlan:
             "kwargsrepr": quoted(printed(kwargs, self.printing.kwargs, self.printing.levels)),
             "delivery_tag": f'"{delivery_tag}"',
             "reply_to": quoted(reply_to),
+            "eta": quoted(eta),
         }
         text = [self.pieces[0]]
         for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
@@ -125,16 +130,16 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
         raise UnfitMessageError(f"its content is {message['content-type']}, {message['content-encoding']}")
     if properties.get("body_encoding") != "base64" or "compression" in headers or "argsrepr" not in headers:
         raise UnfitMessageError("it is no message of a task in Celery's second protocol, or compressed")
-    if headers["eta"] or headers["expires"]:
-        raise UnfitMessageError("it has an instant of its own")
-    marks = {name: f"hole-{uuid4().hex}" for name in HOLES}
+    if headers["expires"]:
+        raise UnfitMessageError("it expires at an instant of its own")
+    marks = {name: f"hole-{uuid4().hex}" for name in (*HOLES, *(["eta"] if headers["eta"] else []))}
     text = dumps(
         {
             **message,
             "body": marks["body"],
             "headers": {
                 **headers,
-                **{name: marks[name] for name in ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr")},
+                **{name: marks[name] for name in HEADERS if name in marks},
                 "ignore_result": ignore_result,
             },
             "properties": {
@@ -146,9 +151,13 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
     )
     pieces, holes = _split(text, {f'"{mark}"': name for name, mark in marks.items()})
     _, _, embed = loads(b64decode(message["body"]))
-    return MessagePlan(key=key, printing=printing, embed=dumps(embed), pieces=tuple(pieces), holes=tuple(holes))
+    return MessagePlan(
+        key=key, printing=printing, embed=dumps(embed), pieces=tuple(pieces), holes=tuple(holes),
+        ignore_result=ignore_result,
+    )  # fmt: skip
 
 
+HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "eta")
 HOLES = ("body", "id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "delivery_tag", "reply_to")
 
 

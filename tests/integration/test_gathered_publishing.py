@@ -1,5 +1,6 @@
 """Tasks that are sent in steps, on a real server: all arrive once and in order, or their senders are told."""
 
+import datetime
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from integration.conftest import ROOT
 from integration.servers import OLDER, REQUIRED, Server
 
 from poolrace import publishing
-from poolrace.publishing import gatherer
+from poolrace.publishing import gatherer, installed
 from poolrace.publishing.gatherer import Gatherer
 
 DATABASE = 11
@@ -93,11 +94,73 @@ def test_what_celery_sends_itself_comes_after_what_was_sent_before(shop):
     shop.send(0)
     chain(shop.charge.si(1), shop.charge.si(2)).apply_async()  # of which the first is sent now
     shop.send(3)
-    shop.app.send_task("shop.charge", (4,))
-    shop.send(5, countdown=60)
+    shop.app.send_task("shop.charge", (4,), link=shop.charge.si(9))
+    shop.send(5, expires=60)
     shop.send(6)
     publishing.flush(shop.app)
     assert shop.arrived() == [0, 1, 3, 4, 5, 6]
+
+
+NOW = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+SAME = ("correlation_id", "delivery_tag", "id", "root_id")
+
+
+def message_of(shop, send):
+    """The one message that was sent, without what names it alone."""
+    send()
+    if shop.app in installed._publishers:
+        publishing.flush(shop.app)
+    (text,) = shop.client.lrange("celery", 0, -1)
+    shop.client.flushdb()
+    message = json.loads(text)
+    for name in SAME:
+        message["headers"].pop(name, None), message["properties"].pop(name, None)
+    return message
+
+
+@pytest.mark.parametrize("name", ["shop.charge", "shop.of_another_program"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"countdown": 90}, {"eta": NOW}, {"countdown": None, "ignore_result": True}, {"countdown": -1}],
+    ids=str,
+)
+def test_by_name_and_due_later_a_step_has_the_message_that_celery_makes(shop, monkeypatch, name, options):
+    monkeypatch.setattr(shop.app, "now", lambda: NOW)
+
+    def send():
+        return shop.app.send_task(name, (1,), {"currency": "EUR"}, **options)
+
+    with monkeypatch.context() as patched:
+        # By Celery it would come without a word of the gatherer.
+        patched.setattr(Gatherer, "add", counted := Counted(Gatherer.add))
+        gathered = message_of(shop, send)
+        assert counted.times == 1
+    publishing.uninstall(shop.app)
+    assert gathered == message_of(shop, send)
+
+
+def test_an_own_task_that_is_due_later_goes_in_a_step_too(shop, monkeypatch):
+    monkeypatch.setattr(shop.app, "now", lambda: NOW)
+    with monkeypatch.context() as patched:
+        patched.setattr(Gatherer, "add", counted := Counted(Gatherer.add))
+        gathered = message_of(shop, lambda: shop.send(1, countdown=90))
+        assert counted.times == 1
+    publishing.uninstall(shop.app)
+    assert gathered == message_of(shop, lambda: shop.send(1, countdown=90))
+
+
+class Counted:
+    """A method that counts how often it is called."""
+
+    def __init__(self, method):
+        self.times, self._method = 0, method
+
+    def __get__(self, instance, _owner):
+        def call(*words, **options):
+            self.times += 1
+            return self._method(instance, *words, **options)
+
+        return call
 
 
 def test_queues_and_priorities_have_lists_of_their_own(shop):

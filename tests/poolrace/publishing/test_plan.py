@@ -1,5 +1,6 @@
 """A message that a plan makes is the one that Celery makes, whatever the task, its options and its arguments."""
 
+import datetime
 import json
 from base64 import b64decode
 
@@ -70,6 +71,8 @@ def test_it_is_the_message_that_celery_makes(shop, args, kwargs):
         {"ignore_result": True},
         {"root_id": "first", "parent_id": "before"},
         {"task_id": 'quoted " and \\ and é'},
+        {"countdown": 5},
+        {"eta": datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)},
     ],
     ids=str,
 )
@@ -79,7 +82,8 @@ def test_options_are_in_it(shop, options):
     ancestors = options.pop("root_id", None), options.pop("parent_id", None)
     plan = planned(shop, shop.made(**options)[1], **options)
     tag, reply_to = (expected["properties"][name] for name in ("delivery_tag", "reply_to"))
-    text = plan.message(options["task_id"], tag, (1,), {"a": "b"}, reply_to, ancestors)
+    eta = expected["headers"]["eta"] or ""
+    text = plan.message(options["task_id"], tag, (1,), {"a": "b"}, reply_to, ancestors, eta)
     assert json.loads(text) == expected
 
 
@@ -95,7 +99,6 @@ def test_what_an_argument_says_is_never_taken_for_a_hole(shop):
     [
         ({"task_serializer": "pickle"}, {}),
         ({"task_compression": "gzip"}, {}),
-        ({}, {"countdown": 5}),
         ({}, {"expires": 5}),
         ({"task_protocol": 1}, {}),
     ],
