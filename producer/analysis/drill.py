@@ -306,6 +306,8 @@ class CellResult:
         longest_s: The longest run of a job, in seconds.
         said: What an operator sees: the first warnings and errors of the logs of nodes, from the fault on.
         took_s: How long it took, in seconds.
+        repeats: How often it was tried; all that is counted is of all of them, and times are the longest.
+        kept: In how many of them the fault cost no more than it may.
     """
 
     drill: str
@@ -323,11 +325,62 @@ class CellResult:
     longest_s: float = 0.0
     said: Sequence[str] = ()
     took_s: float = 0.0
+    repeats: int = 1
+    kept: int | None = None
 
     @property
     def as_expected(self) -> bool:
         """Whether the fault cost no more than it may, or was not tried."""
         return not self.short
+
+
+def all_of(results: Sequence[CellResult]) -> CellResult:
+    """
+    Return what all repeats of a drill in a cell found together.
+
+    Jobs and faults are counted over all of them; what ran where is of the first in which it cost more than it may, or
+    else of the first.
+
+    Args:
+        results: At least one.
+    """
+    if len(results) == 1:
+        return results[0]
+    tolls = [each.toll for each in results if each.toll is not None]
+    reasons = Counter(reason for each in results for reason in each.short)
+    told = next((each for each in results if each.short), results[0])
+    return replace(
+        told,
+        toll=_sum_of(tolls) if tolls else None,
+        short=[f"{reason} (in {count} of {len(results)})" for reason, count in reasons.items()],
+        resumed_s=_longest(each.resumed_s for each in results),
+        settled_s=_longest(each.settled_s for each in results),
+        struck=[strike for each in results for strike in each.struck],
+        ended=[line for each in results for line in each.ended],
+        hanging=[name for each in results for name in each.hanging],
+        longest_s=max(each.longest_s for each in results),
+        said=list(dict.fromkeys(line for each in results for line in each.said)),
+        took_s=sum(each.took_s for each in results),
+        repeats=len(results),
+        kept=sum(each.as_expected for each in results),
+    )
+
+
+def _sum_of(tolls: Sequence[Toll]) -> Toll:
+    counts = {
+        name: sum(getattr(toll, name) for toll in tolls)
+        for name in ("sent", "refused", "done", "failed", "set_aside", "queued", "lost", "repeated", "unexplained")
+    }
+    lost_by = Counter[str]()
+    for toll in tolls:
+        lost_by.update(toll.lost_by)
+    return Toll(**counts, most_runs=max(toll.most_runs for toll in tolls), lost_by=dict(lost_by))
+
+
+def _longest(times_s: Iterable[float | None]) -> float | None:
+    """Return the longest of several times; None if one never came to its end."""
+    found = list(times_s)
+    return None if None in found else max(each for each in found if each is not None)
 
 
 def runs_of(notes: Iterable[Note], began_at: float) -> list[Run]:

@@ -1,5 +1,5 @@
 """
-Reads the journal of a Redis server, its append-only file, to tell which transport took a job last. Pure.
+Reads the journal of a Redis server, its append-only file: who took a job last, what nodes held at a fault. Pure.
 
 The server writes down what its commands changed, in the order in which it happened. The atomic transport takes a
 message in one step with the note that it is delivered; kombu's own takes it with one command and notes it with the
@@ -16,6 +16,10 @@ from poolrace.transport_setting import ATOMIC, STOCK
 Command = Sequence[bytes]
 
 _IDENTITY = re.compile(rb'\\?"id\\?": \\?"(job-\d+)')
+MARK = "poolrace.drill.strike"
+"""A drill writes the number of a fault under this name while the fault strikes, so that the journal has the instant."""
+
+UNACKED = b"unacked"
 POPS = {b"rpop", b"lpop", b"lmpop", b"brpop", b"rpoplpush", b"lmove", b"lrem", b"ltrim"}
 
 
@@ -72,3 +76,30 @@ def last_takers(steps: Iterable[list[Command]], jobs: Collection[str]) -> dict[s
                     # In a list it is free for anybody; if it leaves it without a note, kombu's transport took it.
                     takers[job] = ATOMIC if name == b"hset" and pops else STOCK
     return takers
+
+
+def held_at_marks(steps: Iterable[list[Command]]) -> dict[int, set[str]]:
+    """
+    Return for each fault that was marked the jobs that nodes held at it.
+
+    Those are the jobs that were delivered and not acknowledged at one of its marks, and those that were delivered
+    between two of them, however short that was.
+    """
+    found: dict[int, set[str]] = {}
+    held: dict[bytes, str] = {}
+    taken, current = set[str](), None
+    for command in (command for step in steps for command in step):
+        name, key, *rest = [command[0].lower(), *command[1:]]
+        if name == b"set" and key == MARK.encode():
+            number = int(rest[0])
+            found.setdefault(number, set()).update(held.values(), taken if number == current else ())
+            taken, current = set(), number
+        elif name == b"hset" and key == UNACKED:
+            for tag, message in zip(rest[::2], rest[1::2], strict=True):
+                if job := _IDENTITY.search(message):
+                    held[tag] = job[1].decode()
+                    taken.add(held[tag])
+        elif name == b"hdel" and key == UNACKED:
+            for tag in rest:
+                held.pop(tag, None)
+    return found

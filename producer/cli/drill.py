@@ -68,6 +68,7 @@ Examples:
   poolrace drill node-kill node-term --pool solo --pool gevent
   poolrace drill child-kill --cell prefork-safe --without task_reject_on_worker_lost
   poolrace drill random-kills --cell threads-safe --times 1000
+  poolrace drill node-kill --cell prefork-safe --repeat 20
   poolrace drill features
   poolrace drill --all
   poolrace drill --all --json > drills.json
@@ -123,6 +124,13 @@ Examples:
     metavar="N",
     help="How often a drill strikes that does so again and again, as random-kills; 20 by default.",
 )
+@option(
+    "--repeat",
+    type=Count(1, 1000),
+    default=1,
+    metavar="N",
+    help="How often each drill is done in each cell. Jobs are counted over all of them.",
+)
 @option("--at-once", type=Count(1, 16), default=AT_ONCE, help="How many cells run at the same time.")
 @OUT
 @option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -141,6 +149,7 @@ def drill(
     without: Sequence[str],
     app: str | None,
     times: int | None,
+    repeat: int,
     at_once: int,
     out: Path,
     as_json: bool,
@@ -161,7 +170,7 @@ def drill(
     named = _pools(pools, keys)
     own, known = _own(app, named, **of_app) if app else (None, cells(named))
     pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
-    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times)
+    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times, repeat=repeat)
     if as_json:
         click.echo(to_json(run), nl=False)
         return 0 if run.as_expected else BROKEN_THRESHOLD
@@ -183,15 +192,17 @@ def _run(
     *,
     at_once: int,
     times: int | None,
+    repeat: int,
 ) -> DrillsRun:
     results: list[CellResult] = []
     began = time.monotonic()
     if times and times >= LONG:
         click.echo(f"{times:,} strikes in each cell take about {math.ceil(times * STRIKE_S / 60)} minutes.", err=True)
     try:
-        for number, result in enumerate(run_drills(pairs, folder, CELL, own, at_once=at_once, times=times), 1):
+        found = run_drills(pairs, folder, CELL, own, at_once=at_once, times=times, repeat=repeat)
+        for number, result in enumerate(found, 1):
             results.append(result)
-            click.echo(f"{number} of {len(pairs)}: {result.drill} in {result.cell}{_mark(result)}", err=True)
+            click.echo(f"{number} of {len(pairs) * repeat}: {result.drill} in {result.cell}{_mark(result)}", err=True)
     finally:
         # What was found before Ctrl-C or an error is kept.
         run = run_of(results, folder, time.monotonic() - began)

@@ -126,7 +126,7 @@ def run_cell(
             scene.wait(max(TAIL_S, load_at + load_s - time.time()))
         found = _settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
         notes = scene.ledger.notes()
-        fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.strikes)
+        fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.explained())
         toll, resumed_s = toll_of(fates, scene.lost_by(fates)), resumed_after_s(notes, healed_at)
         hanging = [] if resumed_s is not None else [node.name for node in scene.living()]
         last = max((each.at for each in notes if each.what == effects.DONE), default=None)
@@ -270,6 +270,7 @@ def run_drills(
     *,
     at_once: int = AT_ONCE,
     times: int | None = None,
+    repeat: int = 1,
 ) -> Iterator[CellResult]:
     """
     Run drills in cells, each in a process of its own; yield what was found as they end.
@@ -281,6 +282,7 @@ def run_drills(
         own: A user's own app; None for the jobs of the demonstration.
         at_once: How many run at the same time.
         times: How often a fault strikes that strikes again and again; None for as often as it declares.
+        repeat: How often each drill is done in each cell; each time is a result.
 
     Raises:
         FleetError: If the process of a cell ends without saying what it found.
@@ -291,12 +293,15 @@ def run_drills(
             yield CellResult(drill=entry.name, cell=cell.name, skipped=reason)
             continue
         question = CellQuestion(drill=entry.name, cell=cell, own=own, times=times)
-        parts.append(
+        place = folder / "logs" / entry.name / cell.name
+        parts += [
             Apart(
                 name=f"drill {entry.name} in {cell.name}", module=module,
-                words=(msgspec.json.encode(question).decode(),), folder=folder / "logs" / entry.name / cell.name,
+                words=(msgspec.json.encode(question).decode(),),
+                folder=place if repeat == 1 else place / str(number + 1),
             )
-        )  # fmt: skip
+            for number in range(repeat)
+        ]  # fmt: skip
     for _, answer in run_apart(parts, at_once):
         yield msgspec.json.decode(answer, type=CellResult)
 

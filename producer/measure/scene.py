@@ -21,7 +21,7 @@ from poolrace import drilling, effects
 from poolrace.outbox import Outbox
 from poolrace.transport_setting import DEAD_LETTER_KEY, flags
 from producer.analysis.drill import Fate, Found, Strike
-from producer.analysis.journal import last_takers, read_journal
+from producer.analysis.journal import MARK, held_at_marks, last_takers, read_journal
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.control import Control
@@ -129,6 +129,7 @@ class Scene:
             self._effects, self._outbox = self._folder / "effects", self._folder / "outbox.sqlite3"
             self.ledger = effects.Ledger(self._effects)
             aof = self._drill.aof or self.cell.has_aof
+            self._keeps_journal = aof and not self._drill.failover
             self._failover = FailoverServers(self._processes, self._folder, aof=aof) if self._drill.failover else None
             self.server = (
                 self._failover.first if self._failover else EmbeddedServer(self._processes, self._folder, aof=aof)
@@ -247,12 +248,20 @@ class Scene:
     def struck(self, what: str, also: Iterable[str] = ()) -> None:
         """Note that a fault strikes, and what nodes hold then, and other jobs that it may have run again."""
         self.strikes.append(Strike(what=what, at=time.time(), held=self._held().union(also)))
+        self._mark()
 
     def note_held(self) -> None:
         """Add what nodes hold now to the fault that has just struck."""
         if self.strikes and time.time() < self.strikes[-1].at + HELD_S:
             last = self.strikes[-1]
             self.strikes[-1] = replace(last, held=last.held | self._held())
+            self._mark()
+
+    def _mark(self) -> None:
+        """Write down in the broker's journal that a fault strikes, for what is held for less than a look takes."""
+        if self._keeps_journal:
+            with suppress(redis.RedisError), self._client() as client:
+                client.set(MARK, len(self.strikes) - 1)
 
     def look_after_nodes(self) -> None:
         """Start another node for each that has ended by itself, as a supervisor does."""
@@ -390,6 +399,15 @@ class Scene:
             on_nodes=frozenset(self._on_nodes()),
             dead_letters=frozenset(_identities(json.loads(json.loads(raw)["message"]) for raw in dead)),
         )
+
+    def explained(self) -> list[Strike]:
+        """Return the faults with all that nodes held at them: as it was seen, and as the broker's journal has it."""
+        if not self._keeps_journal:
+            return list(self.strikes)
+        held = held_at_marks(read_journal(self.server.journal()))
+        return [
+            replace(strike, held=strike.held | held.get(number, set())) for number, strike in enumerate(self.strikes)
+        ]
 
     def lost_by(self, fates: Iterable[JobFate]) -> dict[str, int]:
         """Return the lost jobs by the transport that took them last, where nodes have different ones."""

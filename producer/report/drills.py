@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from producer.analysis.drill import CellResult, upper_share
+from producer.analysis.drill import CellResult, all_of, upper_share
 from producer.analysis.features import Tried, disagreements
 from producer.fleet.machine import describe
 from producer.measure.drill import Entry, catalogue, find
@@ -83,8 +83,16 @@ def run_of(results: Sequence[CellResult], folder: Path, took_s: float) -> Drills
         memory_gib=round(machine.memory_total_bytes / 2**30, 1),
         took_s=round(took_s, 1),
         # In the order of the drills and of the cells, whichever ended first.
-        results=sorted(results, key=lambda each: (each.drill, order.get(each.cell, len(order)), each.cell)),
+        results=sorted(_merged(results), key=lambda each: (each.drill, order.get(each.cell, len(order)), each.cell)),
     )
+
+
+def _merged(results: Sequence[CellResult]) -> list[CellResult]:
+    """Return one result for each drill in each cell."""
+    found: dict[tuple[str, str], list[CellResult]] = {}
+    for each in results:
+        found.setdefault((each.drill, each.cell), []).append(each)
+    return [all_of(repeats) for repeats in found.values()]
 
 
 def to_json(run: DrillsRun) -> str:
@@ -233,8 +241,14 @@ def _row(each: CellResult) -> list[str]:
         each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside), _again(toll),
         UNNAMED if each.resumed_s is None else seconds(each.resumed_s),
         UNNAMED if each.settled_s is None else seconds(each.settled_s),
-        "; ".join(each.short) or "yes",
+        _kept(each),
     ]  # fmt: skip
+
+
+def _kept(each: CellResult) -> str:
+    """Return whether a fault cost no more than it may, and in how many repeats."""
+    times = f"{each.kept} of {each.repeats}" if each.kept is not None else ""
+    return "; ".join([times, *each.short] if times else each.short) or "yes"
 
 
 def _again(toll: Toll) -> str:

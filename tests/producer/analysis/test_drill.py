@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from poolrace.effects import BEGUN, DONE, FAILED, RETRIED, Note
 from producer.analysis.drill import (
+    CellResult,
     Fate,
     Found,
     JobFate,
     Strike,
+    all_of,
     resumed_after_s,
     runs_of,
     settle_jobs,
@@ -196,3 +198,39 @@ def test_repeats_without_a_reason_are_counted_where_nothing_is_promised_and_told
     facts = {"holdable": 8, "resumed_s": 0.1, "resume_s": 20.0}
     assert shortfalls(found, Bounds(unexplained=1), **facts) == []
     assert shortfalls(found, Bounds(), **facts) == ["1 jobs ran again though no fault explains it, at most 0 may"]
+
+
+def test_repeats_are_counted_together_and_what_is_not_as_expected_is_told_with_how_often() -> None:
+    good = CellResult(
+        drill="node-kill", cell="threads-safe", toll=toll(done=7, repeated=2), resumed_s=0.5, settled_s=2.0,
+        struck=[("node killed", 1.0)], longest_s=0.1, said=["a warning"], took_s=8.0,
+    )  # fmt: skip
+    bad = CellResult(
+        drill="node-kill", cell="threads-safe", toll=toll(done=5, lost=1), short=["1 jobs lost, at most 0 may"],
+        resumed_s=3.0, settled_s=None, struck=[("node killed", 1.2)], longest_s=0.3, said=["a warning", "an error"],
+        hanging=["node-2"], took_s=9.0,
+    )  # fmt: skip
+    found = all_of([good, bad, good])
+    assert (found.repeats, found.kept, found.as_expected) == (3, 2, False)
+    assert found.toll is not None
+    assert (found.toll.sent, found.toll.done, found.toll.repeated, found.toll.lost) == (24, 23, 4, 1)
+    assert found.short == ["1 jobs lost, at most 0 may (in 1 of 3)"]
+    assert (found.resumed_s, found.settled_s, found.longest_s, found.took_s) == (3.0, None, 0.3, 25.0)
+    assert (len(found.struck), found.said, found.hanging) == (3, ["a warning", "an error"], ["node-2"])
+
+
+def test_one_repeat_is_what_it_found() -> None:
+    alone = CellResult(drill="node-kill", cell="threads-safe", toll=toll(done=7))
+    assert all_of([alone]) is alone
+
+
+def test_repeats_in_which_all_is_as_expected_are_kept() -> None:
+    found = all_of([CellResult(drill="node-kill", cell="threads-safe", toll=toll(done=7))] * 20)
+    assert (found.repeats, found.kept, found.as_expected) == (20, 20, True)
+
+
+def test_lost_jobs_by_transport_are_counted_over_repeats() -> None:
+    one = toll_of([JobFate(job="job-1", fate=Fate.LOST, runs=0, effects=0)], {"stock": 1})
+    found = all_of([CellResult(drill="mixed-kills", cell="threads-late-atomic", toll=one)] * 3).toll
+    assert found is not None
+    assert found.lost_by == {"stock": 3}

@@ -1,4 +1,4 @@
-"""Who took a job last, by what a server wrote down."""
+"""Who took a job last, and what nodes held at a fault, by what a server wrote down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from producer.analysis.journal import last_takers, read_journal
+from producer.analysis.journal import MARK, held_at_marks, last_takers, read_journal
 
 
 def written(*words: str | bytes) -> bytes:
@@ -56,3 +56,43 @@ def test_a_job_that_nobody_sent_was_taken_by_nobody() -> None:
 @pytest.mark.parametrize("cut", [1, 10, 40, len(SENT) - 3])
 def test_the_end_of_a_journal_may_be_cut_off(cut: int) -> None:
     assert [len(step) for step in read_journal(SENT + SENT[:cut])] == [1]
+
+
+def taken(tag: str, job: str) -> bytes:
+    """Return the step in which the atomic transport takes a job."""
+    return (
+        MULTI + written("RPOP", "poolrace") + written("HSET", "unacked", tag, json.dumps([message(job), "", ""])) + EXEC
+    )
+
+
+def acknowledged(tag: str) -> bytes:
+    return written("HDEL", "unacked", tag)
+
+
+def mark(number: int) -> bytes:
+    return written("SET", MARK, str(number))
+
+
+@pytest.mark.parametrize(
+    ("journal", "held"),
+    [
+        (taken("a", "job-1") + mark(0) + acknowledged("a"), {0: {"job-1"}}),
+        (taken("a", "job-1") + acknowledged("a") + mark(0), {0: set()}),
+        # Taken and acknowledged between two looks.
+        (mark(0) + taken("a", "job-1") + acknowledged("a") + mark(0), {0: {"job-1"}}),
+        # Not between two marks of one fault, but between one fault and the next.
+        (mark(0) + taken("a", "job-1") + acknowledged("a") + mark(1), {0: set(), 1: set()}),
+        (mark(0) + taken("a", "job-1") + mark(1) + mark(1), {0: set(), 1: {"job-1"}}),
+        (taken("a", "job-1") + taken("b", "job-2") + written("HDEL", "unacked", "a", "b") + mark(0), {0: set()}),
+        (SENT + written("HSET", "another", "a", message("job-1")) + mark(0), {0: set()}),
+    ],
+)
+def test_at_a_fault_nodes_hold_what_was_delivered_and_not_acknowledged(
+    journal: bytes, held: dict[int, set[str]]
+) -> None:
+    assert held_at_marks(read_journal(journal)) == held
+
+
+def test_several_jobs_may_be_taken_by_one_command() -> None:
+    both = [word for job in ("job-1", "job-2") for word in (f"tag of {job}", message(job))]
+    assert held_at_marks(read_journal(written("HSET", "unacked", *both) + mark(3))) == {3: {"job-1", "job-2"}}

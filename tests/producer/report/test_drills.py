@@ -78,6 +78,18 @@ def test_each_cell_has_a_row_with_what_was_lost_and_the_share_that_is_not_exceed
     assert "Connection to <broker> lost" in text
 
 
+def test_repeats_are_one_row_that_says_in_how_many_all_was_as_expected() -> None:
+    entry = find("node-kill")
+    assert entry is not None
+    bad = replace(GOOD, short=["1 jobs lost, at most 0 may"])
+    (found,) = run_of([GOOD, bad, GOOD], FOLDER, 1.0).results
+    (row,) = [line for line in shown(drill(entry, [found])).splitlines() if line.startswith("threads-safe")]
+    assert row.split()[1] == "300"
+    assert row.rstrip().endswith("2 of 3; 1 jobs lost, at most 0 may (in 1 of 3)")
+    (good,) = run_of([GOOD] * 20, FOLDER, 1.0).results
+    assert "20 of 20" in shown(drill(entry, [good]))
+
+
 def test_nodes_that_ended_by_themselves_are_counted_by_how_they_ended() -> None:
     entry = find("node-kill")
     assert entry is not None
