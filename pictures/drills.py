@@ -64,7 +64,9 @@ def page(run: DrillsRun) -> str:
     """Return the page of a run as Markdown, with lines of 120 columns but for tables."""
     parts = [
         HEAD.read_text(encoding="utf-8").replace("<!-- profile -->", _profile()),
-        _wrapped(f"Jobs that were lost, failed, were set aside, or ran again. {machine_of(run)} CPython 3.11."),
+        _wrapped(
+            f"Jobs lost, failed, set aside, that never came to an end, or ran again. {machine_of(run)} CPython 3.11."
+        ),
     ]
     for part in matrix(run):
         if isinstance(part, Table):

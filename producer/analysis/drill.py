@@ -168,6 +168,7 @@ class Toll:
         unexplained: Of these, jobs that no strike explains.
         most_runs: The most runs of one job.
         lost_by: Where nodes have different transports, the lost jobs by that which took them last.
+        neighbours: Where a job did the harm, the others that were lost, failed, set aside, left waiting, or ran again.
     """
 
     sent: int
@@ -181,10 +182,19 @@ class Toll:
     unexplained: int
     most_runs: int
     lost_by: Mapping[str, int] = field(default_factory=dict)
+    neighbours: int | None = None
 
 
-def toll_of(fates: Sequence[JobFate], lost_by: Mapping[str, int] | None = None) -> Toll:
-    """Count fates; `lost_by` are the lost jobs by transport, where nodes have different ones."""
+def toll_of(fates: Sequence[JobFate], lost_by: Mapping[str, int] | None = None, harmful: Collection[str] = ()) -> Toll:
+    """
+    Count fates.
+
+    Args:
+        fates: What became of each job.
+        lost_by: The lost jobs by transport, where nodes have different ones.
+        harmful: The jobs that did the harm, if jobs did.
+    """
+    hurt = [each.job for each in fates if each.fate not in (Fate.DONE, Fate.REFUSED) or each.repeated]
     of = Counter(each.fate for each in fates)
     repeated = [each for each in fates if each.repeated]
     return Toll(
@@ -199,6 +209,7 @@ def toll_of(fates: Sequence[JobFate], lost_by: Mapping[str, int] | None = None) 
         unexplained=sum(not each.explained_by for each in repeated),
         most_runs=max((each.runs for each in fates), default=0),
         lost_by=lost_by or {},
+        neighbours=len(set(hurt) - set(harmful)) if harmful else None,
     )
 
 
@@ -374,7 +385,13 @@ def _sum_of(tolls: Sequence[Toll]) -> Toll:
     lost_by = Counter[str]()
     for toll in tolls:
         lost_by.update(toll.lost_by)
-    return Toll(**counts, most_runs=max(toll.most_runs for toll in tolls), lost_by=dict(lost_by))
+    hurt = [toll.neighbours for toll in tolls if toll.neighbours is not None]
+    return Toll(
+        **counts,
+        most_runs=max(toll.most_runs for toll in tolls),
+        lost_by=dict(lost_by),
+        neighbours=sum(hurt) if hurt else None,
+    )
 
 
 def _longest(times_s: Iterable[float | None]) -> float | None:

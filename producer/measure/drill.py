@@ -127,7 +127,7 @@ def run_cell(
         found = _settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
         notes = scene.ledger.notes()
         fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.explained())
-        toll, resumed_s = toll_of(fates, scene.lost_by(fates)), resumed_after_s(notes, healed_at)
+        toll, resumed_s = toll_of(fates, scene.lost_by(fates), scene.sender.harmful), resumed_after_s(notes, healed_at)
         hanging = [] if resumed_s is not None else [node.name for node in scene.living()]
         last = max((each.at for each in notes if each.what == effects.DONE), default=None)
         return CellResult(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from producer.plan.own_app import OwnApp
 
 QUEUE = "poolrace"
+HARMLESS = "drill.wait"
+"""The task of the load; all others of `worker.drill` do harm."""
+
 OUTBOX_TIMES = 2
 LOOK_S = 0.02
 
@@ -72,17 +75,21 @@ class Sender:
         outbox: Remembers the jobs; None in cells without one.
         sent: The identities of all jobs, in order.
         refused: Those that were not taken, as the sender was told.
+        harmful: Those that do harm themselves.
     """
 
     app: Celery
     outbox: Outbox | None = None
     sent: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    harmful: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, task: str, *arguments: Any, after_s: float | None = None) -> str:
         """Send a job of the demonstration, due after so many seconds, and return its identity."""
         job = self.identity()
+        if task != HARMLESS:
+            self.harmful.add(job)
         self.send_as(job, task, *arguments, after_s=after_s)
         return job
 
@@ -99,7 +106,7 @@ class Sender:
 
     def send_one(self, job_s: float) -> str:
         """Send a job as the load has it, and return its identity; the demonstration's wait for so many seconds."""
-        return self.send("drill.wait", job_s)
+        return self.send(HARMLESS, job_s)
 
     def keep_sending(self, drill: Drill, _done: Any, ended: threading.Event) -> None:
         """Send jobs until it is told to end, each when it is due."""

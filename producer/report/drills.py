@@ -35,7 +35,10 @@ NOT_SEEN = (
     "Of your tasks only what their nodes see is known: that they began, succeeded or failed. What one has done before "
     "its process was gone is not seen."
 )
-COLUMNS = ("cell", "jobs", "lost", "failed", "set aside", "ran again", "goes on after", "done after", "as expected")
+COLUMNS = (
+    "cell", "jobs", "lost", "failed", "set aside", "never ended", "ran again", "neighbours hurt", "goes on after",
+    "done after", "as expected",
+)  # fmt: skip
 
 OFTEN = 10
 """A fault that strikes so often is told with its counts."""
@@ -128,7 +131,7 @@ def _of_pool(run: DrillsRun, pool: str, took: str) -> Table:
         if any(name in by_cell for name in names):
             rows.append([entry.name, *(by_cell.get(name, UNNAMED) for name in names)])
     columns = [name.removeprefix(f"{pool}-") for name in names]
-    note = f"Jobs that were lost, failed, were set aside, or ran again; !: more than may be. {took}"
+    note = f"Jobs that were lost, failed, set aside, never came to an end, or ran again; !: more than may be. {took}"
     return Table(title=f"{pool}: {len(rows)} drills", columns=["", *columns], rows=rows, words=columns, note=note)
 
 
@@ -143,7 +146,7 @@ def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
     hanging = [f"{each.cell}: {name} takes no job." for each in results for name in each.hanging]
     return [
         Prose(title=entry.name, lines=[entry.drill.title]),
-        Table(title="", columns=COLUMNS, rows=[_row(each) for each in results], words=["cell", "as expected"]),
+        _cells(results),
         Prose(title="Promised", lines=[f"{entry.drill.documented} ({entry.drill.source})"]),
         *([Prose(title="Struck", lines=struck)] if (struck := _struck(results)) else []),
         *([Prose(title="Nodes that ended", lines=ended)] if ended else []),
@@ -233,12 +236,24 @@ def lost_of(toll: Toll) -> str:
     return f"{toll.lost} ({', '.join([*by, f'below {percent:.1f} %' if percent >= 0.1 else f'below {percent:.2g} %'])})"
 
 
+def _cells(results: Sequence[CellResult]) -> Table:
+    """Return a table with a row a cell, without columns that say nothing of any cell."""
+    rows = [_row(each) for each in results]
+    kept = [place for place in range(len(COLUMNS)) if any(row[place] != UNNAMED for row in rows)]
+    return Table(
+        title="", columns=[COLUMNS[place] for place in kept], rows=[[row[place] for place in kept] for row in rows],
+        words=["cell", "as expected"],
+    )  # fmt: skip
+
+
 def _row(each: CellResult) -> list[str]:
     if each.toll is None:
-        return [each.cell, *[UNNAMED] * 7, each.skipped or "; ".join(each.short)]
+        return [each.cell, *[UNNAMED] * (len(COLUMNS) - 2), each.skipped or "; ".join(each.short)]
     toll = each.toll
     return [
-        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside), _again(toll),
+        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside),
+        str(toll.queued) if toll.queued else UNNAMED, _again(toll),
+        UNNAMED if toll.neighbours is None else str(toll.neighbours),
         UNNAMED if each.resumed_s is None else seconds(each.resumed_s),
         UNNAMED if each.settled_s is None else seconds(each.settled_s),
         _kept(each),
@@ -260,7 +275,10 @@ def _short(each: CellResult) -> str:
     if each.toll is None:
         return "!" if each.short else UNNAMED
     toll = each.toll
-    counts = ((toll.lost, "lost"), (toll.failed, "failed"), (toll.set_aside, "set aside"), (toll.repeated, "again"))
+    counts = (
+        (toll.lost, "lost"), (toll.failed, "failed"), (toll.set_aside, "set aside"), (toll.queued, "never ended"),
+        (toll.repeated, "again"),
+    )  # fmt: skip
     words = [f"{count} {what}" for count, what in counts if count] + ["hangs"] * bool(each.hanging)
     return (", ".join(words) or "none") + (" !" if each.short else "")
 

@@ -229,6 +229,22 @@ def test_repeats_in_which_all_is_as_expected_are_kept() -> None:
     assert (found.repeats, found.kept, found.as_expected) == (20, 20, True)
 
 
+def test_neighbours_are_jobs_that_were_hurt_and_did_no_harm() -> None:
+    fates = [
+        JobFate(job="job-0", fate=Fate.FAILED, runs=1, effects=0),
+        JobFate(job="job-1", fate=Fate.DONE, runs=1, effects=1),
+        JobFate(job="job-2", fate=Fate.DONE, runs=2, effects=2, explained_by="a job crashed its process"),
+        JobFate(job="job-3", fate=Fate.LOST, runs=1, effects=0),
+        JobFate(job="job-4", fate=Fate.REFUSED, runs=0, effects=0),
+    ]
+    assert toll_of(fates, harmful={"job-0"}).neighbours == 2
+    assert toll_of(fates[:2], harmful={"job-0"}).neighbours == 0
+    assert toll_of(fates).neighbours is None
+    both = all_of([CellResult(drill="d", cell="c", toll=toll_of(fates, harmful={"job-0"}))] * 2).toll
+    assert both is not None
+    assert both.neighbours == 4
+
+
 def test_lost_jobs_by_transport_are_counted_over_repeats() -> None:
     one = toll_of([JobFate(job="job-1", fate=Fate.LOST, runs=0, effects=0)], {"stock": 1})
     found = all_of([CellResult(drill="mixed-kills", cell="threads-late-atomic", toll=one)] * 3).toll

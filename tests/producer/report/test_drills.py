@@ -90,6 +90,15 @@ def test_repeats_are_one_row_that_says_in_how_many_all_was_as_expected() -> None
     assert "20 of 20" in shown(drill(entry, [good]))
 
 
+def test_neighbours_are_told_of_drills_in_which_a_job_does_the_harm() -> None:
+    entry = find("job-crash")
+    assert entry is not None
+    hurt = replace(GOOD, toll=toll_of(fates(done=8, lost=3), harmful={"lost-0"}))
+    assert "neighbours hurt" not in shown(drill(entry, [GOOD]))
+    (row,) = [line for line in shown(drill(entry, [hurt])).splitlines() if line.startswith("threads-safe")]
+    assert row.split()[-7:-5] == ["0", "2"]  # ran again, neighbours hurt
+
+
 def test_nodes_that_ended_by_themselves_are_counted_by_how_they_ended() -> None:
     entry = find("node-kill")
     assert entry is not None
