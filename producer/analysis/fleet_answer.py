@@ -165,7 +165,7 @@ def _workload(known: Sequence[Observation], question: FleetQuestion) -> str:
     if question.workload and question.workload not in names:
         raise UsageError(
             f"--workload {question.workload!r}: the runs have no records of it. They have "
-            f"{one_of(question.workload, names)}. Measure it: poolrace race --workload {question.workload}"
+            f"{one_of(question.workload, names)}. Name one of these, or give runs of it."
         )
     if not question.workload and len(names) > 1:
         raise UsageError(f"--workload: the runs have several. Name one: {', '.join(names)}.")

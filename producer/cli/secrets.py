@@ -67,7 +67,9 @@ def secrets_make(folder: Path, tls_dir: Path | None, tls_names: Sequence[str], f
         make_certificates(folder, tls_dir, tls_names)
     user, password = passwords.flower_login(folder)
     click.echo(f"Flower: {flower_url}  user: {user}  password: {password if is_new else '(as before)'}")
-    click.echo("To see the password again: docker compose run --rm secrets show")
+    click.echo(
+        f"To see the password again: poolrace secrets show {folder}; with Compose: docker compose run --rm secrets show"
+    )
     return 0
 
 
