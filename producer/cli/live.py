@@ -23,11 +23,12 @@ from producer.measure.sizing import sized_jobs
 from producer.plan.lanes import parse_lanes
 from producer.plan.mix import parse_mix
 from producer.plan.settings import FleetSettings, default_of
+from producer.plan.units import MAX_PORT
 from producer.plan.workloads import WORKLOADS
 from producer.stack.live import LiveLoad
 from producer.stack.live_settings import MAX_RATE_PER_S, LiveSettings, LiveSettingsStore, parse_live_rate
 from producer.stack.metrics import Exporter
-from producer.stack.settings import MAX_PORT, StackSettings
+from producer.stack.settings import StackSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

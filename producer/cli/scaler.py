@@ -25,9 +25,8 @@ from producer.fleet.broker import BrokerAccess, connect_to_one
 from producer.fleet.control import Control
 from producer.fleet.queue_work import WorkReader
 from producer.ownapp.introspect import broker_of_app
-from producer.plan.units import DAY_S
+from producer.plan.units import DAY_S, MAX_PORT
 from producer.stack.scaler import Signal, serve, told
-from producer.stack.settings import MAX_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -289,10 +289,10 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: weakref.WeakSet[End] = weakref.WeakSet()
 
-    async def listen(self) -> asyncio.Server:
-        """Listen on a free port of this machine."""
+    async def listen(self, port: int = 0) -> asyncio.Server:
+        """Listen on a port of this machine; on a free one if none is named."""
         loop = asyncio.get_running_loop()
-        return await loop.create_server(self._accept, LISTENING_AT, 0, backlog=BACKLOG)
+        return await loop.create_server(self._accept, LISTENING_AT, port, backlog=BACKLOG)
 
     def _accept(self) -> End:
         near = self._end()
@@ -326,6 +326,11 @@ class Relay:
         far.join(near)
 
 
+def fine_runner() -> asyncio.Runner:
+    """Return a runner whose timers are as exact as a relay needs them."""
+    return asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(FineSelector()))
+
+
 async def carry(host: str, port: int, rtt_s: float) -> None:
     """Carry connections until this process is ended, and tell what that costs."""
     relay = Relay(host, port, Line(rtt_s))
@@ -346,10 +351,7 @@ def _tell(line: str) -> None:
 
 def main(host: str, port: str, rtt_s: str) -> None:
     """Be a relay."""
-    with (
-        suppress(KeyboardInterrupt),
-        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(FineSelector())) as runner,
-    ):
+    with suppress(KeyboardInterrupt), fine_runner() as runner:
         runner.run(carry(host, int(port), float(rtt_s)))
 
 

@@ -137,8 +137,10 @@ class TrialRunner:
         """
         jobs = Jobs.of("hold", HOLD_TASK, (HOLD_S,), expected_s=HOLD_S)
         proof = SlotProof(lane.slots)
-        for _ in range(HOLD_TRIES):
-            proof.see(self._held(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=backlog(2 * lane.slots))))
+        for tried in range(HOLD_TRIES):
+            # Ever more: what is nearer to the broker takes all that it has room for before what is far takes any.
+            plan = backlog(2 * (1 + tried) * lane.slots)
+            proof.see(self._held(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=plan)))
             if proof.seen >= lane.slots:
                 self._proven.append(lane.label)
                 return proof.all_at_work_at

@@ -25,6 +25,8 @@ SIZE_UNITS_BYTES: Mapping[str, float] = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**2
 
 MAX_RATE_PER_S = 1e6
 
+MAX_PORT = 65535
+
 DAY_S = 24 * 3600.0
 """The longest that a load or a recording may take."""
 

@@ -21,7 +21,7 @@ from producer.plan.lanes import (
 )
 from producer.plan.mix import parse_mix
 from producer.plan.settings import GENTLE_MIX
-from producer.plan.units import parse_choice, whole_number
+from producer.plan.units import MAX_PORT, parse_choice, whole_number
 from producer.stack.live_settings import parse_live_rate
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Reader = Callable[[str, str], Any]
     """Reads the text of a variable; its second argument is the variable's name, for the error."""
 
-MAX_PORT = 65535
 MAX_TASKS = 10_000_000
 MAX_TIMEOUT_S = 10_000_000
 LOGLEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -19,6 +19,9 @@ RACE = ("race", "--workload", "sleep", "--concurrency", "2", "--pairs", "2", "--
 ENDS_S = 15.0
 """When a race of these words has measured the first round of both and begun the second on nodes that started anew."""
 
+FAR = (0.0, float("inf"))
+"""When each of two slots is free, of which one is not reached."""
+
 
 @pytest.fixture
 def race(command):
@@ -80,6 +83,23 @@ def test_a_slot_that_takes_no_job_is_told_with_where_to_look(race, tmp_path):
     assert ended.code == 3
     assert "Lane threads: only 1 of 2 slots took a job. See the node's log in " in ended.err
     assert counted(ended.run) == []
+
+
+def test_a_slot_that_is_far_is_proven_though_near_ones_take_all_that_they_have_room_for(race):
+    """A lane of which one slot gets a job only where more than six wait."""
+    world = World()
+
+    def near_first(lane, seq):
+        if lane.key == "threads" and world.free_at.get("threads", FAR)[1] == FAR[1]:
+            near, _ = world.free_at.get("threads", FAR)
+            world.free_at["threads"] = [near, FAR[1] if seq < 6 else 0.0]
+        return Outcome.SUCCEEDED
+
+    world.outcome = near_first
+    ended = race(world, "--lane", "threads:2", "--lane", "prefork:2")
+    assert ended.code == 0
+    held = [trial.jobs for trial in ended.run.trials if trial.lane == "threads" and trial.workload == "hold"]
+    assert held[:2] == [4, 8]
 
 
 def test_a_broker_that_is_gone_ends_the_run_and_what_was_measured_is_kept(race):

@@ -3,7 +3,7 @@
 import pytest
 
 from producer.errors import UsageError
-from producer.plan.distance import check_distance, rtt_s
+from producer.plan.distance import check_distance, parse_address, rtt_of_host, rtt_s
 from producer.plan.lanes import parse_lane
 
 
@@ -58,3 +58,48 @@ def test_elsewhere_it_is_refused_with_the_reason_and_without_the_password(url):
         check_distance(url, "--rtt")
     assert "secret" not in str(refused.value)
     assert str(refused.value).startswith("--rtt: ")
+
+
+@pytest.mark.parametrize(
+    ("texts", "host", "seconds"),
+    [
+        (["5ms"], "second", 0.005),
+        (["second=2ms", "third=10ms"], "second", 0.002),
+        (["second=2ms", "third=10ms"], "third", 0.01),
+        (["second=2ms", "third=10ms"], "first", 0.0),
+        (["5ms", "third=10ms"], "first", 0.005),
+        (["5ms", "third=0"], "third", 0.0),
+    ],
+)
+def test_a_host_has_the_round_trip_of_its_name_else_that_of_all_else_none(texts, host, seconds):
+    assert rtt_of_host(texts, host, "--rtt") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("texts", [["second="], ["251ms"], ["second=-1ms"], ["second"], ["1ms", "second=soon"]])
+def test_a_round_trip_of_any_host_that_is_none_is_refused(texts):
+    with pytest.raises(UsageError, match=r"--rtt '.*': must be a time from 0s to 0.25s"):
+        rtt_of_host(texts, "first", "--rtt")
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"), [(["1ms", "2ms"], "all hosts have"), (["one=1ms", "one=2ms"], "one has a round trip already")]
+)
+def test_a_host_has_one_round_trip(texts, says):
+    with pytest.raises(UsageError, match=says):
+        rtt_of_host(texts, "first", "--rtt")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("redis:6379", "redis", 6379), ("10.0.0.1:1", "10.0.0.1", 1), ("[::1]:65535", "::1", 65535)],
+)
+def test_an_address_is_a_host_and_a_port(text, host, port):
+    assert parse_address(text, "--to") == (host, port)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis", "redis:", ":6379", "redis:0", "redis:65536", "redis://redis:6379", "a@redis:1"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(UsageError, match=r"--to .*: must be HOST:PORT, e\.g\. redis:6379"):
+        parse_address(text, "--to")
