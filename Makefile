@@ -124,7 +124,8 @@ docker-check:  ## whether Compose takes its files; passes over it where there is
 	  docker compose --profile '*' config --quiet && \
 	  docker compose --file docker-compose.yml --file compose.tls.yaml config --quiet && \
 	  docker compose --file compose.worker.yaml --profile '*' config --quiet && \
-	  docker compose --file deploy/swarm/stack.yml config --quiet; \
+	  docker compose --file deploy/swarm/stack.yml config --quiet && \
+	  POOLRACE_RELAY_RTT=1ms docker compose --file deploy/swarm/stack.yml --file deploy/swarm/distance.yml config --quiet; \
 	else echo "docker-check: no docker compose here, so its files are checked as text alone"; fi
 
 kubernetes-check: .venv/.kubernetes  ## deploy/kubernetes: rendered by kubectl, checked against schemas, compared with compose; ten seconds, no cluster

@@ -21,6 +21,7 @@ from benchmarks import (
     planning,
     publishing,
     stamping,
+    swarm_planning,
     transport,
 )
 from benchmarks.figures import Benchmark, Figure
@@ -46,6 +47,7 @@ BENCHMARKS = {
         Benchmark(name="arrivals", asks="Are arrivals what they are called?", measure=arrivals.measure, takes_s=5),
         Benchmark(name="limits", asks="Does the search find a known limit?", measure=limits.measure, takes_s=450),
         Benchmark(name="planning", asks="Does a plan foretell more nodes?", measure=planning.measure, takes_s=400),
+        Benchmark(name="swarm-planning", asks="And more hosts?", measure=swarm_planning.measure, takes_s=300),
         Benchmark(name="endurance", asks="Does memory stay as it is?", measure=endurance.measure, takes_s=630),
         Benchmark(name="noting", asks="What does a drill's ledger cost?", measure=noting.measure, takes_s=80),
         Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=770),
@@ -76,8 +78,8 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     Measure the promises that Poolrace makes about itself, as ratios side by side.
 
     The median of the rounds decides. All take about 50 minutes, best on a machine that does nothing else. Names:
-    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, planning, endurance, noting, transport,
-    analysis; all if none is given.
+    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, planning, swarm-planning, endurance,
+    noting, transport, analysis; all if none is given.
     """
     interrupts.install()
     try:

@@ -24,7 +24,7 @@ from producer.report.progress.display import Silent
 from producer.rundir.reader import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from producer.analysis.fleet_inputs import FleetInputs, Observation
     from producer.rundir.run import Run
@@ -60,12 +60,21 @@ class Foretold:
 def measure(*, out: Path = OUT, pairs: int = 3, trial_s: float = 8.0) -> list[Figure]:
     """Measure few nodes, write what more of them will do, measure these, and compare."""
     few = [_race(out, nodes, pairs, trial_s) for nodes in SEEN]
-    file = few[-1].path.with_suffix(".prediction.json")
-    file.write_text(json.dumps({lane: asdict(each) for lane, each in foretell(few).items()}, indent=2))
-    said = {lane: Foretold(**each) for lane, each in json.loads(file.read_text()).items()}
+    said = written(few[-1].path.with_suffix(".prediction.json"), foretell(few, nodes=FORETOLD, slots=SLOTS))
     rate_per_s = next(iter(said.values())).rate_per_s
     many = _race(out, FORETOLD, pairs, trial_s, rate_per_s)
-    return [figure for each in observations(many) for figure in _figures(each, said[each.name])]
+    return compared(many, said, f"{FORETOLD} nodes by runs of {' and '.join(map(str, SEEN))}")
+
+
+def written(file: Path, said: Mapping[str, Foretold]) -> dict[str, Foretold]:
+    """Write a prediction before it is tried, and return what the file says."""
+    file.write_text(json.dumps({lane: asdict(each) for lane, each in said.items()}, indent=2))
+    return {lane: Foretold(**each) for lane, each in json.loads(file.read_text()).items()}
+
+
+def compared(many: Run, said: Mapping[str, Foretold], of: str) -> list[Figure]:
+    """Return what was foretold of each lane over what was measured."""
+    return [figure for each in observations(many) for figure in _figures(each, said[each.name], of)]
 
 
 def _race(out: Path, nodes: int, pairs: int, trial_s: float, rate_per_s: float | None = None) -> Run:
@@ -86,30 +95,28 @@ def _race(out: Path, nodes: int, pairs: int, trial_s: float, rate_per_s: float |
     return read_run(path)
 
 
-def foretell(few: Sequence[Run]) -> dict[str, Foretold]:
+def foretell(few: Sequence[Run], *, nodes: int, slots: int, utilisation: float = UTILISATION) -> dict[str, Foretold]:
     """Predict each lane with more nodes, by the runs with few, at a part of what the slower one will do."""
     known: dict[str, FleetInputs] = {}
     for pool in POOLS:
         known[pool] = inputs([each for run in few for each in observations(run) if each.name == pool])
-    most = {pool: _predict(each, 1.0)[0] for pool, each in known.items()}
-    rate_per_s = round(UTILISATION * min(most.values()), 1)
+
+    def predict(each: FleetInputs, rate_per_s: float) -> tuple[float, float, float]:
+        question = FleetQuestion(rate_per_s=rate_per_s, slo=())
+        return predicted(each, nodes=nodes, slots=slots, cores=each.cores, question=question)
+
+    rate_per_s = round(utilisation * min(predict(each, 1.0)[0] for each in known.values()), 1)
     found = {}
     for pool, each in known.items():
-        throughput_per_s, p50_s, p99_s = _predict(each, rate_per_s)
+        throughput_per_s, p50_s, p99_s = predict(each, rate_per_s)
         found[pool] = Foretold(rate_per_s=rate_per_s, throughput_per_s=throughput_per_s, p50_s=p50_s, p99_s=p99_s)
     return found
 
 
-def _predict(known: FleetInputs, rate_per_s: float) -> tuple[float, float, float]:
-    question = FleetQuestion(rate_per_s=rate_per_s, slo=())
-    return predicted(known, nodes=FORETOLD, slots=SLOTS, cores=known.cores, question=question)
-
-
-def _figures(measured: Observation, said: Foretold) -> list[Figure]:
-    """Return what was foretold of a lane over what was measured."""
+def _figures(measured: Observation, said: Foretold, of: str) -> list[Figure]:
     assert measured.capacity_per_s
     assert measured.sojourn
-    name = f"{measured.name}: foretold / measured, {FORETOLD} nodes by runs of {' and '.join(map(str, SEEN))}"
+    name = f"{measured.name}: foretold / measured, {of}"
     return [
         Figure.of(f"{name}: throughput", [(said.throughput_per_s, measured.capacity_per_s)], jobs_per_s, THROUGHPUT),
         Figure.of(f"{name}: p50 at {said.rate_per_s:g}/s", [(said.p50_s, measured.sojourn.p50)], _ms),

@@ -12,14 +12,17 @@ from docs.test_compose_files import STACK, SWARM, blocks, code, needs_compose, r
 
 ROOT = Path(__file__).parents[2]
 COMPOSE_ALONE = {"secrets", "prometheus", "grafana"}
-SWARM_ALONE = {"redis-data"}
-"""Gives a volume its owner, as `secrets` does it for Compose."""
+SWARM_ALONE = {"redis-data", "publisher"}
+"""One gives a volume its owner, as `secrets` does it for Compose; publishers of one host are `--publishers`."""
+
+DISTANCE = "deploy/swarm/distance.yml"
 
 BOTH = sorted(set(services(SWARM)) - SWARM_ALONE)
 OTHERWISE = {
     "depends_on",  # what comes too early ends, and is started again
     "security_opt",  # an engine's daemon.json
     "restart", "pull_policy", "cpus", "mem_limit", "pids_limit",  # deploy
+    "hostname",  # told by the host, of which Compose has one
     "tmpfs", "volumes", "ports", "secrets",  # the long forms, and secrets instead of a volume
     "deploy", "<<",
 }  # fmt: skip
@@ -87,6 +90,50 @@ def test_each_service_says_what_an_update_does_first_and_takes_a_bad_one_back(se
     assert ("start" if service == "upstream" else "stop") == order[1]
 
 
+def test_a_publisher_differs_from_the_other_services_in_what_it_is_alone() -> None:
+    here, producer = services(SWARM)["publisher"], services(SWARM)["producer"]
+    assert limits(SWARM, "publisher").keys() == limits(SWARM, "producer").keys()
+    assert "update_config: *stop-first" in here
+    assert "rollback_config: {order: stop-first}" in here
+    for line in ("<<: *poolrace", "<<: *broker", "secrets: [*broker-password]", "endpoint_mode: *names"):
+        assert line in here
+        assert line in producer
+    assert "placement" not in here
+
+
+def test_workers_at_a_distance_run_what_workers_run_behind_a_relay() -> None:
+    def words(block: str) -> list[str]:
+        found = re.search(r"entrypoint:\n((?:    - .*\n)+)", block)
+        return re.findall(r"- (.*)", found[1]) if found else []
+
+    assert words(anchor(DISTANCE, "x-distant")) == ["poolrace", "relay", "--", *words(anchor(SWARM, "x-worker"))]
+    assert set(services(DISTANCE)) == {name for name, text in services(SWARM).items() if "*worker" in text}
+    assert {text.strip() for text in services(DISTANCE).values()} == {"*distant"}
+
+
+def test_workers_at_a_distance_find_redis_where_their_relay_listens_and_it_leads_there() -> None:
+    here, there = (
+        dict(re.findall(r"(POOLRACE_\w+): (\S+)", anchor(name, key)))
+        for name, key in ((DISTANCE, "x-distant"), (SWARM, "x-broker"))
+    )
+    address = here["POOLRACE_RELAY_TO"]
+    assert address in there["POOLRACE_BROKER_URL"]
+    expected = there["POOLRACE_BROKER_URL"].replace(address, f"127.0.0.1:{address.partition(':')[2]}")
+    assert here["POOLRACE_BROKER_URL"] == expected
+    assert here["POOLRACE_RELAY_HOST"] == '"{{.Node.Hostname}}"'
+
+
+@needs_compose
+def test_workers_at_a_distance_are_otherwise_those_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOLRACE_RELAY_RTT", "node2=2ms node3=10ms")
+    near, far = resolved(SWARM), resolved(SWARM, DISTANCE)
+    assert {name for name in near if near[name] != far[name]} == set(services(DISTANCE))
+    for name in services(DISTANCE):
+        differs = {key for key in near[name] | far[name] if near[name].get(key) != far[name].get(key)}
+        assert differs == {"entrypoint", "environment"}
+        assert far[name]["environment"]["POOLRACE_RELAY_RTT"] == "node2=2ms node3=10ms"
+
+
 def test_what_has_a_volume_that_cannot_move_stays_on_one_host() -> None:
     for service, text in services(SWARM).items():
         if re.search(r"redis-data|runs:", text):
@@ -100,7 +147,11 @@ def test_memory_for_tmp_is_as_much_as_in_the_compose_file() -> None:
 
 def test_the_page_of_the_swarm_names_every_setting_that_the_compose_file_has_not() -> None:
     page = read("docs/swarm.md")
-    used = {*variables(SWARM), *re.findall(r"\$\{(\w+):?-", read("deploy/swarm/up") + read("deploy/swarm/engines.sh"))}
+    used = {
+        *variables(SWARM),
+        *variables(DISTANCE),
+        *re.findall(r"\$\{(\w+):?-", read("deploy/swarm/up") + read("deploy/swarm/engines.sh")),
+    }
     own = {name for name in used - set(variables(STACK)) if name.isupper()}
     internal = {"REDIS_USERS_NAME", "LOCAL_SWARM"}
     assert [name for name in sorted(own - internal) if f"`{name}" not in page] == []

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
@@ -23,7 +24,9 @@ def main() -> None:
     client: Any = redis.Redis.from_url(url)
     lists = [queue + (f"{Channel.sep}{step}" if step else "") for queue in queues for step in PRIORITY_STEPS]
     inspect: Any = Celery("test", broker=url, set_as_current=False).control.inspect(timeout=ANSWER_S)
-    answers = [asked() or {} for asked in (inspect.active, inspect.reserved, inspect.scheduled)]
+    with ThreadPoolExecutor() as asking:
+        questions = (inspect.active, inspect.reserved, inspect.scheduled)
+        answers = list(asking.map(lambda ask: ask() or {}, questions))
     jobs = [job for answer in answers for some in answer.values() for job in some]
     dead = client.lrange(DEAD_LETTER_KEY, 0, -1)
     found = {

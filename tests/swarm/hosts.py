@@ -1,6 +1,8 @@
 """Three hosts of a swarm, what runs on them, and what may be done to them."""
 
+import json
 import os
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ LANES = ("prefork", "threads")
 SLOTS = 2
 PREFETCH = 4
 PATIENCE_S = 120
+NOTED = "tests/swarm/noted.yml"
 
 
 class Swarm:
@@ -32,7 +35,7 @@ class Swarm:
         self._environ = {
             **os.environ,
             "POOLRACE_SECRETS_DIR": str(secrets),
-            "SWARM_FILES": "tests/swarm/noted.yml",
+            "SWARM_FILES": NOTED,
             "POOLRACE_PROFILE": "safe",
             "POOLRACE_CONCURRENCY": str(SLOTS),
             "POOLRACE_PREFETCH": str(PREFETCH),
@@ -62,14 +65,14 @@ class Swarm:
         told = subprocess.run([self._tool, "env", host], check=True, capture_output=True, text=True).stdout
         return told.strip().partition("=")[2]
 
-    def docker(self, *words: str, host: str = "node1", given: str | None = None) -> str:
-        """What `docker` says to a host's engine; of all hosts, the first manages the swarm."""
+    def docker(self, *words: str, host: str = "node1", given: str | None = None, errors: bool = False) -> str:
+        """What `docker` says to a host's engine, with errors if asked; the first host manages the swarm."""
         ended = subprocess.run(
             ["docker", "-H", self.engine(host), *words], input=given, capture_output=True, text=True, timeout=200,
             check=False,
         )  # fmt: skip
         assert ended.returncode == 0, f"{host}: docker {' '.join(words)}: {ended.stdout}\n{ended.stderr}"
-        return ended.stdout.strip()
+        return (ended.stdout + (ended.stderr if errors else "")).strip()
 
     def begin_python(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """Run Python in the producer's container, which knows the broker, without waiting for its end."""
@@ -111,16 +114,28 @@ class Swarm:
             self.scale(len(HOSTS))
         until(self.spread)
 
-    def update(self) -> None:
-        """Replace every worker, one of each lane at a time, as for a new version; wait until all is done."""
-        services = [f"poolrace_worker-{lane}" for lane in LANES]
-        for service in services:
-            self.docker("service", "update", "--quiet", "--detach", "--force", service)
-        until(lambda: {self.update_state(service) for service in services} == {"completed"})
+    def all_workers(self) -> set[str]:
+        """The containers of workers on all hosts."""
+        return {container for host in HOSTS for container in self.workers(host)}
 
-    def update_state(self, service: str) -> str:
-        """How far an update is, as Swarm says it."""
-        return self.docker("service", "inspect", "--format", "{{.UpdateStatus.State}}", service)
+    def scale_publishers(self, number: int) -> None:
+        """Have so many publishers."""
+        self.docker("service", "scale", "--detach", f"poolrace_publisher={number}")
+        until(lambda: self.docker("service", "ls", "--filter", "name=poolrace_publisher", "--format", "{{.Replicas}}")
+              == f"{number}/{number}")  # fmt: skip
+
+    def shares(self, run_id: str) -> dict[str, set[str]]:
+        """By publisher, which shares of a run's orders it says it had, such as `1 of 3`."""
+        found: dict[str, set[str]] = {}
+        line = re.compile(rf"poolrace_publisher\.(\d+)\.\w+@(\S+) +\| \d+ jobs of run {run_id}, (.*)")
+        for slot, host, share in line.findall(self.docker("service", "logs", "poolrace_publisher", errors=True)):
+            found.setdefault(f"{host}-{slot}", set()).add(share)
+        return found
+
+    def manifest(self, directory: str) -> Any:
+        """The manifest of a run."""
+        code = "import pathlib, sys; print(pathlib.Path('runs', sys.argv[1], 'manifest.json').read_text())"
+        return json.loads(self.python(code, directory))
 
     def images(self) -> dict[str, str]:
         """The image of the workers of each lane."""
@@ -161,8 +176,8 @@ class Swarm:
         return left + [path for path in engines if Path(path).exists()]
 
 
-def until(condition: Any, patience_s: float = PATIENCE_S) -> Any:
+def until(condition: Any, patience_s: float = PATIENCE_S, every_s: float = 0.3) -> Any:
     """Wait until a condition gives something true."""
-    found = deadlines.until(condition, patience_s, every_s=0.3)
+    found = deadlines.until(condition, patience_s, every_s=every_s)
     assert found, "it did not come true in time"
     return found

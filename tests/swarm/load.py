@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ SEND = Path(__file__).with_name("send_jobs.py").read_text()
 FIND = Path(__file__).with_name("find_jobs.py").read_text()
 RATE_PER_S = 30.0
 JOB_S = 0.15
+LONG_EVERY, LONG_S = 60, 5.0
+"""Of a load with long jobs, each so manieth takes so long; a fault that strikes as one begins strikes it."""
+
+BEGUN_S = 0.5
 SETTLE_S = 60.0
 AROUND_S = 0.5
 """So long before and after a fault what nodes held may have been what it struck."""
@@ -26,13 +31,14 @@ class Load:
     """
     Jobs that are sent, by default at a steady rate and to both pools.
 
-    Use it as a context manager: when it is left, sending is over, and `fates` are known.
+    Use it as a context manager: when it is left, sending is over. `fates` are looked for when they are first asked for.
 
     Args:
         swarm: The stack.
         queues: The queues to send to, in turn.
         phases: Jobs a second, and for how many seconds; the last rate holds until the end.
         job_s: How long a job takes.
+        with_long: Whether some jobs are long, so that there is one for a fault to strike.
     """
 
     def __init__(
@@ -42,14 +48,16 @@ class Load:
         queues: Sequence[str] = LANES,
         phases: Sequence[tuple[float, float]] = ((RATE_PER_S, 0.0),),
         job_s: float = JOB_S,
+        with_long: bool = False,
     ) -> None:
         self._swarm = swarm
-        self._order = {"queues": queues, "phases": phases, "job_s": job_s}
+        long = {"long_every": LONG_EVERY, "long_s": LONG_S} if with_long else {}
+        self._order = {"queues": queues, "phases": phases, "job_s": job_s, **long}
         self._rate_per_s = phases[0][0]
         self._sent: dict[str, float] = {}
         self.name = f"job-{secrets.token_hex(4)}-"
         self._strikes: list[tuple[str, float, float]] = []
-        self.fates: list[JobFate] = []
+        self._told: Any = None
 
     def __enter__(self) -> "Load":
         self._command = self._swarm.begin_python(SEND, json.dumps({"name": self.name, **self._order}))
@@ -63,7 +71,8 @@ class Load:
         out, err = self._command.communicate("", timeout=60)
         if error is None:
             assert self._command.returncode == 0, err
-            self._settle(json.loads(out))
+            self._told = json.loads(out)
+            self._sent = self._told["sent"]
 
     def done(self) -> int:
         """How many jobs are done by now."""
@@ -74,6 +83,16 @@ class Load:
         before = self.done()
         until(lambda: self.done() >= before + 2 * self._rate_per_s)
 
+    def long_begins(self, host: str) -> None:
+        """Wait until a long job has just begun on a host."""
+
+        def has_begun() -> bool:
+            notes = self._swarm.ledger(host).notes()
+            begun = {note.job.removeprefix(self.name): note.at for note in notes if note.job.startswith(self.name)}
+            return any(int(job) % LONG_EVERY == 0 and time.time() - at < BEGUN_S for job, at in begun.items())
+
+        until(has_begun, every_s=BEGUN_S / 5)
+
     def late(self, limit_s: float) -> int:
         """How many jobs were done later than that after they were sent."""
         done = {note.job: note.at for note in self._swarm.notes(self.name) if note.what == DONE}
@@ -83,11 +102,12 @@ class Load:
         """A fault, from the beginning of the block to its end."""
         return Striking(self._strikes, what)
 
-    def _settle(self, told: Any) -> None:
-        self._sent = told["sent"]
-        sent, refused = list(self._sent), set(told["refused"])
+    @cached_property
+    def fates(self) -> list[JobFate]:
+        """What became of each job, once none is on its way."""
+        sent, refused = list(self._sent), set(self._told["refused"])
         found = self._found_in_the_end(set(sent) - refused)
-        held = [(at, frozenset(jobs)) for at, jobs in told["held"]]
+        held = [(at, frozenset(jobs)) for at, jobs in self._told["held"]]
         strikes = [
             Strike(
                 what=what,
@@ -96,7 +116,7 @@ class Load:
             )
             for what, began, ended in self._strikes
         ]
-        self.fates = settle_jobs(sent, refused, self._swarm.notes(self.name), found, strikes)
+        return settle_jobs(sent, refused, self._swarm.notes(self.name), found, strikes)
 
     def _found_in_the_end(self, wanted: set[str]) -> Found:
         """Where jobs are once none was on its way for two looks: what has come back runs again, done or not."""

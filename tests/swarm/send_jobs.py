@@ -49,10 +49,13 @@ def main() -> None:
         for pause_s in pauses_s(wanted["phases"]):
             if over.wait(pause_s):
                 return
-            job, queue = f"{wanted['name']}{len(sent)}", wanted["queues"][len(sent) % len(wanted["queues"])]
+            number = len(sent)
+            job, queue = f"{wanted['name']}{number}", wanted["queues"][number % len(wanted["queues"])]
+            is_long = "long_every" in wanted and number % wanted["long_every"] == 0
+            takes_s = wanted["long_s"] if is_long else wanted["job_s"]
             sent[job] = time.time()
             try:
-                app.send_task("noted.wait", [wanted["job_s"]], task_id=job, queue=queue, ignore_result=True)
+                app.send_task("noted.wait", [takes_s], task_id=job, queue=queue, ignore_result=True)
             except app.connection_for_write().connection_errors:
                 refused.append(job)
 

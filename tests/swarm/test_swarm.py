@@ -1,44 +1,14 @@
-"""The stack on three hosts: its nodes are found and raced, and no job is lost by what is done to it or breaks."""
+"""The stack on three hosts: no job is lost by what is done to it or breaks, and what is wrong is told."""
 
-import json
 import time
 from typing import Any
 
-from swarm.hosts import HOSTS, LANES, PREFETCH, SLOTS, Swarm, until
+from swarm.fates import nothing_was_lost
+from swarm.hosts import HOSTS, LANES, Swarm, until
 from swarm.load import Load, told
-
-from producer.analysis.drill import Toll
-
-HOLDABLE = len(HOSTS) * len(LANES) * SLOTS * (1 + PREFETCH)
-"""The most jobs that all nodes hold at once."""
 
 AWAY_S = 14.0
 """Longer than the visibility timeout: what the host that is away had taken goes to others meanwhile."""
-
-
-def nothing_was_lost(toll: Toll) -> None:
-    assert toll.sent > 100
-    assert (toll.done, toll.lost, toll.failed, toll.queued, toll.refused) == (toll.sent, 0, 0, 0, 0)
-    assert toll.repeated <= HOLDABLE
-    assert toll.unexplained == 0
-
-
-def test_a_race_finds_the_nodes_of_all_hosts_and_settles_every_job(swarm: Swarm) -> None:
-    assert swarm.spread()
-    words = ("race", "--expect-nodes", "6", "--workload", "sleep", "--pairs", "3", "--duration", "0.5s", "--json")
-    summary = json.loads(swarm.poolrace(*words, check=False))
-    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 100
-    assert [(lane["pool"], lane["nodes"], lane["slots"]) for lane in summary["lanes"]] == [
-        (pool, len(HOSTS), len(HOSTS) * SLOTS) for pool in LANES
-    ]
-    assert {lane["transport"] for lane in summary["lanes"]} == {"atomic"}
-
-
-def test_a_load_on_the_nodes_of_all_hosts_loses_nothing(swarm: Swarm) -> None:
-    words = ("load", "--expect-nodes", "6", "--rate", "20/s", "--duration", "3s", "--mix", "sleep", "--json")
-    summary = json.loads(swarm.poolrace(*words, check=False))
-    assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 50
-    assert [lane["nodes"] for lane in summary["lanes"]] == [len(HOSTS), len(HOSTS)]
 
 
 def test_a_second_up_changes_nothing(swarm: Swarm) -> None:
@@ -55,19 +25,6 @@ def test_secrets_of_other_contents_are_refused_before_anything_changes(swarm: Sw
     assert "deploying" not in ended.stderr
 
 
-def test_a_rolling_update_under_load_loses_nothing(swarm: Swarm) -> None:
-    before = {container for lane in LANES for _, container in swarm.tasks(lane)}
-    with Load(swarm) as load:
-        with load.strikes("rolling update"):
-            swarm.update()
-            until(lambda: not before & {each for host in HOSTS for each in swarm.workers(host)})
-        load.goes_on()
-    told("rolling update", load.toll)
-    assert not before & {container for lane in LANES for _, container in swarm.tasks(lane)}
-    assert swarm.spread()
-    nothing_was_lost(load.toll)
-
-
 def test_a_scale_from_three_to_one_under_load_loses_nothing(swarm: Swarm) -> None:
     with Load(swarm) as load:
         with load.strikes("scale to one"):
@@ -81,7 +38,8 @@ def test_a_scale_from_three_to_one_under_load_loses_nothing(swarm: Swarm) -> Non
 
 def test_a_host_that_is_killed_loses_nothing_and_works_again_once_it_is_back(swarm: Swarm) -> None:
     swarm.spread_again()
-    with Load(swarm) as load:
+    with Load(swarm, with_long=True) as load:
+        load.long_begins("node3")
         with load.strikes("host killed"):
             swarm.fault("kill", "node3")
         load.goes_on()
