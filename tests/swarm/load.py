@@ -10,7 +10,7 @@ from typing import Any
 
 from swarm.hosts import LANES, Swarm, until
 
-from poolrace.effects import DONE
+from poolrace.effects import BEGUN, DONE
 from producer import deadlines
 from producer.analysis.drill import Found, JobFate, Strike, Toll, settle_jobs, toll_of
 
@@ -18,8 +18,8 @@ SEND = Path(__file__).with_name("send_jobs.py").read_text()
 FIND = Path(__file__).with_name("find_jobs.py").read_text()
 RATE_PER_S = 30.0
 JOB_S = 0.15
-LONG_EVERY, LONG_S = 60, 5.0
-"""Of a load with long jobs, each so manieth takes so long; a fault that strikes as one begins strikes it."""
+LONG_EVERY, LONG_S = 45, 3.0
+"""Of a load with long jobs, each so manieth takes so long: a fault that strikes once one has begun finds it."""
 
 BEGUN_S = 0.5
 SETTLE_S = 60.0
@@ -87,8 +87,8 @@ class Load:
         """Wait until a long job has just begun on a host."""
 
         def has_begun() -> bool:
-            notes = self._swarm.ledger(host).notes()
-            begun = {note.job.removeprefix(self.name): note.at for note in notes if note.job.startswith(self.name)}
+            notes = [note for note in self._swarm.ledger(host).notes() if note.job.startswith(self.name)]
+            begun = {note.job.removeprefix(self.name): note.at for note in notes if note.what == BEGUN}
             return any(int(job) % LONG_EVERY == 0 and time.time() - at < BEGUN_S for job, at in begun.items())
 
         until(has_begun, every_s=BEGUN_S / 5)
