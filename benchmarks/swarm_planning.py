@@ -39,7 +39,7 @@ SPEAK = '. deploy/swarm/engines.sh && find_swarm && swarm "$@"'
 """Says something to the manager of the swarm, as the scripts of deploy/swarm find it."""
 
 
-def measure(*, out: Path = OUT, pairs: int = 3, trial_s: float = 10.0) -> Sequence[Result]:
+def measure(*, out: Path = OUT, pairs: int = 3, trial_s: float = 8.0) -> Sequence[Result]:
     """Measure one host and two, write what three will do, measure these, and compare."""
     if reason := _missing():
         return [Skipped(name="foretold / measured, on a swarm", reason=reason)]
