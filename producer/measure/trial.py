@@ -56,7 +56,7 @@ ROWS_A_PART = 20_000
 
 CLOCK_READS = 5
 HOLD_S = 0.2
-HOLD_TRIES = 10
+HOLD_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class TrialRunner:
         proof = SlotProof(lane.slots)
         for tried in range(HOLD_TRIES):
             # Ever more: what is nearer to the broker takes all that it has room for before what is far takes any.
-            plan = backlog(2 * (1 + tried) * lane.slots)
+            plan = backlog(2 ** (1 + tried) * lane.slots)
             proof.see(self._held(TrialSpec(kind=Kind.WARM_UP, jobs=jobs, lane=lane, plan=plan)))
             if proof.seen >= lane.slots:
                 self._proven.append(lane.label)

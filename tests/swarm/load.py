@@ -1,6 +1,7 @@
 """A load on workers of a swarm while something happens to it, and the one fate of each of its jobs."""
 
 import json
+import math
 import secrets
 import time
 from collections.abc import Sequence
@@ -94,9 +95,10 @@ class Load:
         until(has_begun, every_s=BEGUN_S / 5)
 
     def late(self, limit_s: float) -> int:
-        """How many jobs were done later than that after they were sent."""
+        """How many jobs were done later than that after they were sent, or not at all."""
+        assert self.fates  # looked for until none is on its way
         done = {note.job: note.at for note in self._swarm.notes(self.name) if note.what == DONE}
-        return sum(done[job] - at > limit_s for job, at in self._sent.items())
+        return sum(done.get(job, math.inf) - at > limit_s for job, at in self._sent.items())
 
     def strikes(self, what: str) -> "Striking":
         """A fault, from the beginning of the block to its end."""

@@ -26,7 +26,7 @@ def updated(swarm: Swarm) -> Iterator[Toll]:
         load.goes_on()
     told("rolling update", load.toll)
     yield load.toll
-    swarm.script("up")
+    swarm.script("up", AT_ONCE=str(len(HOSTS)))
 
 
 def test_a_rolling_update_under_load_loses_nothing(updated: Toll, swarm: Swarm) -> None:
