@@ -2,8 +2,8 @@
 Put this host at a distance from a broker.
 
 What passes between them is held for half a round trip each way. With a COMMAND, the relay runs beside it and ends with
-it; the command takes this one's place, so signals, exit code and memory are its own. Without one, it carries connections
-until Ctrl-C. Each host can have a round trip of its own.
+it; the command takes this one's place, so signals, exit code and memory are its own. Without one, it carries
+connections until Ctrl-C. Each host can have a round trip of its own.
 """
 
 from __future__ import annotations
