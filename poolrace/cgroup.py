@@ -1,12 +1,12 @@
 """
-Reads the CPU and memory that a container, or any other cgroup, leaves to this process.
+Reads the CPU and memory that a container, or any other cgroup, leaves to this process, and how often it was stopped.
 
 Pure functions parse the kernel's files. The reading itself is passed in, so that tests can describe any machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -37,6 +37,49 @@ class Limits:
 
     cpu_quota: float | None = None
     memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttling:
+    """
+    How often the kernel stopped a cgroup because its CPU quota was used up, since the cgroup was made.
+
+    Attributes:
+        periods: Periods of the quota in which it had something to run.
+        throttled: Those of them in which it was stopped.
+        throttled_s: How long it was stopped, in seconds, summed over cores: on several, more than the clock's time.
+    """
+
+    periods: int
+    throttled: int
+    throttled_s: float
+
+    @property
+    def share(self) -> float | None:
+        """The part of its periods in which it was stopped; None if it had nothing to run."""
+        return self.throttled / self.periods if self.periods else None
+
+    def since(self, before: Throttling) -> Throttling | None:
+        """Return what was added since an earlier count; None if it is of another cgroup, whose counts were higher."""
+        if self.periods < before.periods or self.throttled < before.throttled:
+            return None
+        return Throttling(
+            periods=self.periods - before.periods,
+            throttled=self.throttled - before.throttled,
+            throttled_s=self.throttled_s - before.throttled_s,
+        )
+
+    @classmethod
+    def sum(cls, counts: Iterable[Throttling]) -> Throttling | None:
+        """Return the counts of several cgroups, or times, together; None of none."""
+        known = list(counts)
+        if not known:
+            return None
+        return cls(
+            periods=sum(each.periods for each in known),
+            throttled=sum(each.throttled for each in known),
+            throttled_s=sum(each.throttled_s for each in known),
+        )
 
 
 def parse_self_cgroup(text: str) -> dict[str, str]:
@@ -73,6 +116,18 @@ def parse_memory_limit(text: str) -> int | None:
     return limit_bytes if limit_bytes < UNLIMITED_BYTES else None
 
 
+def parse_cpu_stat(text: str) -> Throttling | None:
+    """Read `cpu.stat` of cgroup v2, which counts microseconds, or of v1, nanoseconds; None if it has no such counts."""
+    counts = dict(line.split() for line in text.splitlines() if len(line.split()) == 2)
+    try:
+        us = int(counts["throttled_usec"]) if "throttled_usec" in counts else int(counts["throttled_time"]) / 1e3
+        return Throttling(
+            periods=int(counts["nr_periods"]), throttled=int(counts["nr_throttled"]), throttled_s=us / 1e6
+        )
+    except (KeyError, ValueError):
+        return None
+
+
 def cgroup_limits(read: Read = read_text) -> Limits:
     """
     Return the tightest limits among this process's cgroup and every one above it.
@@ -80,38 +135,49 @@ def cgroup_limits(read: Read = read_text) -> Limits:
     Both versions are read: a machine may have the controllers of v1 beside an empty tree of v2.
     """
     paths = parse_self_cgroup(read("/proc/self/cgroup") or "")
-    quotas = [*_cpu_quotas_v2(read, paths), *_cpu_quotas_v1(read, paths)]
     memories = [
         *map(parse_memory_limit, _texts(read, "/sys/fs/cgroup", paths.get(""), "memory.max")),
         *map(parse_memory_limit, _texts(read, "/sys/fs/cgroup/memory", paths.get("memory"), "memory.limit_in_bytes")),
     ]
     return Limits(
-        cpu_quota=min((quota for quota in quotas if quota is not None), default=None),
+        cpu_quota=min((quota for quota, _ in _cpu_quotas(read, paths)), default=None),
         memory_bytes=min((memory for memory in memories if memory is not None), default=None),
     )
 
 
-def _cpu_quotas_v2(read: Read, paths: Mapping[str, str]) -> Iterator[float | None]:
-    return map(parse_cpu_max, _texts(read, "/sys/fs/cgroup", paths.get(""), "cpu.max"))
+def cgroup_throttling(read: Read = read_text) -> Throttling | None:
+    """Return how often the cgroup with the tightest CPU quota was stopped; None where no quota holds."""
+    paths = parse_self_cgroup(read("/proc/self/cgroup") or "")
+    tightest = min(_cpu_quotas(read, paths), default=None)
+    return parse_cpu_stat(read(f"{tightest[1]}/cpu.stat") or "") if tightest else None
 
 
-def _cpu_quotas_v1(read: Read, paths: Mapping[str, str]) -> Iterator[float | None]:
-    mounts = ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct")
-    for mount in mounts:
-        quotas = _texts(read, mount, paths.get("cpu"), "cpu.cfs_quota_us")
-        yield from map(parse_cfs, quotas, _texts(read, mount, paths.get("cpu"), "cpu.cfs_period_us"))
+def _cpu_quotas(read: Read, paths: Mapping[str, str]) -> Iterator[tuple[float, str]]:
+    """Yield each CPU quota that holds for this process, with the folder of the cgroup that has it."""
+    for folder in _folders("/sys/fs/cgroup", paths.get("")):
+        if quota := parse_cpu_max(read(f"{folder}/cpu.max") or ""):
+            yield quota, folder
+    for mount in ("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"):
+        for folder in _folders(mount, paths.get("cpu")):
+            quota_us, period_us = (read(f"{folder}/cpu.cfs_{name}_us") or "" for name in ("quota", "period"))
+            if quota := parse_cfs(quota_us, period_us):
+                yield quota, folder
 
 
 def _texts(read: Read, mount: str, path: str | None, name: str) -> Iterator[str]:
-    """Read a file of a cgroup and of those above it. Inside a container its own cgroup often is the mount."""
-    for folder in _upwards(path or "/"):
-        text = read(f"{mount}{folder}/{name}")
+    """Read a file of a cgroup and of those above it."""
+    for folder in _folders(mount, path):
+        text = read(f"{folder}/{name}")
         if text is not None:
             yield text
 
 
-def _upwards(path: str) -> list[str]:
-    """Return `/a/b`, `/a` and the mount for `/a/b`; the mount alone for a path outside a container's view."""
-    here = PurePosixPath(path)
+def _folders(mount: str, path: str | None) -> list[str]:
+    """
+    Return the folders of a cgroup and of those above it, up to the mount.
+
+    Inside a container its own cgroup often is the mount, and its path is outside what the container sees.
+    """
+    here = PurePosixPath(path or "/")
     inside = [] if ".." in here.parts else [here, *here.parents]
-    return list(dict.fromkeys([str(folder).rstrip("/") for folder in inside] + [""]))
+    return [mount + folder for folder in dict.fromkeys([str(folder).rstrip("/") for folder in inside] + [""])]

@@ -44,6 +44,9 @@ GOODBYE_COMMAND = "poolrace_goodbye"
 SAMPLE_COMMAND = "poolrace_sample"
 """The remote control command for CPU time and context switches of the node's process tree, now."""
 
+THROTTLING = "throttling"
+"""The key in the answer to `SAMPLE_COMMAND` that stands beside the sample: a `poolrace.cgroup.Throttling`, or None."""
+
 RUN_ID_BYTES = 8
 EXCEPTION_BYTES = 40
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 MAX_READS = 5
-"""The most readings of a tree for one sample, if a process ends during each of them."""
+"""The most readings of a tree for one sample, if a process ends during each of them; and of the clocks."""
+
+AT_ONCE_S = 0.001
+"""If two readings of clocks lie farther apart, something else had the core, or the node's CPU quota was used up."""
 
 _SWITCHES = re.compile(rb"voluntary_ctxt_switches:\s+(\d+)")
 
@@ -74,8 +77,7 @@ class Sampler:
                 and it says nothing of single processes.
         """
         with self._lock:
-            at = self._now()
-            drift_s = at - self._monotonic()
+            at, drift_s = self._read_clocks()
             readings = self._read(_reading)
             memories = list(map(_memory, self._tree)) if memory else [_UNKNOWN]
             parts = zip(self._tree, memories, strict=True) if memory else ()
@@ -92,6 +94,16 @@ class Sampler:
                 drift_s=drift_s,
                 parts=tuple(_part(process, held) for process, held in parts),
             )
+
+    def _read_clocks(self) -> tuple[float, float]:
+        """Return the wall clock, and what it is before the monotonic one; a node may be stopped between the two."""
+        at, drift_s = self._now(), 0.0
+        for _ in range(MAX_READS):
+            before_s, at, after_s = self._monotonic(), self._now(), self._monotonic()
+            drift_s = at - before_s
+            if after_s - before_s < AT_ONCE_S:
+                break
+        return at, drift_s
 
     def _children(self) -> tuple[int, ...]:
         # The parent of each process is read once.

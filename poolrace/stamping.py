@@ -31,7 +31,7 @@ from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
 from poolrace import __version__
-from poolrace.cgroup import cgroup_limits
+from poolrace.cgroup import cgroup_limits, cgroup_throttling
 from poolrace.contract import (
     CHILD_HEADER,
     FLAG_CHILD,
@@ -44,6 +44,7 @@ from poolrace.contract import (
     RECEIVED,
     SAMPLE_COMMAND,
     STARTED,
+    THROTTLING,
     Outcome,
 )
 from poolrace.pools import FORKING, POOLS, has_thread_of_its_own, inert_settings, pool_of_module
@@ -392,7 +393,12 @@ def goodbye(state: Any, run_id: str) -> dict[str, Any]:  # noqa: ARG001 - Celery
 
 @inspect_command(name=SAMPLE_COMMAND)
 def sample(state: Any) -> dict[str, Any]:  # noqa: ARG001 - Celery passes it
-    """Sample the CPU time and context switches of the node's process tree; its memory takes too long to read."""
+    """
+    Sample the CPU time and context switches of the node's process tree; its memory takes too long to read.
+
+    Beside it stands how often the kernel stopped the node because of a CPU quota, if one holds.
+    """
     if _shipper is None:
         return {"error": "stamping is not attached to this node's app"}
-    return _shipper.sample().to_dict()
+    throttling = cgroup_throttling()
+    return {**_shipper.sample().to_dict(), THROTTLING: throttling and asdict(throttling)}

@@ -324,7 +324,7 @@ class World:
 
     # Remote control.
 
-    def samples(self, _nodes):
+    def uses(self, _nodes):
         """No node answers."""
         return {}
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from poolrace.cgroup import Throttling
 from poolrace.contract import Outcome
 from producer.analysis.disturbance import clock_jump, lateness, losses, with_crowds
 from producer.analysis.latency import Latency, after_lead_in, first_successes, floats, latency
@@ -265,6 +266,12 @@ def _cpu_s_per_job(parts: Sequence[_Measured]) -> float | None:
     return sum(known) / done if done and len(known) == len(parts) else None
 
 
+def _throttled(parts: Sequence[_Measured]) -> float | None:
+    """Return the part of the periods in which the nodes were stopped, of all trials together."""
+    counts = Throttling.sum(part.trial.throttling for part in parts if part.trial.throttling)
+    return counts.share if counts else None
+
+
 def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
     """Return the numbers of one workload on one lane."""
     first = parts[0].trial
@@ -283,6 +290,8 @@ def _lane_result(parts: Sequence[_Measured]) -> LaneResult:
         latency=_latency(held) if held else None,
         backlog_cpu_s_per_job=_cpu_s_per_job(backlogs),
         latency_cpu_s_per_job=_cpu_s_per_job(held),
+        backlog_throttled=_throttled(backlogs),
+        latency_throttled=_throttled(held),
     )
 
 

@@ -96,6 +96,9 @@ class LaneResult:
         latency: Raw records of all trials at a held rate together; None without any.
         backlog_cpu_s_per_job: CPU seconds of the lane's nodes per job done in the capacity trials; None if unknown.
         latency_cpu_s_per_job: The same in the latency trials.
+        backlog_throttled: The part of the periods of its nodes' CPU quota in which the kernel stopped them, in the
+            capacity trials; None if they have no quota.
+        latency_throttled: The same in the latency trials.
         ping: Control pings while a backlog was worked off; None without any.
         money_per_million_jobs: The price of the CPU time of a million jobs; None without a price.
     """
@@ -113,6 +116,8 @@ class LaneResult:
     latency_cpu_s_per_job: float | None
     ping: PingTimes | None = None
     money_per_million_jobs: float | None = None
+    backlog_throttled: float | None = None
+    latency_throttled: float | None = None
 
     @property
     def busiest_cpu_s_per_job(self) -> float | None:

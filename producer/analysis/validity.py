@@ -10,6 +10,7 @@ import polars as pl
 from producer.analysis.generator import lag_bound_s, was_late
 from producer.analysis.memory import recycling_warnings
 from producer.analysis.pairs import pair
+from producer.analysis.quota import quota_problems, quota_warnings
 from producer.analysis.sequential import LEAST_PAIRS
 from producer.analysis.settle import Fate, Settlement
 from producer.analysis.starts import start_warnings
@@ -51,6 +52,7 @@ def problems_of(run: Run, analysis: Analysis, stray: Sequence[Unsettled]) -> Ite
         yield f"Of {counted.sent} jobs not all came to one end: {_words(counts)}."
     aside = {trial.trial for trial in analysis.trials if trial.disturbed}
     yield from map(_named, [group for group in stray if group.trial not in aside][:NAMED_TRIALS])
+    yield from quota_problems(run)
     if run.manifest.settings.race:
         yield from _too_often_disturbed(analysis, min(LEAST_PAIRS, run.manifest.settings.race.pairs or LEAST_PAIRS))
     else:
@@ -128,6 +130,7 @@ def warnings_of(run: Run, analysis: Analysis) -> list[str]:
         warnings.append(
             f"{negative} jobs have a wait below zero: clocks disagree by more than it took ({_bounds(run)})."
         )
+    warnings += quota_warnings(analysis)
     if _clock_stepped(run.samples):
         warnings.append("A node's clock was set while it ran: instants before and after do not compare.")
     return warnings + _failures(analysis)

@@ -23,7 +23,7 @@ from producer.fleet.broker import Broker, connect, forget_queue
 from producer.fleet.control import ANSWER_S, Control
 from producer.fleet.lease import FleetLease
 from producer.fleet.queue_depth import Depth, depth
-from producer.plan.lane_settings import AUTOSCALE, EVENTS, OFF, ON, RESULTS, START, START_METHODS
+from producer.plan.lane_settings import AUTOSCALE, CPUS, EVENTS, OFF, ON, RESULTS, START, START_METHODS
 from producer.plan.lanes import Lane
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import Distance, NodeFacts
@@ -269,20 +269,49 @@ def _lane(pool: str, members: Mapping[str, Mapping[str, Any]], pools: Mapping[st
 
 
 def _configuration(pool: str, members: Mapping[str, Mapping[str, Any]]) -> Lane:
-    setups = {
-        (h["prefetch_multiplier"], h["acks"], h.get("transport", STOCK), tuple(_settings(h))) for h in members.values()
-    }
-    if len(setups) > 1:
+    told = {node: _told(hello) for node, hello in members.items()}
+    differing = [name for name in next(iter(told.values())) if len({str(each[name]) for each in told.values()}) > 1]
+    if differing:
+        apart = "; ".join(f"{name}: {_by_value(name, told)}" for name in differing)
         raise FleetError(
-            f"The {pool} nodes {', '.join(members)} differ in prefetch, acks, transport, events, results, start method "
-            "or autoscale. Start them alike."
+            f"The {pool} nodes {', '.join(members)} are not one lane, since they differ in {apart}. Start them alike, "
+            "or give those that differ a queue of their own, and name both with --queue."
         )
-    ((prefetch, acks, transport, settings),) = setups
-    slots = sum(hello["concurrency"] for hello in members.values())
+    first = next(iter(members.values()))
     return Lane(
-        key=pool, pool=pool, slots=slots, prefetch=prefetch, acks=acks, nodes=len(members), transport=transport,
-        settings=settings,
-    )  # fmt: skip
+        key=pool,
+        pool=pool,
+        slots=sum(hello["concurrency"] for hello in members.values()),
+        prefetch=first["prefetch_multiplier"],
+        acks=first["acks"],
+        nodes=len(members),
+        transport=first.get("transport", STOCK),
+        settings=tuple(_settings(first)),
+    )
+
+
+def _told(hello: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all nodes of a lane must have alike, as far as a node's poolrace tells it."""
+    limits = hello.get("limits", {})
+    return {
+        "prefetch": hello["prefetch_multiplier"],
+        "acks": hello["acks"],
+        "transport": hello.get("transport", STOCK),
+        **{name: hello.get(name) for name in ("events", "results")},
+        "start method": hello.get("start_method", FORK),
+        "autoscale": [*hello.get("autoscale", ())],
+        "cpus": limits.get("cpu_quota"),
+        "memory limit in bytes": limits.get("memory_bytes"),
+        **{name: hello.get(name) for name in ("python", "gil", "celery", "kombu", "poolrace")},
+    }
+
+
+def _by_value(name: str, told: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the values of something that differs, each with the nodes that have it."""
+    having: dict[str, list[str]] = {}
+    for node, each in told.items():
+        having.setdefault("none" if each[name] is None else str(each[name]), []).append(node)
+    return ", ".join(f"{value} on {' and '.join(nodes)}" for value, nodes in having.items())
 
 
 def _settings(hello: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -295,6 +324,8 @@ def _settings(hello: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield START, hello["start_method"]
     if hello.get("autoscale"):
         yield AUTOSCALE, str(hello["autoscale"][1])  # the most is the concurrency
+    if quota := hello.get("limits", {}).get("cpu_quota"):
+        yield CPUS, f"{quota:g}"
 
 
 def _without_shared(found: Sequence[FoundLane]) -> list[FoundLane]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, NodeSample
+from poolrace.cgroup import Throttling
+from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, THROTTLING, NodeSample
 from poolrace.shipping import SAMPLE_EVERY_S
 from producer.fleet.broker_errors import needing_broker
 
@@ -15,6 +17,20 @@ if TYPE_CHECKING:
     from celery import Celery
 
 ANSWER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUse:
+    """
+    What a node has used so far.
+
+    Attributes:
+        sample: What its process tree has used.
+        throttling: How often the kernel stopped it because of a CPU quota; None if none holds.
+    """
+
+    sample: NodeSample
+    throttling: Throttling | None = None
 
 
 class Control:
@@ -42,10 +58,10 @@ class Control:
         """Have the nodes send no more samples to a run; records of its jobs still come."""
         self._ask(GOODBYE_COMMAND, nodes, timeout_s, run_id=run_id)
 
-    def samples(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeSample]:
-        """Return what the process tree of each node that answers has used so far, by node name."""
+    def uses(self, nodes: Sequence[str], timeout_s: float = ANSWER_S) -> Mapping[str, NodeUse]:
+        """Return what each node that answers has used so far, by node name."""
         answers = self._ask(SAMPLE_COMMAND, nodes, timeout_s)
-        return {node: NodeSample.from_dict(answer) for node, answer in answers.items() if "error" not in answer}
+        return {node: _use(answer) for node, answer in answers.items() if "error" not in answer}
 
     def ping_s(self, node: str, timeout_s: float = ANSWER_S) -> float | None:
         """Return the round trip of Celery's ping in seconds; None if there was no answer in time."""
@@ -83,3 +99,9 @@ class Control:
                 or ()
             )
         return {node: answer for reply in replies for node, answer in reply.items()}
+
+
+def _use(answer: Mapping[str, Any]) -> NodeUse:
+    throttling = answer.get(THROTTLING)
+    sample = NodeSample.from_dict({name: value for name, value in answer.items() if name != THROTTLING})
+    return NodeUse(sample=sample, throttling=throttling and Throttling(**throttling))

@@ -1,11 +1,12 @@
 """
 Ends what a fleet started, even if the fleet is killed and cannot do so itself.
 
-It is a small process in a session of its own. It reads lines from standard input: `process PID CREATED` and `folder
-PATH` add something to guard, `forget PID` removes a process that was ended in order. `expect MARK` says that a process
-with this mark in its environment is about to be started; its `process` follows, or `expect` alone. When its input
-closes, its parent has ended or was killed. It then ends the processes that are left, by process id and only if the
-creation time is still the same, one that was expected and is there, too, and removes the folders.
+It is a small process in a session of its own. It reads lines from standard input: `process PID CREATED`, `folder PATH`
+and `group PATH`, of a control group, add something to guard, `forget PID` removes a process that was ended in order.
+`expect MARK` says that a process with this mark in its environment is about to be started; its `process` follows, or
+`expect` alone. When its input closes, its parent has ended or was killed. It then ends the processes that are left, by
+process id and only if the creation time is still the same, one that was expected and is there, too, and removes the
+groups and folders.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,32 +38,44 @@ MARK = "POOLRACE_STARTED_AS"
 """The variable that a process is known by before anybody knows its id."""
 
 
-def watch(lines: Iterable[str]) -> tuple[dict[int, float], list[Path], str]:
+@dataclass(slots=True, kw_only=True)
+class Guarded:
     """
-    Read notes until they end.
+    What is to be ended and removed.
 
-    Returns:
-        The processes that are left, by id with creation time, the folders, and the mark of a process that was about to
-        be started; empty if none was.
+    Attributes:
+        processes: Creation times of processes, by id.
+        groups: Folders of control groups.
+        folders: Other folders.
+        expected: The mark of a process that was about to be started; empty if none was.
     """
-    processes: dict[int, float] = {}
-    folders: list[Path] = []
-    expected = ""
+
+    processes: dict[int, float] = field(default_factory=dict)
+    groups: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    expected: str = ""
+
+
+def watch(lines: Iterable[str]) -> Guarded:
+    """Read notes until they end; return what is left to guard."""
+    guarded = Guarded()
     for line in lines:
         if not line.endswith("\n"):
             break  # the writer died while it wrote
         word, _, rest = line.rstrip("\n").partition(" ")
         if word == "process":
             pid, created = rest.split()
-            processes[int(pid)] = float(created)
-            expected = ""
+            guarded.processes[int(pid)] = float(created)
+            guarded.expected = ""
         elif word == "expect":
-            expected = rest
+            guarded.expected = rest
         elif word == "forget":
-            processes.pop(int(rest), None)
+            guarded.processes.pop(int(rest), None)
+        elif word == "group":
+            guarded.groups.append(Path(rest))
         elif word == "folder":
-            folders.append(Path(rest))
-    return processes, folders, expected
+            guarded.folders.append(Path(rest))
+    return guarded
 
 
 def find_expected(mark: str, patience_s: float = EXPECTED_S) -> dict[int, float]:
@@ -82,6 +96,33 @@ def end_noted(processes: Mapping[int, float], patience_s: float = TERMINATE_S) -
     """End the trees of some processes; those that are no longer the ones noted are left alone."""
     trees = [tree_of(pid) for pid, created in processes.items() if _created(pid) == created]
     end_trees([tree for tree in trees if tree], patience_s, rest_s=patience_s)
+
+
+def remove_groups(groups: Iterable[Path], patience_s: float = TERMINATE_S) -> list[Path]:
+    """
+    End what is left in control groups, and remove them.
+
+    Returns:
+        Those that are still there: the kernel keeps a group as long as something in it has not ended.
+    """
+    began = time.monotonic()
+    left = [group for group in groups if group.exists()]
+    while left and time.monotonic() - began < patience_s:
+        for group in left:
+            # A process stays in its group until its parent has waited for it, so the first time may be too early.
+            with suppress(OSError):
+                _kill_all(group)
+                group.rmdir()
+        left = [group for group in left if group.exists()]
+        if left:
+            time.sleep(LOOK_EVERY_S)
+    return left
+
+
+def _kill_all(group: Path) -> None:
+    for pid in (group / "cgroup.procs").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def end_trees(
@@ -174,11 +215,12 @@ def main() -> None:
     """Follow standard input to its end, then clean up."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    processes, folders, expected = watch(sys.stdin)
-    if expected:
-        processes |= find_expected(expected)
-    end_noted(processes)
-    for folder in folders:
+    guarded = watch(sys.stdin)
+    if guarded.expected:
+        guarded.processes |= find_expected(guarded.expected)
+    end_noted(guarded.processes)
+    remove_groups(guarded.groups)
+    for folder in guarded.folders:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,13 +21,14 @@ from producer.errors import FleetError
 from producer.fleet.broker import Broker, connect, forget_keys, forget_queue
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control
+from producer.fleet.control_group import ControlGroup, GroupLimits
 from producer.fleet.distance import Distances
 from producer.fleet.embedded import start_embedded
 from producer.fleet.environment import APP, inherited_environment, interpreter, source_path
-from producer.fleet.node_checks import check_node, check_transport
+from producer.fleet.node_checks import check_cpus, check_node, check_transport
 from producer.fleet.processes import Child, Processes
 from producer.plan.distance import rtt_s
-from producer.plan.lane_settings import environment_of
+from producer.plan.lane_settings import cpus_of, environment_of
 from producer.plan.settings import RESULT_SCHEMES
 from producer.rundir.events import NULL_LOG, EventKind, EventLog
 from producer.rundir.manifest import Distance, NodeFacts
@@ -79,6 +80,7 @@ class LocalFleet:
         self._results = f"poolrace.{run_id}.results."
         self._processes = Processes()
         self._nodes: dict[str, list[Child]] = {}
+        self._groups: dict[str, list[ControlGroup]] = {}
         self._started_at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -103,13 +105,17 @@ class LocalFleet:
         Raises:
             FleetError: If one ends or stays silent.
         """
-        environment = self._environment(lane)
+        environment, cpus = self._environment(lane), cpus_of(lane.settings)
         self._started_at[lane.key] = time.time()
         children = self._nodes[lane.key] = []
+        groups = self._groups[lane.key] = []
         for name in _names(lane):
+            if cpus is not None:
+                groups.append(self._processes.group(GroupLimits(cpus=cpus)))
             child = self._processes.start(
                 f"node {_at_this_host(name)}", self._command(lane, name), env=environment,
                 log=self._log(name), cwd=self._own_app.folder if self._own_app else self._folder,
+                group=groups[-1] if groups else None,
             )  # fmt: skip
             children.append(child)
         nodes = [
@@ -119,11 +125,13 @@ class LocalFleet:
         for facts in nodes:
             check_transport(lane, facts.node, facts.hello)
             check_node(lane, facts.node, facts.hello)
+            check_cpus(lane, facts.node, facts.hello)
         return nodes
 
     def stop(self, lane: Lane) -> None:
         """End the nodes of a lane, all at once."""
         self._processes.stop(*self._nodes.pop(lane.key))
+        self._processes.remove(*self._groups.pop(lane.key))
 
     def started_at(self, lane: Lane) -> float:
         """Return when the lane's first process was started, in seconds since the epoch."""

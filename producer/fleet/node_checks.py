@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from poolrace.transport_setting import SETTING, STOCK
 from producer.errors import FleetError
-from producer.plan.lane_settings import AUTOSCALE, EVENTS, ON, RESULTS, START
+from producer.plan.lane_settings import AUTOSCALE, CPUS, EVENTS, ON, RESULTS, START, cpus_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from producer.plan.lanes import Lane
+
+SAME_CPUS = 0.001
+"""Two CPU limits that differ by less are the same: the kernel counts in microseconds of a tenth of a second."""
 
 
 def check_transport(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
@@ -45,6 +48,28 @@ def check_node(lane: Lane, node: str, hello: Mapping[str, object]) -> None:
                 "something that it runs at its start, overrules the command line, or its Celery "
                 f"({hello.get('celery', 'unknown')}) is too old to know it. Find what sets it, and race again."
             )
+
+
+def check_cpus(lane: Lane, node: str, hello: Mapping[str, Any]) -> None:
+    """
+    Check that the CPU limit of a lane is the tightest that a node finds on itself.
+
+    Raises:
+        FleetError: If it is not: the quota was not applied, or a group around it leaves it less.
+    """
+    asked, found = cpus_of(lane.settings), hello["limits"]["cpu_quota"]
+    if asked is None or (found is not None and abs(found - asked) < SAME_CPUS):
+        return
+    if found is not None and found < asked:
+        raise FleetError(
+            f"The node {node} may use {found:g} cores, and its lane says {CPUS} {asked:g}: what runs this command may "
+            f"use no more. Raise that limit, or race with {CPUS}={found:g}."
+        )
+    raise FleetError(
+        f"The quota of {node}, {CPUS} {asked:g}, was not applied: its process finds "
+        f"{'none' if found is None else f'one of {found:g}'} on itself. Something has moved it out of its control "
+        f"group; find out what, or leave {CPUS} out."
+    )
 
 
 def _expected(lane: Lane) -> dict[str, object]:

@@ -17,7 +17,8 @@ from uuid import uuid4
 import psutil
 
 from producer.errors import FleetError
-from producer.fleet.guard import MARK, end_noted
+from producer.fleet.control_group import ControlGroup, GroupLimits, make, new_group, within
+from producer.fleet.guard import MARK, end_noted, remove_groups
 from producer.interrupts import held
 
 if TYPE_CHECKING:
@@ -124,14 +125,15 @@ def start_in_session(
 
 class Processes:
     """
-    All processes and temporary folders of a fleet.
+    All processes, control groups and temporary folders of a fleet.
 
-    Use it as a context manager: leaving it ends the processes and removes the folders. If this process is killed, the
-    guard does the same.
+    Use it as a context manager: leaving it ends the processes and removes the groups and folders. If this process is
+    killed, the guard does the same.
     """
 
     def __init__(self) -> None:
         self._children: list[Child] = []
+        self._groups: list[ControlGroup] = []
         self._folders: list[Path] = []
         self._guard: subprocess.Popen[str] | None = None
 
@@ -150,6 +152,27 @@ class Processes:
             self._note(f"folder {path}")
         return path
 
+    def group(self, limits: GroupLimits) -> ControlGroup:
+        """
+        Make a control group, for processes that are started in it.
+
+        Raises:
+            FleetError: If it cannot be made.
+        """
+        group = new_group(limits)
+        with held():
+            # Who is killed now has told what to look for.
+            for folder in group.folders:
+                self._note(f"group {folder}")
+            self._groups.append(group)
+            make(group)
+        return group
+
+    def remove(self, *groups: ControlGroup) -> None:
+        """End what is left in control groups, and remove them."""
+        remove_groups([folder for group in groups for folder in group.folders])
+        self._groups = [each for each in self._groups if each not in groups]
+
     def start(
         self,
         name: str,
@@ -160,14 +183,18 @@ class Processes:
         cwd: Path | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
+        group: ControlGroup | None = None,
     ) -> Child:
         """
         Start a process in a session of its own, so that Ctrl-C reaches it only through us; see `start_in_session`.
+
+        With a group, it and all that it starts are in that control group from its first instruction on.
 
         Raises:
             FleetError: If the program cannot be started.
         """
         mark = uuid4().hex
+        command = within(group, command) if group else command
         marked = {**(os.environ if env is None else env), MARK: mark}
         with held():
             # Who is killed now has told what to look for.
@@ -205,6 +232,7 @@ class Processes:
     ) -> None:
         with held():
             self.stop(*self._children)
+            self.remove(*self._groups)
             for folder in self._folders:
                 shutil.rmtree(folder, ignore_errors=True)
             self._dismiss_guard()

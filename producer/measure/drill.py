@@ -23,7 +23,8 @@ from producer.analysis.drill import CellResult, Fate, resumed_after_s, runs_of, 
 from producer.analysis.features import Tried
 from producer.deadlines import until
 from producer.errors import FleetError
-from producer.fleet import memory_limit
+from producer.fleet import control_group
+from producer.fleet.control_group import GroupLimits
 from producer.measure import drills
 from producer.measure.apart import AT_ONCE, Apart, run_apart
 from producer.measure.scene import END_S, Scene
@@ -89,7 +90,7 @@ def why_not(drill: Drill, cell: Cell) -> str:
     """Return why a drill cannot be done in a cell on this machine; empty if it can."""
     if reason := drill.why_not(cell):
         return reason
-    return memory_limit.why_not() if drill.memory_mib is not None else ""
+    return control_group.why_not(GroupLimits(memory_bytes=drill.memory_mib))
 
 
 def run_cell(

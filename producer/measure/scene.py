@@ -25,10 +25,10 @@ from producer.analysis.journal import MARK, held_at_marks, last_takers, read_jou
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet.control import Control
+from producer.fleet.control_group import ControlGroup, GroupLimits
 from producer.fleet.embedded import EmbeddedServer
 from producer.fleet.failover import FailoverServers
 from producer.fleet.link import Link
-from producer.fleet.memory_limit import MemoryLimit
 from producer.fleet.own_clock import OwnClock
 from producer.fleet.processes import Processes
 from producer.measure.batch import Batch, Publisher
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from producer.fleet.processes import Child
     from producer.measure.drilled import Drilled
 
+MIB = 2**20
 READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
 LAST_S = 45.0
 """How long a node may take to end: a child of Celery's waits for 30 s to have its last result read."""
@@ -115,16 +116,15 @@ class Scene:
         self.ended: list[str] = []
         self.clocks: dict[str, OwnClock] = {}
         self._processes = Processes()
+        self._group: ControlGroup | None = None
         self._around = ExitStack()
 
     def __enter__(self) -> Self:
-        if self._drill.memory_mib is not None:
-            # Left last: its processes have ended then.
-            self._memory = self._around.enter_context(
-                MemoryLimit(f"poolrace-drill-{os.getpid()}", self._drill.nodes * self._drill.memory_mib)
-            )
         self._processes.__enter__()
         try:
+            if self._drill.memory_mib is not None:
+                memory_bytes = self._drill.nodes * self._drill.memory_mib * MIB
+                self._group = self._processes.group(GroupLimits(memory_bytes=memory_bytes))
             self._folder = self._processes.folder()
             self._effects, self._outbox = self._folder / "effects", self._folder / "outbox.sqlite3"
             self.ledger = effects.Ledger(self._effects)
@@ -190,10 +190,9 @@ class Scene:
             env=self._environment(name),
             log=self._logs / f"{name}.log",
             cwd=self._drilled.folder(self._folder),
+            group=self._group,
         )
         node = DrillNode(name=f"{name}@drill", child=child)
-        if self._drill.memory_mib is not None:
-            self._memory.add(node.pid)
         self.nodes.append(node)
         return node
 

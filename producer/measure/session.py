@@ -16,8 +16,10 @@ from msgspec import to_builtins
 
 from poolrace.clock import BrokerClock, broker_offset
 from poolrace.contract import RUN_ID_BYTES, ClockOffset
-from producer.errors import InterruptedRunError, InvalidRunError, PoolraceError
+from producer.errors import FleetError, InterruptedRunError, InvalidRunError, PoolraceError
+from producer.fleet import control_group
 from producer.fleet.attached import AttachedFleet
+from producer.fleet.control_group import GroupLimits
 from producer.fleet.interpreters import check_interpreter, check_pool
 from producer.fleet.local import LocalFleet
 from producer.fleet.machine import OthersMeter, describe
@@ -28,7 +30,7 @@ from producer.measure.remote_publishers import RemotePublishers
 from producer.measure.sizing import sized_jobs
 from producer.measure.trial import TrialRunner
 from producer.plan.distance import check_distance, rtt_s
-from producer.plan.lane_settings import RTT
+from producer.plan.lane_settings import CPUS, RTT, cpus_of
 from producer.plan.settings import FleetSettings
 from producer.rundir.schema import COMPLETE, INCOMPLETE, INVALID
 from producer.rundir.writer import RunWriter, held_alone
@@ -129,6 +131,8 @@ def run_session(
             check_interpreter(lane.python, f"--lane {lane.key}: python={lane.python}")
         if not settings.attached:
             check_pool(lane.python, lane.pool, f"--lane {lane.key}")
+        if reason := control_group.why_not(GroupLimits(cpus=cpus_of(lane.settings))):
+            raise FleetError(f"--lane {lane.key}: {CPUS}: {reason}")
         if rtt_s(lane.settings):
             check_distance(settings.broker_url, f"--lane {lane.key}: {RTT}")
     if before.path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from poolrace.cgroup import Throttling
 from poolrace.clock import THIS_MACHINE, BrokerClock
 from poolrace.contract import HOLD_TASK
 from poolrace.shipping import HOLD_RECORDS_S
@@ -65,6 +66,14 @@ class _Instant:
 
     at: float
     monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Use:
+    """What all nodes of a trial have used so far; None if unknown, and without a CPU quota."""
+
+    cpu_s: float | None = None
+    throttling: Throttling | None = None
 
 
 class UnfinishedTrialError(InvalidRunError):
@@ -208,17 +217,19 @@ class TrialRunner:
             results_by_node=any(RESULTS in dict(lane.settings) for lane in (spec.lane, *spec.elsewhere.values())),
             elsewhere={task: self._fleet.queue(lane) for task, lane in spec.elsewhere.items()},
         )
-        before, others = self._cpu_s(spec), self._others_meter()
+        before, others = self._use(spec), self._others_meter()
         brokers_before = broker_cpu_s(self._looking)
         began = self._both_clocks()
         with (self._pinger if spec.ping else NoPinger)(self._fleet, spec.lane, number, self.clock) as pinging:
             running = RunningTrial(spec, order, self._publishers, self._collector, self.clock, self.monotonic)
             complete = self._follow_noting(running)
         ended = self._both_clocks()
+        after = self._use(spec)
         trial = replace(
             running.trial(),
             ended_at=ended.at,
-            cpu_s=_difference(before, self._cpu_s(spec)),
+            cpu_s=_difference(before.cpu_s, after.cpu_s),
+            throttling=before.throttling and after.throttling and after.throttling.since(before.throttling),
             broker_cpu_s=_difference(brokers_before, broker_cpu_s(self._looking)),
             others_cores=others.cores() if others else None,
             clock_jump_s=(ended.at - began.at) - (ended.monotonic_s - began.monotonic_s),
@@ -335,10 +346,15 @@ class TrialRunner:
             raise UnfinishedTrialError(why if timeout_s is None else f"{why} {_PATIENCE.format(timeout_s)}", trial)
         return trial, taken.records
 
-    def _cpu_s(self, spec: TrialSpec) -> float | None:
+    def _use(self, spec: TrialSpec) -> _Use:
         nodes = [node for lane in spec.lanes for node in self._fleet.nodes(lane)]
-        answers = self._control.samples(nodes)
-        return sum(sample.cpu_s for sample in answers.values()) if len(answers) == len(nodes) else None
+        answers = self._control.uses(nodes).values()
+        if len(answers) != len(nodes):
+            return _Use()
+        return _Use(
+            cpu_s=sum(each.sample.cpu_s for each in answers),
+            throttling=Throttling.sum(each.throttling for each in answers if each.throttling),
+        )
 
 
 _PATIENCE = "No job ended for {:g} s, the --job-timeout. If jobs take longer, raise it."

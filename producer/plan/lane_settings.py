@@ -31,15 +31,19 @@ MAX_MEMORY_BYTES = 2**50
 MAX_RTT_S = 0.25
 """Farther than any broker that is used; control commands and samples still come in time at this distance."""
 
+LEAST_CPUS, MAX_CPUS = 0.01, 1024
+"""The least is what the kernel can give: a millisecond of every tenth of a second."""
+
 LEAST_RTT_S = 1e-6
 """Less than a relay can hold anything for."""
 
 EVENTS, RESULTS, START, AUTOSCALE = "events", "results", "start", "autoscale"
 MAX_MEMORY, MAX_TASKS = "max-memory", "max-tasks"
-RTT = "rtt"
+RTT, CPUS = "rtt", "cpus"
 ENVIRONMENT = "env."
 """What a key begins with that is a variable of the nodes' environment: `env.NAME=value`."""
 
+_CPUS = re.compile(r"(\d+(?:\.\d+)?)(m?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -74,6 +78,17 @@ def _rtt(text: str, name: str) -> str:
     if 0 < value_s < LEAST_RTT_S:
         raise UsageError(f"{name} {text!r}: must be 0, for none, or a time from {LEAST_RTT_S * 1e6:g}us on, e.g. 2ms.")
     return f"{value_s * 1000:g}ms" if value_s else "0"
+
+
+def _cpus(text: str, name: str) -> str:
+    match = _CPUS.fullmatch(text)
+    value = float(match[1]) / (1000 if match[2] else 1) if match else 0.0
+    if not LEAST_CPUS <= value <= MAX_CPUS:
+        raise UsageError(
+            f"{name} {text!r}: must be a number of cores from {LEAST_CPUS:g} to {MAX_CPUS}, e.g. 0.5, or 500m as "
+            "Kubernetes writes it."
+        )
+    return f"{value:g}"
 
 
 def _least(text: str, name: str) -> str:
@@ -131,6 +146,7 @@ _ALL = (
         words=lambda value, concurrency: ["--autoscale", f"{concurrency},{value}"],
         needs=Feature.AUTOSCALE,
     ),
+    LaneSetting(key=CPUS, example="0.25,0.5,1", read=_cpus, words=lambda _value, _concurrency: []),
     LaneSetting(key=RTT, example="0,0.5ms,2ms,10ms", read=_rtt, words=lambda _value, _concurrency: []),
 )
 
@@ -185,6 +201,12 @@ def words_of(settings: Mapping[str, str], concurrency: int) -> list[str]:
     phrases = (LANE_SETTINGS[key].words(value, concurrency) for key, value in settings.items() if key in LANE_SETTINGS)
     words = [word for phrase in phrases for word in phrase]
     return [word for word in words if not _is_assignment(word)] + [word for word in words if _is_assignment(word)]
+
+
+def cpus_of(settings: Sequence[tuple[str, str]]) -> float | None:
+    """Return the cores' worth of CPU time that each node of a lane may use; None if its settings say nothing of it."""
+    text = dict(settings).get(CPUS)
+    return None if text is None else float(text)
 
 
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,17 @@ from producer.report.fairness import by_host, by_node, hoarding
 from producer.report.formats import count, milliseconds, number
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, clocks, corrected, cost, distances, latency, per_job, percentile_cell
+from producer.report.tables import (
+    INTERVALS,
+    clocks,
+    corrected,
+    cost,
+    cpu_limits,
+    distances,
+    latency,
+    per_job,
+    percentile_cell,
+)
 from producer.rundir.events import change_text
 
 if TYPE_CHECKING:
@@ -58,6 +68,7 @@ def load_parts(summary: Summary) -> Iterator[Part]:
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
+    yield from cpu_limits(summary)
     yield from distances(summary)
     yield from clocks(summary)
 

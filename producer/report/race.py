@@ -13,7 +13,7 @@ from producer.report.formats import NONE, number, ratio
 from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import clocks, corrected, cost, distances, latency, per_job
+from producer.report.tables import clocks, corrected, cost, cpu_limits, distances, latency, per_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +53,7 @@ def race_parts(summary: Summary) -> Iterator[Part]:
     yield corrected(summary)
     yield cost(summary)
     yield per_job(summary)
+    yield from cpu_limits(summary)
     yield from distances(summary)
     yield from clocks(summary)
     yield verdicts(summary)

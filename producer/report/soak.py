@@ -9,7 +9,7 @@ from producer.analysis.growth import Growing
 from producer.report.formats import NONE, count, gibibytes, interval, mebibytes, number, percent, ratio
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, cost, percentile_cell
+from producer.report.tables import INTERVALS, cost, cpu_limits, percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,7 @@ def soak_parts(summary: Summary) -> Iterator[Table | Prose]:
     if any(lane.recycling for lane in found.lanes):
         yield recycling(found)
     yield cost(summary)
+    yield from cpu_limits(summary)
 
 
 def asked(settings: RunSettings) -> str:

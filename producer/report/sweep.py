@@ -10,7 +10,7 @@ from producer.report.formats import mebibytes, milliseconds, number, percent, ra
 from producer.report.intervals import interval_note
 from producer.report.kind import ReportKind
 from producer.report.parts import Prose, Table
-from producer.report.tables import INTERVALS, clocks, distances, percentile_cell
+from producer.report.tables import INTERVALS, clocks, cpu_limits, distances, percentile_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +30,7 @@ def sweep_parts(summary: Summary) -> Iterator[Table | Prose]:
     yield values(sweep)
     if any(point.verdicts for point in sweep.points):
         yield against(sweep)
+    yield from cpu_limits(summary)
     yield from distances(summary)
     yield from clocks(summary)
     cores = summary.machine.cores_available if summary.machine else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from producer.report.formats import NONE, count, interval, mebibytes, milliseconds, number, seconds
+from producer.report.formats import NONE, count, interval, mebibytes, milliseconds, number, percent, seconds
 from producer.report.parts import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from producer.analysis.lane_facts import LaneFacts
     from producer.analysis.percentiles import Percentiles
     from producer.analysis.price import Price
     from producer.analysis.results import LaneResult
@@ -167,6 +168,37 @@ def percentile_cell(found: Percentiles | None, name: str) -> str:
 def value_cell(found: Percentiles | None, name: str) -> str:
     """Return a percentile in ms, without its interval."""
     return NONE if found is None or found.is_maximum(name) else milliseconds(found.statistic(name))
+
+
+def cpu_limits(summary: Summary) -> Iterator[Table]:
+    """Yield how often the kernel stopped nodes because of their CPU limits; nothing where they have none."""
+    limited = [each for each in results(summary) if (each.backlog_throttled, each.latency_throttled) != (None, None)]
+    allowed = {lane.key: _cpu_limit(lane) for lane in summary.lanes}
+    if limited:
+        yield Table(
+            title="CPU limits: the part of their periods in which nodes were throttled",
+            columns=["workload", "lane", "cores a node", "nodes", "backlog", "held rate"],
+            rows=[
+                [
+                    each.workload,
+                    each.lane,
+                    number(allowed[each.lane]),
+                    count(next(lane.nodes for lane in summary.lanes if lane.key == each.lane)),
+                    percent(each.backlog_throttled),
+                    percent(each.latency_throttled),
+                ]
+                for each in limited
+            ],
+            note="A node that has used up its limit stands still until the next period of a tenth of a second begins, "
+            "with all its slots. Over a backlog of jobs that compute that is what a limit does; at a held rate it is "
+            "latency.",
+        )
+
+
+def _cpu_limit(lane: LaneFacts) -> float | None:
+    """Return the cores' worth of CPU time that a node of a lane finds to be its limit."""
+    limits: Mapping[str, float | None] = (lane.hello or {}).get("limits", {})
+    return limits.get("cpu_quota")
 
 
 def clocks(summary: Summary) -> Iterator[Table]:

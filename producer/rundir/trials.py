@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from poolrace.cgroup import Throttling
+
 
 class Kind(StrEnum):
     """The kind of a trial: the thing that it measures."""
@@ -56,6 +58,8 @@ class Trial:
             found a lane that had been idle.
         broker_cpu_s: CPU seconds that the broker's main thread, which runs all commands, used meanwhile: for the jobs,
             and for all else that it did. None if the broker does not tell, as in runs of before it was asked.
+        throttling: How often the kernel stopped the lane's nodes meanwhile, all together, because of their CPU quotas;
+            None if they have none.
     """
 
     trial: int
@@ -78,6 +82,7 @@ class Trial:
     clock_jump_s: float = 0.0
     lead_in_s: float = 0.0
     broker_cpu_s: float | None = None
+    throttling: Throttling | None = None
 
 
 def rate_per_s(trial: Trial) -> float:

@@ -12,7 +12,7 @@ from integration.commands import load, poolrace, until
 from integration.tiers import heavy
 
 from poolrace.profiles import PROFILES, SAFE, ProfileSetting
-from producer.fleet.memory_limit import why_not
+from producer.fleet.control_group import GroupLimits, why_not
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
@@ -58,7 +58,7 @@ def test_a_killed_node_costs_no_more_than_its_acknowledgement_says(tmp_path: Pat
 )
 def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path, name: str, cell: str) -> None:
     code, (found,), err = drilled(tmp_path, name, "--cell", cell)
-    if found["skipped"] and why_not():
+    if found["skipped"] and why_not(GroupLimits(memory_bytes=2**30)):
         pytest.skip(found["skipped"])
     assert (code, found["short"], found["toll"]["lost"]) == (0, [], 0), err
 

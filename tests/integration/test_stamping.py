@@ -157,9 +157,9 @@ def test_hello_tells_what_a_node_is_and_runs_on(run, node, control):
 
 def test_sample_tells_what_a_node_has_used_but_not_its_memory(run, node, control):
     run.send("burn", 0.1)
-    first = control.samples([node.name], 30)[node.name]
+    first = control.uses([node.name], 30)[node.name].sample
     run.records(1)
-    second = control.samples([node.name], 30)[node.name]
+    second = control.uses([node.name], 30)[node.name].sample
     assert first.pss_bytes is None
     assert first.cpu_s > 0
     assert first.processes == (1 + SLOTS if node.pool == "prefork" else 1)

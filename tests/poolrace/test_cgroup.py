@@ -1,12 +1,15 @@
-"""Limits of containers are read correctly, and the tightest counts."""
+"""Limits of containers are read correctly, the tightest counts, and how often it stopped its group is told."""
 
 import pytest
 
 from poolrace.cgroup import (
     Limits,
+    Throttling,
     cgroup_limits,
+    cgroup_throttling,
     parse_cfs,
     parse_cpu_max,
+    parse_cpu_stat,
     parse_memory_limit,
     parse_self_cgroup,
 )
@@ -100,3 +103,63 @@ def test_a_path_that_a_container_cannot_see_gives_the_limits_of_the_mount():
         "/sys/fs/cgroup/memory/memory.limit_in_bytes": "1073741824\n",
     }.get
     assert cgroup_limits(read) == Limits(cpu_quota=1.0, memory_bytes=GIB)
+
+
+@pytest.mark.parametrize(
+    ("text", "throttling"),
+    [
+        (
+            "usage_usec 9\nnr_periods 40\nnr_throttled 10\nthrottled_usec 1500000\nnr_bursts 0\n",
+            Throttling(periods=40, throttled=10, throttled_s=1.5),
+        ),
+        (
+            "nr_periods 40\nnr_throttled 10\nthrottled_time 1500000000\n",
+            Throttling(periods=40, throttled=10, throttled_s=1.5),
+        ),
+        ("usage_usec 9\nuser_usec 4\nsystem_usec 5\n", None),
+        ("nr_periods many\nnr_throttled 10\nthrottled_usec 1\n", None),
+        ("", None),
+    ],
+)
+def test_how_often_a_group_was_throttled_in_the_units_of_both_versions(text, throttling):
+    assert parse_cpu_stat(text) == throttling
+
+
+def test_throttling_is_that_of_the_group_whose_quota_is_the_tightest():
+    read = {
+        "/proc/self/cgroup": "0::/pod/container\n",
+        "/sys/fs/cgroup/pod/container/cpu.max": "400000 100000\n",
+        "/sys/fs/cgroup/pod/container/cpu.stat": "nr_periods 9\nnr_throttled 0\nthrottled_usec 0\n",
+        "/sys/fs/cgroup/pod/cpu.max": "200000 100000\n",
+        "/sys/fs/cgroup/pod/cpu.stat": "nr_periods 8\nnr_throttled 2\nthrottled_usec 500000\n",
+    }.get
+    assert cgroup_throttling(read) == Throttling(periods=8, throttled=2, throttled_s=0.5)
+
+
+def test_without_a_quota_nothing_is_throttled():
+    read = {
+        "/proc/self/cgroup": "2:cpu:/a\n",
+        "/sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n",
+        "/sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+        "/sys/fs/cgroup/cpu/a/cpu.stat": "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n",
+    }.get
+    assert cgroup_throttling(read) is None
+
+
+def test_counts_add_up_and_have_a_share_of_the_periods():
+    first, second = (
+        Throttling(periods=10, throttled=1, throttled_s=0.25),
+        Throttling(periods=30, throttled=9, throttled_s=2),
+    )
+    assert second.since(first) == Throttling(periods=20, throttled=8, throttled_s=1.75)
+    assert Throttling.sum([first, second]) == Throttling(periods=40, throttled=10, throttled_s=2.25)
+    assert (Throttling.sum([first, second]).share, Throttling(periods=0, throttled=0, throttled_s=0.0).share) == (
+        0.25,
+        None,
+    )
+    assert Throttling.sum([]) is None
+
+
+def test_counts_that_fell_are_those_of_another_group():
+    before = Throttling(periods=30, throttled=9, throttled_s=2.0)
+    assert Throttling(periods=5, throttled=0, throttled_s=0.0).since(before) is None

@@ -107,6 +107,14 @@ def test_the_instant_and_the_drift_come_from_the_clocks():
     assert sample.drift_s == 600.25
 
 
+def test_clocks_between_which_a_node_was_stopped_are_read_again():
+    """A node whose CPU quota is used up stands still for up to a tenth of a second."""
+    monotonic = iter([400.0, 400.09, 400.1, 400.1])
+    wall = iter([1_000.0, 1_000.09, 1_000.1])
+    sample = Sampler(now=lambda: next(wall), monotonic=lambda: next(monotonic)).sample()
+    assert (sample.at, sample.drift_s) == (1_000.1, 600.0)
+
+
 def test_processes_and_threads_of_the_whole_tree_are_counted(tree):
     sampler = Sampler(tree.pid)
     alone = sampler.sample()

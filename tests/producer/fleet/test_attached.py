@@ -14,6 +14,10 @@ def hello(pool, *queues, slots=8, prefetch=4, acks="early", **more):
     return told | more
 
 
+def limited(cpus, memory_bytes=None):
+    return hello("threads", "q", limits={"cpu_quota": cpus, "memory_bytes": memory_bytes})
+
+
 HELLOS = {
     "prefork@a": hello("prefork", "prefork"),
     "threads@a": hello("threads", "threads", "mails"),
@@ -62,6 +66,11 @@ def test_a_lane_has_the_further_settings_that_its_nodes_tell():
     assert prefork.label == "prefork (8 slots, start spawn, autoscale 2)"
 
 
+def test_a_lane_has_the_cpu_limit_that_its_nodes_find_on_themselves():
+    (found,) = by_queue({"a": limited(0.5), "b": limited(0.5)}, ["q"])
+    assert found.lane.label == "q (2 nodes, 16 slots, cpus 0.5)"
+
+
 def test_of_events_and_results_only_what_differs_between_lanes_is_told():
     told = {"events": True, "results": "on"}
     hellos = {
@@ -82,13 +91,31 @@ def test_a_queue_that_nobody_consumes_is_told_with_those_that_somebody_does():
     ("hellos", "said"),
     [
         ({"a": hello("prefork", "q"), "b": hello("threads", "q")}, "nodes of several pools consume it: a, b"),
-        ({"a": hello("threads", "q"), "b": hello("threads", "q", acks="late")}, "differ in prefetch, acks, transport,"),
+        (
+            {"a": hello("threads", "q"), "b": hello("threads", "q", acks="late"), "c": hello("threads", "q")},
+            r"The threads nodes a, b, c are not one lane, since they differ in acks: early on a and c, late on b\.",
+        ),
         (
             {"a": hello("threads", "q", transport="atomic"), "b": hello("threads", "q")},
-            "or autoscale. Start them alike",
+            "differ in transport: atomic on a, stock on b. Start them alike, or give those that differ a queue",
         ),
-        ({"a": hello("prefork", "q", events=True), "b": hello("prefork", "q", events=False)}, "differ in .* events"),
-        ({"a": hello("prefork", "q", start_method="spawn"), "b": hello("prefork", "q")}, "differ in .* start method"),
+        (
+            {"a": hello("prefork", "q", events=True), "b": hello("prefork", "q", events=False)},
+            "differ in events: True on a, False on b",
+        ),
+        (
+            {"a": hello("prefork", "q", start_method="spawn"), "b": hello("prefork", "q")},
+            "differ in start method: spawn on a, fork on b",
+        ),
+        (
+            {"a": hello("prefork", "q", celery="5.7.0"), "b": hello("prefork", "q", celery="5.6.3", python="3.12.1")},
+            "differ in python: none on a, 3.12.1 on b; celery: 5.7.0 on a, 5.6.3 on b",
+        ),
+        (
+            {"a": limited(0.5), "b": limited(1.0), "c": limited(None)},
+            "differ in cpus: 0.5 on a, 1.0 on b, none on c",
+        ),
+        ({"a": limited(0.5), "b": limited(0.5, 2**29)}, "memory limit in bytes: none on a, 536870912 on b"),
     ],
 )
 def test_nodes_that_are_no_one_lane_are_refused(hellos, said):

@@ -5,9 +5,11 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from poolrace.cgroup import Throttling
+from poolrace.contract import NodeSample
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
-from producer.fleet.control import Control
+from producer.fleet.control import Control, NodeUse
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def control():
 
 def test_nodes_that_do_not_answer_are_left_out(control):
     assert control.hello("00112233445566ff", ["threads@nowhere"], 0.01) == {}
-    assert control.samples(["threads@nowhere"], 0.01) == {}
+    assert control.uses(["threads@nowhere"], 0.01) == {}
 
 
 def test_a_ping_without_an_answer_has_no_round_trip(control):
@@ -54,7 +56,20 @@ def test_answers_are_told_by_node():
 
 def test_a_node_without_stamping_has_no_sample():
     app = Replies([{"threads@a": {"error": "stamping is not attached to this node's app"}}])
-    assert Control(app).samples(["threads@a"]) == {}
+    assert Control(app).uses(["threads@a"]) == {}
+
+
+def test_what_a_node_has_used_comes_with_how_often_it_was_throttled_if_it_tells_that():
+    sample = NodeSample(
+        at=1.0, cpu_s=2.0, pss_bytes=None, private_bytes=None, voluntary_switches=3, involuntary_switches=4,
+        processes=1, threads=2, children=(), drift_s=0.0,
+    )  # fmt: skip
+    counts = {"periods": 10, "throttled": 4, "throttled_s": 0.5}
+    app = Replies([{"a": {**sample.to_dict(), "throttling": counts}}, {"old": sample.to_dict()}])
+    assert Control(app).uses(["a", "old"]) == {
+        "a": NodeUse(sample=sample, throttling=Throttling(**counts)),
+        "old": NodeUse(sample=sample),
+    }
 
 
 def test_a_ping_that_is_answered_has_a_round_trip():
@@ -66,7 +81,7 @@ def test_a_ping_that_is_answered_has_a_round_trip():
 )
 def test_a_broker_that_is_gone_is_told_in_one_way(error):
     with pytest.raises(FleetError, match=r"The broker is gone \(refused\)\. What was measured so far is kept\."):
-        Control(Replies(error)).samples(["threads@a"])
+        Control(Replies(error)).uses(["threads@a"])
 
 
 def test_a_bug_is_not_taken_for_a_broker_that_is_gone():

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from producer.fleet import guard
-from producer.fleet.guard import end_noted, find_expected, watch
+from producer.fleet.guard import Guarded, end_noted, find_expected, remove_groups, watch
 
 PATIENCE_S = 30.0
 
@@ -67,15 +67,15 @@ def has_ended(process):
 
 
 def test_notes_tell_what_is_to_be_looked_after():
-    lines = ["process 10 1.5\n", "folder /tmp/a b\n", "process 11 2.5\n", "forget 10\n", "forget 99\n"]
-    assert watch(lines) == ({11: 2.5}, [Path("/tmp/a b")], "")
+    lines = ["process 10 1.5\n", "folder /tmp/a b\n", "process 11 2.5\n", "group /c/d\n", "forget 10\n", "forget 99\n"]
+    assert watch(lines) == Guarded(processes={11: 2.5}, groups=[Path("/c/d")], folders=[Path("/tmp/a b")])
 
 
 def test_a_note_cut_short_by_the_death_of_its_writer_is_left_out():
-    assert watch(["process 10 1.5\n", "process 11"]) == ({10: 1.5}, [], "")
-    assert watch(["process 10 1.5\n", "fold"]) == ({10: 1.5}, [], "")
-    assert watch(["process 10 1.5\n", "folder /tmp/poolrace-h"]) == ({10: 1.5}, [], "")
-    assert watch(["process 10 1.5\n", "process 11 1700000000.4"]) == ({10: 1.5}, [], "")
+    assert watch(["process 10 1.5\n", "process 11"]) == Guarded(processes={10: 1.5})
+    assert watch(["process 10 1.5\n", "fold"]) == Guarded(processes={10: 1.5})
+    assert watch(["process 10 1.5\n", "folder /tmp/poolrace-h"]) == Guarded(processes={10: 1.5})
+    assert watch(["process 10 1.5\n", "process 11 1700000000.4"]) == Guarded(processes={10: 1.5})
 
 
 def test_a_process_and_its_children_are_ended(start):
@@ -181,10 +181,10 @@ def test_it_loads_nothing_of_ours_beside_itself():
 
 
 def test_what_is_about_to_be_started_is_expected_until_it_is_noted_or_could_not_be():
-    assert watch(["expect one\n"]) == ({}, [], "one")
-    assert watch(["expect one\n", "process 10 1.5\n"]) == ({10: 1.5}, [], "")
-    assert watch(["expect one\n", "expect \n"]) == ({}, [], "")
-    assert watch(["expect one\n", "process 10 1.5\n", "expect two\n"]) == ({10: 1.5}, [], "two")
+    assert watch(["expect one\n"]) == Guarded(expected="one")
+    assert watch(["expect one\n", "process 10 1.5\n"]) == Guarded(processes={10: 1.5})
+    assert watch(["expect one\n", "expect \n"]) == Guarded()
+    assert watch(["expect one\n", "process 10 1.5\n", "expect two\n"]) == Guarded(processes={10: 1.5}, expected="two")
 
 
 def test_a_process_that_is_expected_is_found_by_its_mark_and_what_it_started_is_not():
@@ -199,3 +199,12 @@ def test_a_process_that_is_expected_is_found_by_its_mark_and_what_it_started_is_
             for child in children_of(process):
                 child.kill()
             process.kill()
+
+
+def test_groups_that_are_gone_already_are_no_trouble(tmp_path):
+    assert remove_groups([tmp_path / "gone"]) == []
+
+
+def test_a_group_that_cannot_be_removed_is_told(tmp_path):
+    """Of a folder that is no control group the kernel has no list of processes."""
+    assert remove_groups([tmp_path], 0.05) == [tmp_path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producer.errors import FleetError
-from producer.fleet.node_checks import check_node
+from producer.fleet.node_checks import check_cpus, check_node
 from producer.plan.lanes import parse_lane
 
 HELLO = {
@@ -39,3 +39,25 @@ def test_a_node_that_is_something_else_stops_the_run(spec: str, said: str) -> No
 
 def test_a_node_of_an_older_version_that_does_not_say_is_taken() -> None:
     check_node(parse_lane("prefork:2:events=on"), "prefork@host", {})
+
+
+def finds(quota: float | None) -> dict[str, object]:
+    return {"limits": {"cpu_quota": quota, "memory_bytes": None}}
+
+
+@pytest.mark.parametrize(("spec", "quota"), [("threads:2:cpus=0.25", 0.25), ("threads:2", None), ("threads:2", 2.0)])
+def test_a_node_that_finds_the_limit_of_its_lane_on_itself_is_taken(spec: str, quota: float | None) -> None:
+    check_cpus(parse_lane(spec), "threads@host", finds(quota))
+
+
+@pytest.mark.parametrize(
+    ("quota", "said"),
+    [
+        (None, r"The quota of threads@host, cpus 0\.5, was not applied: its process finds none on itself"),
+        (2.0, r"was not applied: its process finds one of 2 on itself\. Something has moved it"),
+        (0.25, r"may use 0\.25 cores, and its lane says cpus 0\.5: what runs this command may use no more"),
+    ],
+)
+def test_a_node_that_finds_another_limit_stops_the_run(quota: float | None, said: str) -> None:
+    with pytest.raises(FleetError, match=said):
+        check_cpus(parse_lane("threads:2:cpus=0.5"), "threads@host", finds(quota))

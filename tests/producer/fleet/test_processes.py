@@ -11,6 +11,7 @@ import pytest
 
 from producer import deadlines
 from producer.errors import FleetError
+from producer.fleet.control_group import GroupLimits, why_not
 from producer.fleet.processes import LOG_TAIL_LINES, Processes
 
 PATIENCE_S = 30.0
@@ -208,6 +209,37 @@ def test_should_the_owner_be_killed_the_guard_clears_up(tmp_path):
     owner.communicate(timeout=PATIENCE_S)
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
     assert not Path(folder).exists()
+
+
+GROUPED = """
+import sys, time
+from pathlib import Path
+from producer.fleet.control_group import GroupLimits
+from producer.fleet.processes import Processes
+with Processes() as processes:
+    group = processes.group(GroupLimits(cpus=0.5))
+    # What it starts has another session and parent, so that only the group still knows it.
+    program = "import subprocess, time; subprocess.run(['sh', '-c', 'setsid sleep 600 &']); time.sleep(600)"
+    processes.start("sleeper", [sys.executable, "-c", program], log=Path(sys.argv[1]), group=group)
+    print(*group.folders, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(bool(why_not(GroupLimits(cpus=0.5))), reason=why_not(GroupLimits(cpus=0.5)) or "never")
+def test_should_the_owner_be_killed_the_guard_removes_control_groups_and_all_that_is_in_them(tmp_path):
+    owner = subprocess.Popen([*python(GROUPED), str(tmp_path / "log")], stdout=subprocess.PIPE, text=True)
+    folders = [Path(word) for word in owner.stdout.readline().split()]
+
+    def both():
+        found = (folders[0] / "cgroup.procs").read_text().split()
+        return len(found) > 1 and [psutil.Process(int(pid)) for pid in found]
+
+    inside = deadlines.until(both, PATIENCE_S)
+    owner.kill()
+    owner.communicate(timeout=PATIENCE_S)
+    assert not any(folder.exists() for folder in folders)
+    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in inside)
 
 
 def test_a_guard_that_was_killed_stops_nothing_from_being_ended(tmp_path):

@@ -9,6 +9,7 @@ from world import World, fails_with
 
 from poolrace.contract import Outcome
 from producer.errors import FleetError
+from producer.measure import session
 from producer.report.summary_json import from_json
 from producer.rundir.events import EventKind
 from producer.rundir.manifest import Distance
@@ -235,3 +236,13 @@ def session_of(*words):
     from producer.cli._root import main
 
     main([*RACE, "--json", *words])
+
+
+def test_a_cpu_limit_that_cannot_be_kept_here_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(session.control_group, "why_not", lambda limits: "no right." if limits.cpus else "")
+    World().take_over(monkeypatch)
+    with pytest.raises(SystemExit) as ended:
+        session_of("--lane", "threads:2", "--lane", "threads:2:cpus=0.5", "--out", str(tmp_path / "runs"))
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.splitlines()[-1] == "poolrace: --lane threads-2: cpus: no right."
+    assert not (tmp_path / "runs").exists()

@@ -6,7 +6,7 @@ import pytest
 
 from producer.errors import UsageError
 from producer.plan.axis import parse_axis
-from producer.plan.lane_settings import LANE_SETTINGS, environment_of
+from producer.plan.lane_settings import LANE_SETTINGS, cpus_of, environment_of
 from producer.plan.lanes import Lane, parse_lane
 
 WORDS = {
@@ -19,6 +19,7 @@ WORDS = {
     "start=spawn": ["worker_pool_start_method=spawn"],
     "autoscale=1": ["--autoscale", "2,1"],
     "rtt=2ms": [],
+    "cpus=0.5": [],
 }
 
 
@@ -29,6 +30,23 @@ def test_a_setting_is_on_the_command_line_of_the_nodes_and_in_the_name_of_the_la
     lane = parse_lane(f"prefork:2:{setting}")
     assert lane.worker_flags() == ["-P", "prefork", "-c", "2", "--prefetch-multiplier", "4", *words]
     assert lane.label == f"prefork (2 slots, {setting.replace('=', ' ')})"
+
+
+@pytest.mark.parametrize(("text", "cpus"), [("0.5", 0.5), ("500m", 0.5), ("2", 2.0), ("1.50", 1.5), ("10m", 0.01)])
+def test_a_cpu_limit_is_written_as_docker_or_kubernetes_writes_it(text: str, cpus: float) -> None:
+    settings = parse_lane(f"threads:2:cpus={text}").settings
+    assert cpus_of(settings) == cpus
+    assert settings == (("cpus", f"{cpus:g}"),)
+
+
+def test_a_lane_without_a_cpu_limit_has_none() -> None:
+    assert cpus_of(parse_lane("threads:2:events=on").settings) is None
+
+
+@pytest.mark.parametrize("text", ["0", "0.001", "2000", "half", "-1", "5%", "1e-1", "nan"])
+def test_a_cpu_limit_that_the_kernel_cannot_keep_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"cpus .*: must be a number of cores from 0\.01 to 1024, e\.g\. 0\.5"):
+        parse_lane(f"threads:2:cpus={text}")
 
 
 def test_every_setting_is_tried_here() -> None:
