@@ -13,6 +13,7 @@ from benchmarks import (
     adoption,
     analysis,
     arrivals,
+    collecting,
     contrast,
     endurance,
     fidelity,
@@ -20,6 +21,7 @@ from benchmarks import (
     noting,
     planning,
     publishing,
+    scaling,
     stamping,
     swarm_planning,
     transport,
@@ -48,9 +50,11 @@ BENCHMARKS = {
         Benchmark(name="limits", asks="Does the search find a known limit?", measure=limits.measure, takes_s=450),
         Benchmark(name="planning", asks="Does a plan foretell more nodes?", measure=planning.measure, takes_s=400),
         Benchmark(name="swarm-planning", asks="And more hosts?", measure=swarm_planning.measure, takes_s=350),
+        Benchmark(name="scaling", asks="Do more nodes do as much more?", measure=scaling.measure, takes_s=600),
         Benchmark(name="endurance", asks="Does memory stay as it is?", measure=endurance.measure, takes_s=630),
         Benchmark(name="noting", asks="What does a drill's ledger cost?", measure=noting.measure, takes_s=80),
         Benchmark(name="transport", asks="What does it gain a node?", measure=transport.measure, takes_s=770),
+        Benchmark(name="collecting", asks="Does the collector keep up?", measure=collecting.measure, takes_s=75),
         Benchmark(name="analysis", asks="What does a large run cost?", measure=analysis.measure, takes_s=20),
     )
 }
@@ -77,9 +81,9 @@ def main(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     Measure the promises that Poolrace makes about itself, as ratios side by side.
 
-    The median of the rounds decides. All take about 50 minutes, best on a machine that does nothing else. Names:
-    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, planning, swarm-planning, endurance,
-    noting, transport, analysis; all if none is given.
+    The median of the rounds decides. All take about an hour, best on a machine that does nothing else. Names:
+    publishing, stamping, adoption, fidelity, contrast, arrivals, limits, planning, swarm-planning, scaling,
+    endurance, noting, transport, collecting, analysis; all if none is given.
     """
     interrupts.install()
     try:

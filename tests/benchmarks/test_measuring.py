@@ -8,6 +8,7 @@ import pytest
 from benchmarks import (
     analysis,
     arrivals,
+    collecting,
     contrast,
     endurance,
     fidelity,
@@ -132,3 +133,10 @@ def test_a_plan_is_held_against_more_nodes_than_it_has_seen(tmp_path):
     for pool, figures in zip(written, (found[:3], found[3:]), strict=True):
         assert [figure.name.rpartition(": ")[2].split(" ")[0] for figure in figures] == ["throughput", "p50", "p99"]
         assert all(figure.name.startswith(pool) and figure.median > 0 for figure in figures)
+
+
+def test_collecting_counts_every_record_that_real_shippers_ship():
+    cores, records, time_s = collecting.measure(rounds=1, nodes=3, rate_per_s=600, for_s=1.0)
+    assert cores.median > 0
+    assert (records.ratios, records.terms) == ([1.0], "600 / 600")
+    assert time_s.promise is None
