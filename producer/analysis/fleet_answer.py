@@ -10,6 +10,7 @@ from producer.analysis.fleet_inputs import CROWDED_SHARE, inputs, observations
 from producer.analysis.fleet_plan import BROKER_SHARE, Allowance, FleetOption, best_option, fleet_options
 from producer.analysis.summary import summarise
 from producer.errors import UsageError
+from producer.plan.lane_settings import cpus_of
 from producer.plan.units import one_of
 
 if TYPE_CHECKING:
@@ -240,6 +241,12 @@ def _warnings(observed: Sequence[Observation], lanes: Sequence[LaneAnswer], ques
         yield (
             f"Other programs used more than {CROWDED_SHARE * 100:.0f} % of the cores in {', '.join(crowded)}: long "
             "waits there are theirs, and no allowance is made for its errors. Measure on a quiet machine."
+        )
+    limited = {each.name: cpus for each in observed if (cpus := cpus_of(each.lane.settings))}
+    if limited:
+        yield (
+            f"Nodes had a CPU limit ({', '.join(f'{name} {cpus:g} cores' for name, cpus in limited.items())}). That "
+            "the kernel stops such a node, with all its slots, is not simulated: times come out too short where it did."
         )
     times = max((lane.best.nodes or 0) / max(nodes for nodes, _ in lane.facts.measured) for lane in lanes)
     if times > FAR:

@@ -56,6 +56,13 @@ def test_slots_that_were_not_measured_and_a_distance_are_told(race):
     assert any("no distance was measured; 1 ms" in each for each in said)
 
 
+def test_a_cpu_limit_of_nodes_is_told_since_it_is_not_simulated(race):
+    lanes = tuple(lane.with_setting("cpus", "0.5") for lane in race.manifest.settings.lanes)
+    limited = replace(race.manifest, settings=replace(race.manifest.settings, lanes=lanes))
+    said = answer_fleet([replace(race, manifest=limited)], asked()).warnings
+    assert any("Nodes had a CPU limit (prefork 0.5 cores, threads 0.5 cores)." in each for each in said)
+
+
 def test_runs_of_different_machines_are_taken_together_and_told(race):
     machine = replace(race.manifest.machine, cpu_model="Another CPU")
     other = replace(race, manifest=replace(race.manifest, machine=machine))
