@@ -17,6 +17,7 @@ from benchmarks import (
     planning,
     publishing,
     resting,
+    scaling,
     stamping,
     transport,
 )
@@ -140,3 +141,27 @@ def test_collecting_counts_every_record_that_real_shippers_ship():
     assert cores.median > 0
     assert (records.ratios, records.terms) == ([1.0], "600 / 600")
     assert time_s.promise is None
+
+
+def test_scaling_divides_by_so_many_times_what_one_node_did_in_the_same_round(monkeypatch):
+    done = {("cpu", "threads-1"): [4.0, 5.0, 6.0], ("cpu", "threads-4"): [16.0, 18.0, 12.0]}
+    done |= {("io", lane): rates for (_, lane), rates in done.items()}
+    monkeypatch.setattr(scaling, "why_not", lambda _: "")
+    monkeypatch.setattr(scaling, "_capacities", lambda _: done)
+    monkeypatch.setattr(scaling, "_measured", lambda *_: None)
+    cpu, io = scaling.measure(nodes=(1, 4), pools=["threads"])
+    assert cpu.name == "cpu, threads: capacity of 4 nodes of 0.1 cores / 4 x that of one"
+    assert (cpu.ratios, cpu.kept, io.kept) == ([1.0, 0.9, 0.5], True, False)
+
+
+def test_scaling_is_skipped_where_nodes_cannot_have_a_limit(monkeypatch):
+    monkeypatch.setattr(scaling, "why_not", lambda _: "that needs root.")
+    (found,) = scaling.measure()
+    assert isinstance(found, Skipped)
+    assert found.reason == "that needs root."
+
+
+@pytest.mark.heavy
+def test_scaling_measures_real_nodes_with_a_limit():
+    found = scaling.measure(rounds=1, nodes=(1, 2), trial_s=2.0, pools=["threads"])
+    assert all(isinstance(each, Skipped) or 0 < each.median < 2 for each in found)
