@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from integration.commands import Command, load, poolrace, until
+from integration.commands import PATIENCE_S, Command, load, poolrace, until
 from msgspec import to_builtins
 from recorded import recorded
 
 from poolrace.cgroup import parse_self_cgroup
+from producer.errors import FleetError
+from producer.fleet.attached import AttachedFleet
 from producer.fleet.control_group import GroupLimits, why_not
 from producer.fleet.local import LocalFleet
 from producer.measure.collector import Collector
@@ -156,3 +158,23 @@ def test_however_a_run_ends_its_control_groups_are_gone(tmp_path: Path, number: 
         command.assert_nothing_left()
     assert inside
     assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in inside)
+
+
+def test_nodes_that_run_already_tell_their_limits_and_are_no_one_lane_if_these_differ(tmp_path: Path) -> None:
+    lanes = parse_lanes(["threads:1:cpus=0.3", "threads:1:cpus=0.4"])
+    with LocalFleet(
+        secrets.token_hex(8), lanes, logs=tmp_path, broker_url=None, needs_upstream=False, ready_s=60.0
+    ) as fleet:
+        nodes = [node.node for lane in lanes for node in fleet.start(lane)]
+        url = fleet.broker.url
+        with attached_to(url, *map(fleet.queue, lanes)) as attached:
+            assert [dict(lane.settings)["cpus"] for lane in attached.lanes] == ["0.3", "0.4"]
+        fleet.app.control.add_consumer("shared", destination=nodes, reply=True, limit=2, timeout=PATIENCE_S)
+        said = rf"are not one lane, since they differ in cpus: 0\.4 on {nodes[1]}, 0\.3 on {nodes[0]}\."
+        with pytest.raises(FleetError, match=said), attached_to(url, "shared"):
+            pass
+
+
+def attached_to(url: str, *queues: str) -> AttachedFleet:
+    """A fleet of the nodes that consume some queues, for a run of its own."""
+    return AttachedFleet(secrets.token_hex(8), broker_url=url, expect_nodes=2, queues=queues)
