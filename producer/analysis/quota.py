@@ -53,10 +53,12 @@ def _lives(samples: pl.DataFrame) -> pl.DataFrame:
 
 def quota_warnings(analysis: Analysis) -> Iterator[str]:
     """Yield which lanes were stopped at a rate that they hold: their sojourn times have these stops in them."""
-    for lane in analysis.lanes:
-        if lane.latency_throttled is not None and lane.latency_throttled > THROTTLED_SHARE:
-            yield (
-                f"{lane.lane} was throttled: with {lane.workload} at the held rate its nodes had used up their CPU "
-                f"limit in {lane.latency_throttled:.0%} of its periods, and stood still. Sojourn times have these "
-                "stops in them: give its nodes more, or take more of them."
-            )
+    worst: dict[str, float] = {}
+    for each in analysis.lanes:
+        worst[each.lane] = max(worst.get(each.lane, 0.0), each.latency_throttled or 0.0)
+    told = [f"{lane} in {share:.0%}" for lane, share in worst.items() if share > THROTTLED_SHARE]
+    if told:
+        yield (
+            f"Nodes were throttled at the held rate: {', '.join(told)} of the periods of their CPU limit. Sojourn "
+            "times have these stops in them: give nodes more, or take more of them."
+        )

@@ -76,8 +76,8 @@ def test_a_lane_that_was_throttled_at_the_rate_that_it_holds_is_warned_of() -> N
     _, warnings = told(throttling=Throttling(periods=80, throttled=20, throttled_s=1.5))
     (said,) = warnings
     assert said == (
-        "threads was throttled: with sleep at the held rate its nodes had used up their CPU limit in 25% of its "
-        "periods, and stood still. Sojourn times have these stops in them: give its nodes more, or take more of them."
+        "Nodes were throttled at the held rate: threads in 25% of the periods of their CPU limit. Sojourn times have "
+        "these stops in them: give nodes more, or take more of them."
     )
 
 
