@@ -27,6 +27,9 @@ CPU, MEMORY = "cpu", "memory"
 V1_SIGNS = {CPU: "cpu.cfs_quota_us", MEMORY: "memory.limit_in_bytes"}
 """A file that tells that version 1 limits something; a kernel without CFS quotas lacks the first."""
 
+DELEGATED = "systemd-run --user --scope -p Delegate=yes poolrace ..."
+"""How a user has systemd hand over a part of the tree of version 2."""
+
 INSTEAD = (
     "Or give nodes their limits yourself (docker run --cpus, resources.limits in Kubernetes), and race them with "
     "--broker."
@@ -131,7 +134,7 @@ def _v1(controller: str, root: Path) -> list[Path]:
     counted = [root / "cpuacct"] if controller == CPU and (root / "cpuacct").is_dir() else []
     found = [root / controller, *(each for each in counted if each.resolve() != (root / controller).resolve())]
     if not all(map(_may_have_groups, found)):
-        raise FleetError(_no_right(root / controller))
+        raise FleetError(_no_right(root / controller, "root"))
     return found
 
 
@@ -150,7 +153,7 @@ def _v2(controller: str, root: Path) -> list[Path]:
         )
     allowed = [each for each in giving if _may_have_groups(each)]
     if not allowed:
-        raise FleetError(_no_right(giving[0]))
+        raise FleetError(_no_right(giving[0], f"root or a group of one's own ({DELEGATED})"))
     return allowed[:1]
 
 
@@ -158,8 +161,8 @@ def _may_have_groups(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK) and os.access(folder / "cgroup.procs", os.W_OK)
 
 
-def _no_right(folder: Path) -> str:
+def _no_right(folder: Path, needed: str) -> str:
     return (
-        f"no control group can be made in {folder}: that needs root and a file system that can be written, or groups "
-        f"of one's own (systemd-run --user --scope -p Delegate=yes poolrace ...). {INSTEAD}"
+        f"no control group can be made in {folder}: that needs {needed}, and a file system that can be written. "
+        f"{INSTEAD}"
     )
