@@ -35,7 +35,7 @@ RESULTS_KEPT_S = 60
 """How long a stored result is kept. Nobody asks for it, and thousands of jobs a second would fill the server."""
 
 CONNECTION_RETRIES = 5
-"""The number of retries. Celery waits 2, 4, 6, 8 and 10 seconds between them: about half a minute."""
+"""The retries of each URL. Celery waits 2, 4, 6, 8 and 10 seconds between rounds of them: about half a minute."""
 
 
 class Acks(StrEnum):
@@ -173,7 +173,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # A broker that starts beside the worker may need a moment. But a node without a broker has to end at some
         # time, or a race would hang on it.
         "broker_connection_retry_on_startup": True,
-        "broker_connection_max_retries": CONNECTION_RETRIES,
+        "broker_connection_max_retries": CONNECTION_RETRIES * len(settings.broker_url.split(";")),
         "broker_transport_options": _transport_options(settings),
         **_profile(settings),
     }

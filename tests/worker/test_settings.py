@@ -131,6 +131,16 @@ def test_a_job_of_a_dead_node_comes_back_after_the_time_in_the_settings() -> Non
     assert settings.celery_config(Settings())["broker_transport_options"] == {}
 
 
+def test_a_broker_that_is_away_is_waited_for_as_long_however_many_urls_it_has() -> None:
+    one, three = "redis://a", "sentinel://a;sentinel://b;sentinel://c"
+    retries = [
+        settings.celery_config(settings.load({settings.BROKER_URL: url}))["broker_connection_max_retries"]
+        for url in (one, three)
+    ]
+    # Celery tries the next URL at once, and counts that as a retry.
+    assert retries == [5, 15]
+
+
 def test_celery_knows_every_setting() -> None:
     assert settings.celery_config(Settings()).keys() <= DEFAULTS.keys()
 
