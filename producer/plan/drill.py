@@ -228,6 +228,17 @@ def warm_shutdown(nodes: int) -> Mapping[str, Bounds]:
     return {"children-any": Bounds(repeated=nodes * SLOTS), "any": Bounds(repeated=0)}
 
 
+FAILOVER = {
+    "early-stock": Bounds(lost=SLOTS + 1, ended=1),
+    "late-stock": Bounds(lost=1, ended=1),
+    "outbox": Bounds(),
+    "any": Bounds(lost=1),
+}
+"""
+What it may cost that a replica takes the place of its broker: a job that the broker had taken and not copied yet. No
+setting of a node helps that; an outbox does.
+"""
+
 ENDS = 12
 """So many nodes may end by a job that ends its process: without a limit on deliveries it comes again and again."""
 

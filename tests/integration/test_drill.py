@@ -16,6 +16,9 @@ from producer.fleet.control_group import GroupLimits, why_not
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
+MAY_LOSE = {"broker-failover": 1}
+"""What the safe profile cannot hold: a job that the broker took, and had not copied to its replica, as it died."""
+
 APPS = Path(__file__).parents[1] / "apps"
 
 
@@ -60,7 +63,8 @@ def test_each_drill_costs_what_is_expected_with_the_safe_profile(tmp_path: Path,
     code, (found,), err = drilled(tmp_path, name, "--cell", cell)
     if found["skipped"] and why_not(GroupLimits(memory_bytes=2**30)):
         pytest.skip(found["skipped"])
-    assert (code, found["short"], found["toll"]["lost"]) == (0, [], 0), err
+    assert (code, found["short"]) == (0, []), err
+    assert found["toll"]["lost"] <= MAY_LOSE.get(name, 0)
 
 
 @pytest.mark.heavy
