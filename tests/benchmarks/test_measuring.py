@@ -116,9 +116,10 @@ def test_transport_compares_both_of_them_busy_and_at_rest(monkeypatch):
         )
     }
     for pool in ("threads", "prefork"):
-        # In numbers, since a broker counts the same on any machine.
-        assert found[f"{pool}: commands to the broker / jobs, stock"].median > 8
-        assert found[f"{pool}: commands to the broker / jobs, atomic"].median < 3
+        # In numbers, and against each other: on a busy machine a node finds fewer jobs at a time, and asks more often.
+        stock, atomic = (found[f"{pool}: commands to the broker / jobs, {name}"].median for name in ("stock", "atomic"))
+        assert stock > 8
+        assert atomic < stock / 2
         assert found[f"{pool}: no-op jobs/s, atomic / stock"].median > 0
         assert found[f"{pool}: wait at 10 jobs/s, p99, atomic / stock"].median > 0
     assert any(name.startswith("2 nodes on a queue") for name in found)
@@ -129,11 +130,12 @@ def test_a_plan_is_held_against_more_nodes_than_it_has_seen(tmp_path):
     found = planning.measure(out=tmp_path, pairs=3, trial_s=0.5)
     (file,) = tmp_path.glob("*.prediction.json")
     written = json.loads(file.read_text())
-    assert list(written) == ["prefork", "threads"]
+    assert set(written) == {"prefork", "threads"}
     assert len(list(tmp_path.glob("*-race-*/"))) == 3
-    for pool, figures in zip(written, (found[:3], found[3:]), strict=True):
+    for pool in written:
+        figures = [figure for figure in found if figure.name.startswith(pool)]
         assert [figure.name.rpartition(": ")[2].split(" ")[0] for figure in figures] == ["throughput", "p50", "p99"]
-        assert all(figure.name.startswith(pool) and figure.median > 0 for figure in figures)
+        assert all(figure.median > 0 for figure in figures)
 
 
 def test_collecting_counts_every_record_that_real_shippers_ship():
