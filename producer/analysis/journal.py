@@ -87,13 +87,16 @@ def held_at_marks(steps: Iterable[list[Command]]) -> dict[int, set[str]]:
     """
     found: dict[int, set[str]] = {}
     held: dict[bytes, str] = {}
-    taken, current = set[str](), None
+    taken, current = set[str](), -1
     for command in (command for step in steps for command in step):
+        if len(command) < 3:
+            continue
         name, key, *rest = [command[0].lower(), *command[1:]]
         if name == b"set" and key == MARK.encode():
             number = int(rest[0])
             found.setdefault(number, set()).update(held.values(), taken if number == current else ())
-            taken, current = set(), number
+            if number >= current:  # not a look at the fault before, which ends as this one strikes
+                taken, current = set(), number
         elif name == b"hset" and key == UNACKED:
             for tag, message in zip(rest[::2], rest[1::2], strict=True):
                 if job := _IDENTITY.search(message):

@@ -247,20 +247,21 @@ class Scene:
     def struck(self, what: str, also: Iterable[str] = ()) -> None:
         """Note that a fault strikes, and what nodes hold then, and other jobs that it may have run again."""
         self.strikes.append(Strike(what=what, at=time.time(), held=self._held().union(also)))
-        self._mark()
+        self._mark(len(self.strikes) - 1)
 
     def note_held(self) -> None:
         """Add what nodes hold now to the fault that has just struck."""
         if self.strikes and time.time() < self.strikes[-1].at + HELD_S:
-            last = self.strikes[-1]
-            self.strikes[-1] = replace(last, held=last.held | self._held())
-            self._mark()
+            number = len(self.strikes) - 1  # another fault may strike meanwhile
+            last = self.strikes[number]
+            self.strikes[number] = replace(last, held=last.held | self._held())
+            self._mark(number)
 
-    def _mark(self) -> None:
+    def _mark(self, number: int) -> None:
         """Write down in the broker's journal that a fault strikes, for what is held for less than a look takes."""
         if self._keeps_journal:
             with suppress(redis.RedisError), self._client() as client:
-                client.set(MARK, len(self.strikes) - 1)
+                client.set(MARK, number)
 
     def look_after_nodes(self) -> None:
         """Start another node for each that has ended by itself, as a supervisor does."""

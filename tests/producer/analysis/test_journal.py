@@ -83,7 +83,10 @@ def mark(number: int) -> bytes:
         # Not between two marks of one fault, but between one fault and the next.
         (mark(0) + taken("a", "job-1") + acknowledged("a") + mark(1), {0: set(), 1: set()}),
         (mark(0) + taken("a", "job-1") + mark(1) + mark(1), {0: set(), 1: {"job-1"}}),
+        # A look at a fault that ends as the next one strikes.
+        (mark(0) + mark(1) + taken("a", "job-1") + acknowledged("a") + mark(0) + mark(1), {0: set(), 1: {"job-1"}}),
         (taken("a", "job-1") + taken("b", "job-2") + written("HDEL", "unacked", "a", "b") + mark(0), {0: set()}),
+        (written("SELECT", "0") + written("FLUSHALL") + mark(0), {0: set()}),
         (SENT + written("HSET", "another", "a", message("job-1")) + mark(0), {0: set()}),
     ],
 )
