@@ -10,30 +10,22 @@ from producer.report.parts import Prose, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from producer.analysis.fairness import Fairness
+    from producer.analysis.fairness import Fairness, HostShare, NodeShare
     from producer.analysis.load import LoadSummary
     from producer.analysis.summary import Summary
     from producer.plan.lanes import Lane
+
+
+DID = ("slots", "jobs", "slots busy", "queue wait ms", "hoarded s")
 
 
 def by_node(load: LoadSummary) -> Table:
     """Return how the nodes of each lane shared its jobs."""
     return Table(
         title="By node: how the nodes of a lane shared its jobs",
-        columns=["lane", "node", "slots", "jobs", "slots busy", "queue wait ms", "hoarded s"],
+        columns=["lane", "node", *DID],
         rows=[
-            [
-                lane.lane,
-                node.node,
-                count(node.slots),
-                count(node.jobs),
-                f"{node.busy_share:.0%}",
-                milliseconds(node.queue_wait_s),
-                number(node.hoarded_s),
-            ]
-            for lane in load.lanes
-            if lane.fairness
-            for node in lane.fairness.nodes
+            [lane.lane, node.node, *_did(node)] for lane in load.lanes if lane.fairness for node in lane.fairness.nodes
         ],
         note="Hoarded: how long its jobs waited in it, together, while slots were free on other nodes of the lane.",
     )
@@ -43,23 +35,25 @@ def by_host(load: LoadSummary) -> Table:
     """Return how hosts shared the jobs of each lane; without rows where nodes say as much."""
     return Table(
         title="By host: how hosts shared the jobs of a lane",
-        columns=["lane", "host", "nodes", "slots", "jobs", "slots busy", "queue wait ms", "hoarded s"],
+        columns=["lane", "host", "nodes", *DID],
         rows=[
-            [
-                lane.lane,
-                host.host,
-                count(host.nodes),
-                count(host.slots),
-                count(host.jobs),
-                f"{host.busy_share:.0%}",
-                milliseconds(host.queue_wait_s),
-                number(host.hoarded_s),
-            ]
+            [lane.lane, host.host, count(host.nodes), *_did(host)]
             for lane in load.lanes
             if lane.fairness
             for host in lane.fairness.hosts
         ],
     )
+
+
+def _did(share: NodeShare | HostShare) -> list[str]:
+    """Return what a node or a host did of its lane's jobs, by the columns of `DID`."""
+    return [
+        count(share.slots),
+        count(share.jobs),
+        f"{share.busy_share:.0%}",
+        milliseconds(share.queue_wait_s),
+        number(share.hoarded_s),
+    ]
 
 
 def hoarding(summary: Summary, load: LoadSummary) -> Prose:

@@ -8,7 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from sockets import PATIENCE_S, echoing, free_port, is_open, until
+from sockets import PATIENCE_S, echo, is_open, server
+
+from producer.deadlines import until
+from producer.fleet.embedded import free_port
 
 ASK = """
 import json, os, signal, socket, sys, time
@@ -41,7 +44,7 @@ def ended(*words, **environ):
 
 
 def test_a_command_takes_its_place_behind_the_relay_of_its_host_which_ends_with_it():
-    with echoing() as port:
+    with server(echo) as port:
         listen = free_port()
         code, out, err, pid = ended(
             "--", sys.executable, "-c", ASK, str(listen),
@@ -55,22 +58,22 @@ def test_a_command_takes_its_place_behind_the_relay_of_its_host_which_ends_with_
     assert told["celery"] == "redis://mine"
     assert f"Relay on second: 127.0.0.1:{listen} leads to 127.0.0.1:{port}, a round trip takes 40.0 ms more" in err
     assert f"a connection to 127.0.0.1:{port} takes" in err
-    until(lambda: not is_open(listen))
+    assert until(lambda: not is_open(listen), PATIENCE_S)
 
 
 def test_a_command_that_is_killed_takes_the_relay_with_it():
-    with echoing() as port:
+    with server(echo) as port:
         listen = free_port()
         process = relay("--to", f"127.0.0.1:{port}", "--listen", str(listen), "--rtt", "1ms", "--", "sleep", "60")
-        until(lambda: is_open(listen))
+        assert until(lambda: is_open(listen), PATIENCE_S)
         process.kill()
         process.communicate(timeout=PATIENCE_S)
-        until(lambda: not is_open(listen))
+        assert until(lambda: not is_open(listen), PATIENCE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_without_a_command_it_relays_until_it_is_interrupted_and_tells_what_it_carried(number):
-    with echoing() as port:
+    with server(echo) as port:
         listen = free_port()
         process = relay("--to", f"127.0.0.1:{port}", "--listen", str(listen), "--rtt", "0")
         assert "a round trip takes nothing more" in process.stderr.readline()

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
+from sockets import PATIENCE_S, echo, server
 
 from producer.fleet.relay import BIN_S, HELD_BYTES, Cost, End, Line, Meter, quantile
 
-PATIENCE_S = 30
 MIB = 2**20
 
 
@@ -28,29 +28,6 @@ def relayed(port, rtt_s):
             yield process, int(process.stdout.readline().removeprefix("listening on "))
         finally:
             process.terminate()
-
-
-@contextmanager
-def server(serve):
-    """Something that serves each connection in a thread of its own; its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def accept():
-            with suppress(OSError):
-                while True:
-                    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-
-
-def echo(sock):
-    with sock, suppress(OSError):
-        while data := sock.recv(65536):
-            sock.sendall(data)
 
 
 def connect(port):
