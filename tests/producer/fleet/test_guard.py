@@ -156,7 +156,7 @@ def test_ctrl_c_and_sigterm_do_not_stop_it_from_clearing_up(guarding, tmp_path):
     guarding.stdin.flush()
     # It ignores signals from its first lines on; that it does so is to be seen in what the kernel says of it.
     process = psutil.Process(guarding.pid)
-    while not ignores(process.pid, 2):
+    while not all(ignores(process.pid, number) for number in (2, 15)):
         assert guarding.poll() is None
     process.send_signal(2)
     process.send_signal(15)
