@@ -84,11 +84,18 @@ def name_of(process: psutil.Process) -> str:
         return ""
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; none of one that has ended meanwhile."""
+    try:
+        return list(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
 def is_node(process: psutil.Process, name: str) -> bool:
     try:
-        line = process.cmdline()
         parent = process.parent()
-        return f"{name}@%h" in line and parent is not None and f"{name}@%h" not in parent.cmdline()
+        return f"{name}@%h" in words_of(process) and parent is not None and f"{name}@%h" not in words_of(parent)
     except psutil.NoSuchProcess:
         return False
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from integration.commands import poolrace, until
+from integration.commands import poolrace, until, words_of
 
 from producer.lessons.catalogue import lessons
 from producer.lessons.lesson import Verdict
@@ -61,7 +61,7 @@ def test_interpreters_are_tried_side_by_side(tmp_path: Path) -> None:
 def test_an_interrupt_ends_the_nodes_and_keeps_what_was_found(tmp_path: Path) -> None:
     words = ("lessons", "subclass", "cluster-lock", "--at-most", "60s", "--out", str(tmp_path / "runs"))
     with poolrace(tmp_path, *words) as command:
-        until(lambda: sum("celery" in " ".join(each.cmdline()) for each in command.descendants()) >= 3)
+        until(lambda: sum("celery" in " ".join(words_of(each)) for each in command.descendants()) >= 3)
         command.process.send_signal(signal.SIGINT)
         code, _, err = command.finish()
         command.assert_nothing_left()
@@ -73,7 +73,7 @@ def test_an_interrupt_ends_the_nodes_and_keeps_what_was_found(tmp_path: Path) ->
 @pytest.mark.heavy
 def test_a_command_that_is_killed_leaves_no_node(tmp_path: Path) -> None:
     with poolrace(tmp_path, "lessons", "convoy", "--at-most", "60s", "--out", str(tmp_path / "runs")) as command:
-        until(lambda: sum("celery" in " ".join(each.cmdline()) for each in command.descendants()) >= 2)
+        until(lambda: sum("celery" in " ".join(words_of(each)) for each in command.descendants()) >= 2)
         command.process.kill()
         command.finish()
         command.assert_nothing_left()

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from integration.commands import status_of, until
+from integration.commands import status_of, until, words_of
 from integration.cutter import Cutter
 from integration.servers import Sentinels, Server
 
@@ -63,7 +63,7 @@ def test_kills_that_are_killed_themselves_leave_nothing():
 def nodes_below(pid):
     """All that a process has started, once a node is among it."""
     children = psutil.Process(pid).children(recursive=True)
-    return children if any("worker" in child.cmdline() for child in children) else None
+    return children if any("worker" in words_of(child) for child in children) else None
 
 
 class Jobs:

@@ -4,10 +4,10 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import psutil
 import pytest
+from integration.commands import words_of
 from sockets import PATIENCE_S, echo, is_open, server
 
 from producer.deadlines import until
@@ -17,13 +17,6 @@ from producer.fleet.embedded import free_port
 from producer.fleet.host_relay import LISTENS, connecting_s
 
 RELAY = "producer.fleet.host_relay"
-
-
-def told(process):
-    """The command line of a process; none of one that has ended."""
-    with suppress(psutil.Error):
-        return process.cmdline()
-    return []
 
 
 def started(port, rtt_s, listen):
@@ -50,8 +43,10 @@ def test_it_is_no_child_of_who_started_it():
         assert process.stdout.readline() == f"{LISTENS}\n"
         assert process.wait(PATIENCE_S) == 0
         assert is_open(listen)
-        assert not [each for each in psutil.Process().children(recursive=True) if RELAY in each.cmdline()]
-        assert [each for each in psutil.process_iter() if told(each)[-1:] == [str(listen)] and RELAY in told(each)]
+        assert not [each for each in psutil.Process().children(recursive=True) if RELAY in words_of(each)]
+        assert [
+            each for each in psutil.process_iter() if words_of(each)[-1:] == [str(listen)] and RELAY in words_of(each)
+        ]
         process.stdin.close()
         assert until(lambda: not is_open(listen), PATIENCE_S)
 
