@@ -22,6 +22,14 @@ settings.register_profile("poolrace", deadline=None)
 settings.load_profile("poolrace")
 
 
+@pytest.fixture
+def short_simulations(monkeypatch):
+    """Simulate fleets with a quarter of the jobs: for tests of what is said of them."""
+    from producer.analysis import fleet_plan
+
+    monkeypatch.setattr(fleet_plan, "LEAST_JOBS", fleet_plan.LEAST_JOBS // 4)
+
+
 def pytest_collection_modifyitems(items):
     """Mark what asks for a browser, so that each tier of the Makefile can name its tests; put long files first."""
     for item in items:

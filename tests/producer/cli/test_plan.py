@@ -13,6 +13,8 @@ from producer.errors import UsageError
 
 SLO = ("--slo", "p99(sojourn) < 2s")
 
+pytestmark = pytest.mark.usefixtures("short_simulations")
+
 
 @pytest.fixture(scope="module")
 def race(tmp_path_factory):
