@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.truth import capacity, lead_in, percentiles, races, sequential
+from benchmarks.truth import capacity, lead_in, one_size, percentiles, races, same_time, sequential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 SIMULATIONS = {
     "capacity": capacity.main,
     "lead_in": lead_in.main,
+    "one_size": one_size.main,
     "percentiles": percentiles.main,
     "sequential": sequential.main,
     "races": races.main,
+    "same_time": same_time.main,
 }
 
 

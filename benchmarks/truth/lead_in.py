@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RUNS = 2_000
 TRIALS = 5
-COUNTED_S = 1.0
+COUNTED_S = 0.6
 LEADS_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 NAMES = ("p50", "p90", "p99")
 MANY_JOBS = 150

@@ -23,7 +23,7 @@ from producer.analysis.allocation import AHEAD_PAIRS, standing
 from producer.analysis.pairs import PairedValues
 from producer.analysis.recommendation import WORST_OUTSIDE, WORST_SHARE
 from producer.analysis.sequential import HEIGHTS, LEAST_PAIRS, half_width, weight
-from producer.analysis.verdict import LIKELY, MARGIN, OUTSIDE_INTERVAL, WRONG_WINNERS
+from producer.analysis.verdict import LIKELY, MARGIN, OUTSIDE_ALIKE, OUTSIDE_INTERVAL, WRONG_WINNERS
 from producer.analysis.verdict_words import NO_DIFFERENCE, OPEN
 from producer.plan.arrivals import seed_for
 
@@ -153,8 +153,9 @@ def judge(of: Pairs, rows: Ints, pairs: Ints, level: float = WRONG_WINNERS) -> J
     clearer = (levels[:, None, :] < levels[:, :, None]).sum(-1)
     of_winners = np.array([_widths(level / (of.comparisons - k), of.most) for k in range(of.comparisons)])
     usual = _widths(OUTSIDE_INTERVAL, of.most)[pairs] * sd
-    half = np.where(wins, of_winners[clearer, pairs] * sd, usual)
-    alike = ~wins & (np.abs(mean) + usual <= LOG_MARGIN)
+    of_alike = _widths(OUTSIDE_ALIKE, of.most)[pairs] * sd
+    alike = ~wins & (np.abs(mean) + of_alike <= LOG_MARGIN)
+    half = np.where(wins, of_winners[clearer, pairs] * sd, np.where(alike, of_alike, usual))
     return Judged(pairs=pairs, mean=mean, sd=sd, wins=wins, alike=alike, low=mean - half, high=mean + half)
 
 
@@ -162,9 +163,10 @@ def worst_of_lanes(of: Pairs, judged: Judged) -> Floats:
     """Return by what logarithm each lane may be slower than another: races, groups and lanes."""
     count = len(of.lanes)
     wider = _widths(WORST_OUTSIDE, of.most)[judged.pairs] * judged.sd
-    usual = _widths(OUTSIDE_INTERVAL, of.most)[judged.pairs] * judged.sd
-    more = np.where(judged.wins, 0.0, wider - usual)
-    low, high = (each.reshape(len(each), -1, count) for each in (judged.low - more, judged.high + more))
+    low, high = (
+        np.where(judged.wins, end, judged.mean + side * wider).reshape(len(wider), -1, count)
+        for side, end in ((-1, judged.low), (1, judged.high))
+    )
     worst = np.zeros((*low.shape[:2], 1 + max(b for _, b in of.lanes)))
     for place, (a, b) in enumerate(of.lanes):
         worst[..., a] = np.maximum(worst[..., a], -low[..., place])
@@ -181,7 +183,7 @@ def rests(of: Pairs, judged: Judged, level: float) -> Ints:
     later = judged.pairs[..., None] + ahead
     distance = np.abs(judged.mean) - LOG_MARGIN
     apart = of_winners[winners[:, None, None], later] * judged.sd[..., None] < np.abs(judged.mean)[..., None]
-    alike = _widths(OUTSIDE_INTERVAL, far)[later] * judged.sd[..., None] <= -distance[..., None]
+    alike = _widths(OUTSIDE_ALIKE, far)[later] * judged.sd[..., None] <= -distance[..., None]
     settles = np.where(distance[..., None] > 0, apart, alike)
     found: Ints = np.where(settles.any(-1), ahead[settles.argmax(-1)], FAR)
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from producer.analysis.recommendation import WORST_SHARE, worst_shares
 from producer.analysis.sequential import LEAST_PAIRS, MOST_PAIRS, half_width
 from producer.analysis.stats import LogRatio
-from producer.analysis.verdict import OUTSIDE_INTERVAL, WRONG_WINNERS, estimate, judge
+from producer.analysis.verdict import OUTSIDE_ALIKE, WRONG_WINNERS, estimate, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +99,7 @@ def pairs_to_settle(ratio: LogRatio, log_margin: float, level: float) -> int:
         pairs = max(ratio.pairs + ahead, LEAST_PAIRS)
         if distance > 0 and half_width(level, pairs, ratio.sd) < abs(ratio.mean):
             return ahead
-        if distance <= 0 and half_width(OUTSIDE_INTERVAL, pairs, ratio.sd) <= -distance:
+        if distance <= 0 and half_width(OUTSIDE_ALIKE, pairs, ratio.sd) <= -distance:
             return ahead
     return 10 * AHEAD_PAIRS[-1]
 

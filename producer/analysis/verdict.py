@@ -8,12 +8,14 @@ and intervals are those of `producer.analysis.sequential`, which hold at whateve
 - A lane is *settled* to be better if the ratio lies beyond the margin and its interval excludes 1. The interval's level
   is split over the comparisons of the race by Holm's method: of 100 races of equal lanes at most one settles a winner,
   however long they go on (docs/truth.md).
-- *No difference* is settled if the whole 95 % interval lies within the margin, from 1 / (1 + margin) to 1 + margin.
+- *No difference* is settled if the whole 90 % interval lies within the margin, from 1 / (1 + margin) to 1 + margin:
+  two one-sided tests, each at 5 % (Schuirmann, J. Pharmacokinet. Biopharm. 15 (1987) 657-680).
 - It is *likely* that a lane is better by more than the margin, or that neither is, if the probability of that, by the
   pairs alone, is at least 90 %.
 - All else is *open*.
 
-The interval of a verdict is the one that its word rests on: that of the settled winner, or else the 95 % interval.
+The interval of a verdict is the one that its word rests on: that of the settled winner or of the settled no difference,
+or else the 95 % interval.
 """
 
 from __future__ import annotations
@@ -43,6 +45,12 @@ WRONG_WINNERS = 0.01
 OUTSIDE_INTERVAL = 0.05
 """How often the truth is outside of an interval, at any look."""
 
+WRONG_ALIKE = 0.05
+"""How often lanes that differ by as much as the margin are settled to show no difference, at any look."""
+
+OUTSIDE_ALIKE = 2 * WRONG_ALIKE
+"""How often the truth is outside of the interval of no difference: on either side as often as that is wrong."""
+
 LIKELY = 0.9
 """The probability from which something is called likely."""
 
@@ -62,8 +70,8 @@ class Verdict:
         ratio: Geometric mean of a's value over b's; None without a pair.
         low: Lower end of the ratio's interval, the one that the word rests on; None with fewer than three pairs.
         high: Its upper end.
-        confidence: Of this interval, e.g. 0.95: over all looks, and for a settled winner over its share of all
-            comparisons of the race; None without one.
+        confidence: Of this interval, e.g. 0.95: over all looks, 0.9 for a settled no difference, and for a settled
+            winner over its share of all comparisons of the race; None without one.
         pairs: Pairs that count.
         left_out: Pairs that do not: a job failed, was lost or ran twice, or a value is missing.
         p_adjusted: How often equal lanes would show such a ratio at some look, adjusted for all comparisons of the
@@ -158,9 +166,9 @@ def _other(case: Case, p_adjusted: float, bar: Bar) -> Verdict:
     found = _verdict(case, OUTSIDE_INTERVAL, p_adjusted, bar, word=OPEN, sure="open")
     if not case.testable:
         return replace(found, p_adjusted=None, advice=advice(case))
-    low, high = interval(case.estimate, OUTSIDE_INTERVAL)
+    low, high = interval(case.estimate, OUTSIDE_ALIKE)
     if -bar.log_margin <= low and high <= bar.log_margin:
-        return _verdict(case, OUTSIDE_INTERVAL, p_adjusted, bar, word=NO_DIFFERENCE, sure="settled")
+        return _verdict(case, OUTSIDE_ALIKE, p_adjusted, bar, word=NO_DIFFERENCE, sure="settled")
     word, probability = _likeliest(case, bar)
     if probability < LIKELY:
         return found

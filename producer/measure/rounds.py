@@ -12,7 +12,7 @@ from producer.analysis.disturbance import with_crowds
 from producer.measure.progress import Score
 from producer.measure.trial import UnfinishedTrialError
 from producer.measure.trial_spec import TrialSpec
-from producer.plan.arrivals import Plan, backlog, held, seed_for
+from producer.plan.arrivals import Plan, backlog, constant, poisson_of_one_size, seed_for
 from producer.plan.own_app import MIX
 from producer.plan.stages import STAGES, with_returns
 from producer.rundir.reader import read_trial
@@ -235,7 +235,9 @@ class Rounds:
     def _arrivals(self, workload: str, turn: int) -> Plan:
         duration_s = self._held_s(workload)
         rate = max(self._held_per_s(workload), min(LEAST_RATE_PER_S, LEAST_JOBS / duration_s))
-        return held(rate, duration_s, self._settings.arrivals, seed_for(self._settings.seed, workload, turn))
+        if self._settings.arrivals == "constant":
+            return constant(rate, duration_s)
+        return poisson_of_one_size(rate, duration_s, seed_for(self._settings.seed, workload, turn))
 
     def _first_held(self, workload: str) -> Trial | None:
         """Return the first trial of a workload at a held rate, if there was one."""

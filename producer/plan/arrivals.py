@@ -94,10 +94,28 @@ def poisson(rate_per_s: float, duration_s: float, seed: int) -> Plan:
     uniform. The same arguments give the same plan.
     """
     expected = _expected_jobs(rate_per_s, duration_s)
+    generator = _generator(seed)
+    return _at_random(generator, int(generator.poisson(expected)), duration_s, rate_per_s)
+
+
+def poisson_of_one_size(rate_per_s: float, duration_s: float, seed: int) -> Plan:
+    """
+    Return a Poisson plan that has as many jobs as the rate makes on average, and one at least.
+
+    Plans of the same rate and duration then differ in when jobs are due, and not in how many there are, which moves a
+    queue more than all else: what is measured by several of them varies less (`benchmarks.truth.one_size`).
+    """
+    jobs = max(1, round(_expected_jobs(rate_per_s, duration_s)))
+    return _at_random(_generator(seed), jobs, duration_s, rate_per_s)
+
+
+def _generator(seed: int) -> np.random.Generator:
     if seed < 0:
         raise ValueError(f"seed {seed!r}: must be 0 or more")
-    generator = np.random.Generator(np.random.PCG64(seed))
-    jobs = generator.poisson(expected)
+    return np.random.Generator(np.random.PCG64(seed))
+
+
+def _at_random(generator: np.random.Generator, jobs: int, duration_s: float, rate_per_s: float) -> Plan:
     return Plan(due_s=np.sort(generator.random(jobs) * duration_s), rate_per_s=rate_per_s)
 
 

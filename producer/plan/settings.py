@@ -164,7 +164,7 @@ class RaceSettings(FleetSettings):
 
     pairs: int | None = None
     at_most_s: float | None = None
-    trial_s: float = 1.0
+    trial_s: float = 0.6
     utilisation: float = 0.7
     rate_per_s: float | None = None
     margin: float = 0.05
@@ -197,7 +197,7 @@ class RaceSettings(FleetSettings):
     @property
     def lead_in_s(self) -> float:
         """How long a held rate runs before its jobs count, in seconds: an idle lane would flatter itself."""
-        return LEAD_IN * self.trial_s
+        return max(LEAD_IN * self.trial_s, LEAST_LEAD_IN_S)
 
     def run_settings(self) -> RunSettings:
         """Return what the manifest records."""
@@ -217,8 +217,8 @@ class RaceSettings(FleetSettings):
 AT_MOST_S = 90.0
 """How long a race measures unless it is told otherwise, or more where three rounds of everything take longer."""
 
-LEAD_IN = 0.25
-"""The lead-in of a held rate, as a part of what is counted: more brings hardly more (docs/measurement.md)."""
+LEAD_IN, LEAST_LEAD_IN_S = 0.25, 0.25
+"""The lead-in of a held rate, as a part of what is counted, and the least: more brings hardly more (measurement.md)."""
 
 TRIALS_EXTRA_S, WARM_UP_S, PING_S = 0.5, 0.5, 1.0
 """What the two trials of a round take on a lane beside what was asked for; what a warm-up takes, and a ping trial."""

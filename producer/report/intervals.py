@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producer.analysis.verdict import OUTSIDE_INTERVAL
+from producer.analysis.verdict import OUTSIDE_ALIKE, OUTSIDE_INTERVAL
 from producer.report.formats import NONE
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.verdict import Verdict
 
-USUAL = 1 - OUTSIDE_INTERVAL
+USUAL, ALIKE = 1 - OUTSIDE_INTERVAL, 1 - OUTSIDE_ALIKE
 
 
 def interval_note(verdicts: Sequence[Verdict]) -> str:
@@ -21,9 +21,11 @@ def interval_note(verdicts: Sequence[Verdict]) -> str:
 
 
 def confidence_note(verdicts: Sequence[Verdict]) -> str:
-    """Return how sure the intervals of verdicts are, as a sentence; it names winners only where there are any."""
+    """Return how sure the intervals of verdicts are, as a sentence; it names settled ones only where there are any."""
     winners = [each.confidence for each in verdicts if each.winner and each.confidence is not None]
     usual = f"It holds with {confidence_text(USUAL)} confidence however often one looks"
+    if any(each.settled and not each.winner for each in verdicts):
+        usual += f", that of a settled no difference with {confidence_text(ALIKE)}"
     if not winners:
         return f"{usual}."
     least, most = confidence_text(min(winners)), confidence_text(max(winners))

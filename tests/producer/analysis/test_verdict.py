@@ -13,7 +13,7 @@ from scipy import stats
 
 from producer.analysis.sequential import bound, interval
 from producer.analysis.stats import holm
-from producer.analysis.verdict import LIKELY, OUTSIDE_INTERVAL, WRONG_WINNERS, estimate, judge
+from producer.analysis.verdict import LIKELY, OUTSIDE_ALIKE, WRONG_WINNERS, estimate, judge
 from producer.analysis.verdict_words import NO_DIFFERENCE
 
 LOG_MARGIN = math.log(1.05)
@@ -87,25 +87,26 @@ def test_the_lane_with_the_lower_latency_wins():
 
 
 def test_lanes_are_equal_when_the_whole_interval_lies_within_the_margin():
-    # Half width 6.53 x 0.005 = 0.0326, and exp(0.0326) = 1.033.
+    # The 90 % interval: half width 4.276 x 0.005 = 0.0214, and exp(0.0214) = 1.022.
     verdict = verdict_on(triple(0.0, 0.005))
     assert (verdict.word, verdict.sure, verdict.winner) == ("no difference", "settled", None)
-    assert verdict.reason == "the lanes differ by at most 3.3 %, by 3 pairs"
+    assert verdict.reason == "the lanes differ by at most 2.2 %, by 3 pairs"
+    assert verdict.confidence == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("centre", "sure"), [(0.017, "likely"), (0.03, "likely"), (0.016, "settled")])
+@pytest.mark.parametrize(("centre", "sure"), [(0.028, "likely"), (0.03, "likely"), (0.027, "settled")])
 def test_an_interval_that_leaves_the_margin_on_either_side_settles_no_equality(centre, sure):
-    """Half width 0.0326 about 0.016 ends at 0.0486, within log(1.05) = 0.0488; about 0.017 at 0.0496."""
+    """Half width 0.0214 about 0.027 ends at 0.0484, within log(1.05) = 0.0488; about 0.028 at 0.0494."""
     for side in (centre, -centre):
         verdict = verdict_on(triple(side, 0.005))
         assert (verdict.word, verdict.sure) == ("no difference", sure)
 
 
 def test_no_difference_is_likely_where_the_pairs_by_themselves_say_so():
-    # 0.04879 / 0.0057735 = 8.451 errors to the margin on either side: 1 - p = 8.451 / sqrt(8.451^2 + 2) = 0.9863.
-    verdict = verdict_on(triple(0.0, 0.01))
+    # 0.04879 / 0.0072169 = 6.7606 errors to the margin on either side: 1 - p = 6.7606 / sqrt(6.7606^2 + 2) = 0.9788.
+    verdict = verdict_on(triple(0.0, 0.0125))
     assert (verdict.word, verdict.sure) == ("no difference", "likely")
-    assert verdict.probability == pytest.approx(0.9863, abs=1e-4)
+    assert verdict.probability == pytest.approx(0.9788, abs=1e-4)
 
 
 def test_a_sure_but_small_difference_names_no_winner():
@@ -312,7 +313,7 @@ def test_a_verdict_is_settled_if_its_interval_says_so_and_only_then(logs, narrow
     verdict, ratio = verdict_on(comparison), estimate(comparison)
     low, high = interval(ratio, WRONG_WINNERS)
     wins = abs(ratio.mean) > LOG_MARGIN and (low > 0 or high < 0)
-    low, high = interval(ratio, OUTSIDE_INTERVAL)
+    low, high = interval(ratio, OUTSIDE_ALIKE)
     alike = low >= -LOG_MARGIN and high <= LOG_MARGIN
     assert verdict.settled == (wins or alike)
     assert (verdict.winner is not None) == wins

@@ -220,8 +220,8 @@ def test_quick_gives_way_to_what_is_named(asked):
 def test_a_race_ends_after_a_time_unless_something_else_ends_it(asked):
     assert asked("--at-most", "5m").at_most_s == 300.0
     assert asked("--quick").at_most_s == 30.0
-    # Ten lanes: 40 x (3 x (2 x 1 s + 0.25 s + 0.5 s) + 2 x 0.5 s) for three rounds of four workloads.
-    assert asked(*["--lane", "threads:2"] * 10).at_most_s == 410.0
+    # Ten lanes: 40 x (3 x (2 x 0.6 s + 0.25 s + 0.5 s) + 2 x 0.5 s + 1 s) for three rounds of four workloads.
+    assert asked(*["--lane", "threads:2"] * 10).at_most_s == 314.0
     assert asked("--until-settled").at_most_s is asked("--pairs", "5").at_most_s is None
     assert asked("--until-settled", "--at-most", "60m").at_most_s == 3600.0
 

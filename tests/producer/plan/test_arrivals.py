@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from producer.plan.arrivals import MAX_JOBS, Plan, backlog, constant, held, poisson, seed_for, split
+from producer.plan.arrivals import (
+    MAX_JOBS,
+    Plan,
+    backlog,
+    constant,
+    held,
+    poisson,
+    poisson_of_one_size,
+    seed_for,
+    split,
+)
 
 RATES = st.floats(min_value=0.01, max_value=1_000)
 DURATIONS = st.floats(min_value=0.01, max_value=20)
@@ -102,6 +112,25 @@ def test_successive_poisson_gaps_are_unrelated():
     """Correlation of 10,000 pairs has a standard deviation of 1/sqrt(10,000) = 0.01; 5 sigma is 0.05."""
     gaps_s = np.diff(poisson(200, 50, 4).due_s)
     assert abs(np.corrcoef(gaps_s[:-1], gaps_s[1:])[0, 1]) < 0.05
+
+
+@settings(deadline=None)
+@given(RATES, DURATIONS, SEEDS)
+def test_poisson_plans_of_one_size_have_as_many_jobs_as_the_rate_makes(rate_per_s, duration_s, seed):
+    plan = poisson_of_one_size(rate_per_s, duration_s, seed)
+    assert plan.jobs == max(1, round(rate_per_s * duration_s))
+    assert plan.rate_per_s == rate_per_s
+    assert ((plan.due_s >= 0) & (plan.due_s < duration_s)).all()
+    assert (np.diff(plan.due_s) >= 0).all()
+    assert plan.due_s.tolist() == poisson_of_one_size(rate_per_s, duration_s, seed).due_s.tolist()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_poisson_plan_of_one_size_is_due_at_any_time_alike_and_in_bursts(seed):
+    """Given their number, due times are uniform, and the gaps between many of them exponential; KS at one in 1,000."""
+    due_s = poisson_of_one_size(200, 50, seed).due_s
+    assert stats.kstest(due_s, "uniform", args=(0, 50)).pvalue > 0.001
+    assert stats.kstest(np.diff(due_s), "expon", args=(0, 1 / 200)).pvalue > 0.001
 
 
 def test_a_held_rate_has_the_arrivals_that_were_asked_for():

@@ -100,11 +100,12 @@ def test_the_usual_times_are_enough_for_a_round_of_everything():
 
 def test_a_round_of_everything_takes_two_trials_and_what_is_beside_them_on_each_lane():
     """A round of 3 workloads on 2 lanes: 2 trials of 1 s and 1.5 s beside them, six times."""
-    assert RaceSettings(lanes=LANES, workloads=("cpu", "io", "sleep")).least_s == 21.0
+    assert RaceSettings(lanes=LANES, workloads=("cpu", "io", "sleep"), trial_s=1.0).least_s == 21.0
 
 
-def test_the_lead_in_is_a_quarter_of_what_is_counted():
-    assert RaceSettings(lanes=LANES, trial_s=3.0).lead_in_s == 0.75
+@pytest.mark.parametrize(("trial_s", "lead_in_s"), [(3.0, 0.75), (1.0, 0.25), (0.6, 0.25)])
+def test_the_lead_in_is_a_quarter_of_what_is_counted_and_a_quarter_of_a_second_at_least(trial_s, lead_in_s):
+    assert RaceSettings(lanes=LANES, trial_s=trial_s).lead_in_s == lead_in_s
 
 
 def test_a_default_is_that_of_the_field():
