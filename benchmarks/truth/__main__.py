@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.truth import capacity, lead_in, one_size, percentiles, races, same_time, sequential
+from benchmarks.truth import capacity, growth, lead_in, one_size, percentiles, races, same_time, sequential
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIMULATIONS = {
     "capacity": capacity.main,
+    "growth": growth.main,
     "lead_in": lead_in.main,
     "one_size": one_size.main,
     "percentiles": percentiles.main,

@@ -2,7 +2,8 @@
 By how much processes grow, and while which jobs. Pure.
 
 Growth is told by the hour of work: a lane is idle while the others have their turn, and hardly grows then. The first
-quarter of the time is left out, in which every process fills its caches.
+quarter of the time is left out, in which every process fills its caches. What grew in a few jumps has no rate: growth
+is then told by what is between them, and whether they go on cannot be said.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import stdtrit
 
+from producer.analysis.jumps import jumps_in, times_as_long
 from producer.analysis.stats import OUTSIDE
 from producer.analysis.trend import Trend, in_blocks, trend
 
@@ -56,6 +58,22 @@ class Growing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """
+    The growth of one process all at once.
+
+    Attributes:
+        process: Which of those that were followed, from 0.
+        after_s: For how long its lane had worked, in seconds.
+        by: By how much it grew.
+    """
+
+    process: int
+    after_s: float
+    by: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
     """
     The growth of one thing in the processes of one kind.
@@ -67,12 +85,13 @@ class Growth:
         processes: How many were followed from begin to end.
         first: What one held at first, after it had settled.
         last: What one held at the end.
-        per_h: By how much one grew in an hour of work.
+        per_h: By how much one grew in an hour of work, its jumps left out.
         low_per_h: The lower end of its 95 % interval; None if too few values were independent.
         high_per_h: The upper end.
         growing: Whether it grows for good, by more than is tolerated.
         slows: It grew, and surely less than half as fast at the end.
         needed_s: How long a soak would probably have to be to say; None if it can be said, or that is not known.
+        jumps: In which it grew by more than is tolerated, by time; empty if it grew in none, or in more than a few.
     """
 
     what: str
@@ -86,6 +105,7 @@ class Growth:
     growing: Growing
     slows: bool = False
     needed_s: float | None = None
+    jumps: tuple[Jump, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +207,21 @@ def _growth(told: Sequence[Followed], what: str, work: Work, options: SoakOption
     edges = np.linspace(SETTLING, 1.0, BLOCKS + 1) * work.total_s / HOUR_S
     blocks = [in_blocks(work.until_s(each.at) / HOUR_S, each.values[what], edges) for each in told]
     hours = sorted(set.intersection(*map(set, blocks)))
-    values = [float(np.mean([each[at] for each in blocks])) for at in hours]
-    half = len(hours) // 2
-    found, later = trend(hours, values), trend(hours[half:], values[half:])
+    held = [[each[at] for at in hours] for each in blocks]
+    values = [float(np.mean(some)) for some in zip(*held, strict=True)]
+    found = trend(hours, values)
     if found is None:
         return None
     tolerated = options.tolerated_bytes_per_h if what == "memory" else TOLERATED_FILES_PER_H
+    jumps = [] if surely(found, tolerated) is Growing.NO_LEAK else [jumps_in(hours, each) for each in held]
+    if any(jumps):
+        found = trend(hours, values, set().union(*jumps)) or Trend(slope=found.slope, low=None, high=None)
     growing = surely(found, tolerated)
     if growing is Growing.LEAK and (found.low or 0.0) * (hours[-1] - hours[0]) < LEAST_GAIN[what]:
         growing = Growing.UNKNOWN
-    slows = found.slope > tolerated and later is not None and later.slope + later.half < SLOWED * found.slope
+    if any(jumps) and growing is Growing.NO_LEAK:
+        growing = Growing.UNKNOWN  # nothing grew but in jumps, and whether they go on is not known
+    slows = not any(jumps) and _slows(hours, values, found.slope, tolerated)
     return Growth(
         what=what,
         root=told[0].root,
@@ -208,8 +233,25 @@ def _growth(told: Sequence[Followed], what: str, work: Work, options: SoakOption
         high_per_h=found.high,
         growing=Growing.UNKNOWN if slows else growing,
         slows=slows,
-        needed_s=_needed_s(found, tolerated, options.for_s) if growing is Growing.UNKNOWN else None,
+        needed_s=_needed_s(found, tolerated, jumps, options.for_s) if growing is Growing.UNKNOWN else None,
+        jumps=tuple(_told(jumps, hours)),
     )
+
+
+def _slows(hours: Sequence[float], values: Sequence[float], slope: float, tolerated: float) -> bool:
+    half = len(hours) // 2
+    later = trend(hours[half:], values[half:])
+    return slope > tolerated and later is not None and later.slope + later.half < SLOWED * slope
+
+
+def _told(jumps: Sequence[Mapping[int, float]], hours: Sequence[float]) -> list[Jump]:
+    """Return the jumps of each process, by time: each half-way between the values before and after it."""
+    told = [
+        Jump(process=process, after_s=HOUR_S * (hours[place - 1] + hours[place]) / 2, by=by)
+        for process, mine in enumerate(jumps)
+        for place, by in mine.items()
+    ]
+    return sorted(told, key=lambda each: each.after_s)
 
 
 def surely(found: Trend, tolerated: float) -> Growing:
@@ -221,8 +263,14 @@ def surely(found: Trend, tolerated: float) -> Growing:
     return Growing.NO_LEAK if found.high <= tolerated else Growing.UNKNOWN
 
 
-def _needed_s(found: Trend, tolerated: float, for_s: float) -> float | None:
-    """Return how long a soak with the same noise would have to be: an interval shrinks with the 3/2th power of time."""
+def _needed_s(found: Trend, tolerated: float, jumps: Sequence[Mapping[int, float]], for_s: float) -> float | None:
+    """
+    Return how long a soak would have to be: an interval shrinks with the 3/2th power of time.
+
+    Of what grew in jumps: until there are more than a few, if they are those of a leak.
+    """
+    if any(jumps):
+        return for_s * times_as_long(max(map(len, jumps)))
     away = abs(found.slope - tolerated)
     if not math.isfinite(found.half) or away == 0:
         return None

@@ -20,7 +20,7 @@ from scipy.special import stdtrit
 from producer.analysis.stats import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -52,29 +52,37 @@ class Trend:
         return math.inf if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
-def trend(times: Sequence[float], values: Sequence[float]) -> Trend | None:
+def trend(times: Sequence[float], values: Sequence[float], levels: Collection[int] = ()) -> Trend | None:
     """
     Return the trend of values over time; None of fewer than six of them, or if no time passes.
 
     Args:
         times: When each was seen, ascending, in the unit that the growth is told in.
         values: The values.
+        levels: Places from which on values have a level of their own: what they differ by there counts for nothing.
     """
-    x, y = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    spread = float(((x - x.mean()) ** 2).sum()) if len(x) >= LEAST_POINTS else 0.0
+    if len(times) < LEAST_POINTS:
+        return None
+    x, y = (_around_levels(np.asarray(each, dtype=np.float64), levels) for each in (times, values))
+    spread = float((x**2).sum())
     if spread == 0.0:
         return None
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
-    left = y - y.mean() - slope * (x - x.mean())
+    slope = float((x * y).sum() / spread)
+    left = y - slope * x
     squares = float((left**2).sum())
-    if squares <= len(x) * (FLAT * float(np.abs(y).max())) ** 2:
+    if squares <= len(x) * (FLAT * float(np.abs(values).max())) ** 2:
         return Trend(slope=slope, low=slope, high=slope)
     alike = max(0.0, float((left[1:] * left[:-1]).sum()) / squares)
-    freedom = len(x) * (1 - alike) / (1 + alike) - 2
+    freedom = len(x) * (1 - alike) / (1 + alike) - 2 - len(levels)
     if freedom < 1:
         return Trend(slope=slope, low=None, high=None)
     half = float(stdtrit(freedom, 1 - OUTSIDE)) * math.sqrt(squares / freedom / spread)
     return Trend(slope=slope, low=slope - half, high=slope + half)
+
+
+def _around_levels(values: NDArray[np.float64], levels: Collection[int]) -> NDArray[np.float64]:
+    """Return by how much values differ from the mean of those of the same level."""
+    return np.concatenate([part - part.mean() for part in np.split(values, sorted(levels)) if len(part)])
 
 
 def in_blocks(

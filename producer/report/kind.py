@@ -22,11 +22,13 @@ class Check:
         name: What was asked.
         lane: Key of the lane it was asked of.
         failure: Why it was not met, as a sentence; empty if it was.
+        unsure: Why nobody knows whether it was met, as a sentence; empty if somebody does.
     """
 
     name: str
     lane: str
     failure: str = ""
+    unsure: str = ""
 
 
 def no_checks(summary: Summary) -> Iterable[Check]:  # noqa: ARG001 - as of any kind

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from producer.analysis.growth import Growing
+from producer.analysis.jumps import FEW
 from producer.report.formats import NONE, count, gibibytes, interval, mebibytes, number, percent, ratio
 from producer.report.kind import Check, ReportKind
 from producer.report.parts import Prose, Table
@@ -27,6 +29,9 @@ DAY_H = 24
 TEN = 10
 ROOM_BYTES = 100 * MIB
 """What a child may grow by before it is replaced, in the advice."""
+
+NAMED = 3
+"""So many jumps are named, the largest."""
 
 THINGS = {"memory": "memory", "files": "open files", "sockets": "open sockets"}
 
@@ -69,7 +74,7 @@ def verdicts(found: SoakSummary, options: SoakOptions) -> Table:
         ],
         note=(
             "Growth of a process in an hour of work, with its 95 % interval; the first quarter of the time is left "
-            f"out. Up to {mebibytes(options.tolerated_bytes_per_h)} an hour is no leak (--tolerate)."
+            f"out, and so are jumps. Up to {mebibytes(options.tolerated_bytes_per_h)} an hour is no leak (--tolerate)."
         ),
         words=["verdict"],
         large=True,
@@ -85,7 +90,12 @@ def _per_hour(growth: Growth | None) -> str:
         return NONE
     value, low, high = (_amount(growth.what, each) for each in (growth.per_h, growth.low_per_h, growth.high_per_h))
     unit = " MiB" if growth.what == "memory" else ""
-    return f"{value}{unit}" if growth.low_per_h is None or low == high else f"{value} {interval(low, high)}{unit}"
+    ends = "" if growth.low_per_h is None or low == high else f" {interval(low, high)}"
+    return f"{value}{ends}{unit}{f', {_times(growth)}' if growth.jumps else ''}"
+
+
+def _times(growth: Growth) -> str:
+    return "1 jump" if len(growth.jumps) == 1 else f"{len(growth.jumps)} jumps"
 
 
 def _amount(what: str, value: float | None) -> str:
@@ -98,7 +108,11 @@ def _amount(what: str, value: float | None) -> str:
 
 def _files(lane: LaneSoak) -> str:
     told = [each for root in (True, False) if (each := _of(lane, "files", root=root)) is not None]
-    return _per_hour(max(told, key=lambda each: each.per_h, default=None))
+    return _per_hour(max(told, key=_worse, default=None))
+
+
+def _worse(growth: Growth) -> tuple[bool, bool, float]:
+    return growth.growing is Growing.LEAK, bool(growth.jumps), growth.per_h
 
 
 def advice(lane: LaneSoak, options: SoakOptions) -> Iterator[str]:
@@ -108,7 +122,7 @@ def advice(lane: LaneSoak, options: SoakOptions) -> Iterator[str]:
     for growth in lane.leaks:
         yield _leak(lane, growth)
     if lane.growing is Growing.UNKNOWN:
-        yield _unknown(lane, options)
+        yield from _unknown(lane, options)
     if lane.recycling:
         yield _price(lane.recycling)
 
@@ -149,17 +163,42 @@ def _round(jobs: int) -> int:
     return jobs // unit * unit
 
 
-def _unknown(lane: LaneSoak, options: SoakOptions) -> str:
-    if not lane.growths:
-        return f"{lane.lane}: cannot say: no process was there from begin to end, or the system tells nothing of it."
-    if slowing := next((each for each in lane.growths if each.slows), None):
-        return (
+def _unknown(lane: LaneSoak, options: SoakOptions) -> Iterator[str]:
+    """Yield why nothing can be said of a lane, and what would help."""
+    open_ones = [each for each in lane.growths if each.growing is Growing.UNKNOWN and each.what != "sockets"]
+    needed = [each.needed_s for each in open_ones if each.needed_s]
+    if jumping := [each for each in open_ones if each.jumps]:
+        yield from (f"{lane.lane}: cannot say: {in_jumps(each)}." for each in jumping)
+        yield (
+            f"{lane.lane}: jumps so few are no rate. If they go on, more than {FEW} are likely with --for "
+            f"{_minutes(max(needed))}."
+        )
+    elif not lane.growths:
+        yield f"{lane.lane}: cannot say: no process was there from begin to end, or the system tells nothing of it."
+    elif slowing := next((each for each in lane.growths if each.slows), None):
+        yield (
             f"{lane.lane}: cannot say: {THINGS[slowing.what]} grew, and hardly at the end, as what fills a cache does. "
             f"Soak longer: --for {_minutes(2 * options.for_s)}."
         )
-    needed = [each.needed_s for each in lane.growths if each.needed_s]
-    longer = f"Soak longer: --for {_minutes(max(needed))} would probably do." if needed else "Soak longer."
-    return f"{lane.lane}: cannot say: the intervals hold both a leak and none. {longer}"
+    else:
+        longer = f"Soak longer: --for {_minutes(max(needed))} would probably do." if needed else "Soak longer."
+        yield f"{lane.lane}: cannot say: the intervals hold both a leak and none. {longer}"
+
+
+def in_jumps(growth: Growth) -> str:
+    """Return in which jumps something grew, and by how much besides; of many, the largest."""
+    whose = f"{THINGS[growth.what]} of {'the main process' if growth.root else 'children'}"
+    shown = sorted(growth.jumps, key=lambda each: -each.by)[:NAMED]
+    told = [
+        f"{mebibytes(each.by) if growth.what == 'memory' else number(each.by)} after {each.after_s / 60:.0f}"
+        for each in sorted(shown, key=lambda each: each.after_s)
+    ]
+    largest = "the largest " if len(shown) < len(growth.jumps) else ""
+    between = _per_hour(replace(growth, jumps=()))
+    return (
+        f"{whose} grew in {_times(growth)}, {largest}by {' and '.join(told)} minutes of work, and besides by {between} "
+        "an hour"
+    )
 
 
 def _minutes(value_s: float) -> str:
@@ -192,15 +231,24 @@ def growths(found: SoakSummary) -> Table:
                 str(each.processes),
                 THINGS[each.what],
                 *(mebibytes(value) if each.what == "memory" else number(value) for value in (each.first, each.last)),
-                _per_hour(each),
-                "it slows down" if each.slows else each.growing.value,
+                _per_hour(replace(each, jumps=())),
+                _verdict(each),
             ]
             for lane in found.lanes
             for each in lane.growths
         ],
-        note="Of processes that were there all the time. Memory: RSS, with what it shares. Sockets are files, too.",
+        note=(
+            "Of processes that were there all the time; an hour without jumps. Memory: RSS, with what it shares. "
+            "Sockets are files, too."
+        ),
         words=["of", "what", "verdict"],
     )
+
+
+def _verdict(growth: Growth) -> str:
+    if growth.jumps and growth.growing is Growing.UNKNOWN:
+        return f"in {_times(growth)}"
+    return "it slows down" if growth.slows else growth.growing.value
 
 
 def tasks(found: SoakSummary) -> Table:
@@ -261,9 +309,11 @@ def recycling(found: SoakSummary) -> Table:
 def checks(summary: Summary) -> Iterator[Check]:
     """Yield for each lane whether it leaks."""
     assert summary.soak
+    assert summary.settings.soak
     for lane in summary.soak.lanes:
         leaks = ", ".join(f"{THINGS[each.what]} {_per_hour(each)} an hour" for each in lane.leaks)
-        yield Check(name="it does not leak", lane=lane.lane, failure=leaks)
+        unsure = " ".join(_unknown(lane, summary.settings.soak)) if lane.growing is Growing.UNKNOWN else ""
+        yield Check(name="it does not leak", lane=lane.lane, failure=leaks, unsure=unsure)
 
 
 SOAK = ReportKind(name="soak", asked=asked, parts=soak_parts, checks=checks, between=" and ")

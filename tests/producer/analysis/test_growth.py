@@ -14,7 +14,7 @@ from producer.analysis.growth import Growing, Growth, Work, followed, growths_of
 from producer.analysis.trend import Trend
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
@@ -109,6 +109,67 @@ def test_an_interval_on_one_side_of_what_is_tolerated_decides(
     low: float | None, high: float | None, growing: Growing
 ) -> None:
     assert surely(Trend(slope=4.2, low=low, high=high), 4.0) is growing
+
+
+def rising_at(*jumps: tuple[float, float], slope: float = 0.0) -> Callable[[float], float]:
+    """Return what a process holds that gains so many MiB after so many seconds of work, and some in each second."""
+    return lambda at_s: (
+        LEVEL + MIB * (slope * worked_s(at_s) + sum(mib for after_s, mib in jumps if worked_s(at_s) >= after_s))
+    )
+
+
+def test_what_grew_in_two_jumps_is_no_leak_that_is_known() -> None:
+    # 3.7 MiB in three minutes are 73 in an hour; between the jumps there is nothing.
+    grown = found(table(a_process(10, held=rising_at((132, 1.83), (180, 1.83)))))
+    assert grown.growing is Growing.UNKNOWN
+    assert grown.per_h == pytest.approx(0.0, abs=1.0)
+    assert [each.by / MIB for each in grown.jumps] == [pytest.approx(1.83), pytest.approx(1.83)]
+    # A block has 7.5 s.
+    assert [each.after_s for each in grown.jumps] == [pytest.approx(132, abs=7.5), pytest.approx(180, abs=7.5)]
+    assert grown.needed_s == pytest.approx(6.68 / 2 * OPTIONS.for_s, rel=0.01)
+
+
+def test_a_leak_is_found_though_a_jump_is_beside_it_and_told_without_it() -> None:
+    rising, noise = rising_at((150, 20.0), slope=0.02), noisy(MIB / 10, level=0)
+    grown = found(table(a_process(10, held=lambda at_s: rising(at_s) + noise(at_s))))
+    assert grown.growing is Growing.LEAK
+    assert grown.per_h / MIB == pytest.approx(72, rel=0.05)
+    assert len(grown.jumps) == 1
+
+
+def test_a_leak_that_comes_in_chunks_is_a_leak() -> None:
+    grown = found(table(a_process(10, held=rising_at(*((10 + 20 * number, 1.0) for number in range(12))))))
+    assert grown.growing is Growing.LEAK
+    assert grown.jumps == ()
+
+
+def test_a_jump_in_the_first_quarter_is_of_what_fills_then() -> None:
+    grown = found(table(a_process(10, held=rising_at((50, 20.0)))))
+    assert (grown.growing, grown.jumps) == (Growing.NO_LEAK, ())
+
+
+def test_memory_that_is_filled_and_freed_does_not_jump() -> None:
+    grown = found(table(a_process(10, held=lambda at_s: LEVEL + 8 * MIB * (worked_s(at_s) / 30 % 1.0))))
+    assert grown.growing is not Growing.LEAK
+    assert grown.jumps == ()
+
+
+def test_each_process_is_judged_by_its_own_jumps() -> None:
+    # Together they grow six times, as a leak would.
+    children = [
+        a_process(11 + number, root=False, held=rising_at((80 + 20 * number, 3.0), (140 + 20 * number, 3.0)))
+        for number in range(3)
+    ]
+    grown = found(table(a_process(10), *children), root=False)
+    assert grown.growing is Growing.UNKNOWN
+    assert [each.process for each in grown.jumps] == [0, 1, 2, 0, 1, 2]
+    assert grown.needed_s == pytest.approx(6.68 / 2 * OPTIONS.for_s, rel=0.01)
+
+
+def test_files_that_were_opened_at_once_are_jumps_too() -> None:
+    grown = found(table(a_process(10, files=lambda at_s: 10 + 5 * (worked_s(at_s) > 120))), "files")
+    assert grown.growing is Growing.UNKNOWN
+    assert [each.by for each in grown.jumps] == [pytest.approx(5.0)]
 
 
 def of_tasks(names: Sequence[str], per_job: dict[str, float]) -> dict[str, tuple[float, float | None]]:

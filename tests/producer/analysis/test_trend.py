@@ -73,6 +73,29 @@ def test_a_line_that_is_added_is_added_to_the_slope(values: list[float], slope: 
     assert tilted.slope == pytest.approx(plain.slope + slope, abs=1e-6 * scale + 1e-3)
 
 
+def test_what_levels_differ_by_counts_for_nothing() -> None:
+    # 2 an hour on each of three levels, and 100 and 50 more from the fourth and the eighth value on.
+    times = [float(number) for number in range(12)]
+    values = [2 * at + (100 if at >= 3 else 0) + (50 if at >= 7 else 0) for at in times]
+    found = trend(times, values, {3, 7})
+    assert found is not None
+    assert (found.slope, found.half) == (pytest.approx(2.0), pytest.approx(0.0))
+
+
+def test_each_level_costs_a_degree_of_freedom() -> None:
+    # Of times around the means of two levels the squares add up to 2 x 17.5, of values to 12; the products to -1 + 1.
+    times = [float(number) for number in range(12)]
+    values = [1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, -1.0, 1.0]
+    found = trend(times, values, [6])
+    assert found is not None
+    assert found.slope == pytest.approx(0.0)
+    assert found.half == pytest.approx(2.262157 * math.sqrt(12 / 9 / 35), rel=1e-6)  # t with 12 - 2 - 1 degrees
+
+
+def test_levels_of_one_value_each_have_no_trend() -> None:
+    assert trend([float(number) for number in range(8)], [1.0] * 8, range(1, 8)) is None
+
+
 def alike(rho: float) -> NDArray[np.float64]:
     """Return rows of noise of which each value resembles the one before it so much."""
     draw = np.random.default_rng(7)

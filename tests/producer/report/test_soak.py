@@ -10,7 +10,7 @@ from jobs import a_job, a_run
 from nouns import percentiles_of
 from soaks import OPTIONS, a_process, table, trials_of
 
-from producer.analysis.growth import Growing, Growth, TaskGrowth
+from producer.analysis.growth import Growing, Growth, Jump, TaskGrowth
 from producer.analysis.soak import LaneSoak, Recycling, SoakSummary
 from producer.analysis.summary import summarise
 from producer.plan.lanes import parse_lanes
@@ -119,6 +119,47 @@ def test_what_cannot_be_said_is_told_with_what_would_help(growths: tuple[Growth,
     (found,) = advice(lane(*growths, growing=Growing.UNKNOWN), OPTIONS)
     assert "cannot say" in found
     assert said in found
+
+
+def jumping(*jumps: tuple[float, float], **others: Any) -> Growth:
+    """Return what grew by so many MiB after so many minutes, and by a tenth in an hour besides."""
+    told = tuple(Jump(process=0, after_s=60 * after, by=by * MIB) for after, by in jumps)
+    named = {"jumps": told, "growing": Growing.UNKNOWN, "needed_s": 12_000.0, "low_per_h": None, **others}
+    return growth(0.1, **named)
+
+
+def test_a_growth_in_jumps_is_told_with_their_sizes_and_times_and_how_long_would_tell() -> None:
+    found = jumping((33, 1.83), (45, 1.84), root=True)
+    said, longer = advice(lane(found, growing=Growing.UNKNOWN), OPTIONS)
+    assert said == (
+        "prefork: cannot say: memory of the main process grew in 2 jumps, by 1.83 MiB after 33 and 1.84 MiB after 45 "
+        "minutes of work, and besides by 0.1 MiB an hour."
+    )
+    assert longer == "prefork: jumps so few are no rate. If they go on, more than 3 are likely with --for 200m."
+
+
+def test_of_many_jumps_the_largest_are_named() -> None:
+    found = jumping((10, 1.0), (20, 3.0), (30, 2.0), (40, 4.0))
+    (said, _) = advice(lane(found, growing=Growing.UNKNOWN), OPTIONS)
+    assert (
+        "memory of children grew in 4 jumps, the largest by 3.00 MiB after 20 and 2.00 MiB after 30 and 4.00 MiB after "
+        "40 minutes of work"
+    ) in said
+
+
+def test_tables_say_that_it_grew_in_jumps() -> None:
+    found = parts_of(summary_with(lane(jumping((33, 1.83)), growing=Growing.UNKNOWN)))
+    (row,) = found["Does it leak?"].rows  # type: ignore[union-attr]
+    assert row[3] == "0.1 MiB, 1 jump"
+    (row,) = found["Growth of a process in an hour of work"].rows  # type: ignore[union-attr]
+    assert row[-2:] == ["0.1 MiB", "in 1 jump"]
+
+
+def test_a_lane_of_which_nothing_can_be_said_is_a_skipped_test_with_the_reason() -> None:
+    text = as_junit(summary_with(lane(jumping((33, 1.83)), growing=Growing.UNKNOWN))).decode()
+    assert 'skipped="1"' in text
+    assert '<skipped message="prefork: cannot say: memory of children grew in 1 jump, by 1.83 MiB after 33' in text
+    assert 'failures="0"' in text
 
 
 def test_the_price_of_replacement_is_throughput_and_p99() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from producer.report.charts.picture import Drawn, picture
 from producer.report.charts.soaked import figure_of, lines_of
-from producer.report.soak import growths
+from producer.report.soak import growths, in_jumps
 
 if TYPE_CHECKING:
     from producer.analysis.soak import LaneSoak
@@ -19,7 +19,8 @@ MISSING = (
 )
 READS = (
     "Each line is a process that was there all the time, and its memory is its RSS. One that levels off has filled its "
-    "caches; one that goes on rising leaks. Left of the dotted line nothing counts."
+    "caches; one that goes on rising leaks; of one that rises in a few jumps nobody knows. Left of the dotted line "
+    "nothing counts."
 )
 
 
@@ -41,4 +42,6 @@ def growth(summary: Summary, run: Run) -> Drawn | None:
 
 
 def _shown(lane: LaneSoak) -> str:
-    return f"{lane.lane}: {lane.growing.value} in {lane.worked_s / 60:.1f} minutes of work."
+    said = f"{lane.lane}: {lane.growing.value} in {lane.worked_s / 60:.1f} minutes of work."
+    jumping = [in_jumps(each) for each in lane.growths if each.what == "memory" and each.jumps]
+    return " ".join([said, *(f"{text[0].upper()}{text[1:]}." for text in jumping)])
