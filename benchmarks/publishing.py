@@ -1,5 +1,6 @@
 """
-The speed of one sending process: a publisher's batches, and `apply_async` in steps, against `apply_async` as it is.
+The speed of one sending process: batches of a publisher, and `apply_async` in steps, against `apply_async` as it is.
+Groups of 1,000 in steps, and those of which the call waits, against groups as they are.
 
 All send the same task to a queue that no node reads, in turns, from this process and over open connections.
 """
@@ -11,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from celery import Celery
+from celery import Celery, group
 from kombu import Producer
 
 from benchmarks.figures import Figure, Promise, jobs_per_s
@@ -27,7 +28,9 @@ from producer.plan.jobs import Call
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-BATCHES, STEPS, CONFIRMED = Promise(least=10), Promise(least=8), Promise(least=1.5)
+BATCHES, STEPS, CONFIRMED, GROUPS = Promise(least=10), Promise(least=8), Promise(least=1.5), Promise(least=2)
+AS_IT_IS, AS_THEY_ARE = "by apply_async as it is", "in groups as they are"
+GROUP = 1_000
 RUN_ID = "00" * 8
 QUEUE = "sent"
 TASK = "worker.noop"
@@ -43,6 +46,9 @@ class Senders:
         steps: Calls `apply_async` of an app that sends in steps, until all is with the broker.
         confirmed: The same, where each call waits for its message.
         loop: Calls `apply_async` as it is.
+        groups: Applies groups in steps, until all is with the broker.
+        confirmed_groups: The same, where the call waits for all messages of a group.
+        group_loop: Applies groups as they are.
         forget: Removes the sent messages.
     """
 
@@ -50,25 +56,36 @@ class Senders:
     steps: Callable[[int], object]
     confirmed: Callable[[int], object]
     loop: Callable[[int], object]
+    groups: Callable[[int], object]
+    confirmed_groups: Callable[[int], object]
+    group_loop: Callable[[int], object]
     forget: Callable[[], object]
 
 
-def measure(*, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200) -> list[Figure]:
-    """Take turns, and divide the jobs per second of each way by those of the loop."""
+def measure(
+    *, rounds: int = 7, batch_jobs: int = 12_000, loop_jobs: int = 1_200, group_jobs: int = 2 * GROUP
+) -> list[Figure]:
+    """Take turns, and divide the jobs per second of each way by those of Celery's own."""
     with senders() as ways:
         arms = {ways.batches: batch_jobs, ways.steps: batch_jobs, ways.confirmed: loop_jobs, ways.loop: loop_jobs}
+        arms |= dict.fromkeys((ways.groups, ways.confirmed_groups, ways.group_loop), group_jobs)
         for send in arms:  # first connections and imports count for nothing
             send(loop_jobs // 10)
             ways.forget()
         rates = [_round(ways, arms, turn) for turn in range(rounds)]
     return [
         Figure.of(
-            f"{name} / by apply_async as it is", [(each[way], each[ways.loop]) for each in rates], jobs_per_s, least
+            f"{name} / {AS_THEY_ARE if own is ways.group_loop else AS_IT_IS}",
+            [(each[way], each[own]) for each in rates],
+            jobs_per_s,
+            least,
         )
-        for name, way, least in (
-            ("sent in batches", ways.batches, BATCHES),
-            ("by apply_async in steps", ways.steps, STEPS),
-            ("by apply_async in steps, each confirmed", ways.confirmed, CONFIRMED),
+        for name, way, own, least in (
+            ("sent in batches", ways.batches, ways.loop, BATCHES),
+            ("by apply_async in steps", ways.steps, ways.loop, STEPS),
+            ("by apply_async in steps, each confirmed", ways.confirmed, ways.loop, CONFIRMED),
+            (f"in groups of {GROUP:,} in steps", ways.groups, ways.group_loop, GROUPS),
+            (f"in groups of {GROUP:,} in steps, confirmed", ways.confirmed_groups, ways.group_loop, GROUPS),
         )
     ]
 
@@ -105,6 +122,9 @@ def senders() -> Iterator[Senders]:
             steps=lambda jobs: _send_steps(steps, jobs),
             confirmed=lambda jobs: _send_loop(confirmed, jobs),
             loop=lambda jobs: _send_loop(loop, jobs),
+            groups=lambda jobs: _send_groups_in_steps(steps, jobs),
+            confirmed_groups=lambda jobs: _send_groups(confirmed, jobs),
+            group_loop=lambda jobs: _send_groups(loop, jobs),
             forget=lambda: channel.queue_purge(QUEUE),
         )
 
@@ -133,4 +153,15 @@ def _send_loop(app: Celery, jobs: int) -> None:
 
 def _send_steps(app: Celery, jobs: int) -> None:
     _send_loop(app, jobs)
+    publishing.flush(app)
+
+
+def _send_groups(app: Celery, jobs: int) -> None:
+    task = app.tasks[TASK]
+    for begin in range(0, jobs, GROUP):
+        group([task.s() for _ in range(min(GROUP, jobs - begin))]).apply_async()
+
+
+def _send_groups_in_steps(app: Celery, jobs: int) -> None:
+    _send_groups(app, jobs)
     publishing.flush(app)

@@ -6,7 +6,7 @@ Sends tasks in steps: `apply_async` stays as it is, and what it sends reaches th
 
 A message is with the broker two milliseconds later, in order; `flush` waits for that, and `promise` tells of the
 messages of a block. With `confirmed=True` each call returns when the broker has its message, and threads share steps.
-What a step cannot carry, such as a chain, is sent by Celery itself, after all that was sent before it.
+What a step cannot carry, such as a stamped message, is sent by Celery itself, after all that was sent before it.
 """
 
 from __future__ import annotations

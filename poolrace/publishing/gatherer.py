@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Condition, Event, Lock, RLock, Thread
+from threading import Condition, Event, Lock, RLock, Thread, local
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from poolrace.publishing.promise import CURRENT, Promise
 from poolrace.publishing.script import PUBLISH, SHA, arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 logger = get_logger(__name__)
 
@@ -98,6 +99,7 @@ class Gatherer:
 
     def __init__(self, app: Any, *, confirmed: bool, durable: bool) -> None:
         self._app = app
+        self._of_thread = local()
         self.confirmed = confirmed
         self._durable = durable
         self._lost = app.connection_for_write().recoverable_connection_errors
@@ -141,9 +143,13 @@ class Gatherer:
             promise.begin()
         confirm = confirm or self.confirmed
         step = self._gather(Message(key, text, task_id, promise, confirm))
-        if confirm:
-            self._confirm(step, task_id)
-        elif step.is_full() or monotonic() - step.began_s >= LINGER_S:
+        together: list[tuple[Step, str]] | None = getattr(self._of_thread, "together", None)
+        if confirm and together is None:
+            self._confirm([(step, task_id)])
+            return
+        if confirm and together is not None:
+            together.append((step, task_id))
+        if step.is_full() or (not confirm and monotonic() - step.began_s >= LINGER_S):
             # Behind a step that is under way this one may grow, so long as it does not grow too large.
             self._send_open(wait=len(step.messages) >= MOST_MESSAGES)
             self._raise_failed()
@@ -177,13 +183,41 @@ class Gatherer:
                 continue
             self._send_open(wait=True)
 
-    def _confirm(self, step: Step, task_id: str) -> None:
-        """Wait until a step is settled; who finds nobody sending sends it, with what others have added meanwhile."""
-        with self._sending:
-            while not step.is_settled.is_set():
-                self._send_open(wait=True)
-        if (cause := step.failed.get(task_id)) is not None:
-            raise PublishError([task_id], cause) from cause
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """
+        Have a block wait once for all its messages that have to be confirmed, at its end.
+
+        Raises:
+            PublishError: If some of them were not accepted.
+        """
+        if getattr(self._of_thread, "together", None) is not None:
+            yield  # a part of a block that waits for all
+            return
+        sent = self._of_thread.together = []
+        try:
+            yield
+        except BaseException:
+            self._of_thread.together = None
+            with suppress(PublishError):  # its own error is raised, and tells that the block was not done
+                self._confirm(sent)
+            raise
+        self._of_thread.together = None
+        self._confirm(sent)
+
+    def _confirm(self, sent: Sequence[tuple[Step, str]]) -> None:
+        """Wait until steps are settled; who finds nobody sending sends them, with what others have added meanwhile."""
+        failed: dict[str, BaseException] = {}
+        for step, task_id in sent:
+            if not step.is_settled.is_set():
+                with self._sending:
+                    while not step.is_settled.is_set():
+                        self._send_open(wait=True)
+            if (cause := step.failed.get(task_id)) is not None:
+                failed[task_id] = cause
+        if failed:
+            cause = next(iter(failed.values()))
+            raise PublishError(list(failed), cause) from cause
 
     def flush(self) -> None:
         """

@@ -16,11 +16,13 @@ from uuid import uuid4
 from kombu.utils.json import JSONEncoder, dumps, loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PLAIN = frozenset({int, float, bool, type(None)})
 SHORT = 100
 """Text of so many characters is printed in full, and so are so many characters of all arguments together."""
+
+NOTHING: Mapping[str, str] = {}
 
 encode: Callable[[Any], str] = JSONEncoder().encode
 """What kombu's `dumps` does, without a new encoder for every message."""
@@ -54,15 +56,17 @@ class MessagePlan:
     Attributes:
         key: The list on the server that they go to, prefix included.
         printing: How arguments are printed in their headers.
-        embed: The third part of their body, as JSON.
+        embed: The third part of their body, as JSON, where nothing follows the task.
+        embedded: The keys of that part, in order.
         pieces: The text of a message between its holes.
-        holes: What is put between the pieces, in order: names of `HOLES`, and `eta`, if it has one.
+        holes: What is put between the pieces, in order: names of `HOLES`, and further headers and properties.
         ignore_result: What its header of that name says.
     """
 
     key: str
     printing: Printing
     embed: str
+    embedded: tuple[str, ...]
     pieces: tuple[str, ...]
     holes: tuple[str, ...]
     ignore_result: bool | None
@@ -75,7 +79,8 @@ class MessagePlan:
         kwargs: Mapping[str, Any] | None,
         reply_to: str,
         ancestors: tuple[str | None, str | None] = (None, None),
-        eta: str = "",
+        further: Mapping[str, str] = NOTHING,
+        embed: str | None = None,
     ) -> str:
         """
         Return a message as kombu writes it.
@@ -87,13 +92,14 @@ class MessagePlan:
             kwargs: Its keyword arguments.
             reply_to: Where the sending thread hears of results, as Celery names it.
             ancestors: The ids of the first task of its family and of the one that sends it; None for none.
-            eta: When it is due, as Celery writes it; only of messages that are due at an instant.
+            further: What is put into further holes, as JSON.
+            embed: The third part of its body, as JSON, if something follows the task.
 
         Raises:
             TypeError: If an argument cannot be written as JSON.
         """
         args, kwargs = args or (), kwargs or {}
-        body = f"[{encode(args)}, {encode(kwargs) if kwargs else '{}'}, {self.embed}]"
+        body = f"[{encode(args)}, {encode(kwargs) if kwargs else '{}'}, {embed or self.embed}]"
         name, (root_id, parent_id) = quoted(task_id), ancestors
         values = {
             "body": f'"{b64encode(body.encode()).decode()}"',
@@ -104,15 +110,46 @@ class MessagePlan:
             "kwargsrepr": quoted(printed(kwargs, self.printing.kwargs, self.printing.levels)),
             "delivery_tag": f'"{delivery_tag}"',
             "reply_to": quoted(reply_to),
-            "eta": quoted(eta),
+            **further,
         }
         text = [self.pieces[0]]
         for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
             text += values[hole], piece
         return "".join(text)
 
+    def makes(
+        self,
+        message: Mapping[str, Any],
+        args: Sequence[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+        further: Mapping[str, str],
+        embed: str | None,
+    ) -> bool:
+        """
+        Check whether it makes a message as Celery has made it, of the task `ROOT` by `PARENT`.
 
-def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_result: bool | None) -> MessagePlan:
+        Args:
+            message: The one that Celery has made.
+            args: The positional arguments of its task.
+            kwargs: Its keyword arguments.
+            further: What a call puts into further holes. When it is due is taken from the message: time has passed.
+            embed: What follows the task, as in `message`.
+        """
+        properties = message["properties"]
+        at_its_time = {
+            hole: dumps(message[part][name]) for hole in DUE if hole in further for part, name in [hole.split(".")]
+        }
+        made = self.message(
+            properties["correlation_id"], properties["delivery_tag"], args, kwargs, properties["reply_to"],
+            (ROOT, PARENT), {**further, **at_its_time}, embed,
+        )  # fmt: skip
+        headers = {**message["headers"], "ignore_result": self.ignore_result}
+        return made == dumps({**message, "headers": headers})
+
+
+def plan_of(
+    key: str, message: Mapping[str, Any], *, printing: Printing, ignore_result: bool | None, further: Iterable[str] = ()
+) -> MessagePlan:
     """
     Return how to make messages like one that Celery made.
 
@@ -121,6 +158,7 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
         message: As it would be written to the list.
         printing: How arguments are printed in its headers.
         ignore_result: What its header of that name is to say.
+        further: Its headers and properties that differ between messages besides: `headers.NAME`, `properties.NAME`.
 
     Raises:
         UnfitMessageError: If it is not a task in JSON, without compression.
@@ -130,34 +168,57 @@ def plan_of(key: str, message: Mapping[str, Any], *, printing: Printing, ignore_
         raise UnfitMessageError(f"its content is {message['content-type']}, {message['content-encoding']}")
     if properties.get("body_encoding") != "base64" or "compression" in headers or "argsrepr" not in headers:
         raise UnfitMessageError("it is no message of a task in Celery's second protocol, or compressed")
-    if headers["expires"]:
-        raise UnfitMessageError("it expires at an instant of its own")
-    marks = {name: f"hole-{uuid4().hex}" for name in (*HOLES, *(["eta"] if headers["eta"] else []))}
+    _, _, embed = loads(b64decode(message["body"]))
+    if embed.keys() != EMBEDDED:
+        raise UnfitMessageError(f"its body has {', '.join(embed)}")
+    marks = {name: f"hole-{uuid4().hex}" for name in (*HOLES, *further)}
+    _check_due(headers, marks)
     text = dumps(
         {
             **message,
             "body": marks["body"],
             "headers": {
                 **headers,
-                **{name: marks[name] for name in HEADERS if name in marks},
+                **{name: marks[name] for name in HEADERS},
+                **_marked("headers", headers, marks),
                 "ignore_result": ignore_result,
             },
             "properties": {
                 **properties,
                 "correlation_id": marks["id"],
                 **{name: marks[name] for name in ("delivery_tag", "reply_to")},
+                **_marked("properties", properties, marks),
             },
         }
     )
     pieces, holes = _split(text, {f'"{mark}"': name for name, mark in marks.items()})
-    _, _, embed = loads(b64decode(message["body"]))
     return MessagePlan(
-        key=key, printing=printing, embed=dumps(embed), pieces=tuple(pieces), holes=tuple(holes),
-        ignore_result=ignore_result,
+        key=key, printing=printing, embed=dumps(embed), embedded=tuple(embed), pieces=tuple(pieces),
+        holes=tuple(holes), ignore_result=ignore_result,
     )  # fmt: skip
 
 
-HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "eta")
+def _check_due(headers: Mapping[str, Any], marks: Mapping[str, str]) -> None:
+    for name in ("eta", "expires"):
+        if headers[name] and f"headers.{name}" not in marks:
+            raise UnfitMessageError(f"its header {name} is an instant that no call has given")
+
+
+def _marked(part: str, values: Mapping[str, Any], marks: Mapping[str, str]) -> dict[str, str]:
+    """Return the marks of further holes among some headers or properties."""
+    return {name: marks[hole] for name in values if (hole := f"{part}.{name}") in marks}
+
+
+DUE = ("headers.eta", "headers.expires", "properties.expiration")
+"""Holes that depend on when a call is made."""
+
+ROOT, PARENT = "root", "parent"
+"""The ids of the family of a call that is planned with."""
+
+EMBEDDED = {"callbacks", "errbacks", "chain", "chord"}
+"""The keys of the third part of a body: what follows the task."""
+
+HEADERS = ("id", "root_id", "parent_id", "argsrepr", "kwargsrepr")
 HOLES = ("body", "id", "root_id", "parent_id", "argsrepr", "kwargsrepr", "delivery_tag", "reply_to")
 
 

@@ -89,8 +89,7 @@ def _lines(times: tuple[float, ...], count: int) -> Lines:
     explained = np.ones((len(places), len(times), 2 + count))
     explained[:, :, 1] = np.asarray(times) - times[0]
     explained[:, :, 2:] = np.arange(len(times))[None, :, None] >= places[:, None, :]
-    inverses: Floats = np.linalg.pinv(explained)
-    return Lines(places, np.linalg.qr(explained).Q, inverses)
+    return Lines(places, np.linalg.qr(explained).Q, np.linalg.pinv(explained).astype(np.float64, copy=False))
 
 
 def _fits(lines: Lines, y: Floats, most: float) -> Iterator[dict[int, float]]:

@@ -27,8 +27,9 @@ from producer.fleet.machine import describe
 
 
 def test_publishing_compares_ways_to_send_with_the_common_one():
-    batches, steps, confirmed = publishing.measure(rounds=2, batch_jobs=60, loop_jobs=20)
-    for found in (batches, steps, confirmed):
+    figures = publishing.measure(rounds=2, batch_jobs=60, loop_jobs=20, group_jobs=20)
+    assert len(figures) == 5
+    for found in figures:
         assert len(found.ratios) == 2
         assert found.median > 0
 
