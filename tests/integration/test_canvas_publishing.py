@@ -115,6 +115,8 @@ CANVASES = {
     "group in a group": lambda shop: group(shop.add.s(9), shop.group_of(2)),
     "chord": lambda shop: chord(shop.group_of(3), shop.total.s()),
     "chord in a chord": lambda shop: chord([chord(shop.group_of(2), shop.total.s()), shop.add.s(1)], shop.total.s()),
+    "of a family": lambda shop: shop.add.s(1).set(task_id="one", root_id="first", parent_id="before", reply_to="b"),
+    "of half a family": lambda shop: shop.add.s(1).set(task_id="one", parent_id="before", shadow="b", time_limit=9),
     "by name": lambda shop: group(shop.app.signature("other.task", (number,)) for number in range(2)),
 }
 
