@@ -190,7 +190,7 @@ def in_jumps(growth: Growth) -> str:
     whose = f"{THINGS[growth.what]} of {'the main process' if growth.root else 'children'}"
     shown = sorted(growth.jumps, key=lambda each: -each.by)[:NAMED]
     told = [
-        f"{mebibytes(each.by) if growth.what == 'memory' else number(each.by)} after {each.after_s / 60:.0f}"
+        f"{mebibytes(each.by) if growth.what == 'memory' else f'{each.by:.0f}'} after {each.after_s / 60:.0f}"
         for each in sorted(shown, key=lambda each: each.after_s)
     ]
     largest = "the largest " if len(shown) < len(growth.jumps) else ""
