@@ -265,16 +265,15 @@ def surely(found: Trend, tolerated: float) -> Growing:
 
 def _needed_s(found: Trend, tolerated: float, jumps: Sequence[Mapping[int, float]], for_s: float) -> float | None:
     """
-    Return how long a soak would have to be: an interval shrinks with the 3/2th power of time.
+    Return how long a soak with the same noise would have to be: an interval shrinks with the 3/2th power of time.
 
-    Of what grew in jumps: until there are more than a few, if they are those of a leak.
+    Of what grew in jumps at least until there are more than a few, if they are those of a leak.
     """
-    if any(jumps):
-        return for_s * times_as_long(max(map(len, jumps)))
     away = abs(found.slope - tolerated)
+    rare_s = for_s * times_as_long(max(map(len, jumps))) if any(jumps) else None
     if not math.isfinite(found.half) or away == 0:
-        return None
-    return for_s * max(1.0, float((found.half / away) ** (2 / 3)))
+        return rare_s
+    return max(rare_s or 0.0, for_s * max(1.0, float((found.half / away) ** (2 / 3))))
 
 
 def tasks_of(run: Run, processes: Sequence[Followed], alone: Sequence[Trial], work: Work) -> Iterator[TaskGrowth]:

@@ -190,7 +190,7 @@ def in_jumps(growth: Growth) -> str:
     whose = f"{THINGS[growth.what]} of {'the main process' if growth.root else 'children'}"
     shown = sorted(growth.jumps, key=lambda each: -each.by)[:NAMED]
     told = [
-        f"{mebibytes(each.by) if growth.what == 'memory' else f'{each.by:.0f}'} after {each.after_s / 60:.0f}"
+        f"{mebibytes(each.by) if growth.what == 'memory' else f'{each.by:.0f}'} after {_after(each.after_s)}"
         for each in sorted(shown, key=lambda each: each.after_s)
     ]
     largest = "the largest " if len(shown) < len(growth.jumps) else ""
@@ -199,6 +199,12 @@ def in_jumps(growth: Growth) -> str:
         f"{whose} grew in {_times(growth)}, {largest}by {' and '.join(told)} minutes of work, and besides by {between} "
         "an hour"
     )
+
+
+def _after(value_s: float) -> str:
+    """Format seconds as minutes, with tenths below ten."""
+    minutes = value_s / 60
+    return f"{minutes:.0f}" if minutes >= TEN else f"{minutes:.1f}"
 
 
 def _minutes(value_s: float) -> str:

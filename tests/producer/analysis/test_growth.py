@@ -129,6 +129,19 @@ def test_what_grew_in_two_jumps_is_no_leak_that_is_known() -> None:
     assert grown.needed_s == pytest.approx(6.68 / 2 * OPTIONS.for_s, rel=0.01)
 
 
+def test_noise_between_jumps_may_need_longer_than_jumps_do() -> None:
+    def with_slope(mib_per_s: float) -> Growth:
+        rising, noise = rising_at((150, 20.0), slope=mib_per_s), noisy(MIB, level=0)
+        return found(table(a_process(10, held=lambda at_s: rising(at_s) + noise(at_s))))
+
+    # Between its jumps it grows by hardly more than is tolerated, so that only very much time would tell.
+    away = OPTIONS.tolerated_bytes_per_h - with_slope(0.0).per_h
+    grown = with_slope(1.01 * away / MIB / 3600)
+    assert (grown.growing, len(grown.jumps)) == (Growing.UNKNOWN, 1)
+    assert grown.needed_s is not None
+    assert grown.needed_s > 1.5 * 6.68 * OPTIONS.for_s
+
+
 def test_a_leak_is_found_though_a_jump_is_beside_it_and_told_without_it() -> None:
     rising, noise = rising_at((150, 20.0), slope=0.02), noisy(MIB / 10, level=0)
     grown = found(table(a_process(10, held=lambda at_s: rising(at_s) + noise(at_s))))

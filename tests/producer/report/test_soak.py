@@ -151,7 +151,9 @@ def test_files_that_were_opened_at_once_are_told_whole() -> None:
     found = growth(0.0, what="files", root=True, growing=Growing.UNKNOWN, needed_s=4_000.0, low_per_h=None)
     found = replace(found, jumps=(Jump(process=0, after_s=240.0, by=3.0),))
     said = next(iter(advice(lane(found, growing=Growing.UNKNOWN), OPTIONS)))
-    assert "open files of the main process grew in 1 jump, by 3 after 4 minutes of work, and besides by 0.0 an" in said
+    assert (
+        "open files of the main process grew in 1 jump, by 3 after 4.0 minutes of work, and besides by 0.0 an" in said
+    )
 
 
 def test_tables_say_that_it_grew_in_jumps() -> None:

@@ -40,7 +40,7 @@ def test_its_words_are_the_verdict_and_its_table_the_growth() -> None:
 def test_jumps_are_told_beside_the_verdict() -> None:
     picture = drawn(table(a_process(10, held=lambda at_s: LEVEL + 2 * MIB * (worked_s(at_s) >= 150))))
     assert picture.shows == (
-        "threads: cannot say in 4.0 minutes of work. Memory of the main process grew in 1 jump, by 2.00 MiB after 2 "
+        "threads: cannot say in 4.0 minutes of work. Memory of the main process grew in 1 jump, by 2.00 MiB after 2.5 "
         "minutes of work, and besides by 0.0 MiB an hour."
     )
 
