@@ -35,6 +35,9 @@ STARTED = "poolrace_started"
 HOLD_TASK = "poolrace.hold"
 """A task that every stamped app has: it holds a slot for a given time, which proves that the slot is there."""
 
+WAIT_TASK = "poolrace.wait"
+"""A task that every stamped app has: it waits, and notes its effects in the list of a drill (`effects_queue`)."""
+
 HELLO_COMMAND = "poolrace_hello"
 """The remote control command for a node's description; from then on the node sends samples to a run."""
 

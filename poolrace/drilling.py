@@ -8,6 +8,7 @@ succeeded, and that it failed. What a task did before its process was gone is no
 from __future__ import annotations
 
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
@@ -17,9 +18,12 @@ from poolrace.outbox import settle_on
 from poolrace.profiles import SAFE, Where, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from celery import Celery
+
+    Noting = Callable[[str, str, str], None]
+    """Notes of a job what is to be noted, and on which node."""
 
 PROFILE, WITHOUT, OUTBOX = "POOLRACE_DRILLED_PROFILE", "POOLRACE_DRILLED_WITHOUT", "POOLRACE_DRILLED_OUTBOX"
 """Set for the safe profile; its settings that are left out; and the place of the senders' outbox, if they have one."""
@@ -57,37 +61,38 @@ def apply(app: Celery, environ: Mapping[str, str]) -> None:
         settle_on(app, where)
 
 
-def note_failures(app: Celery, ledger: str) -> None:
+def note_failures(app: Celery, note: Noting) -> None:
     """Note the jobs that Celery gives up: because they raised, or their process is gone, or their time is over."""
 
     def failed(sender: Any = None, task_id: str = "", **_: Any) -> None:
-        _note(app, sender, task_id, effects.FAILED, ledger)
+        _note(app, sender, task_id, effects.FAILED, note)
 
     signals.task_failure.connect(failed, weak=False)
 
 
 def note_jobs(app: Celery, ledger: str) -> None:
     """Note of each job of a user's app that it began, that it succeeded, that it failed, and that it tries again."""
+    note = partial(effects.note, ledger)
 
     def began(sender: Any = None, task_id: str = "", **_: Any) -> None:
-        _note(app, sender, task_id, effects.BEGUN, ledger)
+        _note(app, sender, task_id, effects.BEGUN, note)
 
     def succeeded(sender: Any = None, **_: Any) -> None:
-        _note(app, sender, sender.request.id, effects.DONE, ledger)
+        _note(app, sender, sender.request.id, effects.DONE, note)
 
     def retried(sender: Any = None, request: Any = None, **_: Any) -> None:
-        _note(app, sender, request.id, effects.RETRIED, ledger)
+        _note(app, sender, request.id, effects.RETRIED, note)
 
     def revoked(sender: Any = None, request: Any = None, **_: Any) -> None:
-        _note(app, sender, request.id, effects.FAILED, ledger)
+        _note(app, sender, request.id, effects.FAILED, note)
 
     signals.task_prerun.connect(began, weak=False)
     signals.task_success.connect(succeeded, weak=False)
     signals.task_retry.connect(retried, weak=False)
     signals.task_revoked.connect(revoked, weak=False)
-    note_failures(app, ledger)
+    note_failures(app, note)
 
 
-def _note(app: Celery, task: Any, job: str, what: str, ledger: str) -> None:
+def _note(app: Celery, task: Any, job: str, what: str, note: Noting) -> None:
     if job.startswith(OURS) and getattr(task, "app", None) is app:
-        effects.note(ledger, job, what, task.request.hostname or socket.gethostname())
+        note(job, what, task.request.hostname or socket.gethostname())

@@ -50,6 +50,20 @@ class Note(NamedTuple):
     thread: int
 
 
+def line(job: str, what: str, node: str) -> str:
+    """
+    Return a line for what this thread notes now, with its line break.
+
+    Raises:
+        ValueError: If it would be too long, or a name has a tab or a line break in it.
+    """
+    fields = (job, what, f"{time.time():.6f}", node, str(os.getpid()), str(threading.get_native_id()))
+    made = "\t".join(fields) + "\n"
+    if len(made) > MAX_LINE or made.count("\t") != FIELDS - 1 or made.count("\n") != 1:
+        raise ValueError(f"job {job!r} on {node!r}: cannot be a line of the ledger; names are short and of one line.")
+    return made
+
+
 def note(path: str | Path, job: str, what: str, node: str) -> None:
     """
     Add a line.
@@ -58,14 +72,20 @@ def note(path: str | Path, job: str, what: str, node: str) -> None:
         OSError: If it cannot be written.
         ValueError: If it would be too long, or a name has a tab or a line break in it.
     """
-    fields = (job, what, f"{time.time():.6f}", node, str(os.getpid()), str(threading.get_native_id()))
-    line = "\t".join(fields) + "\n"
-    if len(line) > MAX_LINE or line.count("\t") != FIELDS - 1 or line.count("\n") != 1:
-        raise ValueError(f"job {job!r} on {node!r}: cannot be a line of the ledger; names are short and of one line.")
+    add(path, line(job, what, node))
+
+
+def add(path: str | Path, lines: str) -> None:
+    """
+    Add lines that were made before.
+
+    Raises:
+        OSError: If they cannot be written.
+    """
     # Opened for each line: a child that was forked or spawned needs nothing of its parent's.
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.write(file, line.encode())
+        os.write(file, lines.encode())
     finally:
         os.close(file)
 

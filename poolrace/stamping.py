@@ -23,6 +23,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from celery import Task, shared_task, signals
 from celery.backends.base import DisabledBackend
@@ -30,7 +31,7 @@ from celery.exceptions import Terminated
 from celery.utils.imports import symbol_by_name
 from celery.worker.control import inspect_command
 
-from poolrace import __version__
+from poolrace import __version__, effects_queue
 from poolrace.cgroup import cgroup_limits, cgroup_throttling
 from poolrace.contract import (
     CHILD_HEADER,
@@ -82,6 +83,9 @@ IN_SPAWNED = "poolrace.spawned"
 _at_work = threading.local()
 """The stamped job that this thread runs, so that jobs that it sends are known as its children."""
 
+_life = uuid4().hex
+"""Tells one start of a node from the next: in containers all of them have the same process id."""
+
 _shipper: Shipper | None = None
 _node_pid: int | None = None
 _cpu_clock: Callable[[], float] = time.thread_time
@@ -95,6 +99,7 @@ def attach(app: Celery) -> None:
     Call it once, where the app is made or in the module given to `celery -A`, before the worker starts.
     """
     app.task(name=HOLD_TASK, ignore_result=True, shared=False)(_hold)
+    effects_queue.register(app)
     _trace_all_tasks()
     signals.worker_init.connect(_on_worker_init, weak=False)
     signals.worker_ready.connect(_on_worker_ready, weak=False)
@@ -111,6 +116,7 @@ def attach_to_child() -> None:
     Call it while Celery imports the child's modules: tasks that are made then are those of the app that it rebuilds.
     """
     shared_task(name=HOLD_TASK, ignore_result=True)(_hold)
+    effects_queue.register_in_child()
     _trace_all_tasks()
     signals.worker_process_shutdown.connect(_on_shutdown, weak=False)
     signals.before_task_publish.connect(_on_publish, weak=False)
@@ -357,9 +363,12 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "pool": pool,
         "concurrency": _most_at_once(worker, pool),
         "pid": os.getpid(),
+        "life": _life,
         "queues": sorted(worker.app.amqp.queues.consume_from),
         "prefetch_multiplier": worker.prefetch_multiplier,
         "acks": acks_of(task for name, task in worker.app.tasks.items() if not name.startswith(NOT_OWN)),
+        "reject_on_worker_lost": bool(conf.task_reject_on_worker_lost),
+        "visibility_timeout_s": _visibility_timeout_s(conf, state.consumer.connection.transport),
         "events": bool(worker.task_events),
         "start_method": getattr(worker, "pool_start_method", "fork"),  # older versions of Celery know no other
         "autoscale": [*(worker.autoscale or ())],
@@ -374,6 +383,12 @@ def hello(state: Any, run_id: str, every_s: float = SAMPLE_EVERY_S) -> dict[str,
         "limits": asdict(cgroup_limits()),
         "inert_settings": [warning.consequence for warning in inert_settings(pool, conf)],
     }
+
+
+def _visibility_timeout_s(conf: Any, transport: Any) -> float | None:
+    """Return the time after which what a dead node held goes to others; None on a broker that knows no such time."""
+    own = getattr(getattr(transport, "Channel", None), "visibility_timeout", None)
+    return (conf.broker_transport_options or {}).get("visibility_timeout", own)
 
 
 def _results_of(app: Any) -> str:

@@ -278,6 +278,65 @@ def resumed_after_s(notes: Iterable[Note], healed_at: float) -> float | None:
     return min((each.at - healed_at for each in notes if each.what == BEGUN and each.at >= healed_at), default=None)
 
 
+SLOWED_S = 1.0
+"""A job that took so much longer than the slowest before a fault was held up by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUp:
+    """
+    Jobs that a fault held up.
+
+    Attributes:
+        jobs: How many took longer, from when they were sent until they were done, than any before the fault.
+        slowest_s: The longest that one took.
+        recovered_s: The time from when the fault struck until the last of them was done; 0 if there was none.
+    """
+
+    jobs: int
+    slowest_s: float
+    recovered_s: float
+
+
+def held_up(sent_at: Mapping[str, float], notes: Iterable[Note], struck_at: float) -> HeldUp:
+    """
+    Find the jobs that a fault held up. Jobs that were never done are not among them.
+
+    Args:
+        sent_at: When each job was sent.
+        notes: The ledger of effects.
+        struck_at: When the fault struck.
+    """
+    done: dict[str, float] = {}
+    for each in notes:
+        if each.what == DONE:
+            done.setdefault(each.job, each.at)
+    took_s = {job: at - sent_at[job] for job, at in done.items()}
+    usual_s = max((took_s[job] for job, at in done.items() if at < struck_at), default=0.0)
+    slow = [job for job, at in done.items() if at >= struck_at and took_s[job] > usual_s + SLOWED_S]
+    return HeldUp(
+        jobs=len(slow),
+        slowest_s=max(took_s.values(), default=0.0),
+        recovered_s=max((done[job] - struck_at for job in slow), default=0.0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenNode:
+    """
+    What was seen of a node that the drill did not start.
+
+    Attributes:
+        node: Its name.
+        what: What it did: `went`, `came`, `came back` or `was started again`.
+        at_s: When, in seconds since the load began.
+    """
+
+    node: str
+    what: str
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
@@ -319,6 +378,9 @@ class CellResult:
         took_s: How long it took, in seconds.
         repeats: How often it was tried; all that is counted is of all of them, and times are the longest.
         kept: In how many of them the fault cost no more than it may.
+        held_up: The jobs that the fault held up; None where the drill had a fleet of its own.
+        seen: What was seen of nodes that the drill did not start.
+        nodes: How many of them there were at first; None where the drill started them.
     """
 
     drill: str
@@ -338,6 +400,9 @@ class CellResult:
     took_s: float = 0.0
     repeats: int = 1
     kept: int | None = None
+    held_up: HeldUp | None = None
+    seen: Sequence[SeenNode] = ()
+    nodes: int | None = None
 
     @property
     def as_expected(self) -> bool:
@@ -374,6 +439,18 @@ def all_of(results: Sequence[CellResult]) -> CellResult:
         took_s=sum(each.took_s for each in results),
         repeats=len(results),
         kept=sum(each.as_expected for each in results),
+        held_up=_most_held_up([each.held_up for each in results if each.held_up]),
+        seen=[seen for each in results for seen in each.seen],
+    )
+
+
+def _most_held_up(found: Sequence[HeldUp]) -> HeldUp | None:
+    if not found:
+        return None
+    return HeldUp(
+        jobs=sum(each.jobs for each in found),
+        slowest_s=max(each.slowest_s for each in found),
+        recovered_s=max(each.recovered_s for each in found),
     )
 
 
@@ -400,6 +477,10 @@ def _longest(times_s: Iterable[float | None]) -> float | None:
     return None if None in found else max(each for each in found if each is not None)
 
 
+OWN_HOST = "@drill"
+"""What the names of nodes end with that a drill starts: it tells nothing."""
+
+
 def runs_of(notes: Iterable[Note], began_at: float) -> list[Run]:
     """Return what ran where: each begin of a job with the next note of its slot that it is done."""
     runs: list[Run] = []
@@ -408,7 +489,7 @@ def runs_of(notes: Iterable[Note], began_at: float) -> list[Run]:
         slot = (each.node, each.pid, each.thread)
         if each.what == BEGUN:
             open_[slot] = len(runs)
-            name = f"{each.node.partition('@')[0]} {each.pid}/{each.thread}"
+            name = f"{each.node.removesuffix(OWN_HOST)} {each.pid}/{each.thread}"
             runs.append(Run(slot=name, job=each.job, begin_s=each.at - began_at, end_s=None))
         elif each.what == DONE and slot in open_ and runs[open_[slot]].job == each.job:
             number = open_.pop(slot)

@@ -4,6 +4,9 @@ Break what breaks in production, under load, and account for every job.
 Without DRILL, lists them. A drill starts a broker and nodes of its own, sends jobs, does the harm, and settles each job
 by what it has noted itself: done, failed, set aside, waiting or lost, and how often it ran. A cell takes about 10
 seconds. The exit code is 99 if a fault cost more than it may.
+
+With --broker it has the nodes that run there already, on any host: a lane a pool. Drills that need no more than the
+broker and jobs are done on them, the others left out. Your own fault is a command, or done by hand, under load.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import click
 from poolrace.pools import DEFAULT_POOLS, POOLS
 from poolrace.profiles import PROFILES, SAFE
 from producer.analysis.features import disagreements
+from producer.cli._attached_drill import ATTACHED, attached_options, chosen_for, is_own_fault, with_attached_options
 from producer.cli._cell import own_app
 from producer.cli._command import command, option
 from producer.cli._exit_codes import BROKEN_THRESHOLD, EXIT_CODES
@@ -31,9 +35,10 @@ from producer.cli._output import write_for_ci
 from producer.cli._param_types import Count, Duration
 from producer.errors import UsageError
 from producer.measure.apart import AT_ONCE
-from producer.measure.drill import OwnQuestion, catalogue, find, run_drills, try_features
+from producer.measure.attached_drill import run_attached, why_left_out
+from producer.measure.drill import OWN_FAULT, OwnQuestion, catalogue, find, run_drills, try_features
 from producer.plan.drill import cells, own_cells
-from producer.report.drills import contents, features, matrix, run_of, runbook, to_json
+from producer.report.drills import contents, contents_on_others, features, matrix, run_of, runbook, to_json
 from producer.report.drills import drill as parts_of
 from producer.report.drills_page import PAGE, write_drills
 from producer.report.junit import drills_as_junit
@@ -41,7 +46,7 @@ from producer.report.terminal import console_for, show_parts
 from producer.rundir.folder import make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from producer.analysis.drill import CellResult
     from producer.analysis.features import Tried
@@ -73,6 +78,9 @@ Examples:
   poolrace drill --all
   poolrace drill --all --json > drills.json
   poolrace drill --app shop.celery:app --jobs jobs.jsonl rolling-deploy node-kill broker-restart --yes-effects
+  poolrace drill --broker redis://:PASSWORD@127.0.0.1:6379/0 --fault-command 'docker kill shop-worker-1'
+  poolrace drill --broker redis://:PASSWORD@127.0.0.1:6379/0 --fault-by-hand --expect-nodes 6
+  poolrace drill --broker redis://:PASSWORD@127.0.0.1:6379/0 node-term job-crash
 
 {EXIT_CODES}"""
 
@@ -131,6 +139,7 @@ Examples:
     metavar="N",
     help="How often each drill is done in each cell. Jobs are counted over all of them.",
 )
+@with_attached_options
 @option("--at-once", type=Count(1, 16), default=AT_ONCE, help="How many cells run at the same time.")
 @OUT
 @option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -147,34 +156,45 @@ def drill(
     keys: Sequence[str],
     pools: Sequence[str],
     without: Sequence[str],
-    app: str | None,
     times: int | None,
     repeat: int,
     at_once: int,
     out: Path,
     as_json: bool,
     junit: Path | None,
-    **of_app: Any,
+    **others: Any,
 ) -> int:
     """List the drills, or run some and print what was found."""
-    if not (words or everything):
-        show_parts(contents(), console_for(sys.stdout))
+    of_attached = {name: others.pop(name) for name in ATTACHED}
+    told = {**others, "keys": keys, "pools": pools, "without": without, "times": times}
+    attached = attached_options(of_attached, told)
+    own_fault = attached is not None and is_own_fault(attached)
+    if not (words or everything or own_fault):
+        show_parts(contents_on_others(why_left_out) if attached else contents(), console_for(sys.stdout))
         return 0
     if FEATURES in words:
         return _features(words, keys, out, as_json=as_json)
-    chosen = [each for each in catalogue() if not (app and each.drill.own_jobs)]
-    chosen = chosen if everything else [_found(word, app) for word in words]
-    if times and (once := [entry.name for entry in chosen if not entry.drill.times]) and not everything:
-        again = [entry.name for entry in catalogue() if entry.drill.times]
-        raise UsageError(f"--times: {once[0]} strikes as often as it declares. Those that take it: {', '.join(again)}.")
-    named = _pools(pools, keys)
-    own, known = _own(app, named, **of_app) if app else (None, cells(named))
-    pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
-    run = _run(pairs, make_folder(out, "drills"), own, junit, at_once=at_once, times=times, repeat=repeat)
+    app = others.pop("app")
+    chosen = _chosen(words, app, times, everything=everything and not own_fault)
+    folder, own = make_folder(out, "drills"), None
+    if attached:
+        found, most = run_attached(chosen_for(attached, chosen), folder, attached, repeat), None
+    else:
+        named = _pools(pools, keys)
+        own, known = _own(app, named, **others) if app else (None, cells(named))
+        pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
+        found = run_drills(pairs, folder, CELL, own, at_once=at_once, times=times, repeat=repeat)
+        most = len(pairs) * repeat
+    run = _run(found, most, folder, junit, times=times)
+    return _show(run, own, in_matrix=len(chosen) > 1, as_json=as_json)
+
+
+def _show(run: DrillsRun, own: OwnQuestion | None, *, in_matrix: bool, as_json: bool) -> int:
+    """Print what was found, and return the exit code."""
     if as_json:
         click.echo(to_json(run), nl=False)
         return 0 if run.as_expected else BROKEN_THRESHOLD
-    if len(chosen) > 1:
+    if in_matrix:
         show_parts(matrix(run), console_for(sys.stdout))
     else:
         for entry, found in run.by_drill():
@@ -184,25 +204,35 @@ def drill(
     return 0 if run.as_expected else BROKEN_THRESHOLD
 
 
+def _chosen(words: Sequence[str], app: str | None, times: int | None, *, everything: bool) -> list[Entry]:
+    """
+    Return the drills that are named, or all of them.
+
+    Raises:
+        UsageError: If there is none of a name, or one cannot be done as it is asked for.
+    """
+    if everything:
+        return [each for each in catalogue() if not (app and each.drill.own_jobs)]
+    chosen = [_found(word, app) for word in words]
+    if times and (once := [entry.name for entry in chosen if not entry.drill.times]):
+        again = [entry.name for entry in catalogue() if entry.drill.times]
+        raise UsageError(f"--times: {once[0]} strikes as often as it declares. Those that take it: {', '.join(again)}.")
+    return chosen
+
+
 def _run(
-    pairs: Sequence[tuple[Entry, Cell]],
-    folder: Path,
-    own: OwnQuestion | None,
-    junit: Path | None,
-    *,
-    at_once: int,
-    times: int | None,
-    repeat: int,
+    found: Iterator[CellResult], most: int | None, folder: Path, junit: Path | None, *, times: int | None
 ) -> DrillsRun:
+    """Go through what is found as it is, and keep it; how many there will be may not be known before."""
     results: list[CellResult] = []
     began = time.monotonic()
     if times and times >= LONG:
         click.echo(f"{times:,} strikes in each cell take about {math.ceil(times * STRIKE_S / 60)} minutes.", err=True)
     try:
-        found = run_drills(pairs, folder, CELL, own, at_once=at_once, times=times, repeat=repeat)
         for number, result in enumerate(found, 1):
             results.append(result)
-            click.echo(f"{number} of {len(pairs) * repeat}: {result.drill} in {result.cell}{_mark(result)}", err=True)
+            of_all = f"{number} of {most}" if most else f"{number}"
+            click.echo(f"{of_all}: {result.drill} in {result.cell}{_mark(result)}", err=True)
     finally:
         # What was found before Ctrl-C or an error is kept.
         run = run_of(results, folder, time.monotonic() - began)
@@ -281,6 +311,8 @@ def _found(word: str, app: str | None) -> Entry:
     if entry is None:
         nearest = difflib.get_close_matches(word, [each.name for each in catalogue()], 1, 0.0)[0]
         raise UsageError(f"DRILL {word!r}: there is none. Do you mean {nearest}? `poolrace drill` lists all of them.")
+    if entry is OWN_FAULT:
+        raise UsageError(f"DRILL {word!r}: is what you do yourself. Name it by --broker and --fault-command.")
     if app and entry.drill.own_jobs:
         raise UsageError(f"DRILL {word!r}: sends jobs of its own, and says nothing of an app. Leave --app out.")
     return entry

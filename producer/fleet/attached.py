@@ -39,6 +39,9 @@ ASK_S = 1.0
 CHECK_EVERY_S = 5.0
 CHECKS_MISSED = 3
 """So many checks without an answer end a run: a node that is killed and started again has ten seconds to come back."""
+SELDOM_S = 60.0
+"""How often nodes send samples that nobody reads."""
+
 IDLE_S = 60.0
 IDLE = Depth(ready=0, unacked=0)
 
@@ -74,12 +77,14 @@ class AttachedFleet:
         expect_nodes: int | None,
         queues: Sequence[str] = (),
         events: EventLog = NULL_LOG,
+        least_pools: int = 2,
     ) -> None:
         self._run_id = run_id
         self._broker_url = broker_url
         self._expect_nodes = expect_nodes
         self._queues = queues
         self._events = events
+        self._least_pools = least_pools
         self._hellos: Mapping[str, Mapping[str, Any]] = {}
         self._missed: Counter[str] = Counter()
         self._pids: dict[str, int] = {}
@@ -93,7 +98,7 @@ class AttachedFleet:
         self._control = Control(self.app)
         try:
             self._hellos = self._find()
-            found = by_queue(self._hellos, self._queues) if self._queues else group(self._hellos)
+            found = by_queue(self._hellos, self._queues) if self._queues else group(self._hellos, self._least_pools)
             self._found = {each.lane.key: each for each in found}
             self._wait_until_idle()
         except BaseException:
@@ -145,6 +150,27 @@ class AttachedFleet:
         if silent:
             raise FleetError(f"No answer from {', '.join(silent)} any more. See that node's own log, and race again.")
 
+    def ask(self, timeout_s: float) -> Mapping[str, Mapping[str, Any]]:
+        """
+        Renew the lease, and return what each node that answers says of itself: of all that are there now.
+
+        Raises:
+            Exception: Whatever the client raises, if the broker is away; to be asked again.
+        """
+        try:
+            self._lease.renew()
+            answered = self._control.hello(self._run_id, (), timeout_s, every_s=SELDOM_S)
+        except Exception:
+            self._control.close()
+            self._control = Control(self.app)
+            raise
+        self._hellos = {**self._hellos, **answered}
+        return answered
+
+    def hello(self, node: str) -> Mapping[str, Any]:
+        """Return what a node said of itself last."""
+        return self._hellos[node]
+
     def _note_answer(self, node: str, lane: str, hello: Mapping[str, Any] | None) -> None:
         """Count the questions in a row that a node did not answer, and note the events that follow from it."""
         before, self._missed[node] = self._missed[node], 0 if hello else self._missed[node] + 1
@@ -192,7 +218,7 @@ class AttachedFleet:
         return [f.queue for f in self._found.values() if depth(connection, f.queue) not in (IDLE, None)]
 
     def _find(self) -> Mapping[str, Mapping[str, Any]]:
-        wanted = self._expect_nodes or (1 if self._queues else 2)
+        wanted = self._expect_nodes or (1 if self._queues else self._least_pools)
         found: Mapping[str, Mapping[str, Any]] = {}
 
         def all_answer() -> bool:
@@ -203,14 +229,15 @@ class AttachedFleet:
 
         until(all_answer, FIND_S, every_s=0)
         if len(found) < wanted:
-            raise FleetError(_too_few(self.broker, sorted(found), wanted))
+            raise FleetError(_too_few(self.broker, sorted(found), wanted, self._least_pools))
         return found  # grouping them names the queue that no node consumes
 
 
-def _too_few(broker: Broker, found: Sequence[str], wanted: int) -> str:
+def _too_few(broker: Broker, found: Sequence[str], wanted: int, least_pools: int) -> str:
     names = ", ".join(found) or "none"
+    needs = "A race needs nodes of both pools," if least_pools > 1 else "Those count"
     return (
-        f"Only {len(found)} of {wanted} nodes answer on {broker.shown}: {names}. A race needs nodes of both pools, "
+        f"Only {len(found)} of {wanted} nodes answer on {broker.shown}: {names}. {needs} "
         "whose app has poolrace.stamping attached. Start them, or name fewer with --expect-nodes."
     )
 
@@ -245,17 +272,17 @@ def by_queue(hellos: Mapping[str, Mapping[str, Any]], queues: Sequence[str]) -> 
     return _without_shared(found)
 
 
-def group(hellos: Mapping[str, Mapping[str, Any]]) -> list[FoundLane]:
+def group(hellos: Mapping[str, Mapping[str, Any]], least_pools: int = 2) -> list[FoundLane]:
     """
     Group nodes into a lane for each pool, in alphabetical order.
 
     Raises:
-        FleetError: If there is only one pool, or the nodes of a pool differ or have no queue of their own.
+        FleetError: If there are too few pools, or the nodes of a pool differ or have no queue of their own.
     """
     pools: dict[str, dict[str, Mapping[str, Any]]] = {}
     for node, hello in sorted(hellos.items()):
         pools.setdefault(hello["pool"], {})[node] = hello
-    if len(pools) < 2:
+    if len(pools) < least_pools:
         raise FleetError(
             f"All nodes run the {', '.join(pools)} pool: {', '.join(hellos)}. A race needs nodes of two pools; start "
             "some of the other."

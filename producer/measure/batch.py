@@ -19,7 +19,7 @@ from poolrace.outbox import Outbox
 from producer import interrupts
 from producer.deadlines import until
 from producer.errors import FleetError
-from producer.measure.drilled import OUTBOX_TIMES, Sender
+from producer.measure.drilled import HARMLESS, OUTBOX_TIMES, QUEUE, Sender
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,8 @@ class Batch:
         jobs: The identities of the jobs, in the order in which they are sent.
         job_s: How long each job waits, in seconds.
         every_s: The time from one job to the next.
+        queue: The queue that they go to.
+        task: Their task, which waits.
     """
 
     url: str
@@ -48,13 +50,15 @@ class Batch:
     jobs: list[str]
     job_s: float
     every_s: float
+    queue: str = QUEUE
+    task: str = HARMLESS
 
     def send(self) -> None:
         """Send all of them, each when it is due."""
         app = Celery("drill", broker=self.url, set_as_current=False)
-        sender = Sender(app, Outbox(app, self.outbox, most_times=OUTBOX_TIMES) if self.outbox else None)
+        sender = Sender(app, Outbox(app, self.outbox, most_times=OUTBOX_TIMES) if self.outbox else None, self.queue)
         for job in self.jobs:
-            sender.send_as(job, "drill.wait", self.job_s)
+            sender.send_as(job, self.task, self.job_s)
             time.sleep(self.every_s)
 
 

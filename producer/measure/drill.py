@@ -8,50 +8,43 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import re
-import threading
 import time
-from contextlib import contextmanager
+import typing
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from poolrace import effects
-from producer.analysis.drill import CellResult, Fate, resumed_after_s, runs_of, settle_jobs, shortfalls, toll_of
+from producer.analysis.drill import CellResult
 from producer.analysis.features import Tried
-from producer.deadlines import until
 from producer.errors import FleetError
 from producer.fleet import control_group
 from producer.fleet.control_group import GroupLimits
-from producer.measure import drills
+from producer.measure import drills, own_fault
+from producer.measure.accounting import (
+    FIRST_JOBS,
+    SETTLE_S,
+    TAIL_S,
+    Allowed,
+    Load,
+    account,
+    noting_held,
+    sending,
+    settled,
+    wait_for_work,
+)
+from producer.measure.any_scene import END_S, AnyScene
 from producer.measure.apart import AT_ONCE, Apart, run_apart
-from producer.measure.scene import END_S, Scene
+from producer.measure.scene import Scene
 from producer.plan.drill import Cell, window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from producer.analysis.drill import Found
     from producer.measure.drilled import Drilled
     from producer.plan.drill import Drill
-
-FIRST_JOBS = 10
-"""So many jobs are done before the fault, so that every slot is at work."""
-
-TAIL_S = 1.0
-"""Jobs are sent for so long after the fault is over: they show that work goes on."""
-
-SETTLE_S, QUIET_S = 20.0, 1.5
-"""How long jobs may take to come to their end after the load; and how long none may be anywhere to be given up."""
-
-NOTE_EVERY_S = 0.02
-MAX_SAID, MAX_SAID_COLUMNS = 4, 160
-_TOLD = re.compile(r"(?:WARNING|ERROR|CRITICAL)/\S*\]\s*(.*)|^((?:\w+\.)*\w*(?:Error|Exception|Lost)\b.*)")
-_FOLDERS = re.compile(r"(?:/[^\s/:'\"]+)+/")
-"""Of a path all but the file: folders of a machine say nothing to others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +60,12 @@ class Entry:
 
     name: str
     drill: Drill
-    strike: Callable[[Scene], None]
+    strike: Callable[[Any], None]
+
+    @property
+    def is_anywhere(self) -> bool:
+        """Whether its fault needs no more than an `AnyScene` has, so that it can be done on others' nodes, too."""
+        return typing.get_type_hints(self.strike).get("scene") is AnyScene
 
 
 @cache
@@ -81,9 +79,13 @@ def catalogue() -> tuple[Entry, ...]:
     )
 
 
+OWN_FAULT = Entry(name=own_fault.NAME, drill=own_fault.DRILL, strike=own_fault.strike)
+"""What a user does to a fleet that runs already: in no list, since it is on no fleet of ours."""
+
+
 def find(name: str) -> Entry | None:
     """Return the drill of a name; None if there is none."""
-    return next((entry for entry in catalogue() if entry.name == name), None)
+    return next((entry for entry in (*catalogue(), OWN_FAULT) if entry.name == name), None)
 
 
 def why_not(drill: Drill, cell: Cell) -> str:
@@ -116,111 +118,25 @@ def run_cell(
         for node in started:
             scene.wait_for(node)
         load_at = time.time()
-        with _meanwhile(partial(scene.sender.keep_sending, entry.drill, scene.ledger.done_count)):
+        with sending(scene, entry.drill):
             if not scene.until_done(FIRST_JOBS, END_S + 10 * longest_s):
                 raise FleetError(f"{entry.name}, {cell.name}: no job was done. The logs are in {logs}.")
             scene.wait(load_s / 3)
-            with _noting_held(scene):
+            with noting_held(scene):
                 entry.strike(scene)
             healed_at = time.time()
-            _wait_for_work(scene, healed_at, resume_s)
+            wait_for_work(scene, healed_at, resume_s)
             scene.wait(max(TAIL_S, load_at + load_s - time.time()))
-        found = _settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
-        notes = scene.ledger.notes()
-        fates = settle_jobs(scene.sender.sent, scene.sender.refused, notes, found, scene.explained())
-        toll, resumed_s = toll_of(fates, scene.lost_by(fates), scene.sender.harmful), resumed_after_s(notes, healed_at)
-        hanging = [] if resumed_s is not None else [node.name for node in scene.living()]
-        last = max((each.at for each in notes if each.what == effects.DONE), default=None)
-        return CellResult(
-            drill=entry.name,
-            cell=cell.name,
-            toll=toll,
-            short=[
-                *scene.hung,
-                *shortfalls(
-                    toll, entry.drill.bounds(cell), holdable=window(entry.drill.nodes), resumed_s=resumed_s,
-                    resume_s=resume_s, ended=len(scene.ended), hanging=hanging,
-                    promised=cell.transport if entry.drill.beside else "",
-                ),
-            ],
-            ended=scene.ended,
-            hanging=hanging,
-            resumed_s=resumed_s,
-            settled_s=None if last is None else max(0.0, last - healed_at),
-            struck=[(each.what, each.at - load_at) for each in scene.strikes],
-            told=[each for each in fates if each.fate is not Fate.DONE or each.repeated],
-            runs=(runs := runs_of(notes, load_at)),
-            longest_s=max((each.end_s - each.begin_s for each in runs if each.end_s is not None), default=0.0),
-            said=warnings_in(line for node in scene.nodes for line in node.child.said().splitlines()),
-            took_s=time.monotonic() - began,
+        found = settled(scene, SETTLE_S + 10 * longest_s + 2 * scene.visibility_s)
+        allowed = Allowed(
+            bounds=entry.drill.bounds(cell), holdable=window(entry.drill.nodes), resume_s=resume_s,
+            promised=cell.transport if entry.drill.beside else "",
         )  # fmt: skip
-
-
-@contextmanager
-def _noting_held(scene: Scene) -> Iterator[None]:
-    """Note what nodes hold while a fault strikes, again and again."""
-    with _meanwhile(lambda ended: _note_until(scene, ended)):
-        yield
-    scene.note_held()
-
-
-def _note_until(scene: Scene, ended: threading.Event) -> None:
-    while not ended.wait(NOTE_EVERY_S):
-        scene.note_held()
-
-
-@contextmanager
-def _meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Work in a thread meanwhile, until it is told to end."""
-    ended = threading.Event()
-    thread = threading.Thread(target=work, args=(ended,), name="drill")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _wait_for_work(scene: Scene, healed_at: float, within_s: float) -> None:
-    """Wait until work goes on; nodes that end by themselves are started again."""
-
-    def goes_on() -> bool:
-        scene.look_after_nodes()
-        return resumed_after_s(scene.ledger.notes(), healed_at) is not None
-
-    until(goes_on, within_s)
-
-
-def _settled(scene: Scene, within_s: float) -> Found:
-    """Wait until all jobs have come to their end, or until what is missing is nowhere; return where jobs are then."""
-    until_s, nowhere_since_s = time.monotonic() + within_s, None
-    while True:
-        ended = {each.job for each in scene.ledger.notes() if each.what in {effects.DONE, effects.FAILED}}
-        found = scene.found()
-        missing = set(scene.sender.sent) - scene.sender.refused - ended - found.dead_letters
-        now_s = time.monotonic()
-        if not (missing | found.on_the_way) or now_s > until_s:
-            return found
-        if found.on_the_way or scene.remembers(missing):
-            nowhere_since_s = None
-        elif nowhere_since_s is None:
-            nowhere_since_s = now_s
-        elif now_s > nowhere_since_s + QUIET_S:
-            return found
-        scene.look_after_nodes()
-        scene.send_again()
-        time.sleep(0.2)
-
-
-def warnings_in(lines: Iterable[str]) -> list[str]:
-    """Return the first warnings and errors among the lines of nodes' logs, each once, without a machine's folders."""
-    found: dict[str, None] = {}
-    for line in lines:
-        if (match := _TOLD.search(line)) and "DeprecationWarning" not in line:
-            # A warning may be empty, with what it is about in the lines below it.
-            found.setdefault(_FOLDERS.sub("…/", (match[1] or match[2] or "").strip())[:MAX_SAID_COLUMNS])
-    return [line for line in found if line][:MAX_SAID]
+        return account(
+            entry.name, scene, Load(began=began, at=load_at, healed_at=healed_at), found, lambda: allowed,
+            lost_by=scene.lost_by,
+            said=(line for node in scene.nodes for line in node.child.said().splitlines()),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import redis
 from kombu import Producer
 from kombu.exceptions import OperationalError
 
+from poolrace.drilling import OURS
 from poolrace.ownapp.redirect import Redirect
 from poolrace.ownapp.routing import counterpart
 from producer.errors import FleetError
@@ -73,29 +74,37 @@ class Sender:
     Attributes:
         app: An app on the broker.
         outbox: Remembers the jobs; None in cells without one.
+        queue: The queue of the nodes.
+        harmless: The task of the load; all others do harm.
+        prefix: What the identities of jobs begin with.
         sent: The identities of all jobs, in order.
+        sent_at: When each was about to be sent, in seconds since the epoch.
         refused: Those that were not taken, as the sender was told.
         harmful: Those that do harm themselves.
     """
 
     app: Celery
     outbox: Outbox | None = None
+    queue: str = QUEUE
+    harmless: str = HARMLESS
+    prefix: str = OURS
     sent: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
     harmful: set[str] = field(default_factory=set)
+    sent_at: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, task: str, *arguments: Any, after_s: float | None = None) -> str:
         """Send a job of the demonstration, due after so many seconds, and return its identity."""
         job = self.identity()
-        if task != HARMLESS:
+        if task not in {HARMLESS, self.harmless}:
             self.harmful.add(job)
         self.send_as(job, task, *arguments, after_s=after_s)
         return job
 
     def send_as(self, job: str, task: str, *arguments: Any, after_s: float | None = None) -> None:
         """Send a job under an identity that it has already."""
-        options: dict[str, Any] = {"task_id": job, "queue": QUEUE, "retry": False, "countdown": after_s}
+        options: dict[str, Any] = {"task_id": job, "queue": self.queue, "retry": False, "countdown": after_s}
         try:
             if self.outbox:
                 self.outbox.send(self.app.signature(task, (job, *arguments)), **options)
@@ -106,7 +115,7 @@ class Sender:
 
     def send_one(self, job_s: float) -> str:
         """Send a job as the load has it, and return its identity; the demonstration's wait for so many seconds."""
-        return self.send(HARMLESS, job_s)
+        return self.send(self.harmless, job_s)
 
     def keep_sending(self, drill: Drill, _done: Any, ended: threading.Event) -> None:
         """Send jobs until it is told to end, each when it is due."""
@@ -118,8 +127,9 @@ class Sender:
     def identity(self) -> str:
         """Return the identity of the next job, which counts as sent from now on."""
         with self._lock:
-            job = f"job-{len(self.sent)}"
+            job = f"{self.prefix}{len(self.sent)}"
             self.sent.append(job)
+            self.sent_at[job] = time.time()
         return job
 
 

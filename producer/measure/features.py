@@ -27,7 +27,8 @@ from producer.analysis.features import Tried
 from producer.deadlines import until
 from producer.errors import FleetError
 from producer.files import replaced
-from producer.measure.scene import END_S, LOOK_S, Scene
+from producer.measure.any_scene import END_S, LOOK_S
+from producer.measure.scene import Scene
 from producer.plan.drill import EARLY, SLOTS, Cell, Drill
 
 if TYPE_CHECKING:

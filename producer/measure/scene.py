@@ -1,4 +1,4 @@
-"""The scene of a drill: a broker, nodes, and a sender of jobs, all of which a fault may strike."""
+"""The scene of a drill on a fleet of its own: broker, nodes and a sender of jobs, all of which a fault may strike."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from producer.fleet.failover import FailoverServers
 from producer.fleet.link import Link
 from producer.fleet.own_clock import OwnClock
 from producer.fleet.processes import Processes
-from producer.measure.batch import Batch, Publisher
+from producer.measure.any_scene import AnyScene, identities
 from producer.measure.drilled import OUTBOX_TIMES, QUEUE, Demonstration
 from producer.plan.drill import PREFETCH, SLOTS, Cell, Drill
 
@@ -41,18 +41,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from poolrace.effects import Note
     from producer.analysis.drill import JobFate
     from producer.fleet.processes import Child
     from producer.measure.drilled import Drilled
 
 MIB = 2**20
-READY_S, ANSWER_S, END_S, LOOK_S = 60.0, 1.0, 30.0, 0.02
+READY_S, ANSWER_S = 60.0, 1.0
 LAST_S = 45.0
 """How long a node may take to end: a child of Celery's waits for 30 s to have its last result read."""
-BATCH_EVERY_S = 0.02
-HELD_S = 0.5
-"""So long after a fault what nodes hold is added to what they held: a job may have been taken at the same instant."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,21 +72,15 @@ class DrillNode:
         return self.child.process.pid
 
 
-class Scene:
+class Scene(AnyScene):
     """
-    A broker and nodes of one cell, under load.
+    A broker and nodes of one cell, under load, that the drill has started.
 
     Use it as a context manager: leaving it ends all that it started, whatever state a fault left it in.
 
     Attributes:
-        cell: How the nodes run.
         nodes: All nodes that were started, in order, those that have ended among them.
         server: The broker; where it has a replica, the one that is the broker at first.
-        sender: Sends jobs.
-        ledger: The effects of jobs.
-        strikes: The faults so far.
-        hung: In words, the nodes that did not do what they were asked to.
-        ended: In words, the nodes that ended by themselves.
         link: What the nodes reach the broker over, if that is a part of the drill.
         times: How often a fault strikes that strikes again and again.
         clocks: The clocks of nodes, by the first part of their names, if they have clocks of their own.
@@ -106,14 +96,13 @@ class Scene:
     def __init__(
         self, cell: Cell, drill: Drill, logs: Path, drilled: Drilled | None = None, times: int | None = None
     ) -> None:
+        super().__init__()
         self.cell, self._drill, self._logs = cell, drill, logs
         self._drilled = drilled or Demonstration()
         self.times = times or drill.times
         self.visibility_s = self._drilled.visibility_s or drill.visibility_s
         self.nodes: list[DrillNode] = []
-        self.strikes: list[Strike] = []
-        self.hung: list[str] = []
-        self.ended: list[str] = []
+        self.slots = drill.nodes * SLOTS
         self.clocks: dict[str, OwnClock] = {}
         self._processes = Processes()
         self._group: ControlGroup | None = None
@@ -244,19 +233,6 @@ class Scene:
         """Send a signal to all processes of a node: SIGSTOP freezes it as a paused virtual machine is."""
         os.killpg(node.pid, number)
 
-    def struck(self, what: str, also: Iterable[str] = ()) -> None:
-        """Note that a fault strikes, and what nodes hold then, and other jobs that it may have run again."""
-        self.strikes.append(Strike(what=what, at=time.time(), held=self._held().union(also)))
-        self._mark(len(self.strikes) - 1)
-
-    def note_held(self) -> None:
-        """Add what nodes hold now to the fault that has just struck."""
-        if self.strikes and time.time() < self.strikes[-1].at + HELD_S:
-            number = len(self.strikes) - 1  # another fault may strike meanwhile
-            last = self.strikes[number]
-            self.strikes[number] = replace(last, held=last.held | self._held())
-            self._mark(number)
-
     def _mark(self, number: int) -> None:
         """Write down in the broker's journal that a fault strikes, for what is held for less than a look takes."""
         if self._keeps_journal:
@@ -271,36 +247,10 @@ class Scene:
             self.ended.append(f"{node.name} ended by itself with {node.child.ended()}")
             self.begin_node()
 
-    def cut_connections(self, what: str) -> None:
-        """Have the broker close every connection but that of this command, as a firewall or a failover does."""
-        self.struck(what)
-        with self._client() as client:
-            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes")
-
     def set_broker(self, name: str, value: str) -> None:
         """Change a setting of the broker while it runs."""
         with self._client() as client:
             client.config_set(name, value)
-
-    def begin_batch(self, count: int) -> Publisher:
-        """Start a process that sends a batch of jobs."""
-        sent = Batch(
-            url=self.server.broker.url,
-            outbox=str(self._outbox) if self.cell.has_outbox else "",
-            jobs=[self.sender.identity() for _ in range(count)],
-            job_s=self._drill.job_s,
-            every_s=BATCH_EVERY_S,
-        )
-        return Publisher(self._processes, sent, self._logs / "publisher.log")
-
-    def wait(self, seconds: float) -> None:
-        """Let the load go on, and start another node for each that ends by itself."""
-        until(self._waited, seconds, every_s=LOOK_S)
-
-    def _waited(self) -> bool:
-        self.look_after_nodes()
-        return False
 
     def kill_at_random(self, chance: random.Random) -> None:
         """Kill a node, the process of a slot, all connections, or the broker; nodes and slots only if others work."""
@@ -342,46 +292,28 @@ class Scene:
         """Return whether the outbox, where there is one, will send some of these jobs again."""
         return bool(jobs) and self.sender.outbox is not None and self.sender.outbox.waiting() > 0
 
-    def until_done(self, count: int, within_s: float = END_S) -> bool:
-        """Wait until so many jobs are done, and return whether they are."""
-        return until(lambda: self.ledger.done_count() >= count, within_s, every_s=LOOK_S)
-
-    def send_burst(self, count: int, job_s: float) -> None:
-        """Send jobs at once, so that some wait and some are taken ahead."""
-        for _ in range(count):
-            self.sender.send_one(job_s)
-
     def until_at_work(self, job_s: float = 0.5) -> DrillNode:
         """Send a longer job, and wait until a slot is in the middle of it; return its node."""
-        slot = self._slot_at_work(job_s)
-        return next((node for node in self.living() if node.name == slot.node), self.living()[0])
+        return self._named(self.slot_at_work(job_s).node)
 
-    def process_at_work(self, job_s: float = 0.5) -> int:
-        """Send a longer job, and wait until a slot is in the middle of it; return its process."""
-        return self._slot_at_work(job_s).pid
+    def _named(self, name: str) -> DrillNode:
+        return next((node for node in self.living() if node.name == name), self.living()[0])
 
-    def _slot_at_work(self, job_s: float) -> Note:
-        job = self.sender.send_one(job_s)
-        self.until_begun(job)
-        if isinstance(self._drilled, Demonstration):
-            self.wait(job_s / 4)
-        begun = self.ledger.first_begin(job)
-        assert begun is not None
-        return begun
+    def replace_node(self, name: str, what: str) -> None:
+        """Send SIGTERM to a node, start another, and wait for the end of the first."""
+        node = self._named(name)
+        self.ask_to_end(node, signal.SIGTERM, what)
+        self.start_node()
+        self.wait_for_end(node)
 
-    def until_begun(self, job: str) -> None:
-        """
-        Wait until a job has begun.
+    def kill_slot(self, what: str) -> None:
+        """Kill the process of a slot in the middle of a job."""
+        child = self.slot_at_work().pid
+        self.struck(what)
+        os.kill(child, signal.SIGKILL)
 
-        Raises:
-            FleetError: If it does not.
-        """
-        if until(lambda: self.ledger.first_begin(job), END_S, every_s=LOOK_S) is None:
-            raise FleetError(f"No node began a job in {END_S:.0f} s. The logs are in {self._logs}.")
-
-    def until_noted(self, job: str, within_s: float = END_S) -> bool:
-        """Wait until a job is done, and return whether it is."""
-        return until(lambda: job in self.ledger.done(), within_s)
+    def _middle_s(self, job_s: float) -> float:
+        return super()._middle_s(job_s) if isinstance(self._drilled, Demonstration) else 0.0
 
     # What is found
 
@@ -394,10 +326,10 @@ class Scene:
             delivered = client.hvals("unacked")
             dead = client.lrange(DEAD_LETTER_KEY, 0, -1)
         return Found(
-            ready=frozenset(_identities(json.loads(raw) for raw in lists)),
-            delivered=frozenset(_identities(json.loads(raw)[0] for raw in delivered)),
-            on_nodes=frozenset(self._on_nodes()),
-            dead_letters=frozenset(_identities(json.loads(json.loads(raw)["message"]) for raw in dead)),
+            ready=frozenset(identities(json.loads(raw) for raw in lists)),
+            delivered=frozenset(identities(json.loads(raw)[0] for raw in delivered)),
+            on_nodes=frozenset(self._asked(self.living_names(), ANSWER_S)),
+            dead_letters=frozenset(identities(json.loads(json.loads(raw)["message"]) for raw in dead)),
         )
 
     def explained(self) -> list[Strike]:
@@ -420,20 +352,19 @@ class Scene:
         """Return the nodes that run and were not struck."""
         return [node for node in self.nodes if not node.struck and node.child.process.poll() is None]
 
-    def _on_nodes(self) -> list[str]:
-        if not (living := [node.name for node in self.living()]):
-            return []
-        inspect: Any = self.app.control.inspect(destination=living, timeout=ANSWER_S)
-        answers = [asked() or {} for asked in (inspect.active, inspect.reserved, inspect.scheduled)]
-        jobs = [job for answer in answers for some in answer.values() for job in some]
-        return [job.get("request", job)["id"] for job in jobs]
+    def living_names(self) -> list[str]:
+        """Return the names of the nodes that run and were not struck."""
+        return [node.name for node in self.living()]
 
-    def _held(self) -> frozenset[str]:
-        try:
-            with self._client() as client:
-                return frozenset(_identities(json.loads(raw)[0] for raw in client.hvals("unacked")))
-        except redis.RedisError:
-            return frozenset()
+    def _delivered(self) -> frozenset[str]:
+        with self._client() as client:
+            return frozenset(identities(json.loads(raw)[0] for raw in client.hvals("unacked")))
+
+    def _broker_url(self) -> str:
+        return self.server.broker.url
+
+    def _outbox_place(self) -> str:
+        return str(self._outbox) if self.cell.has_outbox else ""
 
     def _client(self) -> Any:
         return self._reached.client()
@@ -450,12 +381,7 @@ class Scene:
             drilling.MASTER: self._reached.options.get("master_name", ""),
             drilling.PROFILE: self.cell.profile,
             drilling.WITHOUT: ",".join(self.cell.without),
-            drilling.OUTBOX: str(self._outbox) if self.cell.has_outbox else "",
+            drilling.OUTBOX: self._outbox_place(),
             effects.VARIABLE: str(self._effects),
             drilling.RETURN_LIMIT: str(self._drill.return_limit),
         }
-
-
-def _identities(messages: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the ids of the tasks in messages as kombu writes them."""
-    return [str(message["headers"]["id"]) for message in messages if "id" in message.get("headers", {})]

@@ -39,6 +39,7 @@ class Cell:
         profile: The profile of settings; empty for none.
         without: Settings of the profile that are left out, to see what they are for.
         is_own: Whether acknowledgement and transport are those of a user's app as it is.
+        queue: The queue of nodes that run already, where there may be several lanes of a pool; else empty.
     """
 
     pool: str
@@ -47,12 +48,13 @@ class Cell:
     profile: str = ""
     without: tuple[str, ...] = ()
     is_own: bool = False
+    queue: str = ""
 
     @property
     def name(self) -> str:
         """The name in reports and on the command line, e.g. `prefork-late-atomic`, `threads-safe` or `threads-own`."""
         way = self.profile or (OWN if self.is_own else f"{self.acks}-{self.transport}")
-        plain = f"{self.pool}-{way}"
+        plain = f"{self.pool}-{way}" + (f"-of-{self.queue}" if self.queue else "")
         return "-without-".join([plain, *self.without])
 
     def leaving_out(self, *names: str) -> Cell:
@@ -102,6 +104,21 @@ def own_cells(acks: str, transport: str, pools: tuple[str, ...] = DEFAULT_POOLS)
     )
 
 
+def profile_of(acks: str, transport: str, *, rejects: bool, has_aof: bool) -> str:
+    """
+    Return the profile whose settings nodes that run already have, all of them; empty if they have none's.
+
+    Args:
+        acks: When they acknowledge.
+        transport: Their transport.
+        rejects: Whether a job whose process is gone runs again.
+        has_aof: Whether their broker keeps what it has on disk.
+    """
+    settings = settings_of(SAFE, Where.APP)
+    wanted = (LATE if settings["task_acks_late"] else EARLY, transport_in(settings))
+    return SAFE if (acks, transport) == wanted and rejects and has_aof else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """
@@ -113,6 +130,7 @@ class Bounds:
         queued: Jobs that never come to an end.
         set_aside: Jobs that came again too often, and went to the dead letters.
         repeated: Jobs that ran more than once, each explained by the fault; None for as many as a node may hold.
+        repeated_per_slot: Further jobs that may run again, for each slot of a node.
         unexplained: Of these, jobs that no node was seen to hold as a fault struck.
         ended: Nodes that ended by themselves, and whose supervisor started another.
         hangs: Nodes that take no job any more until somebody starts them again.
@@ -123,9 +141,16 @@ class Bounds:
     queued: int = 0
     set_aside: int = 0
     repeated: int | None = None
+    repeated_per_slot: int = 0
     unexplained: int = 0
     ended: int = 0
     hangs: int = 0
+
+    def on(self, slots: int) -> Bounds:
+        """Return the same for nodes of so many slots each."""
+        if self.repeated is None or not self.repeated_per_slot:
+            return self
+        return replace(self, repeated=self.repeated + slots * self.repeated_per_slot, repeated_per_slot=0)
 
 
 MANY = 10**9
@@ -168,6 +193,7 @@ class Drill:
         times: How often it strikes, unless the user says otherwise; 0 for a drill that does not strike again and again.
         beside: The transport of every other node, on the same queue; empty if all have that of the cell.
         failover: Whether the broker has a replica, and sentinels that put it in its place.
+        waits_timeouts: How many visibility timeouts it waits for.
         own_jobs: Whether it sends jobs of its own, so that it says nothing of a user's app.
     """
 
@@ -191,10 +217,11 @@ class Drill:
     times: int = 0
     beside: str = ""
     failover: bool = False
+    waits_timeouts: int = 0
     own_jobs: bool = False
 
-    def bounds(self, cell: Cell) -> Bounds:
-        """Return what the fault may cost in a cell: what is expected of its profile or of its traits."""
+    def bounds(self, cell: Cell, slots: int = SLOTS) -> Bounds:
+        """Return what the fault may cost in a cell, with so many slots a node: as its profile or its traits promise."""
         # Of a profile, what it promises whole: what is left out of it shows by what it costs.
         # An app whose tasks differ is held to what early acknowledgement allows.
         acks, transport = (LATE, ATOMIC) if cell.profile else (cell.acks, cell.transport)
@@ -202,7 +229,7 @@ class Drill:
         traits = (cell.profile, SAFE if cell.profile else "", f"{acks}-{transport}", acks, "any")
         kind = CHILDREN if cell.has_children else ONE_PROCESS
         names = [name for trait in traits if trait for name in (f"{kind}-{trait}", trait)]
-        return next((self.expected[name] for name in names if name in self.expected), Bounds())
+        return next((self.expected[name] for name in names if name in self.expected), Bounds()).on(slots)
 
     def why_not(self, cell: Cell) -> str:
         """Return why the fault says nothing of a cell; empty if it does."""
@@ -225,7 +252,24 @@ def warm_shutdown(nodes: int) -> Mapping[str, Bounds]:
     A job that is on its way to a child just then is forgotten by Celery (`AsynPool.flush`): the child runs it, and the
     node gives it back. So it runs again elsewhere, and the node ends half a minute later.
     """
-    return {"children-any": Bounds(repeated=nodes * SLOTS), "any": Bounds(repeated=0)}
+    return {"children-any": Bounds(repeated=0, repeated_per_slot=nodes), "any": Bounds(repeated=0)}
+
+
+def own_fault(cell: Cell, *, slots: int, gone: int) -> Bounds:
+    """
+    Return what a fault of which only its end is known may cost in a cell: what acknowledgement and transport promise.
+
+    Args:
+        cell: How the nodes run.
+        slots: The slots of each node.
+        gone: How often a node went, or was started again.
+    """
+    if cell.profile or (cell.acks, cell.transport) == (LATE, ATOMIC):
+        return Bounds()
+    # Kombu takes a job with one command and notes it with the next: one may be lost besides.
+    if cell.acks == LATE:
+        return Bounds(lost=gone)
+    return Bounds(lost=gone * (slots + 1), failed=gone * slots)
 
 
 FAILOVER = {

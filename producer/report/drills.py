@@ -19,7 +19,7 @@ from producer.report.formats import seconds
 from producer.report.parts import Prose, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from producer.analysis.drill import Toll
@@ -36,8 +36,8 @@ NOT_SEEN = (
     "its process was gone is not seen."
 )
 COLUMNS = (
-    "cell", "jobs", "lost", "failed", "set aside", "never ended", "ran again", "neighbours hurt", "goes on after",
-    "done after", "as expected",
+    "cell", "nodes", "jobs", "lost", "failed", "set aside", "never ended", "ran again", "neighbours hurt", "held up",
+    "recovered after", "goes on after", "done after", "as expected",
 )  # fmt: skip
 
 OFTEN = 10
@@ -116,6 +116,28 @@ def contents() -> list[Part]:
     ]
 
 
+def contents_on_others(why_left_out: Callable[[Entry], str]) -> list[Part]:
+    """Return what can be done on nodes that run already, and of all other drills why they cannot."""
+    left_out = {each.name: why_left_out(each) for each in catalogue()}
+    done = [[each.name, each.drill.title] for each in catalogue() if not left_out[each.name]]
+    others = [[name, reason] for name, reason in left_out.items() if reason]
+    return [
+        Table(
+            title="Drills on nodes that run already", columns=["name", "what happens"], rows=done,
+            words=["what happens"],
+        ),
+        Table(title="Left out there", columns=["name", "because"], rows=others, words=["because"]),
+        Prose(
+            title="",
+            lines=["A fault of your own is a command, or is done by hand, while jobs are sent."],
+            commands=[
+                "poolrace drill --broker URL --fault-command 'docker kill shop-worker-1'",
+                "poolrace drill --broker URL --fault-by-hand",
+            ],
+        ),
+    ]  # fmt: skip
+
+
 def matrix(run: DrillsRun) -> list[Part]:
     """Return a table a pool, with a row a drill and a column a cell: what was lost, failed and ran again."""
     took = f"tried in {seconds(run.took_s)}. {machine_of(run)}"
@@ -149,10 +171,40 @@ def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
         _cells(results),
         Prose(title="Promised", lines=[f"{entry.drill.documented} ({entry.drill.source})"]),
         *([Prose(title="Struck", lines=struck)] if (struck := _struck(results)) else []),
+        *([Prose(title="What struck", lines=done)] if (done := _done(results)) else []),
+        *([Prose(title="Nodes that went and came", lines=seen)] if (seen := _seen_nodes(results)) else []),
+        *([Prose(title="Jobs that ran again", lines=again)] if (again := _explained(results)) else []),
         *([Prose(title="Nodes that ended", lines=ended)] if ended else []),
         *([Prose(title="Nodes that hang", lines=hanging)] if hanging else []),
         *([Prose(title="What an operator sees", lines=list(said)[:6])] if said else []),
     ]
+
+
+def _done(results: Sequence[CellResult]) -> list[str]:
+    """Return what struck nodes that the drill did not start, and when; a fault of the user's strikes all lanes at once."""
+    found: dict[str, float] = {}
+    for each in results:
+        if each.nodes is not None and len(each.struck) < OFTEN:
+            for what, at_s in each.struck:
+                found.setdefault(what, at_s)
+    return [f"{what}: {seconds(at_s)} after the load began" for what, at_s in found.items()]
+
+
+def _seen_nodes(results: Sequence[CellResult]) -> list[str]:
+    """Return what was seen of nodes, a line each, in the order of their hosts."""
+    found: dict[str, list[str]] = {}
+    for seen in sorted((seen for each in results for seen in each.seen), key=lambda seen: seen.at_s):
+        found.setdefault(seen.node, []).append(f"{seen.what} at {seconds(seen.at_s)}")
+    by_host = sorted(found, key=lambda node: (node.partition("@")[2], node))
+    return [f"{node}: {', '.join(found[node])}" for node in by_host]
+
+
+def _explained(results: Sequence[CellResult]) -> list[str]:
+    """Return how many jobs ran again on nodes that the drill did not start, by what explains it."""
+    again = Counter(
+        (each.cell, job.explained_by) for each in results if each.nodes is not None for job in each.told if job.repeated
+    )
+    return [f"{cell}: {count} by {why or 'nothing that is known'}" for (cell, why), count in again.items()]
 
 
 def runbook(run: DrillsRun, visibility_s: int) -> list[Part]:
@@ -251,11 +303,15 @@ def _row(each: CellResult) -> list[str]:
         return [each.cell, *[UNNAMED] * (len(COLUMNS) - 2), each.skipped or "; ".join(each.short)]
     toll = each.toll
     return [
-        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside),
+        each.cell, UNNAMED if each.nodes is None else str(each.nodes), str(toll.sent), lost_of(toll), str(toll.failed),
+        str(toll.set_aside),
         str(toll.queued) if toll.queued else UNNAMED, _again(toll),
         UNNAMED if toll.neighbours is None else str(toll.neighbours),
-        UNNAMED if each.resumed_s is None else seconds(each.resumed_s),
-        UNNAMED if each.settled_s is None else seconds(each.settled_s),
+        UNNAMED if each.held_up is None else str(each.held_up.jobs),
+        UNNAMED if each.held_up is None else seconds(each.held_up.recovered_s),
+        # Of several nodes others go on, and jobs are sent until long after: what counts there is what was held up.
+        UNNAMED if each.resumed_s is None or each.held_up else seconds(each.resumed_s),
+        UNNAMED if each.settled_s is None or each.held_up else seconds(each.settled_s),
         _kept(each),
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from typing import Any
 
 from poolrace import drilling, effects
@@ -10,7 +11,7 @@ from worker.app import app
 LEDGER = os.environ[effects.VARIABLE]
 
 drilling.apply(app, os.environ)
-drilling.note_failures(app, LEDGER)
+drilling.note_failures(app, partial(effects.note, LEDGER))
 
 
 @app.task(name="noted.wait", bind=True)

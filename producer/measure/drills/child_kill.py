@@ -1,9 +1,6 @@
 """A process of a slot is killed."""
 
-import os
-import signal
-
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 DRILL = Drill(
@@ -15,8 +12,6 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Kill a child in the middle of a job."""
-    child = scene.process_at_work()
-    scene.struck("process of a slot killed")
-    os.kill(child, signal.SIGKILL)
+    scene.kill_slot("process of a slot killed")

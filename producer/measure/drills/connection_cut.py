@@ -1,6 +1,6 @@
 """Every connection is cut."""
 
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 DRILL = Drill(
@@ -11,7 +11,7 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Cut all connections, twice."""
     for _ in range(2):
         scene.cut_connections("connections cut")

@@ -1,8 +1,6 @@
 """A job that does not end when it is told to."""
 
-import signal
-
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 DRILL = Drill(
@@ -14,11 +12,9 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Revoke such a job while it runs, ask its node to end, and start another."""
     job = scene.sender.send("drill.ignore_term", 3.0)
-    scene.until_begun(job)
+    begun = scene.until_begun(job)
     scene.app.control.revoke(job, terminate=True)
-    scene.ask_to_end(scene.living()[0], signal.SIGTERM, "job and node told to end")
-    scene.start_node()
-    scene.wait_for_end(scene.nodes[0])
+    scene.replace_node(begun.node, "job and node told to end")

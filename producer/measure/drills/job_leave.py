@@ -1,6 +1,6 @@
 """A job that ends its process."""
 
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import POISON, Drill
 
 DRILL = Drill(
@@ -13,7 +13,7 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Send such a job, and start a node whenever one has ended."""
     scene.sender.send("drill.leave", 1)
     scene.struck("a job ended its process")

@@ -1,6 +1,6 @@
 """A job past its time limits."""
 
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 DRILL = Drill(
@@ -16,7 +16,7 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Send such a job, and wait for its end."""
     scene.struck("a job overstayed")
     scene.sender.send("drill.overstay", 2.8)

@@ -1,6 +1,6 @@
 """A job longer than the visibility timeout."""
 
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 DRILL = Drill(
@@ -9,11 +9,12 @@ DRILL = Drill(
     source="docs.celeryq.dev: getting-started/backends-and-brokers/redis, Visibility timeout",
     expected={"late-stock": Bounds(repeated=1), "any": Bounds(repeated=0)},
     nodes=2,
+    waits_timeouts=3,
     own_jobs=True,
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Send such a job, and wait for its end."""
     job = scene.sender.send("drill.wait", 3 * scene.visibility_s)
     scene.wait(0.5)

@@ -1,7 +1,7 @@
 """Jobs that wait in a node for longer than the visibility timeout."""
 
-from producer.measure.scene import Scene
-from producer.plan.drill import MANY, SLOTS, Bounds, Drill
+from producer.measure.any_scene import AnyScene
+from producer.plan.drill import MANY, Bounds, Drill
 
 AGAIN = Bounds(repeated=MANY, unexplained=MANY, queued=MANY)
 DRILL = Drill(
@@ -12,13 +12,14 @@ DRILL = Drill(
     expected={"early-stock": AGAIN, "late-stock": AGAIN, "outbox": Bounds(repeated=MANY), "any": Bounds(repeated=0)},
     nodes=2,
     rate_per_s=20.0,
+    waits_timeouts=3,
     own_jobs=True,
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Send as many long jobs as there are slots, and wait for their end."""
-    jobs = [scene.sender.send("drill.wait", 3 * scene.visibility_s) for _ in range(DRILL.nodes * SLOTS)]
+    jobs = [scene.sender.send("drill.wait", 3 * scene.visibility_s) for _ in range(scene.slots)]
     scene.struck("jobs waited in their nodes", also=jobs)
     for job in jobs:
-        scene.until_noted(job, 30)
+        scene.until_noted(job)

@@ -1,8 +1,6 @@
 """A node is asked to end."""
 
-import signal
-
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Drill, warm_shutdown
 
 DRILL = Drill(
@@ -13,9 +11,6 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
-    """Ask the node to end, wait for it, and start another."""
-    node = scene.until_at_work()
-    scene.ask_to_end(node, signal.SIGTERM, "node asked to end")
-    scene.start_node()
-    scene.wait_for_end(node)
+def strike(scene: AnyScene) -> None:
+    """Ask the node to end in the middle of a job, and have another take its place."""
+    scene.replace_node(scene.slot_at_work().node, "node asked to end")

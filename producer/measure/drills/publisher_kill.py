@@ -1,6 +1,6 @@
 """A publisher is killed in the middle of a batch, and run again."""
 
-from producer.measure.scene import Scene
+from producer.measure.any_scene import AnyScene
 from producer.plan.drill import Bounds, Drill
 
 BATCH = 60
@@ -14,7 +14,7 @@ DRILL = Drill(
 )
 
 
-def strike(scene: Scene) -> None:
+def strike(scene: AnyScene) -> None:
     """Kill a process that sends a batch, and start it again with the same batch."""
     publisher = scene.begin_batch(BATCH)
     scene.until_begun(publisher.batch.jobs[BATCH // 2])
