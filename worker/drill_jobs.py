@@ -12,10 +12,10 @@ import signal
 import threading
 import time
 from contextvars import ContextVar
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from billiard import current_process
-from celery import current_task
 
 from poolrace import effects
 
@@ -35,7 +35,7 @@ _jobs: dict[Callable[..., None], dict[str, Any]] = {}
 
 
 def job(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Mark what a job does between its two notes, with the options of its task."""
+    """Mark what a job does between its two notes, with the options of its task; it takes the task if it has `task`."""
 
     def marked(work: Callable[..., None]) -> Callable[..., None]:
         _jobs[work] = options
@@ -52,9 +52,11 @@ def register(app: Celery, note: Noting) -> None:
 
 
 def _noted(work: Callable[..., None], note: Noting) -> Callable[..., None]:
+    takes_task = "task" in signature(work).parameters
+
     def run(task: Any, identity: str, *arguments: Any) -> None:
         note(identity, effects.BEGUN, task.request.hostname)
-        work(*arguments)
+        work(*arguments, **({"task": task} if takes_task else {}))
         note(identity, effects.DONE, task.request.hostname)
 
     return run
@@ -85,10 +87,9 @@ def be_killed() -> None:
 
 
 @job()
-def be_killed_once() -> None:
+def be_killed_once(*, task: Any) -> None:
     """Have the kernel kill the process of the slot, unless the job has come again."""
-    info = current_task.request.delivery_info or {}
-    if not info.get("redelivered"):
+    if not (task.request.delivery_info or {}).get("redelivered"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 

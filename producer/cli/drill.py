@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -172,19 +173,23 @@ def drill(
     if not (words or everything or own_fault):
         show_parts(contents_on_others(why_left_out) if attached else contents(), console_for(sys.stdout))
         return 0
+    if FEATURES in words and of_attached["broker_url"]:
+        raise UsageError("DRILL features: tries what pools do, on nodes of its own. Leave --broker out.")
     if FEATURES in words:
         return _features(words, keys, out, as_json=as_json)
     app = others.pop("app")
     chosen = _chosen(words, app, times, everything=everything and not own_fault)
-    folder, own = make_folder(out, "drills"), None
+    own, most = None, None
     if attached:
-        found, most = run_attached(chosen_for(attached, chosen), folder, attached, repeat), None
+        entries = chosen_for(attached, chosen)
+        folder = make_folder(out, "drills")
+        found = run_attached(entries, folder, attached, repeat)
     else:
         named = _pools(pools, keys)
         own, known = _own(app, named, **others) if app else (None, cells(named))
         pairs = [(entry, cell) for entry in chosen for cell in _cells(known, keys, without)]
+        folder, most = make_folder(out, "drills"), len(pairs) * repeat
         found = run_drills(pairs, folder, CELL, own, at_once=at_once, times=times, repeat=repeat)
-        most = len(pairs) * repeat
     run = _run(found, most, folder, junit, times=times)
     return _show(run, own, in_matrix=len(chosen) > 1, as_json=as_json)
 
@@ -241,6 +246,9 @@ def _run(
             click.echo(f"Page: {folder / PAGE}", err=True)
             if junit:
                 write_for_ci(junit, drills_as_junit(run))
+        else:
+            with suppress(OSError):  # there may be logs
+                folder.rmdir()
     return run
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from celery import Celery
-
 from producer.analysis.drill import CellResult, SeenNode, held_up
 from producer.errors import FleetError
 from producer.fleet.attached import AttachedFleet
@@ -31,12 +29,16 @@ from producer.measure.accounting import (
 from producer.measure.any_scene import END_S
 from producer.measure.attached_scene import AttachedLane, AttachedScene, NotPermittedError
 from producer.measure.drill import OWN_FAULT
+from producer.measure.drilled import HARMLESS
 from producer.measure.own_fault import ByCommand, ByHand, Struck
 from producer.plan.drill import POISON, Cell, own_fault, profile_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+    from celery import Celery
 
     from producer.measure.drill import Entry
     from producer.measure.own_fault import Fault
@@ -104,11 +106,13 @@ def run_attached(
     run_id = secrets.token_hex(8)
     with Processes() as processes, _fleet(run_id, options) as fleet:
         lanes = _lanes(fleet, options)
+        knowing = _knowing(fleet.app, [node for lane in lanes for node in fleet.nodes(lane.lane)])
         before = {node: fleet.hello(node) for lane in lanes for node in fleet.nodes(lane.lane)}
         with NodeWatch(fleet.ask, before) as watch:
             for entry in entries:
                 for number in range(repeat):
-                    runner = _Runner(entry, options, watch, processes, folder / "logs" / entry.name / str(number + 1))
+                    place = folder / "logs" / entry.name / str(number + 1)
+                    runner = _Runner(entry, options, watch, processes, place, knowing)
                     yield from runner.run(lanes)
 
 
@@ -135,7 +139,11 @@ def _attached(fleet: AttachedFleet, lane: Lane, *, has_aof: bool) -> AttachedLan
     queue = "" if lane.key == lane.pool else lane.key
     cell = Cell(pool=lane.pool, acks=lane.acks, transport=lane.transport, profile=profile, queue=queue)
     return AttachedLane(
-        lane=lane, queue=fleet.queue(lane), cell=cell, visibility_s=float(hello.get("visibility_timeout_s") or 3600)
+        lane=lane,
+        queue=fleet.queue(lane),
+        nodes=frozenset(fleet.nodes(lane)),
+        cell=cell,
+        visibility_s=float(hello.get("visibility_timeout_s") or 3600),
     )
 
 
@@ -151,6 +159,12 @@ def _server_info(app: Celery) -> dict[str, Any]:
         if not hasattr(client, "lrange"):
             raise FleetError("--broker: drills need Redis or Valkey, which can be asked where each job is.")
         return {**client.info("persistence"), **client.info("server")}
+
+
+def _knowing(app: Celery, nodes: Sequence[str]) -> set[str]:
+    """Return the nodes that know the jobs of drills, also those that do harm."""
+    asked: Any = app.control.inspect(destination=list(nodes), timeout=SAY_S, limit=len(nodes))
+    return {node for node, tasks in (asked.registered() or {}).items() if HARMLESS in tasks}
 
 
 def why_left_out(entry: Entry) -> str:
@@ -169,7 +183,7 @@ def why_left_out(entry: Entry) -> str:
     return next((reason for reason, applies in reasons.items() if applies), DO_IT_YOURSELF)
 
 
-def why_not_on(entry: Entry, at: AttachedLane, known: bool) -> str:
+def why_not_on(entry: Entry, at: AttachedLane, *, known: bool) -> str:
     """
     Return why a drill is left out on a lane; empty if it is done.
 
@@ -202,24 +216,17 @@ class _Runner:
     watch: NodeWatch
     processes: Processes
     folder: Path
+    knowing: AbstractSet[str]
 
     def run(self, lanes: Sequence[AttachedLane]) -> Iterator[CellResult]:
         if self.entry is OWN_FAULT:
             yield from self._run_on(lanes)
             return
         for at in lanes:
-            if reason := why_not_on(self.entry, at, self._known(at)):
+            if reason := why_not_on(self.entry, at, known=self.knowing >= at.nodes):
                 yield CellResult(drill=self.entry.name, cell=at.cell.name, skipped=reason)
             else:
                 yield from self._run_on([at])
-
-    def _known(self, at: AttachedLane) -> bool:
-        """Return whether the nodes of a lane know the jobs of drills."""
-        app = Celery("drill", broker=self.options.broker_url, set_as_current=False)
-        with app:
-            asked: Any = app.control.inspect(destination=self.watch.living(at.queue), timeout=SAY_S)
-            answers = asked.registered() or {}
-        return bool(answers) and all("drill.wait" in tasks for tasks in answers.values())
 
     def _run_on(self, lanes: Sequence[AttachedLane]) -> Iterator[CellResult]:
         began = time.monotonic()

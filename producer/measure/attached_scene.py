@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import redis
 from celery import Celery
+from kombu.exceptions import OperationalError
 from redis.exceptions import NoPermissionError
 
 from poolrace import effects
@@ -42,6 +43,9 @@ ANSWER_S, REPLACED_S, AWAY_S = 2.0, 120.0, 60.0
 
 SOCKET_S = 5.0
 
+AWAY = (redis.RedisError, OperationalError, OSError)
+"""What is raised while the broker is away."""
+
 
 class NotPermittedError(Exception):
     """The broker does not let this user do what a drill asks of it."""
@@ -55,12 +59,14 @@ class AttachedLane:
     Attributes:
         lane: Their configuration.
         queue: Their queue.
+        nodes: Their names.
         cell: The cell that they are.
         visibility_s: Their visibility timeout.
     """
 
     lane: Lane
     queue: str
+    nodes: frozenset[str]
     cell: Cell
     visibility_s: float
 
@@ -201,14 +207,14 @@ class AttachedScene(AnyScene):
         )
 
     def _on_broker(self) -> tuple[list[bytes], list[bytes]] | None:
-        with suppress(*self._away), self._channel() as channel:
+        with suppress(*AWAY), self._channel() as channel:
             keys = lists_of(channel, [self.at.queue])
             lists = [raw for key in keys for raw in channel.client.lrange(key, 0, -1)]
             return lists, channel.client.lrange(DEAD_LETTER_KEY, 0, -1)
         return None
 
     def _on_nodes(self) -> list[str]:
-        with suppress(*self._away):
+        with suppress(*AWAY):
             return self._asked(self.living_names(), ANSWER_S)
         return []
 
@@ -256,7 +262,7 @@ class AttachedScene(AnyScene):
         return self._ours(json.loads(raw)[0] for raw in held)
 
     def _held(self) -> frozenset[str]:
-        with suppress(*self._away):
+        with suppress(*AWAY):
             return self._delivered()
         return frozenset()
 
@@ -265,11 +271,6 @@ class AttachedScene(AnyScene):
 
     def _broker_url(self) -> str:
         return self._url
-
-    @property
-    def _away(self) -> tuple[type[Exception], ...]:
-        connection = self.app.connection_for_read()
-        return (redis.RedisError, OSError, *connection.connection_errors, *connection.channel_errors)
 
     @contextmanager
     def _channel(self) -> Iterator[Any]:

@@ -181,7 +181,7 @@ def drill(entry: Entry, results: Sequence[CellResult]) -> list[Part]:
 
 
 def _done(results: Sequence[CellResult]) -> list[str]:
-    """Return what struck nodes that the drill did not start, and when; a fault of the user's strikes all lanes at once."""
+    """Return what struck nodes that the drill did not start; a fault of the user's strikes all lanes at once."""
     found: dict[str, float] = {}
     for each in results:
         if each.nodes is not None and len(each.struck) < OFTEN:

@@ -116,6 +116,7 @@ def poolrace(tmp_path: Path, *arguments: str, **environ: str) -> Iterator[Comman
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("poolrace")), *arguments],
         env={**os.environ, MARK: mark, "TMPDIR": str(temporary), **environ},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

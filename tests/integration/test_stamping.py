@@ -153,6 +153,8 @@ def test_hello_tells_what_a_node_is_and_runs_on(run, node, control):
     assert answer["queues"] == [node.queue]
     assert answer["pid"] == node.child.process.pid
     assert (answer["acks"], answer["transport"]) == ("early", "stock")
+    assert (answer["reject_on_worker_lost"], answer["visibility_timeout_s"]) == (False, 3600)
+    assert answer["life"] == control.hello(run.run_id, [node.name], 30)[node.name]["life"]
 
 
 def test_sample_tells_what_a_node_has_used_but_not_its_memory(run, node, control):

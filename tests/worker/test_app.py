@@ -43,6 +43,11 @@ def test_its_jobs_are_stamped() -> None:
     assert contract.HOLD_TASK in json.loads(run("-c", LIST_TASKS).stdout)["tasks"]
 
 
+def test_it_knows_the_jobs_of_drills() -> None:
+    found = set(json.loads(run("-c", LIST_TASKS).stdout)["tasks"])
+    assert {contract.WAIT_TASK, "drill.wait", "drill.crash", "drill.be_killed_once"} <= found
+
+
 def test_a_bad_environment_keeps_the_worker_from_starting_and_says_why() -> None:
     ended = run("-m", "celery", "-A", "worker.app", "report", POOLRACE_ACKS="never")
     assert ended.returncode == 2

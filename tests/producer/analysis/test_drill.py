@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,11 @@ from producer.analysis.drill import (
     CellResult,
     Fate,
     Found,
+    HeldUp,
     JobFate,
     Strike,
     all_of,
+    held_up,
     resumed_after_s,
     runs_of,
     settle_jobs,
@@ -178,7 +182,7 @@ def test_a_run_ends_with_the_note_of_its_own_slot() -> None:
     ]
     first, second = runs_of(notes, began_at=1.0)
     assert (first.job, first.begin_s, first.end_s) == ("job-0", 0.0, None)
-    assert (second.begin_s, second.end_s, second.slot) == (1.0, 2.0, "node-1 2/2")
+    assert (second.begin_s, second.end_s, second.slot) == (1.0, 2.0, "node-1@here 2/2")
 
 
 def test_where_nodes_differ_in_transport_the_promised_one_may_lose_nothing_and_the_other_one_may() -> None:
@@ -250,3 +254,36 @@ def test_lost_jobs_by_transport_are_counted_over_repeats() -> None:
     found = all_of([CellResult(drill="mixed-kills", cell="threads-late-atomic", toll=one)] * 3).toll
     assert found is not None
     assert found.lost_by == {"stock": 3}
+
+
+def test_jobs_that_took_longer_than_any_before_a_fault_were_held_up_by_it_until_the_last_was_done() -> None:
+    sent_at = {"job-0": 0.0, "job-1": 9.0, "job-2": 9.0, "job-3": 11.0, "job-4": 9.5}
+    notes = [
+        *noted("job-0", DONE, at=2.0),
+        *noted("job-1", DONE, at=11.5),
+        *noted("job-2", DONE, at=40.0),
+        *noted("job-2", DONE, at=90.0),
+        *noted("job-3", DONE, at=15.5),
+    ]
+    assert held_up(sent_at, notes, struck_at=10.0) == HeldUp(jobs=2, slowest_s=31.0, recovered_s=30.0)
+
+
+def test_a_fault_that_held_up_no_job_was_recovered_from_at_once() -> None:
+    assert held_up({"job-0": 9.0}, noted("job-0", DONE, at=9.9), 9.5) == HeldUp(
+        jobs=0, slowest_s=pytest.approx(0.9), recovered_s=0.0
+    )
+    assert held_up({"job-0": 9.0}, [], 9.5) == HeldUp(jobs=0, slowest_s=0.0, recovered_s=0.0)
+
+
+def test_repeats_tell_all_jobs_that_were_held_up_and_the_longest_time() -> None:
+    one, other = (
+        CellResult(drill="d", cell="c", toll=toll(done=1), held_up=HeldUp(jobs=2, slowest_s=s, recovered_s=2 * s))
+        for s in (3.0, 1.0)
+    )
+    assert all_of([one, other]).held_up == HeldUp(jobs=4, slowest_s=3.0, recovered_s=6.0)
+    assert all_of([replace(one, held_up=None)] * 2).held_up is None
+
+
+def test_a_slot_is_named_with_its_host_unless_the_drill_started_the_node() -> None:
+    notes = [Note("job-0", BEGUN, 1.0, node, 7, 8) for node in ("node-1@drill", "threads@node3-1")]
+    assert [run.slot for run in runs_of(notes, 0.0)] == ["node-1 7/8", "threads@node3-1 7/8"]

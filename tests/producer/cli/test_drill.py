@@ -39,3 +39,42 @@ def test_a_pool_that_needs_a_package_is_told_with_it(monkeypatch: pytest.MonkeyP
 
 def test_a_pool_that_there_is_not_is_told_with_those_that_there_are() -> None:
     assert "'solo'" in refusal("node-kill", "--pool", "processes")
+
+
+ON = ("--broker", "redis://127.0.0.1:1/0")
+
+
+def test_a_pool_that_there_is_not_on_nodes_that_run_already_is_refused_as_well() -> None:
+    assert "'solo'" in refusal(*ON, "node-term", "--pool", "processes")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--fault-command", "true"), "--fault-command: is for nodes that run already. Name their broker: --broker."),
+        (("node-kill", "--rate", "5/s"), "--rate: is for nodes that run already."),
+        ((*ON, "--fault-command", "true", "--fault-by-hand"), "contradict each other"),
+        ((*ON, "--fault-command", "true", "node-term"), "stand in the place of DRILL"),
+        ((*ON, "node-term", "--cell", "threads-safe"), "--cell: with --broker nodes are drilled as they are."),
+        ((*ON, "node-term", "--app", "shop"), "--app: with --broker nodes are drilled as they are."),
+        ((*ON, "own-fault"), "DRILL 'own-fault': is what you do yourself. Name it by --broker and --fault-command."),
+        ((*ON, "features"), "features: tries what pools do, on nodes of its own. Leave --broker out."),
+        ((*ON, "node-term"), "--broker redis://127.0.0.1:1/0: "),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_with_what_is_meant(words: tuple[str, ...], said: str) -> None:
+    assert said in refusal(*words)
+
+
+def test_the_broker_of_the_environment_is_drilled_unless_the_drill_shall_have_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POOLRACE_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert "--cell: with --broker" in refusal("node-kill", "--cell", "nothing")
+    assert "--cell 'nothing': there is none." in refusal("node-kill", "--cell", "nothing", "--own-fleet")
+
+
+def test_the_list_for_a_broker_says_what_is_left_out_there_without_asking_it() -> None:
+    shown = CliRunner().invoke(drill, [*ON], obj={}).output
+    assert "Left out there" in shown
+    assert "node-kill" in shown

@@ -6,7 +6,7 @@ import pytest
 
 from poolrace.transport_setting import ATOMIC, STOCK
 from producer.measure.drill import catalogue
-from producer.plan.drill import OUTBOX, Bounds, Cell, Drill, cells
+from producer.plan.drill import OUTBOX, SLOTS, Bounds, Cell, Drill, cells, own_fault, profile_of, warm_shutdown
 
 NAMED = {cell.name: cell for cell in cells()}
 
@@ -92,3 +92,40 @@ def test_a_drill_is_whole_and_names_traits_that_a_cell_can_have(entry: object) -
     traits = {"early", "late", "early-stock", "late-stock", "late-atomic", "safe", "outbox", "any"}
     for name in made.expected:
         assert name.removeprefix("children-").removeprefix("one-process-") in traits, name
+
+
+def test_what_a_warm_shutdown_may_repeat_grows_with_the_slots_of_a_node() -> None:
+    some = Drill(title="", documented="", source="", expected=warm_shutdown(2))
+    assert some.bounds(NAMED["prefork-safe"]).repeated == 2 * SLOTS
+    assert some.bounds(NAMED["prefork-safe"], 8) == Bounds(repeated=16)
+    assert some.bounds(NAMED["threads-safe"], 8) == Bounds(repeated=0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "lost", "failed"),
+    [
+        ("threads-safe", 0, 0),
+        ("prefork-late-atomic", 0, 0),
+        ("threads-late-stock", 2, 0),
+        ("threads-early-stock", 18, 16),
+    ],
+)
+def test_a_fault_of_a_user_may_cost_what_acknowledgement_and_transport_allow_for_each_node_that_went(
+    cell: str, lost: int, failed: int
+) -> None:
+    assert own_fault(NAMED[cell], slots=8, gone=2) == Bounds(lost=lost, failed=failed)
+    assert own_fault(NAMED[cell], slots=8, gone=0) == Bounds()
+
+
+def test_nodes_that_run_already_have_a_profile_if_they_have_all_of_its_settings() -> None:
+    assert profile_of("late", ATOMIC, rejects=True, has_aof=True) == "safe"
+    for acks, transport, rejects, has_aof in (
+        ("early", ATOMIC, True, True), ("late", STOCK, True, True), ("late", ATOMIC, False, True),
+        ("late", ATOMIC, True, False),
+    ):  # fmt: skip
+        assert profile_of(acks, transport, rejects=rejects, has_aof=has_aof) == ""
+
+
+def test_a_cell_of_nodes_that_run_already_is_named_after_its_queue_where_a_pool_has_several() -> None:
+    cell = Cell(pool="threads", acks="late", transport=ATOMIC, queue="mail")
+    assert cell.name == "threads-late-atomic-of-mail"

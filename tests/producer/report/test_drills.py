@@ -10,10 +10,10 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from producer.analysis.drill import CellResult, Fate, JobFate, Run, toll_of
+from producer.analysis.drill import CellResult, Fate, HeldUp, JobFate, Run, SeenNode, toll_of
 from producer.analysis.features import Tried
-from producer.measure.drill import find
-from producer.report.drills import DrillsRun, contents, drill, features, matrix, run_of, to_json
+from producer.measure.drill import catalogue, find
+from producer.report.drills import DrillsRun, contents, contents_on_others, drill, features, matrix, run_of, to_json
 from producer.report.drills_page import drills_page, write_drills
 from producer.report.junit import drills_as_junit
 from producer.report.parts import Table
@@ -177,3 +177,57 @@ def test_a_node_that_hangs_is_named_and_marked_in_the_matrix() -> None:
     hung = replace(GOOD, drill="broker-half-open", resumed_s=None, hanging=["node-1@drill"])
     assert "threads-safe: node-1@drill takes no job." in shown(drill(entry, [hung]))
     assert "2 again, hangs" in shown(matrix(run_of([hung], FOLDER, 1.0)))
+
+
+ATTACHED = replace(
+    result("threads-safe", done=98, twice=2),
+    drill="own-fault",
+    nodes=3,
+    struck=[("docker kill x", 3.0), ("over", 4.5)],
+    held_up=HeldUp(jobs=5, slowest_s=9.0, recovered_s=12.0),
+    seen=[
+        SeenNode(node="threads@node3-1", what="went", at_s=5.0),
+        SeenNode(node="threads@node1-2", what="came", at_s=6.0),
+        SeenNode(node="threads@node3-1", what="came back", at_s=30.0),
+    ],
+    told=[JobFate(job="x", fate=Fate.DONE, runs=2, effects=2, explained_by="threads@node3-1 went")] * 2,
+)
+
+
+def test_of_nodes_that_ran_already_it_tells_what_was_held_up_and_which_went_and_came() -> None:
+    entry = find("own-fault")
+    assert entry is not None
+    text = shown(drill(entry, [ATTACHED]))
+    (row,) = [line for line in text.splitlines() if line.startswith("threads-safe")]
+    assert row.split()[:2] == ["threads-safe", "3"]
+    assert "12.0 s" in row
+    assert "done after" not in text
+    assert "docker kill x: 3.00 s after the load began" in text
+    assert "threads@node3-1: went at 5.00 s, came back at 30.0 s" in text
+    assert text.index("threads@node1-2: came") < text.index("threads@node3-1: went")
+    assert "threads-safe: 2 by threads@node3-1 went" in text
+
+
+def test_of_nodes_that_a_drill_started_nothing_of_that_is_told() -> None:
+    entry = find("node-kill")
+    assert entry is not None
+    text = shown(drill(entry, [GOOD]))
+    assert not any(word in text for word in ("held up", "What struck", "went and came", "Jobs that ran again"))
+    assert "done after" in text
+
+
+def test_a_fault_of_a_user_is_on_the_page_and_in_json_and_junit_as_all_others(tmp_path: Path) -> None:
+    run = run_of([ATTACHED], FOLDER, 1.0)
+    write_drills(run, tmp_path)
+    assert "threads@node3-1: went" in (tmp_path / "drills.html").read_text()
+    assert msgspec.json.decode(to_json(run), type=DrillsRun).results[0].seen == ATTACHED.seen
+    assert b'name="own-fault"' in drills_as_junit(run)
+
+
+def test_the_list_for_nodes_that_run_already_has_each_drill_once_with_what_it_does_or_why_it_does_not() -> None:
+    done, left_out, _ = contents_on_others(lambda each: "" if each.name == "node-term" else "it needs more")
+    assert isinstance(done, Table)
+    assert isinstance(left_out, Table)
+    assert [row[0] for row in done.rows] == ["node-term"]
+    assert len(left_out.rows) == len(catalogue()) - 1
+    assert {row[1] for row in left_out.rows} == {"it needs more"}

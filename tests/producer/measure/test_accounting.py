@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.measure.drill import MAX_SAID, warnings_in
+from producer.measure.accounting import MAX_SAID, warnings_in
 
 
 def test_warnings_and_errors_are_taken_once_and_without_the_folders_of_a_machine() -> None:
