@@ -36,8 +36,8 @@ NOT_SEEN = (
     "its process was gone is not seen."
 )
 COLUMNS = (
-    "cell", "nodes", "jobs", "lost", "failed", "set aside", "never ended", "ran again", "neighbours hurt", "held up",
-    "recovered after", "goes on after", "done after", "as expected",
+    "cell", "jobs", "lost", "failed", "set aside", "never ended", "ran again", "neighbours hurt", "held up",
+    "recovered", "goes on after", "done after", "as expected",
 )  # fmt: skip
 
 OFTEN = 10
@@ -303,8 +303,7 @@ def _row(each: CellResult) -> list[str]:
         return [each.cell, *[UNNAMED] * (len(COLUMNS) - 2), each.skipped or "; ".join(each.short)]
     toll = each.toll
     return [
-        each.cell, UNNAMED if each.nodes is None else str(each.nodes), str(toll.sent), lost_of(toll), str(toll.failed),
-        str(toll.set_aside),
+        each.cell, str(toll.sent), lost_of(toll), str(toll.failed), str(toll.set_aside),
         str(toll.queued) if toll.queued else UNNAMED, _again(toll),
         UNNAMED if toll.neighbours is None else str(toll.neighbours),
         UNNAMED if each.held_up is None else str(each.held_up.jobs),

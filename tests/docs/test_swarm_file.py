@@ -210,3 +210,42 @@ def test_to_make_a_swarm_on_this_machine_takes_root(tmp_path: Path) -> None:
     assert code_ == 3
     assert "takes root" in text
     assert text.count("\n") == 1
+
+
+DRILLED = """
+case "$1" in
+  info) echo "true active" ;;
+  ps) echo c0ffee ;;
+  exec)
+    shift
+    echo "words $*"
+    echo "some progress" >&2
+    echo "Strike now: do it, and press Enter." >&2
+    read -r line
+    echo "told $line"
+    exit 99 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("touch $HERE/struck", "touch $HERE/struck"),
+        ("touch $HERE/struck; exit 4", "! exit code 4 of the fault's command: touch $HERE/struck; exit 4"),
+    ],
+)
+def test_the_command_of_a_fault_is_run_on_this_host_and_the_drill_in_the_stack_is_told_that_it_is_over(
+    tmp_path: Path, fault: str, told: str
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{DRILLED}")
+    (tmp_path / "docker").chmod(0o755)
+    ended = subprocess.run(
+        [ROOT / "deploy/swarm/poolrace", "drill", "--fault-command", fault, "--queue", "a b"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HERE": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 99, ended.stderr
+    assert ended.stdout == f"words -i c0ffee poolrace drill --fault-by-hand --queue a b\ntold {told}\n"
+    assert "some progress\nStrike now" in ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"docker", "struck"}

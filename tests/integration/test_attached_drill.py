@@ -238,3 +238,18 @@ def test_without_a_node_it_says_what_it_waits_for(fleet: Fleet, tmp_path: Path) 
     assert (code, found) == (3, {})
     assert "Only 0 of 1 nodes answer" in err
     assert "poolrace.stamping attached" in err
+
+
+@pytest.mark.heavy
+def test_nodes_of_an_app_that_is_not_ours_are_struck_as_well_once_it_is_stamped(site: Any, tmp_path: Path) -> None:
+    node = site.start_node("threads", "threads")
+    words = ("--broker", site.broker.url, "--fault-command", f"kill -9 {node.child.process.pid}", *SHORT)
+    with poolrace(tmp_path, "drill", *words, "--settle", "5s", "--json", "--out", str(tmp_path / "runs")) as command:
+        code, found, err = ended(command)
+    (result,) = found.values()
+    assert (code, result["cell"]) == (99, "threads-early-stock"), err
+    assert "work did not go on: no node runs" in result["short"]
+    toll = result["toll"]
+    assert toll["done"] > 5
+    assert toll["sent"] == toll["done"] + toll["lost"] + toll["queued"]
+    assert [each["what"] for each in result["seen"]] == ["went"]

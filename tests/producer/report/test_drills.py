@@ -199,7 +199,6 @@ def test_of_nodes_that_ran_already_it_tells_what_was_held_up_and_which_went_and_
     assert entry is not None
     text = shown(drill(entry, [ATTACHED]))
     (row,) = [line for line in text.splitlines() if line.startswith("threads-safe")]
-    assert row.split()[:2] == ["threads-safe", "3"]
     assert "12.0 s" in row
     assert "done after" not in text
     assert "docker kill x: 3.00 s after the load began" in text
