@@ -59,6 +59,9 @@ JOB_S, BEFORE_S, AFTER_S = 0.5, 3.0, 5.0
 SAY_S = 2.0
 
 OVER = "over"
+BROKER_AGAIN = (
+    "The broker was started again. What it had not on disk is gone, notes of jobs that were just done among it."
+)
 DO_IT_YOURSELF = "the fault is in processes that the drill would have to run itself; do it by --fault-command"
 
 
@@ -128,8 +131,8 @@ def _lanes(fleet: AttachedFleet, options: AttachedOptions) -> list[AttachedLane]
     if not chosen:
         there = ", ".join(dict.fromkeys(lane.pool for lane in fleet.lanes))
         raise FleetError(f"No node of the pool {' or '.join(options.pools)} answers. Those that do: {there}.")
-    info = _server_info(fleet.app)
-    return [_attached(fleet, lane, has_aof=bool(info.get("aof_enabled"))) for lane in chosen]
+    kept = _persistence(fleet.app)
+    return [_attached(fleet, lane, has_aof=bool(kept.get("aof_enabled"))) for lane in chosen]
 
 
 def _attached(fleet: AttachedFleet, lane: Lane, *, has_aof: bool) -> AttachedLane:
@@ -147,9 +150,9 @@ def _attached(fleet: AttachedFleet, lane: Lane, *, has_aof: bool) -> AttachedLan
     )
 
 
-def _server_info(app: Celery) -> dict[str, Any]:
+def _persistence(app: Celery) -> dict[str, Any]:
     """
-    Return what a Redis broker says of itself.
+    Return what a Redis broker says of what it keeps on disk.
 
     Raises:
         FleetError: If it is none: no other can be asked where jobs are.
@@ -158,7 +161,7 @@ def _server_info(app: Celery) -> dict[str, Any]:
         client: Any = getattr(connection.default_channel, "client", None)
         if not hasattr(client, "lrange"):
             raise FleetError("--broker: drills need Redis or Valkey, which can be asked where each job is.")
-        return {**client.info("persistence"), **client.info("server")}
+        return dict(client.info("persistence"))
 
 
 def _knowing(app: Celery, nodes: Sequence[str]) -> set[str]:
@@ -232,6 +235,7 @@ class _Runner:
         began = time.monotonic()
         with ExitStack() as around:
             scenes = [around.enter_context(self._scene(at)) for at in lanes]
+            broker = scenes[0].server_life()
             try:
                 load, struck_at = self._under_load(scenes, began)
             except NotPermittedError as error:
@@ -239,7 +243,9 @@ class _Runner:
                 return
             for scene in scenes:
                 found = settled(scene, self._settle_s(scene), QUIET_S)
-                yield self._result(scene, load, struck_at, found)
+                scene.revoke_harmful(found)
+                result = self._result(scene, load, struck_at, found)
+                yield result if scene.server_life() == broker else replace(result, said=[BROKER_AGAIN])
 
     def _scene(self, at: AttachedLane) -> AttachedScene:
         return AttachedScene(

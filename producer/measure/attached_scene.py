@@ -218,6 +218,18 @@ class AttachedScene(AnyScene):
             return self._asked(self.living_names(), ANSWER_S)
         return []
 
+    def revoke_harmful(self, found: Found) -> None:
+        """Have nodes drop the jobs that do harm and are still on their way: nobody waits for them any more."""
+        if left := found.on_the_way & self.sender.harmful:
+            with suppress(*AWAY):
+                self.app.control.revoke(sorted(left))
+
+    def server_life(self) -> str:
+        """Return what tells one start of the broker from the next; empty if it is away."""
+        with suppress(*AWAY), self._client() as client:
+            return str(client.info("server")["run_id"])
+        return ""
+
     def living_names(self) -> list[str]:
         """Return the names of the lane's nodes that answer."""
         return self._watch.living(self.at.queue)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DRILLS, PAGE = "drills.json", "drills.html"
 """The files of a folder of drills."""
 
-WIDTH, LABEL, ROW = 900, 150, 18
+WIDTH, LABEL, ROW = 900, 190, 18
 DONE, AGAIN, OPEN, STRUCK = "#2f6db5", "#d9a441", "#a05a9c", "#b3261e"
 KEY = ((DONE, "ran once"), (AGAIN, "ran again"), (OPEN, "never ended"), (STRUCK, "the fault"))
 

@@ -1,10 +1,12 @@
 """The stack on three hosts: no job is lost by what is done to it or breaks, and what is wrong is told."""
 
+import json
+import os
 import time
 from typing import Any
 
 from swarm.fates import nothing_was_lost
-from swarm.hosts import HOSTS, LANES, Swarm, until
+from swarm.hosts import HOSTS, LANES, LOCAL_SWARM, PREFETCH, SLOTS, Swarm, until
 from swarm.load import Load, told
 
 AWAY_S = 14.0
@@ -70,6 +72,29 @@ def test_a_host_that_is_cut_off_and_healed_loses_nothing(swarm: Swarm) -> None:
     nothing_was_lost(load.toll)
     swarm.spread_again()
     assert works(swarm, "node3")
+
+
+def test_a_drill_has_a_host_killed_by_one_command_and_tells_which_of_its_nodes_went_and_what_that_cost(
+    swarm: Swarm,
+) -> None:
+    swarm.spread_again()
+    kill = f"{os.environ[LOCAL_SWARM]} kill node3"
+    busy = ("--job-duration", "0.5s", "--rate", f"{2 * SLOTS * len(HOSTS)}/s")
+    words = ("--expect-nodes", str(len(HOSTS) * len(LANES)), *busy, "--fault-command", kill, "--json")
+    ended = swarm.script("poolrace", "drill", *words, check=False)
+    swarm.fault("start", "node3")
+    until(lambda: swarm.status("node3") == "ready")
+    results = json.loads(ended.stdout)["results"]
+    assert (ended.returncode, [each["short"] for each in results]) == (0, [[], []]), ended.stderr
+    for each in results:
+        toll = each["toll"]
+        assert toll["sent"] == toll["done"] > 30
+        assert 0 < toll["repeated"] <= len(HOSTS) * SLOTS * (1 + PREFETCH)
+        assert toll["unexplained"] == 0
+        (went,) = {seen["node"] for seen in each["seen"] if seen["what"] == "went"}
+        assert went.partition("@")[2].startswith("node3-")
+        assert f"{went} went" in {job["explained_by"] for job in each["told"]}
+    swarm.spread_again()
 
 
 def works(swarm: Swarm, host: str) -> bool:

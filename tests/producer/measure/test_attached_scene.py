@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from poolrace import effects
 from poolrace.pools import DEFAULT_POOLS
-from producer.analysis.drill import Strike
+from producer.analysis.drill import Found, Strike
 from producer.fleet.node_watch import NodeWatch
 from producer.fleet.processes import Processes
 from producer.measure.attached_scene import AttachedLane, AttachedScene
@@ -122,6 +123,16 @@ def test_messages_of_others_are_not_counted(scene: AttachedScene) -> None:
     scene.sender = Sender(None, prefix="job-0a1b2c3d-")  # type: ignore[arg-type]
     messages = [{"headers": {"id": job}} for job in ("job-0a1b2c3d-5", "job-7", "somebody-elses")]
     assert scene._ours(messages) == {"job-0a1b2c3d-5"}
+
+
+def test_jobs_that_do_harm_and_are_still_on_their_way_are_revoked_and_no_others(scene: AttachedScene) -> None:
+    revoked: list[list[str]] = []
+    scene.app = SimpleNamespace(control=SimpleNamespace(revoke=revoked.append))  # type: ignore[assignment]
+    scene.sender = Sender(None, prefix="job-0a1b2c3d-")  # type: ignore[arg-type]
+    scene.sender.harmful |= {"job-0a1b2c3d-1", "job-0a1b2c3d-2"}
+    scene.revoke_harmful(Found(ready=frozenset(["job-0a1b2c3d-1", "job-0a1b2c3d-3"])))
+    scene.revoke_harmful(Found(delivered=frozenset(["job-0a1b2c3d-3"])))
+    assert revoked == [["job-0a1b2c3d-1"]]
 
 
 def test_a_strike_is_told_once(scene: AttachedScene) -> None:
