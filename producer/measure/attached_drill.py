@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from producer.measure.drill import Entry
     from producer.measure.own_fault import Fault
-    from producer.plan.drill import Drill
+    from producer.plan.drill import Bounds, Drill
     from producer.plan.lanes import Lane
 
 LEAST_PER_S, MOST_PER_S = 2.0, 50.0
@@ -210,6 +210,13 @@ def why_not_on(entry: Entry, at: AttachedLane, *, known: bool) -> str:
     return next((reason for reason, applies in reasons.items() if reason and applies), "")
 
 
+def bounds_on(drill: Drill, cell: Cell, slots: int) -> Bounds:
+    """Return what a drill may cost on nodes of so many slots that run already."""
+    bounds = drill.bounds(cell, slots)
+    # A job that ends its process comes again until the nodes' own limit, of 100 times by default.
+    return replace(bounds, queued=max(1, bounds.queued)) if drill.expected is POISON else bounds
+
+
 @dataclass(frozen=True, slots=True)
 class _Runner:
     """One drill on lanes: on each of them in turn, or on all at once if the fault is the user's."""
@@ -297,11 +304,10 @@ class _Runner:
         concurrency, cell = scene.at.lane.concurrency, scene.cell
 
         def allowed() -> Allowed:
-            bounds = (
-                own_fault(cell, slots=concurrency, gone=scene.gone())
-                if self.entry is OWN_FAULT
-                else self.entry.drill.bounds(cell, concurrency)
-            )
+            if self.entry is OWN_FAULT:
+                bounds = own_fault(cell, slots=concurrency, gone=scene.gone())
+            else:
+                bounds = bounds_on(self.entry.drill, cell, concurrency)
             holdable = scene.at.lane.slots * (1 + scene.at.lane.prefetch)
             return Allowed(bounds=bounds, holdable=holdable, resume_s=self.entry.drill.resume_s)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from poolrace.pools import POOLS
-from producer.measure.attached_drill import MOST_WAITED_S, why_left_out, why_not_on
+from producer.measure.attached_drill import MOST_WAITED_S, bounds_on, why_left_out, why_not_on
 from producer.measure.attached_scene import AttachedLane
 from producer.measure.drill import OWN_FAULT, Entry, catalogue, find
 from producer.plan.drill import Cell
@@ -70,6 +70,13 @@ def test_on_a_lane_of_several_nodes_whose_slots_are_processes_all_of_them_are_do
 def test_nodes_of_another_app_know_only_the_job_that_waits_so_only_a_fault_of_the_users_is_done() -> None:
     assert "worker.app" in why_not_on(entry("long-job"), lane(), known=False)
     assert why_not_on(OWN_FAULT, lane(THREADS, nodes=1, visibility_s=3600), known=False) == ""
+
+
+def test_a_job_that_ends_its_process_may_still_be_coming_again_since_the_nodes_limit_is_theirs() -> None:
+    at = lane()
+    assert bounds_on(entry("job-crash").drill, at.cell, 2).queued == 1
+    assert bounds_on(entry("long-job").drill, at.cell, 2).queued == 0
+    assert bounds_on(entry("node-term").drill, at.cell, 8).repeated == 8
 
 
 def test_a_drill_that_takes_the_scene_of_its_own_fleet_is_not_done_on_others() -> None:
