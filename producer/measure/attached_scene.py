@@ -153,12 +153,12 @@ class AttachedScene(AnyScene):
 
     def replace_node(self, name: str, what: str) -> None:
         """Have a node end by remote control, as SIGTERM does, and wait until who runs it has started another."""
-        before = len(self._watch.changes)
+        before = len(self.changes())
         self.struck(what)
         self.app.control.shutdown(destination=[name])
 
         def replaced() -> bool:
-            seen = {(each.node, each.what) for each in self._watch.changes[before:]}
+            seen = {(each.node, each.what) for each in self.changes()[before:]}
             return bool(seen - {(name, WENT)})
 
         if not until(replaced, REPLACED_S):
@@ -194,23 +194,24 @@ class AttachedScene(AnyScene):
         Raises:
             FleetError: If the broker is away for long.
         """
-        lists, dead = until(self._on_broker, AWAY_S) or (None, None)
-        if lists is None or dead is None:
-            raise FleetError(
-                f"The broker has not answered for {AWAY_S:g} s. What is known until then is in {self._logs}."
-            )
-        return Found(
-            ready=self._ours(json.loads(raw) for raw in lists),
-            delivered=self._held(),
-            on_nodes=frozenset(job for job in self._on_nodes() if job.startswith(self.sender.prefix)),
-            dead_letters=self._ours(json.loads(json.loads(raw)["message"]) for raw in dead),
-        )
+        found = until(self._on_broker, AWAY_S)
+        if found is None:
+            raise FleetError(f"The broker has not answered for {AWAY_S:g} s. What was known is in {self._logs}.")
+        on_nodes = frozenset(job for job in self._on_nodes() if job.startswith(self.sender.prefix))
+        return replace(found, on_nodes=on_nodes)
 
-    def _on_broker(self) -> tuple[list[bytes], list[bytes]] | None:
+    def _on_broker(self) -> Found | None:
+        """Return where jobs are on the broker, all of it or nothing: half of it would make jobs seem lost."""
         with suppress(*AWAY), self._channel() as channel:
             keys = lists_of(channel, [self.at.queue])
             lists = [raw for key in keys for raw in channel.client.lrange(key, 0, -1)]
-            return lists, channel.client.lrange(DEAD_LETTER_KEY, 0, -1)
+            delivered = channel.client.hvals(channel.unacked_key)
+            dead = channel.client.lrange(DEAD_LETTER_KEY, 0, -1)
+            return Found(
+                ready=self._ours(json.loads(raw) for raw in lists),
+                delivered=self._ours(json.loads(raw)[0] for raw in delivered),
+                dead_letters=self._ours(json.loads(json.loads(raw)["message"]) for raw in dead),
+            )
         return None
 
     def _on_nodes(self) -> list[str]:
