@@ -8,10 +8,12 @@ in no list, no node that lives says that it has it, and nothing can bring it bac
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from operator import attrgetter
 
 from poolrace.effects import BEGUN, DONE, FAILED, RETRIED, Note
 from producer.plan.drill import Bounds
@@ -43,7 +45,8 @@ class Strike:
     Attributes:
         what: The fault, in words.
         at: When, in seconds since the epoch.
-        held: The jobs that were delivered to nodes and not acknowledged: those that a fault of these nodes may repeat.
+        held: The jobs that were delivered to nodes and not acknowledged, and those that ran: a fault of these nodes may
+            repeat them.
     """
 
     what: str
@@ -133,6 +136,31 @@ def settle_jobs(
         )
         for job in sent
     ]
+
+
+def under_way(notes: Iterable[Note], instants: Iterable[float], after_s: float) -> list[frozenset[str]]:
+    """
+    Return the jobs that ran at each instant, or began shortly after it.
+
+    A job whose run is cut short there may run again though no node held its message: one that asks for another try has
+    sent it before it notes that it did.
+
+    Args:
+        notes: The ledger of effects.
+        instants: Ascending.
+        after_s: Shortly: so long.
+    """
+    ordered = sorted(notes, key=attrgetter("at"))
+    at = [each.at for each in ordered]
+    running: set[str] = set()
+    found, place = [], 0
+    for instant in instants:
+        while place < len(ordered) and at[place] <= instant:
+            (running.add if ordered[place].what == BEGUN else running.discard)(ordered[place].job)
+            place += 1
+        soon = ordered[place : bisect_right(at, instant + after_s)]
+        found.append(running.union(each.job for each in soon if each.what == BEGUN))
+    return [frozenset(each) for each in found]
 
 
 def _fate(job: str, counts: Mapping[str, Counter[str]], found: Found, refused: Collection[str]) -> Fate:

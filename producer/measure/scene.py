@@ -20,7 +20,7 @@ from celery import Celery
 from poolrace import drilling, effects
 from poolrace.outbox import Outbox
 from poolrace.transport_setting import DEAD_LETTER_KEY, flags
-from producer.analysis.drill import Fate, Found, Strike
+from producer.analysis.drill import Fate, Found, Strike, under_way
 from producer.analysis.journal import MARK, held_at_marks, last_takers, read_journal
 from producer.deadlines import until
 from producer.errors import FleetError
@@ -31,7 +31,7 @@ from producer.fleet.failover import FailoverServers
 from producer.fleet.link import Link
 from producer.fleet.own_clock import OwnClock
 from producer.fleet.processes import Processes
-from producer.measure.any_scene import AnyScene, identities
+from producer.measure.any_scene import HELD_S, AnyScene, identities
 from producer.measure.drilled import OUTBOX_TIMES, QUEUE, Demonstration
 from producer.plan.drill import PREFETCH, SLOTS, Cell, Drill
 
@@ -333,12 +333,16 @@ class Scene(AnyScene):
         )
 
     def explained(self) -> list[Strike]:
-        """Return the faults with all that nodes held at them: as it was seen, and as the broker's journal has it."""
-        if not self._keeps_journal:
-            return list(self.strikes)
-        held = held_at_marks(read_journal(self.server.journal()))
+        """
+        Return the faults with all that nodes had at them.
+
+        That is what they held, as it was seen and as the broker's journal has it, and what they ran by the ledger.
+        """
+        held = held_at_marks(read_journal(self.server.journal())) if self._keeps_journal else {}
+        ran = under_way(self.ledger.notes(), [strike.at for strike in self.strikes], HELD_S)
         return [
-            replace(strike, held=strike.held | held.get(number, set())) for number, strike in enumerate(self.strikes)
+            replace(strike, held=strike.held.union(held.get(number, ()), ran[number]))
+            for number, strike in enumerate(self.strikes)
         ]
 
     def lost_by(self, fates: Iterable[JobFate]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from producer.analysis.drill import (
     settle_jobs,
     shortfalls,
     toll_of,
+    under_way,
     upper_share,
 )
 from producer.plan.drill import Bounds
@@ -98,6 +99,21 @@ def test_a_try_that_the_task_itself_asked_for_is_no_second_run() -> None:
     fate = settled(noted("job-0", BEGUN, RETRIED, BEGUN, DONE))
     assert (fate.fate, fate.runs, fate.repeated) == (Fate.DONE, 1, False)
     assert settled(noted("job-0", BEGUN, RETRIED, BEGUN, BEGUN, DONE)).runs == 2
+
+
+def test_what_ran_as_a_fault_struck_is_what_had_begun_and_not_ended_and_what_began_right_after() -> None:
+    notes = [
+        Note(job, what, at, "node-1@here", 1, 1)
+        for job, what, at in (
+            ("ended", BEGUN, 1.0), ("cut short", BEGUN, 2.0), ("ended", DONE, 3.0),
+            ("tried again", BEGUN, 3.1), ("tried again", RETRIED, 3.2), ("right after", BEGUN, 4.4),
+            ("later", BEGUN, 4.6), ("right after", DONE, 5.0), ("cut short", BEGUN, 7.0), ("cut short", DONE, 7.1),
+        )
+    ]  # fmt: skip
+    first, second = under_way(reversed(notes), [4.0, 8.0], 0.5)
+    assert first == {"cut short", "right after"}
+    assert second == {"later"}
+    assert under_way([], [4.0], 0.5) == [frozenset()]
 
 
 def test_the_same_identity_twice_and_a_note_of_a_stranger_are_errors() -> None:
