@@ -108,14 +108,17 @@ def test_a_job_that_takes_all_memory_ends_its_child_on_prefork_and_its_node_on_t
     assert fates["prefork"]["named"] == {"failed": [0]}
     assert fates["threads"]["named"] == {"lost": [0]}
     assert [end["prefork"]["named"] for end in ends] == [{}, {}]
-    ran = [cut_off(each) for each in (before, after)]
+    ran, never = zip(*(cut_off(each, 8) for each in (before, after)), strict=True)
     assert len(ran[0] + ran[1]) < SLOTS
-    assert [end["threads"]["named"] for end in ends] == [{"lost": each} if each else {} for each in ran]
+    assert len(never[0] + never[1]) <= POPPED
+    lost = [sorted(some + others) for some, others in zip(ran, never, strict=True)]
+    assert [end["threads"]["named"] for end in ends] == [{"lost": each} if each else {} for each in lost]
 
 
-def cut_off(followed: Followed) -> list[int]:
+def cut_off(followed: Followed, jobs: int) -> tuple[list[int], list[int]]:
+    """The jobs on threads that began and did not end, and those that never began."""
     marks = followed.marks("threads")
-    return sorted(set(marks["began"]) - set(marks["ended"]))
+    return sorted(set(marks["began"]) - set(marks["ended"])), sorted(set(range(jobs)) - set(marks["began"]))
 
 
 @pytest.mark.parametrize(("who", "says"), [("wrong", "invalid username-password pair"), ("nowhere", "Name or service")])
