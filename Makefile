@@ -45,7 +45,7 @@ swarm-down:  ## remove all of that, with its data
 # Tiers, by pytest's markers; docs/design.md says what belongs where. Most of what real nodes take is waiting, so each
 # of the first four runs in several processes; the others share one machine-wide thing, and run in one.
 PYTEST := $(BIN)/python -m pytest
-PROCESSES ?= 4
+PROCESSES ?= 3
 TOGETHER := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 TRANSPORT := $(wildcard tests/integration/test_transport*.py tests/integration/test_*publishing.py tests/integration/test_*results.py)
 
@@ -62,7 +62,7 @@ test-drills: setup  ## every drill with the safe profile, and without each of it
 	@$(PYTEST) -m heavy --numprocesses $(PROCESSES) tests/integration/test_drill.py
 
 test-compose: .venv/.stack-dev  ## the tests of the compose stack; need Docker
-	@$(PYTEST) tests/compose --numprocesses 2 --dist loadgroup
+	@$(PYTEST) tests/compose
 
 test-swarm: setup  ## the stack on three hosts of a swarm, of which one is killed and cut off; needs Docker and root
 	@$(PYTEST) tests/swarm

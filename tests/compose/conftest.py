@@ -1,6 +1,5 @@
 """The stack, built and run for real, once for all tests below; skipped where there is no Docker, unless it must be."""
 
-import fcntl
 import os
 import re
 import socket
@@ -13,8 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UP_S = 300
-BUILDING = ROOT / ".venv" / ".building"
-"""Locked by who builds the images: the tests of both stacks begin at once."""
 METRICS = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9808/metrics').read().decode())"
 
 
@@ -113,22 +110,12 @@ def started(running: Stack, *services: str) -> Iterator[Stack]:
     if missing:
         pytest.skip(missing)
     try:
-        with BUILDING.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            running.compose("build")
+        running.compose("build")
         running.compose("up", "--detach", "--wait", *services)
         yield running
     finally:
         running.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
         assert running.left() == []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a stack in one process, so that processes share none."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            of_faulty = "faulty" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("faulty" if of_faulty else "stack"))
 
 
 @pytest.fixture(scope="session")

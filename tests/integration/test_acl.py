@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -55,19 +54,20 @@ def test_a_race_needs_no_more_than_the_page_says(broker, tmp_path):
 def test_neither_does_a_recording_of_a_queue(broker, tmp_path):
     client, url = broker
     kept = tmp_path / "jobs.jsonl"
-
-    def send():
+    words = ("--queue", "celery", "--from", "queue", "--from", "events", "--duration", "5s", "--yes-live")
+    with subprocess.Popen(
+        [POOLRACE, "record", "--broker", url, *words, "--jobs", str(kept)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as recording:
+        assert recording.stderr.readline() == "Listening. No job so far\n"
         with Celery("shop", broker=url, set_as_current=False) as app:
             for number in range(3):
                 app.send_task("shop.resize", (number,), queue="celery")
-
-    sending = threading.Timer(2.0, send)
-    sending.start()
-    words = ("--queue", "celery", "--from", "queue", "--from", "events", "--duration", "5s", "--yes-live")
-    done = poolrace("record", "--broker", url, *words, "--jobs", str(kept))
-    sending.join()
+        _, said = recording.communicate(timeout=PATIENCE_S)
     assert denied(client) == set()
-    assert done.returncode == 0, done.stderr
+    assert recording.returncode == 0, said
     assert len(kept.read_text().splitlines()) == 3
 
 
