@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from celery import shared_task, signals
 
@@ -32,8 +33,8 @@ to serve."""
 ANSWER_S, PAUSE_S, MOST_CONNECTIONS = 2.0, 0.2, 256
 _IDENTITY = re.compile(r"job-([0-9a-f]{8})-\d+")
 
-_connections: dict[tuple[int, int], Any] = {}
-"""By process and app: a child that was forked must not use its parent's."""
+_connections: WeakKeyDictionary[Celery, tuple[int, Any]] = WeakKeyDictionary()
+"""By app, with the process that made it: a child that was forked must not use its parent's."""
 
 _connecting = threading.Lock()
 
@@ -110,21 +111,21 @@ def _add(app: Celery, name: str, line: str) -> None:
 def _client(app: Celery) -> Any:
     """Return a client of an app's broker, with kombu's own transport: it only writes."""
     with _connecting:
-        key = (os.getpid(), id(app))
-        if key not in _connections:
+        process, made = _connections.get(app, (0, None))
+        if process != os.getpid():
             url = str(app.conf.broker_write_url or app.conf.broker_url)
             options = {
                 "socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, "max_connections": MOST_CONNECTIONS,
             }  # fmt: skip
             made = app.connection_for_write(transport=url.partition("://")[0], transport_options=options)
             made.connect()
-            _connections[key] = made
-        return _connections[key].default_channel.client
+            _connections[app] = os.getpid(), made
+        return made.default_channel.client
 
 
 def _forget(app: Celery) -> None:
     """Give up the connection: the next line makes a new one."""
     with _connecting:
-        made = _connections.pop((os.getpid(), id(app)), None)
-    if made is not None:
+        process, made = _connections.pop(app, (0, None))
+    if process == os.getpid():
         made.collect(socket_timeout=0.1)

@@ -79,7 +79,7 @@ def test_a_note_goes_by_kombus_transport_whichever_the_app_has(app: Celery, serv
     app.conf.update({SETTING: PATH})
     effects_queue.note(app, JOB, effects.DONE, "threads@node3")
     assert len(listed(server)) == 1
-    (made,) = [each for (_, of), each in effects_queue._connections.items() if of == id(app)]
+    _, made = effects_queue._connections[app]
     assert made.transport.driver_type == "redis"
     assert "poolrace" not in type(made.transport).__module__
 
