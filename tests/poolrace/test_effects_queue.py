@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,17 @@ def test_a_note_that_nobody_takes_is_given_up_after_a_while() -> None:
     away = Celery("shop", broker="redis://127.0.0.1:1/0", set_as_current=False)
     with pytest.raises(Exception, match=r"127\.0\.0\.1:1"):
         effects_queue.note(away, JOB, effects.DONE, "threads@node3", patience_s=0.1)
+
+
+def test_a_connection_is_forgotten_with_its_app(server: EmbeddedServer) -> None:
+    """Another app may be at the same place in memory later, and would have its notes go to the broker of this one."""
+    known = len(effects_queue._connections)
+    with Celery("shop", broker=server.broker.url, set_as_current=False) as gone:
+        effects_queue.note(gone, effects_queue.identity("ffffffff", 1), effects.DONE, "threads@node3")
+        assert len(effects_queue._connections) == known + 1
+    del gone
+    gc.collect()
+    assert len(effects_queue._connections) <= known
 
 
 def test_a_note_goes_by_kombus_transport_whichever_the_app_has(app: Celery, server: EmbeddedServer) -> None:

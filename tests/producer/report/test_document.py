@@ -226,6 +226,13 @@ def test_where_no_winner_is_settled_the_note_tells_of_one_confidence(summary):
     assert note.endswith("It holds with 95 % confidence however often one looks.")
 
 
+def test_the_note_tells_of_the_confidence_of_a_settled_no_difference_where_there_is_one(summary):
+    note = table(with_verdicts(summary, verdict("no difference", sure="settled")), "Capacity").note
+    assert note.endswith(
+        "It holds with 95 % confidence however often one looks, that of a settled no difference with 90 %."
+    )
+
+
 def test_several_winners_are_sure_from_so_much_to_so_much(summary):
     found = [verdict("prefork", confidence=each) for each in (0.998, 0.9999, 0.985)]
     assert "settled winner with 98.5 to 99.9 %, which" in table(with_verdicts(summary, *found), "Capacity").note
