@@ -41,6 +41,7 @@ class Tree:
             [sys.executable, "-c", BURN + ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.pid = self.process.pid
+        self.do("pass")  # until then it starts, and has files open that it closes again
 
     def do(self, statement):
         return self._ask(f"exec {statement}")
