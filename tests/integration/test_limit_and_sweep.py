@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from integration.commands import is_of_the_generator, poolrace
+from integration.commands import is_of_the_machine, poolrace
 
 from producer.rundir.reader import read_run
 from producer.rundir.run import Run
@@ -28,7 +28,7 @@ def ran(folder: Path, *words: str) -> tuple[int, dict[str, Any], Run]:
 
 def assert_good(code: int, summary: dict[str, Any]) -> None:
     """Nothing was wrong but what a busy machine makes of the generator, which is told and no fault of the program."""
-    assert [problem for problem in summary["problems"] if not is_of_the_generator(problem)] == []
+    assert [problem for problem in summary["problems"] if not is_of_the_machine(problem)] == []
     assert code == (4 if summary["problems"] else 0)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from integration.commands import Command, is_of_the_generator, poolrace, until
+from integration.commands import Command, is_of_the_machine, poolrace, until
 from integration.commands import load as read_json
 
 from producer.plan.scenario import read_scenario
@@ -94,7 +94,7 @@ def assert_sound(code: int, summary: dict) -> None:
 
     A busy machine makes the generator late or a threshold of time broken, which is told and no fault of the program.
     """
-    assert [problem for problem in summary["problems"] if not is_of_the_generator(problem)] == []
+    assert [problem for problem in summary["problems"] if not is_of_the_machine(problem)] == []
     assert summary["settlement"]["done"] == summary["settlement"]["sent"]
     judged = [threshold for lane in summary["load"]["lanes"] for threshold in lane["thresholds"]]
     assert all(threshold["kept"] for threshold in judged if threshold["threshold"] in {"lost == 0", "failed == 0"})

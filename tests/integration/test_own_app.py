@@ -14,7 +14,7 @@ import polars as pl
 import psutil
 import pytest
 import redis
-from integration.commands import is_of_the_generator
+from integration.commands import is_of_the_machine
 from integration.tiers import heavy, heavy_too
 
 from producer.fleet.embedded import start_embedded
@@ -67,7 +67,7 @@ def race(kind, out, *arguments, **variables):
     assert done.returncode in {0, GENERATOR_LATE}, done.stderr
     summary = json.loads(done.stdout)
     # Beside other tests the generator is late at times: what was measured has come to its end all the same.
-    assert [problem for problem in summary["problems"] if not is_of_the_generator(problem)] == []
+    assert [problem for problem in summary["problems"] if not is_of_the_machine(problem)] == []
     return summary, read_run(out / summary["run"]["directory"])
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from integration.commands import is_of_the_generator, poolrace
+from integration.commands import is_of_the_machine, poolrace
 
 from producer.rundir.reader import read_run
 
@@ -26,7 +26,7 @@ def test_the_task_that_leaks_is_named_with_what_each_of_its_jobs_keeps(tmp_path:
         command.assert_nothing_left()
     assert "Traceback" not in err
     summary = json.loads(out)
-    assert [problem for problem in summary["problems"] if not is_of_the_generator(problem)] == []
+    assert [problem for problem in summary["problems"] if not is_of_the_machine(problem)] == []
     assert code == (GENERATOR_LATE if summary["problems"] else LEAKS)
     (lane,) = summary["soak"]["lanes"]
     assert (lane["lane"], lane["growing"]) == ("prefork", "leak")
