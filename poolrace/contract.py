@@ -50,6 +50,9 @@ SAMPLE_COMMAND = "poolrace_sample"
 THROTTLING = "throttling"
 """The key in the answer to `SAMPLE_COMMAND` that stands beside the sample: a `poolrace.cgroup.Throttling`, or None."""
 
+MACHINE = "machine"
+"""Another such key: a `poolrace.machine_use.MachineUse`."""
+
 RUN_ID_BYTES = 8
 EXCEPTION_BYTES = 40
 

@@ -42,12 +42,14 @@ from poolrace.contract import (
     HEADER,
     HELLO_COMMAND,
     HOLD_TASK,
+    MACHINE,
     RECEIVED,
     SAMPLE_COMMAND,
     STARTED,
     THROTTLING,
     Outcome,
 )
+from poolrace.machine_use import machine_use
 from poolrace.pools import FORKING, POOLS, has_thread_of_its_own, inert_settings, pool_of_module
 from poolrace.records_sender import RecordsSender
 from poolrace.shipping import SAMPLE_EVERY_S, Shipper
@@ -411,9 +413,11 @@ def sample(state: Any) -> dict[str, Any]:  # noqa: ARG001 - Celery passes it
     """
     Sample the CPU time and context switches of the node's process tree; its memory takes too long to read.
 
-    Beside it stands how often the kernel stopped the node because of a CPU quota, if one holds.
+    Beside it stand how often the kernel stopped the node because of a CPU quota, if one holds, and what all programs of
+    its machine have used.
     """
     if _shipper is None:
         return {"error": "stamping is not attached to this node's app"}
     throttling = cgroup_throttling()
-    return {**_shipper.sample().to_dict(), THROTTLING: throttling and asdict(throttling)}
+    used = {THROTTLING: throttling and asdict(throttling), MACHINE: asdict(machine_use())}
+    return {**_shipper.sample().to_dict(), **used}

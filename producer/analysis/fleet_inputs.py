@@ -191,7 +191,7 @@ def _observation(
         machine=f"{machine.cores:g} cores of {machine.cpu_model or machine.architecture}" if machine else "unknown",
         cores=cores,
         free_cores=max(LEAST_CORES, cores - _others(busy)),
-        crowded=max(map(_others, (backlogs, held))) > CROWDED_SHARE * cores,
+        crowded=max(map(_others, (backlogs, held))) > CROWDED_SHARE * cores or _on_crowded_hosts(run),
         arrivals=settings.arrivals,
         jobs=(steady if steady.height else full).height,
         work=work,
@@ -208,6 +208,11 @@ def _observation(
         sojourn=_sojourn(steady),
         parts=tuple(parts),
     )
+
+
+def _on_crowded_hosts(run: Run) -> bool:
+    """Check whether others used much of a machine on which nodes ran already, of which only whole runs know."""
+    return any(host.others_share > CROWDED_SHARE for host in run.manifest.hosts)
 
 
 def _others(trials: Sequence[Trial]) -> float:

@@ -28,7 +28,7 @@ from producer.analysis.verdict import judge
 from producer.analysis.workload import WorkloadSummary, with_ping_and_price
 from producer.plan.run_settings import RunSettings
 from producer.rundir.machine import Machine
-from producer.rundir.manifest import Distance
+from producer.rundir.manifest import Distance, HostUse
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Summary:
         settings: What was asked.
         machine: The machine it ran on; None if it did not get that far.
         others_cores: Cores' worth of CPU time that other programs used while trials ran; None if unknown.
+        hosts: What others used of the machines of nodes that ran already.
         price: What the reader pays for a core; None if nothing was said of it.
         settlement: What became of all jobs.
         unknown_records: Records of jobs that were never sent; they are in no figure.
@@ -105,6 +106,7 @@ class Summary:
     settings: RunSettings
     machine: Machine | None
     others_cores: float | None
+    hosts: tuple[HostUse, ...]
     price: Price | None
     settlement: Settlement
     unknown_records: int
@@ -162,6 +164,7 @@ def summarise(run: Run, price: Price | None = None) -> Summary:
         settings=manifest.settings,
         machine=manifest.machine,
         others_cores=manifest.others_cores,
+        hosts=manifest.hosts,
         price=price,
         settlement=analysis.settlement,
         unknown_records=analysis.unknown_records,

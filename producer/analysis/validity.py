@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.results import Analysis, LaneResult
     from producer.analysis.settle import Unsettled
+    from producer.rundir.manifest import HostUse
     from producer.rundir.run import Run
 
 
@@ -30,6 +31,9 @@ NAMED_TRIALS, NAMED = 3, 12
 
 CROWDED_SHARE = 0.1
 """Other programs that use more of the cores than this are worth a warning."""
+
+CROWDED_HOST_SHARE = 0.25
+"""The same of a machine of nodes that ran already, where Flower and what jobs ask are at work, too."""
 
 SHORT_JOB_S = 0.005
 
@@ -138,10 +142,22 @@ def warnings_of(run: Run, analysis: Analysis) -> list[str]:
 
 def _crowded(run: Run) -> list[str]:
     others, machine = run.manifest.others_cores, run.manifest.machine
+    if run.manifest.hosts:
+        return list(_crowded_hosts(run.manifest.hosts))
     if others is None or machine is None or others <= CROWDED_SHARE * machine.cores_available:
         return []
     used = f"Other programs used {others:.1f} of {machine.cores_available} cores while it ran"
     return [f"{used}: its figures are those of a busy machine. Close them and run it again."]
+
+
+def _crowded_hosts(hosts: Sequence[HostUse]) -> Iterator[str]:
+    """Yield the machines on which nodes ran already of which others used much."""
+    for host in hosts:
+        if host.others_share > CROWDED_HOST_SHARE:
+            yield (
+                f"Others than the nodes, their broker and this command used {host.others_cores:.1f} of {host.cores} "
+                f"cores of the machine of {', '.join(host.nodes)} while it ran: the figures are those of a busy one."
+            )
 
 
 def _short(lane: LaneResult) -> bool:

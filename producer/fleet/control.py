@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poolrace.cgroup import Throttling
-from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, SAMPLE_COMMAND, THROTTLING, NodeSample
+from poolrace.contract import GOODBYE_COMMAND, HELLO_COMMAND, MACHINE, SAMPLE_COMMAND, THROTTLING, NodeSample
+from poolrace.machine_use import MachineUse
 from poolrace.shipping import SAMPLE_EVERY_S
 from producer.fleet.broker_errors import needing_broker
 
@@ -27,10 +28,12 @@ class NodeUse:
     Attributes:
         sample: What its process tree has used.
         throttling: How often the kernel stopped it because of a CPU quota; None if none holds.
+        machine: What all programs of its machine have used; None if it does not say, as older ones do not.
     """
 
     sample: NodeSample
     throttling: Throttling | None = None
+    machine: MachineUse | None = None
 
 
 class Control:
@@ -102,6 +105,10 @@ class Control:
 
 
 def _use(answer: Mapping[str, Any]) -> NodeUse:
-    throttling = answer.get(THROTTLING)
-    sample = NodeSample.from_dict({name: value for name, value in answer.items() if name != THROTTLING})
-    return NodeUse(sample=sample, throttling=throttling and Throttling(**throttling))
+    throttling, machine = answer.get(THROTTLING), answer.get(MACHINE)
+    sample = NodeSample.from_dict({name: value for name, value in answer.items() if name not in {THROTTLING, MACHINE}})
+    return NodeUse(
+        sample=sample,
+        throttling=throttling and Throttling(**throttling),
+        machine=machine and MachineUse(**machine),
+    )

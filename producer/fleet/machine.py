@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import psutil
 
 from poolrace.cgroup import Read, cgroup_limits, read_text
-from poolrace.sampling import Sampler
 from producer.rundir.machine import GAP_S, Machine, Noise
 
 if TYPE_CHECKING:
@@ -159,28 +158,3 @@ def _ticks(stat: str) -> list[int] | None:
     """Return user, nice, system, idle, iowait, irq, softirq and steal; guests' time, which follows, is in user too."""
     name, *ticks = stat.partition("\n")[0].split() or [""]
     return [int(tick) for tick in ticks[:_GUEST]] if name == "cpu" and len(ticks) >= _GUEST else None
-
-
-class OthersMeter:
-    """A meter of the CPU time that programs other than this process and its children use from its making on."""
-
-    def __init__(self) -> None:
-        self._ours = Sampler()
-        self._began = self._read()
-
-    def cores(self) -> float:
-        """
-        Return the cores' worth of CPU time that others used, on average; time that a hypervisor kept counts as theirs.
-
-        The result is never below 0: the kernel counts the machine's time in coarser steps than a process's.
-        """
-        now = self._read()
-        elapsed_s, busy_s, ours_s = (after - before for after, before in zip(now, self._began, strict=True))
-        return max(0.0, (busy_s - ours_s) / elapsed_s) if elapsed_s else 0.0
-
-    def _read(self) -> tuple[float, float, float]:
-        times = psutil.cpu_times()
-        idle_s = times.idle + getattr(times, "iowait", 0.0)
-        # The kernel counts the time of guests within that of their hosts.
-        guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        return time.monotonic(), sum(times) - idle_s - guests_s, self._ours.cpu_s()

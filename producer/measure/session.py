@@ -10,6 +10,7 @@ import secrets
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import to_builtins
@@ -19,10 +20,13 @@ from poolrace.contract import RUN_ID_BYTES, ClockOffset
 from producer.errors import FleetError, InterruptedRunError, InvalidRunError, PoolraceError
 from producer.fleet import control_group
 from producer.fleet.attached import AttachedFleet
+from producer.fleet.broker_cpu import broker_cpu_s
+from producer.fleet.control import Control
 from producer.fleet.control_group import GroupLimits
 from producer.fleet.interpreters import check_interpreter, check_pool
 from producer.fleet.local import LocalFleet
-from producer.fleet.machine import OthersMeter, describe
+from producer.fleet.machine import describe
+from producer.fleet.others import AttachedOthersMeter, OthersMeter
 from producer.measure.collector import Collector, clock_facts, finite
 from producer.measure.progress import Progress
 from producer.measure.publishers import Publishers
@@ -195,17 +199,39 @@ def _run(
             if settings.starts_all:
                 for lane in settings.lanes:
                     session.start(lane)
-            # Nodes that were running before are not our children, and would count as others.
-            others = None if settings.attached else OthersMeter()
-            with _distances_noted(fleet, writer):
+            # Nodes that were running before are not our children.
+            others_noted = _hosts_noted if settings.attached else _others_noted
+            with others_noted(fleet, writer), _distances_noted(fleet, writer):
                 measure(settings, session)
             writer.update_manifest(
-                others_cores=others and others.cores(),
                 clocks={**writer.manifest.get("clocks", {}), **_clocks(collector)},
                 status=COMPLETE,
                 ended_at=writer.events.now(),
             )
         progress.stage("Stopping")
+
+
+@contextmanager
+def _others_noted(fleet: Fleet, writer: RunWriter) -> Iterator[None]:  # noqa: ARG001 - as `_hosts_noted`
+    """Note at the end what other programs used of this machine."""
+    meter = OthersMeter()
+    yield
+    writer.update_manifest(others_cores=meter.cores())
+
+
+@contextmanager
+def _hosts_noted(fleet: Fleet, writer: RunWriter) -> Iterator[None]:
+    """Note at the end what others used of the machines of nodes that ran already."""
+    nodes = [node for lane in fleet.lanes for node in fleet.nodes(lane)]
+    control = Control(fleet.app)
+    try:
+        with fleet.app.connection_for_read() as connection:
+            meter = AttachedOthersMeter(partial(control.uses, nodes), partial(broker_cpu_s, connection))
+            yield
+            with suppress(FleetError):  # all has been measured
+                writer.update_manifest(hosts=[to_builtins(host) for host in meter.hosts()])
+    finally:
+        control.close()
 
 
 @contextmanager

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from producer.fleet import Fleet
-    from producer.fleet.machine import OthersMeter
+    from producer.fleet.others import OthersMeter
     from producer.measure.collector import Collector
     from producer.measure.publishers import Publishers
     from producer.measure.remote_publishers import RemotePublishers

@@ -92,6 +92,27 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostUse:
+    """
+    What others used of a machine on which nodes ran already, while the run measured.
+
+    Attributes:
+        nodes: The nodes of the run that are on it.
+        cores: The cores that it has.
+        others_cores: Cores' worth of CPU time that neither they, nor the broker, nor the run itself used.
+    """
+
+    nodes: tuple[str, ...]
+    cores: int
+    others_cores: float
+
+    @property
+    def others_share(self) -> float:
+        """The part of its cores that others used."""
+        return self.others_cores / self.cores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Aborted:
     """
     The early end of a load.
@@ -121,7 +142,8 @@ class Manifest:
         began_at: When it began, in seconds since 1970.
         ended_at: When it ended.
         machine: The machine it ran on.
-        others_cores: Cores' worth of CPU time that other programs used while trials ran.
+        others_cores: Cores' worth of CPU time that other programs used while trials ran; None on attached nodes.
+        hosts: What others used of the machines of nodes that ran already.
         sizes: Of the jobs, by workload.
         broker: Its address, without a password.
         nodes: The nodes of all lanes.
@@ -142,6 +164,7 @@ class Manifest:
     ended_at: float | None = None
     machine: Machine | None = None
     others_cores: float | None = None
+    hosts: tuple[HostUse, ...] = ()
     sizes: Mapping[str, Size | None] = field(default_factory=dict)
     broker: str | None = None
     nodes: tuple[NodeFacts, ...] = ()

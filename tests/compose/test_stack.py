@@ -53,6 +53,9 @@ def test_a_race_on_the_stack_settles_every_job_and_leaves_no_key_of_its_own(stac
     assert summary["settlement"]["done"] == summary["settlement"]["sent"] > 100
     assert [lane["pool"] for lane in summary["lanes"]] == ["prefork", "threads"]
     assert summary["lanes"][0]["hello"]["limits"]["cpu_quota"] == 1.0
+    (machine,) = summary["hosts"]  # whatever container a node is in
+    assert [node.partition("@")[0] for node in machine["nodes"]] == ["prefork", "threads"]
+    assert 0 <= machine["others_cores"] <= machine["cores"]
     code = (
         "import sys, redis; from producer.cli._broker import broker_from_environment as url\n"
         "print(redis.Redis.from_url(url()).exists(*sys.argv[1:]))"

@@ -66,6 +66,9 @@ def test_every_instant_is_the_brokers_within_the_bound(site, hosts, tmp_path):
     assert {name: round(-clock.offset_s) for name, clock in run.manifest.clocks.items()} == SHIFTS_S
     shown = {clock["node"]: clock for clock in summary["clocks"]}
     assert {name: round(-clock["offset_s"]) for name, clock in shown.items()} == SHIFTS_S
+    (machine,) = run.manifest.hosts  # all of them are on this one
+    assert (set(machine.nodes), machine.cores) == (set(SHIFTS_S), os.cpu_count())
+    assert 0 <= machine.others_cores <= machine.cores
     publishers = run.manifest.publisher_clocks
     assert {name: round(-clock.offset_s) for name, clock in publishers.items()} == SHIFTED_PUBLISHER_S
     bound_s = max(clock.bound_s for clock in (*run.manifest.clocks.values(), *publishers.values()))

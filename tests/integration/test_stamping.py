@@ -12,6 +12,7 @@ import pytest
 from integration.commands import until
 
 from poolrace.contract import HELLO_COMMAND, SAMPLE_COMMAND, NodeSample, records_queue
+from poolrace.machine_use import machine_use
 from producer.fleet.control import Control
 from producer.fleet.queue_depth import waiting
 
@@ -170,6 +171,12 @@ def test_sample_tells_what_a_node_has_used_but_not_its_memory(run, node, control
     assert second.cpu_s >= first.cpu_s
     assert second.voluntary_switches >= first.voluntary_switches
     assert set(first.to_dict()) == set(NodeSample.__slots__)
+
+
+def test_a_node_tells_what_all_of_its_machine_have_used(run, node, control):
+    here, use = machine_use(), control.uses([node.name], 30)[node.name]
+    assert (use.machine.machine, use.machine.cores) == (here.machine, here.cores)
+    assert use.machine.busy_s >= max(here.busy_s, use.sample.cpu_s)
 
 
 def test_both_commands_are_known_by_the_names_in_the_contract(run, node):

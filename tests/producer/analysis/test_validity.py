@@ -7,6 +7,7 @@ import pytest
 from jobs import a_job, a_run, a_trial
 
 from producer.analysis.summary import summarise
+from producer.rundir.manifest import HostUse
 from producer.rundir.trials import Kind
 
 LANES = ("prefork", "threads")
@@ -65,6 +66,19 @@ def test_what_holds_for_the_whole_run_is_told_before_what_disturbed_a_round():
     first, second = told(replace(run, manifest=crowded))[1]
     assert first.startswith("Other programs used 1.0 of 2 cores")
     assert second.startswith("1 of 4 rounds were disturbed")
+
+
+@pytest.mark.parametrize(("others_cores", "told_of"), [(1.0, []), (1.1, ["a@one, b@one"])])
+def test_a_machine_of_nodes_that_ran_already_is_crowded_if_others_use_a_quarter_of_it(others_cores, told_of):
+    run = raced()
+    hosts = (
+        HostUse(nodes=("a@one", "b@one"), cores=4, others_cores=others_cores),
+        HostUse(nodes=("c@two",), cores=4, others_cores=0.5),
+    )
+    problems, warnings = told(replace(run, manifest=replace(run.manifest, hosts=hosts)))
+    assert problems == []
+    assert [warning.partition("machine of ")[2].partition(" while")[0] for warning in warnings] == told_of
+    assert all("used 1.1 of 4 cores" in warning for warning in warnings)
 
 
 def test_a_lag_does_not_disturb_a_backlog_whose_jobs_are_all_sent_at_once():

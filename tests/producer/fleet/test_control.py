@@ -7,6 +7,7 @@ from kombu.exceptions import OperationalError
 
 from poolrace.cgroup import Throttling
 from poolrace.contract import NodeSample
+from poolrace.machine_use import MachineUse
 from producer.errors import FleetError
 from producer.fleet.broker_errors import needing_broker
 from producer.fleet.control import Control, NodeUse
@@ -59,15 +60,17 @@ def test_a_node_without_stamping_has_no_sample():
     assert Control(app).uses(["threads@a"]) == {}
 
 
-def test_what_a_node_has_used_comes_with_how_often_it_was_throttled_if_it_tells_that():
+def test_what_a_node_has_used_comes_with_its_throttling_and_the_use_of_its_machine_if_it_tells_them():
     sample = NodeSample(
         at=1.0, cpu_s=2.0, pss_bytes=None, private_bytes=None, voluntary_switches=3, involuntary_switches=4,
         processes=1, threads=2, children=(), drift_s=0.0,
     )  # fmt: skip
     counts = {"periods": 10, "throttled": 4, "throttled_s": 0.5}
-    app = Replies([{"a": {**sample.to_dict(), "throttling": counts}}, {"old": sample.to_dict()}])
+    machine = {"machine": "c0ffee", "cores": 2, "at_s": 5.0, "busy_s": 3.0}
+    told = {**sample.to_dict(), "throttling": counts, "machine": machine}
+    app = Replies([{"a": told}, {"old": sample.to_dict()}])
     assert Control(app).uses(["a", "old"]) == {
-        "a": NodeUse(sample=sample, throttling=Throttling(**counts)),
+        "a": NodeUse(sample=sample, throttling=Throttling(**counts), machine=MachineUse(**machine)),
         "old": NodeUse(sample=sample),
     }
 
