@@ -68,7 +68,7 @@ test-swarm: setup  ## the stack on three hosts of a swarm, of which one is kille
 	@$(PYTEST) tests/swarm
 
 test-page: .venv/.stack-dev  ## the page of a run in a real browser; needs Chromium
-	@$(PYTEST) -m page tests/producer
+	@$(PYTEST) -m page tests/producer/report
 
 test-rabbitmq: setup  ## the test of an app on a real RabbitMQ; needs Debian's rabbitmq-server
 	@$(PYTEST) tests/integration/test_rabbitmq.py

@@ -29,7 +29,8 @@ from benchmarks import (
 from benchmarks.figures import Benchmark, Figure
 from producer import interrupts
 from producer.errors import InterruptedRunError, PoolraceError
-from producer.fleet.machine import PACKAGES, OthersMeter, describe
+from producer.fleet.machine import PACKAGES, describe
+from producer.fleet.others import OthersMeter
 from producer.report.formats import gibibytes, instant, number
 
 if TYPE_CHECKING:
