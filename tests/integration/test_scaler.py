@@ -34,6 +34,8 @@ def test_the_work_is_whole_while_nodes_prefetch(site, reading, tmp_path, pool, l
         site.app.send_task("foreign.held", (str(tmp_path),), queue=node.queue)
     until(lambda: len(list(tmp_path.iterdir())) == SLOTS)
     until(lambda: site.client.llen(node.queue) == JOBS - HELD - (0 if late else SLOTS))
+    # What kombu has just popped is in its hand alone, until it has noted it.
+    until(lambda: reader.read()[node.queue].unacked == HELD)
     found = reader.read()[node.queue]
     assert (found.work, found.later) == (JOBS, LATER)
     assert found.running == (0 if late else SLOTS)
