@@ -7,6 +7,8 @@ from hypothesis import settings
 
 HEAVY_IN = tuple(Path(__file__).parent / name for name in ("integration", "benchmarks"))
 """Where make test-integration looks for heavy tests, so that no other module is imported for it."""
+PAGE_IN = tuple(Path(__file__).parent / name for name in ("producer/report", "compose"))
+"""Where make test-page, and the tests of the compose stack, look for tests that need a browser."""
 LONGEST_FIRST = (
     "test_transport_compatibility.py",
     "test_limit_and_sweep.py",
@@ -35,6 +37,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if {"browser", "chromium"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.page)
+            if not any(item.path.is_relative_to(folder) for folder in PAGE_IN):
+                raise pytest.UsageError(f"{item.nodeid} needs a browser: move it to where its tier finds it.")
         if item.get_closest_marker("heavy") and not any(item.path.is_relative_to(folder) for folder in HEAVY_IN):
             raise pytest.UsageError(f"{item.nodeid} is heavy: move it to tests/integration, where its tier finds it.")
     items.sort(key=_place)

@@ -28,7 +28,7 @@ from producer.analysis.verdict import judge
 from producer.analysis.workload import WorkloadSummary, with_ping_and_price
 from producer.plan.run_settings import RunSettings
 from producer.rundir.machine import Machine
-from producer.rundir.manifest import Distance, HostUse
+from producer.rundir.manifest import Distance, OthersOnHost
 from producer.rundir.trials import Kind
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Summary:
     settings: RunSettings
     machine: Machine | None
     others_cores: float | None
-    hosts: tuple[HostUse, ...]
+    hosts: tuple[OthersOnHost, ...]
     price: Price | None
     settlement: Settlement
     unknown_records: int

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from producer.analysis.results import Analysis, LaneResult
     from producer.analysis.settle import Unsettled
-    from producer.rundir.manifest import HostUse
+    from producer.rundir.manifest import OthersOnHost
     from producer.rundir.run import Run
 
 
@@ -150,7 +150,7 @@ def _crowded(run: Run) -> list[str]:
     return [f"{used}: its figures are those of a busy machine. Close them and run it again."]
 
 
-def _crowded_hosts(hosts: Sequence[HostUse]) -> Iterator[str]:
+def _crowded_hosts(hosts: Sequence[OthersOnHost]) -> Iterator[str]:
     """Yield the machines on which nodes ran already of which others used much."""
     for host in hosts:
         if host.others_share > CROWDED_HOST_SHARE:

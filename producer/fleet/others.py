@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from poolrace.machine_use import MachineUse, machine_use
 from poolrace.sampling import Sampler
-from producer.rundir.manifest import HostUse
+from producer.rundir.manifest import OthersOnHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from producer.fleet.control import NodeUse
 
@@ -62,7 +62,7 @@ class AttachedOthersMeter:
         self._ours = Sampler()
         self._began = self._read()
 
-    def hosts(self) -> tuple[HostUse, ...]:
+    def hosts(self) -> tuple[OthersOnHost, ...]:
         """
         Return what others than the nodes, the broker and this process used of each machine.
 
@@ -95,21 +95,31 @@ class Reading:
     nodes: Mapping[str, NodeUse]
 
 
-def others(began: Reading, now: Reading) -> Iterator[HostUse]:
+def others(began: Reading, now: Reading) -> Iterator[OthersOnHost]:
     """Yield what others used between two readings of each machine of which all nodes answered both times."""
     by_machine: dict[str, list[str]] = {}
     for node, use in sorted(began.nodes.items()):
         if use.machine is not None:
             by_machine.setdefault(use.machine.machine, []).append(node)
     for machine, nodes in by_machine.items():
-        uses = [(began.nodes[node], now.nodes[node]) for node in nodes if node in now.nodes]
-        first, last = uses[0] if uses else (None, None)
-        nodes_s = [after.sample.cpu_s - before.sample.cpu_s for before, after in uses]
-        # A node that has started anew has used less than before.
-        if len(uses) < len(nodes) or min(nodes_s) < 0 or not (first and last and first.machine and last.machine):
-            continue
-        elapsed_s, busy_s = last.machine.at_s - first.machine.at_s, last.machine.busy_s - first.machine.busy_s
-        ours_s = now.ours_s - began.ours_s if machine == began.here.machine else 0.0
-        left_s = busy_s - sum(nodes_s) - ours_s - (now.broker_s - began.broker_s)
-        if elapsed_s > 0:
-            yield HostUse(nodes=tuple(nodes), cores=last.machine.cores, others_cores=max(0.0, left_s / elapsed_s))
+        if all(_went_on(machine, began.nodes[node], now.nodes.get(node)) for node in nodes):
+            yield _others_on(machine, nodes, began, now)
+
+
+def _went_on(machine: str, before: NodeUse, after: NodeUse | None) -> bool:
+    """Check whether a node answered again, on the same machine; one that has started anew has used less than before."""
+    if before.machine is None or after is None or after.machine is None or after.machine.machine != machine:
+        return False
+    return after.machine.at_s > before.machine.at_s and after.sample.cpu_s >= before.sample.cpu_s
+
+
+def _others_on(machine: str, nodes: Sequence[str], began: Reading, now: Reading) -> OthersOnHost:
+    before, after = began.nodes[nodes[0]].machine, now.nodes[nodes[0]].machine
+    assert before is not None
+    assert after is not None
+    nodes_s = sum(now.nodes[node].sample.cpu_s - began.nodes[node].sample.cpu_s for node in nodes)
+    ours_s = now.ours_s - began.ours_s if machine == began.here.machine else 0.0
+    left_s = after.busy_s - before.busy_s - nodes_s - ours_s - (now.broker_s - began.broker_s)
+    return OthersOnHost(
+        nodes=tuple(nodes), cores=after.cores, others_cores=max(0.0, left_s / (after.at_s - before.at_s))
+    )

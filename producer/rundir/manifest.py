@@ -92,7 +92,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostUse:
+class OthersOnHost:
     """
     What others used of a machine on which nodes ran already, while the run measured.
 
@@ -164,7 +164,7 @@ class Manifest:
     ended_at: float | None = None
     machine: Machine | None = None
     others_cores: float | None = None
-    hosts: tuple[HostUse, ...] = ()
+    hosts: tuple[OthersOnHost, ...] = ()
     sizes: Mapping[str, Size | None] = field(default_factory=dict)
     broker: str | None = None
     nodes: tuple[NodeFacts, ...] = ()

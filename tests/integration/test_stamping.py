@@ -4,6 +4,9 @@ import os
 import signal
 import socket
 import sys
+import time
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from integration.commands import until
 from poolrace.contract import HELLO_COMMAND, SAMPLE_COMMAND, NodeSample, records_queue
 from poolrace.machine_use import machine_use
 from producer.fleet.control import Control
+from producer.fleet.others import AttachedOthersMeter
 from producer.fleet.queue_depth import waiting
 
 INSTANTS = ("due_at", "sent_at", "received_at", "started_at", "finished_at")
@@ -177,6 +181,18 @@ def test_a_node_tells_what_all_of_its_machine_have_used(run, node, control):
     here, use = machine_use(), control.uses([node.name], 30)[node.name]
     assert (use.machine.machine, use.machine.cores) == (here.machine, here.cores)
     assert use.machine.busy_s >= max(here.busy_s, use.sample.cpu_s)
+
+
+def test_what_another_program_uses_is_found_on_the_machine_of_a_node(node, control):
+    """The other program is this one: what a run uses itself is taken off only on its own machine."""
+    elsewhere = replace(machine_use(), machine="elsewhere")
+    began_s, own_s = time.monotonic(), time.process_time()
+    meter = AttachedOthersMeter(partial(control.uses, [node.name], 30), lambda: None, lambda: elsewhere)
+    while time.process_time() < own_s + 0.5:
+        pass
+    (host,) = meter.hosts()
+    assert host.nodes == (node.name,)
+    assert host.others_cores * (time.monotonic() - began_s) >= 0.4  # the kernel counts in steps of 10 ms
 
 
 def test_both_commands_are_known_by_the_names_in_the_contract(run, node):

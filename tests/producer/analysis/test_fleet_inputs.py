@@ -9,7 +9,7 @@ from jobs import BEGAN_AT, a_job, a_run, a_sample, a_trial
 from producer.analysis.fleet_inputs import TRIPS, inputs, observations
 from producer.plan.lanes import parse_lanes
 from producer.plan.run_settings import PlannedPoint
-from producer.rundir.manifest import Distance, HostUse
+from producer.rundir.manifest import Distance, OthersOnHost
 from producer.rundir.trials import Kind
 
 MIB = 2**20
@@ -110,7 +110,7 @@ def test_trials_in_which_others_used_the_cores_are_left_out_if_there_are_others(
 
 @pytest.mark.parametrize(("others_cores", "crowded"), [(1.0, False), (1.1, True)])
 def test_a_run_is_crowded_if_others_used_much_of_a_machine_of_nodes_that_ran_already(others_cores, crowded):
-    hosts = (HostUse(nodes=("a@one",), cores=4, others_cores=others_cores),)
+    hosts = (OthersOnHost(nodes=("a@one",), cores=4, others_cores=others_cores),)
     run = a_run(a_trial(), [a_job()])
     (found,) = observations(replace(run, manifest=replace(run.manifest, hosts=hosts)))
     assert found.crowded is crowded

@@ -7,7 +7,7 @@ import pytest
 from jobs import a_job, a_run, a_trial
 
 from producer.analysis.summary import summarise
-from producer.rundir.manifest import HostUse
+from producer.rundir.manifest import OthersOnHost
 from producer.rundir.trials import Kind
 
 LANES = ("prefork", "threads")
@@ -72,8 +72,8 @@ def test_what_holds_for_the_whole_run_is_told_before_what_disturbed_a_round():
 def test_a_machine_of_nodes_that_ran_already_is_crowded_if_others_use_a_quarter_of_it(others_cores, told_of):
     run = raced()
     hosts = (
-        HostUse(nodes=("a@one", "b@one"), cores=4, others_cores=others_cores),
-        HostUse(nodes=("c@two",), cores=4, others_cores=0.5),
+        OthersOnHost(nodes=("a@one", "b@one"), cores=4, others_cores=others_cores),
+        OthersOnHost(nodes=("c@two",), cores=4, others_cores=0.5),
     )
     problems, warnings = told(replace(run, manifest=replace(run.manifest, hosts=hosts)))
     assert problems == []

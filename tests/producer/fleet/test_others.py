@@ -6,7 +6,7 @@ from poolrace.contract import NodeSample
 from poolrace.machine_use import MachineUse
 from producer.fleet.control import NodeUse
 from producer.fleet.others import AttachedOthersMeter, OthersMeter, Reading, others
-from producer.rundir.manifest import HostUse
+from producer.rundir.manifest import OthersOnHost
 
 HERE = "this machine"
 
@@ -33,14 +33,14 @@ def test_what_nodes_broker_and_run_used_is_not_others():
     now = reading(
         {"a": node(7, machine(busy_s=130, at_s=10)), "b": node(6, machine(busy_s=130, at_s=10))}, broker_s=4, ours_s=3
     )
-    assert list(others(began, now)) == [HostUse(nodes=("a", "b"), cores=4, others_cores=1.5)]
+    assert list(others(began, now)) == [OthersOnHost(nodes=("a", "b"), cores=4, others_cores=1.5)]
 
 
 def test_what_the_run_used_is_not_taken_off_on_another_machine():
     """Of 30 CPU seconds there in 10 s, its node used 6 and the broker perhaps 3."""
     began = reading({"a": node(1, machine(name="far", busy_s=100))})
     now = reading({"a": node(7, machine(name="far", busy_s=130, at_s=10))}, broker_s=3, ours_s=20)
-    assert list(others(began, now)) == [HostUse(nodes=("a",), cores=4, others_cores=2.1)]
+    assert list(others(began, now)) == [OthersOnHost(nodes=("a",), cores=4, others_cores=2.1)]
 
 
 def test_there_are_no_others_where_the_broker_is_elsewhere_and_used_more_than_is_left():
@@ -56,6 +56,9 @@ def test_there_are_no_others_where_the_broker_is_elsewhere_and_used_more_than_is
         pytest.param(
             {"a": node(5, machine(busy_s=30, at_s=10)), "b": node(1, machine(busy_s=30, at_s=10))},
             id="a node has started anew",
+        ),
+        pytest.param(
+            {name: node(5, machine(busy_s=30, at_s=10, name="started anew")) for name in "ab"}, id="it has started anew"
         ),
         pytest.param({"a": node(5, machine(busy_s=30)), "b": node(5, machine(busy_s=30))}, id="no time has passed"),
     ],
@@ -73,7 +76,7 @@ def test_nothing_is_said_of_nodes_of_a_poolrace_that_does_not_tell():
 def test_a_meter_asks_when_it_is_made_and_at_the_end():
     answers = iter([{"a": node(1, machine(name="far"))}, {"a": node(2, machine(name="far", busy_s=21, at_s=10))}])
     meter = AttachedOthersMeter(lambda: next(answers), lambda: None)
-    assert meter.hosts() == (HostUse(nodes=("a",), cores=4, others_cores=2.0),)
+    assert meter.hosts() == (OthersOnHost(nodes=("a",), cores=4, others_cores=2.0),)
 
 
 def test_what_this_process_uses_itself_is_not_others(monkeypatch):
