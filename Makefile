@@ -11,13 +11,17 @@ race: setup  ## race prefork against threads and print the verdict
 
 setup: .venv/.ready  ## a virtual environment in .venv with the pinned dependencies
 
+# Celery loads every plugin that it finds, in each of its processes: Flower is where its own alone finds it, as in the image.
+FLOWER := flower tornado humanize pytz
+
 .venv/.ready: pyproject.toml poolrace/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "poolrace needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.13")'
 	@echo "Setting up .venv (once; takes about a minute)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt 'pip>=25.1' hatchling editables
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable ./poolrace
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable '.[stack]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --upgrade --target .venv/flower $(FLOWER)
 	@touch $@
 
 # What drives a browser and lints the Dockerfile is 220 MB, which neither a race nor the tests without Docker need.

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from producer.stack.passwords import flower_login
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 APP = "worker.app"
 """Named, not imported: Flower takes the broker's URL from it, password and all, without one on its command line."""
+
+APART = Path(sys.prefix) / "flower"
+"""Where an environment may keep Flower: each process of Celery loads all plugins that it finds, nodes too."""
 
 DEFAULTS = {
     "FLOWER_READ_ONLY": "true",
@@ -28,10 +32,22 @@ DEFAULTS = {
 """Options of Flower, by their variables; those that the caller has set stay."""
 
 
+def is_installed() -> bool:
+    """Check whether there is a Flower, apart or where Celery finds it by itself."""
+    return (APART / "flower").is_dir() or find_spec("flower") is not None
+
+
+def with_path(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Celery finds Flower, if that is kept apart."""
+    if not APART.is_dir():
+        return dict(environ)
+    return {**environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(APART), environ.get("PYTHONPATH"))))}
+
+
 def environment(environ: Mapping[str, str], login: tuple[str, str]) -> dict[str, str]:
     """Return the environment of Flower; the login is in it, and so in no command line."""
     given = {name: value for name, value in environ.items() if value}
-    return {**DEFAULTS, **given, "FLOWER_BASIC_AUTH": ":".join(login)}
+    return {**DEFAULTS, **with_path(given), "FLOWER_BASIC_AUTH": ":".join(login)}
 
 
 def start(folder: Path) -> None:

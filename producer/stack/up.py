@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import shlex
 import socket
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from producer.deadlines import until
 from producer.errors import FleetError, UsageError
 from producer.interrupts import held
-from producer.stack import daemons, passwords
+from producer.stack import daemons, flower, passwords
 from producer.stack.down import end_parts
 from producer.stack.parts import BROKER, FLOWER, HOST, PARTS, PRODUCER, START_ORDER, UPSTREAM, Site
 from producer.stack.settings import VARIABLES
@@ -65,7 +64,7 @@ def _report_other_settings(ledger: Ledger, settings: StackSettings, say: Callabl
 
 
 def _check_packages(missing: Sequence[str]) -> None:
-    if FLOWER in missing and find_spec("flower") is None:
+    if FLOWER in missing and not flower.is_installed():
         raise UsageError(f"The {FLOWER} needs flower, which is not installed: pip install 'poolrace-tool[stack]'")
 
 

@@ -20,6 +20,7 @@ from integration.servers import free_port
 from kombu import Exchange
 
 from poolrace import transport_setting
+from producer.stack import flower
 
 sys.path.insert(0, str(APPS))
 import errands
@@ -123,7 +124,7 @@ class Shop:
             "Flower",
             [sys.executable, "-m", "celery", "-A", "errands", "flower", "--address=127.0.0.1", f"--port={port}"],
             log=self._site.folder / "flower.log",
-            env={**self.environment("stock"), "FLOWER_UNAUTHENTICATED_API": "true"},
+            env=flower.with_path({**self.environment("stock"), "FLOWER_UNAUTHENTICATED_API": "true"}),
         )
 
         def ask(path):
