@@ -45,6 +45,8 @@ CANNOT_RUN = 3
 STARTED_BY, OURS = "OWN_APP_STARTED_BY", uuid.uuid4().hex
 """In the environment of all that a command starts: other tests race the same apps at the same time."""
 TINY = ("--concurrency", "2", "--pairs", "1", "--duration", "0.1s", "--utilisation", "0.2")
+EACH_TASK_APART = {"handing_on", "pydantic_", "serialiser"}
+"""Kinds of which each task is raced by itself; of the others all tasks at once, in a fraction of the time."""
 
 
 def poolrace(*arguments, folder, **variables):
@@ -60,8 +62,9 @@ def race(kind, out, *arguments, **variables):
     """Race an app of `tests/apps` shortly; its summary and its run directory."""
     folder = APPS / kind
     about = json.loads((folder / "app.json").read_text())
+    at_once = () if kind in EACH_TASK_APART else ("--workload", "mix")
     done = poolrace(
-        "race", "--app", about["app"], "--jobs", "jobs.jsonl", *TINY, "--out", str(out), "--json", *arguments,
+        "race", "--app", about["app"], "--jobs", "jobs.jsonl", *TINY, *at_once, "--out", str(out), "--json", *arguments,
         folder=folder, **{**about["env"], **variables},
     )  # fmt: skip
     assert done.returncode in {0, GENERATOR_LATE}, done.stderr
@@ -78,8 +81,7 @@ def commands(tmp_path_factory):
         yield together
 
 
-@pytest.fixture(scope="module")
-def own_broker():
+def in_production():
     """What stands for an app's broker in production: its URL, a client, and how many connections it had before."""
     with Processes() as processes:
         url = start_embedded(processes, processes.folder()).url
@@ -89,16 +91,36 @@ def own_broker():
 
 
 @pytest.fixture(scope="module")
-def races(request, commands, own_broker, tmp_path_factory):
-    """The races of this tier, by kind of app."""
+def own_broker():
+    """A broker that an app names, and no race may touch."""
+    yield from in_production()
+
+
+@pytest.fixture
+def unused_broker():
+    """A broker that no race has."""
+    yield from in_production()
+
+
+@pytest.fixture(scope="module")
+def live_broker():
+    """A broker on which a race is, as it was named and confirmed."""
+    yield from in_production()
+
+
+@pytest.fixture(scope="module")
+def races(request, commands, own_broker, live_broker, tmp_path_factory):
+    """The races of this tier, by kind of app; one of them on a broker that is live."""
     if heavy_too(request):
         request.getfixturevalue("endless")  # the longest: they begin first
+    words = {"bound": ("--broker", live_broker[0], "--yes-live")}
     own = {"django_": dict.fromkeys(["DJANGO_BROKER", "CELERY_BROKER_URL"], own_broker[0])}
     own["django_"]["DJANGO_FOLDER"] = str(tmp_path_factory.mktemp("books"))
+    asked_for = {item.callspec.params.get("kind") for item in request.session.items if hasattr(item, "callspec")}
     return {
-        kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), **own.get(kind, {}))
-        for kind in (KINDS if heavy_too(request) else LIGHT)
-        if importlib.util.find_spec(NEEDS.get(kind, "celery"))
+        kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), *words.get(kind, ()), **own.get(kind, {}))
+        for kind in KINDS
+        if kind in asked_for and importlib.util.find_spec(NEEDS.get(kind, "celery"))
     }
 
 
@@ -230,22 +252,24 @@ def test_neither_key_nor_queue_of_the_apps_own_broker_is_touched(races, own_brok
     assert client.keys("*") == [b"celery"]
 
 
-def test_a_live_broker_is_used_only_when_named_and_confirmed_and_then_left_as_it_was(tmp_path):
-    with Processes() as processes:
-        own = start_embedded(processes, processes.folder())
-        with redis.Redis.from_url(own.url) as client:
-            client.lpush("celery", "a job of production")
-            words = ("--app", "newsletter:app", "--jobs", "jobs.jsonl", *TINY, "--broker", own.url)
-            asked = poolrace("race", *words, "--out", str(tmp_path), folder=APPS / "bound")
-            assert asked.returncode == 2
-            assert "poolrace.<run id>.<lane>" in asked.stderr
-            assert own.url not in asked.stderr  # it holds a password
-            assert client.dbsize() == 1
-            summary, _ = race("bound", tmp_path, "--broker", own.url, "--yes-live")
-            assert summary["settlement"]["done"] > 0
-            left = {key for key in client.keys("*") if not key.startswith((b"_kombu", b"unacked"))}
-            assert left == {b"celery"}
-            assert client.lrange("celery", 0, -1) == [b"a job of production"]
+def test_a_live_broker_is_used_only_when_confirmed(unused_broker, tmp_path):
+    url, client, _ = unused_broker
+    words = ("--app", "newsletter:app", "--jobs", "jobs.jsonl", *TINY, "--broker", url)
+    asked = poolrace("race", *words, "--out", str(tmp_path), folder=APPS / "bound")
+    assert asked.returncode == 2
+    assert "poolrace.<run id>.<lane>" in asked.stderr
+    assert url not in asked.stderr  # it holds a password
+    assert client.keys("*") == [b"celery"]
+
+
+def test_a_live_broker_is_left_as_it_was(races, live_broker):
+    _, client, connections = live_broker
+    summary, _ = races["bound"].result()
+    assert summary["settlement"]["done"] > 0
+    assert client.info("stats")["total_connections_received"] > connections
+    left = {key for key in client.keys("*") if not key.startswith((b"_kombu", b"unacked"))}
+    assert left == {b"celery"}
+    assert client.lrange("celery", 0, -1) == [b"a job of production"]
 
 
 @pytest.mark.parametrize(
