@@ -67,14 +67,16 @@ class Delivery:
         Without an event loop one message is delivered: who drains events one by one counts on it.
         """
         connection = self._channel.connection
-        until = monotonic() + (DELIVER_FOR_S if connection is not None and connection.cycle.hub else 0)
+        hub = None if connection is None else connection.cycle.hub
+        until = monotonic() + (DELIVER_FOR_S if hub else 0)
         qos = self._channel.qos
         self._thread = get_ident()
         try:
             while self._pending and self._channel.connection is not None:
                 message = self._pending.popleft()
+                left_to_loop = len(hub._ready) if hub else 0
                 self._deliver(message)
-                if monotonic() >= until or self._is_done_already(message):
+                if monotonic() >= until or (hub and _is_done_already(message, hub, left_to_loop)):
                     break
         finally:
             self._thread = qos.noted_tag = None
@@ -122,19 +124,25 @@ class Delivery:
             # It never became a message of kombu's, so nobody would acknowledge it.
             self._dead_letters.add(message, error)
 
-    def _is_done_already(self, message: PendingMessage) -> bool:
-        """
-        Check whether a job has ended within its delivery, as on the solo pool.
-
-        Its acknowledgement waits for the event loop, and has to be sent before the next job runs.
-        """
-        hub = self._channel.connection and self._channel.connection.cycle.hub
-        soon = [getattr(item, "fun", None) for item in list(hub._ready)] if hub else []
-        tags = (getattr(getattr(function, "__self__", None), "delivery_tag", None) for function in soon)
-        return message.tag in tags
-
     def _requeue(self, message: PendingMessage) -> None:
         if message.tag:
             self._channel.qos.restore_by_tag(message.tag)
         else:
             self._channel.raw_client().rpush(message.list_key, message.raw)
+
+
+def _is_done_already(message: PendingMessage, hub: Any, left_to_loop: int) -> bool:
+    """
+    Check whether a job has ended within its delivery, as on the solo pool.
+
+    Its acknowledgement waits for the event loop, and has to be sent before the next job runs.
+
+    Args:
+        message: What was just delivered.
+        hub: The event loop.
+        left_to_loop: How many calls waited for it before. Only it removes any, and it is what delivers.
+    """
+    if len(hub._ready) == left_to_loop:
+        return False
+    soon = [getattr(item, "fun", None) for item in list(hub._ready)]
+    return message.tag in (getattr(getattr(function, "__self__", None), "delivery_tag", None) for function in soon)

@@ -68,6 +68,11 @@ def pending(body, tag="", queue="mail", raw=None):
     return PendingMessage(queue=queue, list_key=f"key:{queue}", tag=tag, raw=text)
 
 
+def about_to_acknowledge(tag):
+    """What the loop is to call soon, as Celery leaves it."""
+    return SimpleNamespace(fun=SimpleNamespace(__self__=SimpleNamespace(delivery_tag=tag)))
+
+
 @pytest.fixture
 def channel():
     return Channel()
@@ -121,12 +126,22 @@ def test_after_some_milliseconds_the_rest_waits_for_the_next_turn(channel, deliv
 
 def test_a_job_that_ran_within_its_delivery_is_acknowledged_before_the_next_one(channel, delivery):
     """The loop is about to acknowledge the first message: the second waits for that."""
-    acknowledge = SimpleNamespace(fun=SimpleNamespace(__self__=SimpleNamespace(delivery_tag="t0")))
-    channel.connection.cycle.hub = SimpleNamespace(_ready=[acknowledge])
+    others = [about_to_acknowledge("another"), object()]
+    hub = channel.connection.cycle.hub = SimpleNamespace(_ready=others)
+    channel.connection._deliver = lambda payload, _: hub._ready.append(about_to_acknowledge(f"t{payload['body']}"))
     for number in range(2):
         delivery.add(pending(number, tag=f"t{number}"))
     delivery.deliver()
     assert len(delivery) == 1
+
+
+def test_jobs_that_end_elsewhere_meanwhile_hold_up_no_delivery(channel, delivery):
+    hub = channel.connection.cycle.hub = SimpleNamespace(_ready=[about_to_acknowledge("earlier")])
+    channel.connection._deliver = lambda *_: hub._ready.append(about_to_acknowledge("another"))
+    for number in range(3):
+        delivery.add(pending(number, tag=f"t{number}"))
+    delivery.deliver()
+    assert len(delivery) == 0
 
 
 def test_the_message_of_a_consumer_that_was_cancelled_goes_back_to_its_queue(channel, delivery):
