@@ -10,6 +10,9 @@ HEAVY_IN = tuple(Path(__file__).parent / name for name in ("integration", "bench
 PAGE_IN = tuple(Path(__file__).parent / name for name in ("producer/report", "compose"))
 """Where make test-page, and the tests of the compose stack, look for tests that need a browser."""
 LONGEST_FIRST = (
+    "test_measuring.py",
+    "test_soak.py",
+    "test_features.py",
     "test_transport_compatibility.py",
     "test_limit_and_sweep.py",
     "test_own_app.py",
@@ -17,7 +20,7 @@ LONGEST_FIRST = (
     "test_race.py",
     "test_lessons.py",
 )
-"""Files whose heavy tests take one to three minutes: one that begins last is waited for by all other processes."""
+"""Files whose heavy tests take one to four minutes: one that begins last is waited for by all other processes."""
 
 # A deadline would assert a time, and these machines are noisy.
 settings.register_profile("poolrace", deadline=None)

@@ -19,7 +19,7 @@ from producer import deadlines
 T = TypeVar("T")
 MARK = "MARK_OF_A_POOLRACE_TEST"  # not POOLRACE_…, which a race keeps from its nodes
 SMALL = ("--workload", "sleep", "--pairs", "2", "--duration", "0.3s", "--concurrency", "2")
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @dataclass
