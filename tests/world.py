@@ -18,6 +18,7 @@ from bisect import insort
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
+from types import SimpleNamespace
 
 from celery import Celery
 
@@ -373,6 +374,8 @@ class World:
         monkeypatch.setattr(session, "open_fleet", self.open_fleet)
         monkeypatch.setattr(session, "open_runner", self.open_runner)
         monkeypatch.setattr(session, "OthersMeter", _NoOthers)
+        # A run begins by the producer's clock, which is the world's here: the machine's may be held up meanwhile.
+        monkeypatch.setattr(session, "time", SimpleNamespace(time=self.producers_clock))
         monkeypatch.setattr(sizing, "calibrate", _sizes)
         self.now_s = self._began_s = float(math.floor(time.time()))
 
