@@ -18,7 +18,7 @@ from producer.fleet.control_group import GroupLimits, why_not
 from producer.measure.drill import catalogue
 
 PATIENCE_S = 240.0
-LATE = re.compile(r"work went on after [\d.]+ s, within [\d.]+ s it should")
+LATE = re.compile(r"work went on after ([\d.]+) s, within ([\d.]+) s it should")
 MAY_LOSE = {"broker-failover": 1}
 """What the safe profile cannot hold: a job that the broker took, and had not copied to its replica, as it died."""
 
@@ -33,16 +33,13 @@ def own(app: str) -> tuple[str, ...]:
 
 
 def short_of(found: dict[str, Any]) -> list[str]:
-    """Return what a drill fell short of, but for the time that it took."""
-    return [line for line in found["short"] if not LATE.fullmatch(line)]
+    """Return what a drill fell short of; up to twice the time is the machine's, which other tests have, too."""
+    late = {line: LATE.fullmatch(line) for line in found["short"]}
+    return [line for line, each in late.items() if not each or float(each[1]) > 2 * float(each[2])]
 
 
 def drilled(tmp_path: Path, *words: str) -> tuple[int, list[dict[str, Any]], str]:
-    """
-    Run drills, and return the exit code, what each found, and what was said meanwhile.
-
-    That work went on, and later than it should, is the machine's: other tests have it, too.
-    """
+    """Run drills, and return the exit code, what each found and fell short of, and what was said meanwhile."""
     with poolrace(tmp_path, "drill", *words, "--json", "--out", str(tmp_path / "runs")) as command:
         code, out, err = command.finish(PATIENCE_S)
         command.assert_nothing_left()

@@ -91,7 +91,7 @@ def asked(client):
 
 @contextmanager
 def steps_seen(client):
-    """What a server is asked that stores results in steps; kombu's locks are scripts, too."""
+    """Collect the steps of results that a server is asked to store meanwhile; kombu's locks are scripts, too."""
     steps, began = [], threading.Event()
 
     def follow():

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 from integration.commands import is_of_the_machine
-from integration.tiers import heavy, heavy_too
+from integration.tiers import heavy, heavy_too, light_too
 
 from producer.fleet.embedded import start_embedded
 from producer.fleet.processes import Processes
@@ -113,14 +113,13 @@ def races(request, commands, own_broker, live_broker, tmp_path_factory):
     """The races of this tier, by kind of app; one of them on a broker that is live."""
     if heavy_too(request):
         request.getfixturevalue("endless")  # the longest: they begin first
-    words = {"bound": ("--broker", live_broker[0], "--yes-live")}
+    options = {"bound": ("--broker", live_broker[0], "--yes-live")}
     own = {"django_": dict.fromkeys(["DJANGO_BROKER", "CELERY_BROKER_URL"], own_broker[0])}
     own["django_"]["DJANGO_FOLDER"] = str(tmp_path_factory.mktemp("books"))
-    asked_for = {item.callspec.params.get("kind") for item in request.session.items if hasattr(item, "callspec")}
     return {
-        kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), *words.get(kind, ()), **own.get(kind, {}))
+        kind: commands.submit(race, kind, tmp_path_factory.mktemp(kind), *options.get(kind, ()), **own.get(kind, {}))
         for kind in KINDS
-        if kind in asked_for and importlib.util.find_spec(NEEDS.get(kind, "celery"))
+        if (light_too if kind in LIGHT else heavy_too)(request) and importlib.util.find_spec(NEEDS.get(kind, "celery"))
     }
 
 

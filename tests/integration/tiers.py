@@ -13,5 +13,14 @@ def heavy(value: Any) -> Any:
 
 def heavy_too(request: pytest.FixtureRequest) -> bool:
     """Check whether heavy tests of the module that asks are to run."""
+    return True in _tiers(request)
+
+
+def light_too(request: pytest.FixtureRequest) -> bool:
+    """Check whether tests of the module that asks are to run that are not heavy."""
+    return False in _tiers(request)
+
+
+def _tiers(request: pytest.FixtureRequest) -> set[bool]:
     here = Path(request.path)
-    return any(item.path == here and item.get_closest_marker("heavy") for item in request.session.items)
+    return {item.get_closest_marker("heavy") is not None for item in request.session.items if item.path == here}
